@@ -1,0 +1,64 @@
+# Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
+# changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
+.DEFAULT_GOAL := help
+.PHONY: help venv run night stop status test lint format types bench lock clean
+SHELL := /bin/sh
+
+VENV := .venv/bin
+MODEL ?= flight_delays
+# Bytecode is kept even where the environment says otherwise: without it every import takes two to four times as long.
+unexport PYTHONDONTWRITEBYTECODE
+unexport MAKEFLAGS
+
+# The Python that makes .venv: asked by running it (a pyenv shim may exist and still not run).
+FIND_PYTHON = for python in $(PYTHON) $(if $(PYTHON),,.venv/bin/python python3.12 python3.11 python3.13 python3 python); do \
+	if "$$python" -c '' >/dev/null 2>&1; then echo "$$python"; \
+	  if [ -n "$(PYTHON)" ] || "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; then exit 0; fi; \
+	fi; done
+
+help:  ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  PERENNIAL_HOME (./var), AIRFLOW_PORT (8080), MLFLOW_PORT (5000) and SERVING_PORT (8000) may be set."
+
+venv:  ## make .venv from requirements.txt (every target does so when needed)
+	@found=$$($(FIND_PYTHON)); found=$$(echo "$$found" | tail -n 1); \
+	if [ -z "$$found" ]; then \
+	  echo "error: no $(or $(PYTHON),python3) that runs: install Python 3.11, 3.12 or 3.13, or name one: make run PYTHON=python3.12" >&2; exit 1; \
+	fi; \
+	exec "$$found" include/stack/bootstrap.py
+
+run: venv  ## start everything, load the data, train, release; Ctrl-C stops it
+	@exec $(VENV)/python -m include.stack run
+
+night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release
+	@exec $(VENV)/python -m include.stack night --model $(MODEL)
+
+stop: venv  ## stop the stack of this PERENNIAL_HOME, whatever started it
+	@exec $(VENV)/python -m include.stack stop
+
+status: venv  ## what runs, and which versions serve
+	@exec $(VENV)/python -m include.stack status
+
+test: lint types  ## format check, lint, types and all tests
+	$(VENV)/python -m pytest
+
+lint: venv  ## ruff: format check and lint
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+
+format: venv  ## ruff: format and mend what can be mended
+	$(VENV)/ruff format .
+	$(VENV)/ruff check --fix .
+
+types: venv  ## mypy
+	$(VENV)/mypy
+
+bench: venv  ## the retrain DAG against the same functions in one process; task start latency
+	$(VENV)/python -m tests.bench
+
+lock: venv  ## requirements.txt from pyproject.toml (UPGRADE=1: newest versions that fit)
+	$(VENV)/python -m include.stack lock $(if $(UPGRADE),--upgrade)
+
+clean: venv  ## delete PERENNIAL_HOME (asks nothing; refuses while its stack runs)
+	@exec $(VENV)/python -m include.stack clean

@@ -1,0 +1,27 @@
+"""
+### The folder of {model} is broken
+
+Its DAGs are missing because the folder does not load. The task below fails with the reason; the other models are untouched.
+Mend the file that it names: the model's DAGs come back by themselves within seconds.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import DAG
+from perennial.dags import broken
+from perennial.operators.broken import BrokenModelOperator
+
+for entry in broken():
+    with DAG(
+        f"{entry.name}_broken",
+        schedule=None,
+        start_date=datetime(2025, 1, 1),
+        catchup=False,
+        tags=["perennial", entry.name, "broken"],
+        description=(entry.problem or "")[:200],
+        doc_md=f"{(__doc__ or '').replace('{model}', entry.name)}\n\n```\n{entry.problem}\n```",
+        default_args={"owner": "perennial", "retries": 0, "execution_timeout": timedelta(minutes=5)},
+        dagrun_timeout=timedelta(minutes=10),
+        max_active_runs=1,
+    ):
+        BrokenModelOperator(task_id="why", model=entry.name)

@@ -1,0 +1,72 @@
+"""
+### Retrain {model} and decide
+
+**snapshot** freezes what the run is about (as-of day, rows, parameters, code). **train** fits every candidate, each in a
+task of its own. **select** picks the best on the selection days. **evaluate** scores the twins of challenger, champion and
+baseline on the same newest days that none of them has seen. **gate** decides. Only after *promote*, **package** refits the
+recipe on everything and makes the bundle, and **release** starts `{model}_release`.
+
+A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version say why.
+
+*By hand:* Trigger, and choose window, candidates, seed and a note in the form.
+
+#### When a task fails
+* **snapshot**: too little data, or days are missing: the log names them. Backfill `{model}_collect`, then clear `snapshot`.
+* **train**: one candidate failed; the others are done. Read its log, mend `candidates.py` or `features.py`, trigger again.
+* **evaluate**, **select**, **gate**: usually MLflow or PostgreSQL was away; retried by itself, or clear the task.
+* **package**: the ONNX file and scikit-learn disagree, or the newest days look unlike the rest: the log has the numbers. The
+  old champion keeps serving.
+* *"the code changed during the run"*: somebody deployed in between. Trigger again.
+"""
+
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import Param, XComArg
+from airflow.timetables.trigger import CronTriggerTimetable
+from perennial.dags import model_dag, models
+from perennial.operators import training
+
+for model in models("retrain"):
+    with model_dag(
+        model,
+        "retrain",
+        __doc__,
+        schedule=CronTriggerTimetable(model.training.schedule, timezone=model.timezone),
+        params={
+            "as_of": Param(None, type=["null", "string"], format="date", title="As of", description="The last day of data to use. Empty: the newest day with matured labels."),
+            "window_days": Param(model.training.window_days, type="integer", minimum=1, title="Training window, days"),
+            "candidates": Param(None, type=["null", "array"], items={"type": "string"}, title="Candidates", description="Names from candidates.py, one a line. Empty: all."),
+            "seed": Param(model.training.seed, type="integer", minimum=0, title="Random seed"),
+            "note": Param("", type=["null", "string"], maxLength=500, title="Note", description="Why this run; kept with the decision."),
+        },
+    ):
+        snapshot = training.SnapshotOperator(task_id="snapshot", model=model.name)
+        plan = XComArg(snapshot, key=training.PLAN)
+        trained = training.TrainOperator.partial(task_id="train", model=model.name, plan=plan).expand(
+            candidate=snapshot.output
+        )
+        selected = training.SelectOperator(task_id="select", model=model.name, plan=plan, results=trained.output).output
+        evaluation = training.EvaluateOperator(task_id="evaluate", model=model.name, plan=plan, selected=selected).output
+        gate = training.GateOperator(
+            task_id="gate", model=model.name, plan=plan, selected=selected, evaluation=evaluation, then="package"
+        )
+        package = training.PackageOperator(
+            task_id="package",
+            model=model.name,
+            plan=plan,
+            selected=selected,
+            evaluation=evaluation,
+            decision=gate.output,
+        )
+        package >> TriggerDagRunOperator(
+            task_id="release",
+            trigger_dag_id=f"{model.name}_release",
+            trigger_run_id="v{{ ti.xcom_pull('package')['version'] }}__{{ ti.xcom_pull('package')['digest'][:12] }}",
+            logical_date=None,
+            conf={
+                "version": "{{ ti.xcom_pull('package')['version'] }}",
+                "expected_epoch": "{{ ti.xcom_pull('evaluate')['champion_epoch'] }}",
+                "reason": "{{ ti.xcom_pull('gate')['reason'] }}",
+                "released_by": "perennial",
+            },
+            skip_when_already_exists=True,
+        )

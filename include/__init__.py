@@ -1,0 +1,1 @@
+"""Perennial's shared logic. Nothing below this folder imports Airflow."""

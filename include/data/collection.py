@@ -1,0 +1,173 @@
+"""The three steps of a collect run, as its tasks call them: fetch and keep, validate, publish. Each can be repeated."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from include import catalog, spool_format
+from include.data import files, quality
+from include.data.lake import Lake, RawBatch
+from include.errors import DataError
+from include.partitions import Partition, keys_between
+from include.settings import Settings
+from include.spec import Model
+
+log = logging.getLogger(__name__)
+
+
+def collect(model: Model, partition: Partition, connections: Mapping[str, str], now: datetime) -> dict[str, Any]:
+    """Fetch the partition from the model's source and keep the batch as it came.
+
+    Returns
+    -------
+    dict : ``partition``, ``path``, ``digest``, ``rows``, and ``collected_at`` (``now``, ISO).
+
+    Raises
+    ------
+    NotReady : the partition is not over at ``now``.
+    DataError : the source returned something else than a DataFrame.
+    """
+    partition.require_over(now)
+    lake = Lake.of(model)
+    lake.create()
+    frame = catalog.module(model.name, "source").fetch(partition, connections)
+    if not isinstance(frame, pd.DataFrame):
+        raise DataError(
+            f"fetch() of {model.name} returned {type(frame).__name__} for {partition.key}; it must return a DataFrame"
+        )
+    batch = lake.keep_raw(partition, frame)
+    log.info(
+        "Fetched %s of %s: %d rows with %d columns, kept as %s.",
+        partition.key,
+        model.name,
+        batch.rows,
+        frame.shape[1],
+        lake.root / batch.path,
+    )
+    return {"partition": partition.key, **batch.as_dict(), "collected_at": now.astimezone(UTC).isoformat()}
+
+
+def validate(model: Model, partition: Partition, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate the raw batch, put bad rows into quarantine, stage the good ones, write the report.
+
+    Parameters
+    ----------
+    raw : what `collect` returned.
+
+    Returns
+    -------
+    dict : ``partition``, ``digest``, ``staged``, ``rows`` (good ones), ``quarantined``, ``warnings``, ``new_columns``,
+        ``report``, ``collected_at``; paths are below the model's lake.
+
+    Raises
+    ------
+    DataError : something critical was found; one line with every finding. Nothing is staged; the report and the
+        quarantine are written.
+    """
+    lake = Lake.of(model)
+    batch = RawBatch(raw["path"], raw["digest"], raw["rows"])
+    suite = catalog.module(model.name, "expectations").suite()
+    found = quality.validate(model, partition, lake.read_raw(batch), suite, lake.undeclared())
+    lake.quarantine(partition, found.quarantined, batch.digest)
+    report = _write_report(lake, model, partition, found, batch)
+    for check in found.failed:
+        log.warning("%s %s: %s.", partition.key, check.severity, check.finding)
+    if found.critical:
+        raise DataError(
+            f"{model.name} {partition.key} was not published, {len(found.critical)} critical: "
+            f"{'; '.join(found.critical)} (report: {lake.root / report})"
+        )
+    staged = lake.stage(partition, batch.digest, found.good)
+    log.info(
+        "%s of %s: %d of %d rows are good, %d are in quarantine, %d of %d checks failed, none critical; see %s.",
+        partition.key,
+        model.name,
+        len(found.good),
+        found.rows,
+        len(found.quarantined),
+        len(found.failed),
+        len(found.checks),
+        lake.root / report,
+    )
+    return {
+        "partition": partition.key,
+        "digest": batch.digest,
+        "staged": staged,
+        "rows": len(found.good),
+        "quarantined": len(found.quarantined),
+        "warnings": found.warnings,
+        "new_columns": found.new_columns,
+        "report": report,
+        "collected_at": raw.get("collected_at"),
+    }
+
+
+def publish(
+    model: Model, partition: Partition, validated: Mapping[str, Any], collected_at: datetime | str | None = None
+) -> dict[str, Any]:
+    """Replace the partition in the lake by the staged rows.
+
+    Parameters
+    ----------
+    validated : what `validate` returned.
+    collected_at : when the rows were fetched, by default the moment that `collect` noted. Whether labels were final is
+        judged by it, so it must not be the time of a later retry.
+    """
+    moment = collected_at or validated.get("collected_at")
+    if moment is None:
+        raise DataError(
+            f"publish of {model.name} {partition.key} was not told when its rows were fetched (collected_at)"
+        )
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
+    lake = Lake.of(model)
+    rows = lake.read_staged(validated["staged"])
+    version = lake.publish(partition, rows, validated["digest"], moment)
+    log.info(
+        "Published %s of %s: %d rows, version %d of the table, %d rows in quarantine.",
+        partition.key,
+        model.name,
+        len(rows),
+        version,
+        validated["quarantined"],
+    )
+    return {"partition": partition.key, "rows": len(rows), "version": version, "quarantined": validated["quarantined"]}
+
+
+def missing_partitions(model: Model, last: Partition, days: int) -> list[str]:
+    """Keys of the ``days`` days up to ``last`` (included) that are not published, none before ``model.start``."""
+    first = max(last.date - timedelta(days=days - 1), model.start)
+    if first > last.date:
+        return []
+    there = Lake.of(model).published()
+    return [key for key in keys_between(first.isoformat(), last.key) if key not in there]
+
+
+def load_predictions(model: Model) -> dict[str, Any]:
+    """Load the closed spool segments of all servers of this model, and remove each once it is in the lake."""
+    lake = Lake.of(model)
+    lake.create()
+    segments = rows = 0
+    for segment in spool_format.closed_segments(Settings.from_environment().spool, model.name):
+        rows += lake.load_segment(segment.path, segment.app_id, segment.number)
+        segment.path.unlink(missing_ok=True)
+        segments += 1
+    if segments:
+        log.info("Loaded %d predictions of %s from %d spool segments.", rows, model.name, segments)
+    return {"segments": segments, "rows": rows}
+
+
+def _write_report(lake: Lake, model: Model, partition: Partition, found: quality.Validation, batch: RawBatch) -> str:
+    html = quality.render(model, partition, found, batch).encode()
+    summary = {**found.as_dict(), "batch": batch.as_dict(), "results": [c.as_dict() for c in found.checks]}
+    path = f"validation/{partition.key}/{batch.digest}.html"
+    files.write(lake.root / path, html)
+    files.write(lake.root / path.replace(".html", ".json"), json.dumps(summary, indent=1).encode())
+    files.write(lake.root / "validation" / partition.key / "latest.html", html)
+    return path

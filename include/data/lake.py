@@ -1,0 +1,381 @@
+"""The Delta tables of a model, and the raw, staged and frozen files beside them.
+
+Every write is atomic and can be repeated: a partition is replaced whole, a prediction segment is appended once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Field, Schema, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from include.data import files, schema, snapshots
+from include.data.snapshots import Snapshot
+from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
+from include.partitions import Partition
+from include.settings import Settings
+from include.spec import ColumnType, Model
+
+log = logging.getLogger(__name__)
+
+TEXT, INSTANT = schema.ARROW[ColumnType.STRING], schema.ARROW[ColumnType.TIMESTAMP]
+ROWS_PREFIX = pa.schema([("partition", TEXT), ("_batch", TEXT), ("_collected_at", INSTANT)])
+QUARANTINE = pa.schema([(name, TEXT) for name in ("partition", "_batch", "_expectation", "_column", "_key", "_row")])
+PREDICTIONS = pa.schema(
+    [
+        ("partition", TEXT),
+        ("request_id", TEXT),
+        ("row", pa.int64()),
+        ("key", TEXT),
+        ("event_time", INSTANT),
+        ("version", pa.int64()),
+        ("digest", TEXT),
+        ("features", TEXT),
+        ("score", pa.float64()),
+        ("scores", TEXT),
+        ("predicted_at", INSTANT),
+        ("_segment", TEXT),
+    ]
+)
+COMMIT_TRIES = 12
+AS_JSON = b"perennial.json"  # marks a raw column that Arrow has no type for
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """A source's batch as it came: where it is kept (below the model's lake), the SHA-256 of the file, its rows."""
+
+    path: str
+    digest: str
+    rows: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the lake has of a partition: rows, when they were fetched, the digest of their raw batch."""
+
+    rows: int
+    collected_at: datetime
+    batch: str
+
+
+class Lake:
+    """All data of one model.
+
+    Parameters
+    ----------
+    model : whose data it is.
+    root : its folder, ``<Settings.lake>/<model.name>``.
+    """
+
+    def __init__(self, model: Model, root: Path) -> None:
+        taken = [c.name for c in model.data.columns if c.name in schema.OURS or c.name.startswith("_")]
+        if taken:
+            raise ConfigurationError(
+                f"model {model.name} declares {', '.join(taken)}: names that the lake uses itself; rename them"
+            )
+        self.model = model
+        self.root = root
+
+    @classmethod
+    def of(cls, model: Model) -> Lake:
+        """The lake of this deployment."""
+        return cls(model, Settings.from_environment().lake / model.name)
+
+    # -- tables ---------------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Create the tables that do not exist; safe in any number of processes at once.
+
+        The retention of the log and of removed files is set here, once: with Delta's defaults a version could be
+        read for 30 days, and after that no past training could be made again, without any message.
+        """
+        keep = f"interval {max(self.model.data.keep.days, 1)} days"
+        retention = {"delta.logRetentionDuration": keep, "delta.deletedFileRetentionDuration": keep}
+        event_time = self.model.data.event_time
+        tables = {
+            # Statistics of a few columns are enough to prune files, and keep the log small.
+            "rows": (pa.schema([*ROWS_PREFIX, *schema.declared(self.model)]), f"_batch,_collected_at,{event_time}"),
+            "quarantine": (QUARANTINE, "_batch"),
+            "predictions": (PREDICTIONS, "event_time,version,_segment"),
+        }
+        for name, (columns, statistics) in tables.items():
+            path = self.root / name
+            if DeltaTable.is_deltatable(str(path)):
+                continue
+            path.mkdir(parents=True, exist_ok=True)
+            try:
+                DeltaTable.create(
+                    str(path),
+                    schema=Schema.from_arrow(columns),
+                    mode="error",
+                    partition_by=["partition"],
+                    name=f"{self.model.name}.{name}",
+                    configuration={
+                        **retention,
+                        "delta.appendOnly": "false",
+                        "delta.dataSkippingStatsColumns": statistics,
+                    },
+                )
+                log.info("Created the table %s of %s; its versions are kept for %s.", name, self.model.name, keep[9:])
+            except DeltaError:
+                # Version 0 is put only if it is absent: whoever comes second finds the table of the first.
+                if not DeltaTable.is_deltatable(str(path)):
+                    raise
+
+    def table(self, name: str) -> DeltaTable:
+        """Open ``rows``, ``quarantine`` or ``predictions`` at its newest version."""
+        try:
+            return DeltaTable(str(self.root / name))
+        except TableNotFoundError:
+            raise DataError(
+                f"{self.model.name} has no table {name!r} in {self.root} yet: collect a partition first "
+                f"(the {self.model.name}_collect DAG), which creates its tables."
+            ) from None
+
+    def undeclared(self) -> dict[str, pa.DataType]:
+        """Columns of ``rows`` that earlier batches brought without a declaration, with their types."""
+        ours = {*schema.OURS, *schema.declared(self.model).names}
+        return {
+            f.name: TEXT if pa.types.is_string(f.type) else f.type
+            for f in _arrow_schema(self.table("rows"))
+            if f.name not in ours
+        }
+
+    # -- raw and staged batches -------------------------------------------------------------------------------------
+
+    def keep_raw(self, partition: Partition, frame: pd.DataFrame) -> RawBatch:
+        """Keep what the source returned, whatever it is, under the digest of its bytes."""
+        columns, fields = [], []
+        for position, name in enumerate(frame.columns):
+            series = frame.iloc[:, position]
+            metadata = None
+            try:
+                array = pa.Array.from_pandas(series)
+            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError):
+                # A column of mixed types will not pass validation, but it has to be there to be looked at.
+                array = pa.array([json.dumps(value, default=str) for value in series], pa.large_string())
+                metadata = {AS_JSON: b"1"}
+            columns.append(array)
+            fields.append(pa.field(str(name), array.type, metadata=metadata))
+        data = files.parquet_bytes(pa.Table.from_arrays(columns, schema=pa.schema(fields)))
+        batch = RawBatch(f"raw/{partition.key}/{files.sha256(data)}.parquet", files.sha256(data), len(frame))
+        if not (self.root / batch.path).is_file():
+            files.write(self.root / batch.path, data)
+        return batch
+
+    def read_raw(self, batch: RawBatch) -> pd.DataFrame:
+        """The batch as the source returned it.
+
+        Raises
+        ------
+        IntegrityError : the file is gone, or its bytes are not those of its digest.
+        """
+        path = self.root / batch.path
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise IntegrityError(f"the raw batch {path} is gone; clear the task `collect` to fetch it again") from None
+        if files.sha256(data) != batch.digest:
+            raise IntegrityError(
+                f"the raw batch {path} was changed: its SHA-256 is {files.sha256(data)[:12]}..., not "
+                f"{batch.digest[:12]}...; delete it and clear the task `collect` to fetch it again"
+            )
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
+        frame = table.to_pandas()
+        frame.columns = pd.Index(table.column_names)
+        for position, column in enumerate(table.schema):
+            if AS_JSON in (column.metadata or {}):
+                values = pd.Series([json.loads(text) for text in table.column(position).to_pylist()], dtype=object)
+                frame.isetitem(position, values)
+        return frame
+
+    def stage(self, partition: Partition, batch_digest: str, frame: pd.DataFrame) -> str:
+        """Keep the rows that passed validation for `publish`; returns the path below the model's lake."""
+        path = f"staged/{partition.key}/{batch_digest}.parquet"
+        files.write(self.root / path, files.parquet_bytes(self._strict(frame)))
+        return path
+
+    def read_staged(self, path: str) -> pd.DataFrame:
+        """What `stage` kept."""
+        try:
+            table = pq.read_table(self.root / path, page_checksum_verification=True)
+        except FileNotFoundError:
+            raise IntegrityError(f"{self.root / path} is gone; clear the task `validate` to make it again") from None
+        except OSError as reason:
+            raise IntegrityError(f"{self.root / path} is damaged ({reason}); clear the task `validate`") from None
+        return schema.to_frame(table)
+
+    # -- partitions -------------------------------------------------------------------------------------------------
+
+    def publish(self, partition: Partition, frame: pd.DataFrame, batch_digest: str, collected_at: datetime) -> int:
+        """Replace the partition in ``rows`` by these rows, in one commit; returns the version of the table.
+
+        Raises
+        ------
+        DataError : a column is missing or does not fit its type; nothing was written.
+        TransientError : others kept committing to the same partition.
+        """
+        data = self._strict(frame)
+        stamp = pa.scalar(collected_at.astimezone(UTC), INSTANT)
+        for position, (name, value) in enumerate(
+            (
+                ("partition", pa.scalar(partition.key, TEXT)),
+                ("_batch", pa.scalar(batch_digest, TEXT)),
+                ("_collected_at", stamp),
+            )
+        ):
+            data = data.add_column(position, pa.field(name, value.type), pa.repeat(value, data.num_rows))
+        return self._replace("rows", partition, data)
+
+    def quarantine(self, partition: Partition, rows: pd.DataFrame, batch_digest: str) -> int:
+        """Replace the partition in ``quarantine``; an empty frame clears it. Returns the version of the table."""
+        wanted = QUARANTINE.names
+        data = {name: pa.array([str(v) for v in rows[name]], TEXT) for name in wanted if name in rows.columns}
+        data["partition"] = pa.array([partition.key] * len(rows), TEXT)
+        data["_batch"] = pa.array([batch_digest] * len(rows), TEXT)
+        return self._replace("quarantine", partition, pa.table(data, schema=QUARANTINE))
+
+    def published(self) -> dict[str, Published]:
+        """What is in ``rows``, by partition key; from the table's log alone. Empty before the table exists."""
+        if not DeltaTable.is_deltatable(str(self.root / "rows")):
+            return {}
+        return published(self.table("rows"))
+
+    def read_quarantine(self, key: str) -> pd.DataFrame:
+        """The quarantined rows of a partition."""
+        return self.table("quarantine").to_pandas(filters=[("partition", "=", key)])
+
+    # -- snapshots --------------------------------------------------------------------------------------------------
+
+    def snapshot(self, first_key: str, last_key: str) -> Snapshot:
+        """Freeze the rows of these partitions at the newest version; see `include.data.snapshots.freeze`."""
+        table = self.table("rows")
+        return snapshots.freeze(self.model, self.root, table, published(table), first_key, last_key)
+
+    def read_snapshot(
+        self,
+        snapshot: Snapshot | str,
+        first: str | None = None,
+        last: str | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> pd.DataFrame:
+        """Rows of a snapshot, or of some of its days and columns; see `include.data.snapshots.read`."""
+        digest = snapshot if isinstance(snapshot, str) else snapshot.digest
+        return snapshots.read(self.root, digest, first, last, columns)
+
+    def verify_snapshot(self, snapshot: Snapshot | str) -> None:
+        """Recompute the digest of a snapshot from its values; IntegrityError where it is another."""
+        snapshots.verify(self.root, snapshot if isinstance(snapshot, str) else snapshot.digest)
+
+    # -- predictions ------------------------------------------------------------------------------------------------
+
+    def load_segment(self, segment_path: Path | str, app_id: str, number: int) -> int:
+        """Append a spool segment to ``predictions`` exactly once; see `include.data.predictions.load`."""
+        from include.data import predictions
+
+        return predictions.load(self, Path(segment_path), app_id, number)
+
+    def append(
+        self, name: str, data: pa.Table, properties: CommitProperties, done: Callable[[DeltaTable], bool]
+    ) -> bool:
+        """Append in one commit unless ``done(table)`` says that it has happened; returns whether it appended."""
+
+        def attempt(table: DeltaTable) -> bool:
+            if done(table):
+                return False
+            write_deltalake(table, data, mode="append", commit_properties=properties)
+            return True
+
+        return bool(self._committing(name, attempt))
+
+    # -- inner parts ------------------------------------------------------------------------------------------------
+
+    def _strict(self, frame: pd.DataFrame) -> pa.Table:
+        conformed = schema.conform(self.model, frame, self.undeclared())
+        if conformed.problems:
+            raise DataError(f"{self.model.name}: {'; '.join(conformed.problems)}")
+        return conformed.table
+
+    def _replace(self, name: str, partition: Partition, data: pa.Table) -> int:
+        def attempt(table: DeltaTable) -> int:
+            aligned = self._aligned(name, table, data)
+            write_deltalake(table, aligned, mode="overwrite", predicate=f"partition = '{partition.key}'")
+            return table.version()
+
+        return int(self._committing(name, attempt))
+
+    def _aligned(self, name: str, table: DeltaTable, data: pa.Table) -> pa.Table:
+        """Give table and data the same columns: new ones are added to the table first, absent ones are null."""
+        have = {f.name: f.type for f in _arrow_schema(table)}
+        fresh = [f for f in data.schema if f.name not in have]
+        if fresh:
+            # Adding a column that a crashed or concurrent publish has added already is no change.
+            fields = Schema.from_arrow(pa.schema(fresh)).fields
+            table.alter.add_columns([Field(f.name, f.type, nullable=True) for f in fields])
+            log.warning(
+                "The table %s of %s got new columns: %s.",
+                name,
+                self.model.name,
+                ", ".join(f"{f.name} ({f.type})" for f in fresh),
+            )
+            have = {f.name: f.type for f in _arrow_schema(table)}
+        arrays = {}
+        for column, kind in have.items():
+            if column not in data.column_names:
+                arrays[column] = pa.nulls(data.num_rows, kind)
+                continue
+            given = data.column(column)
+            if not schema.interchangeable(given.type, kind):
+                raise ConfigurationError(
+                    f"{self.model.name}: column {column!r} is {kind} in the table {name} and {given.type} now. "
+                    f"A declared type cannot change under existing data: declare a new column, or use a new lake."
+                )
+            arrays[column] = given
+        return pa.table(arrays)
+
+    def _committing(self, name: str, attempt: Callable[[DeltaTable], Any]) -> Any:
+        """Run ``attempt`` on the newest version until its commit does not conflict with another's."""
+        for number in range(1, COMMIT_TRIES + 1):
+            try:
+                return attempt(self.table(name))
+            except CommitFailedError as reason:
+                if number == COMMIT_TRIES:
+                    raise TransientError(
+                        f"the table {name} of {self.model.name} could not be written in {number} tries, because others "
+                        f"keep writing the same partition: {reason}"
+                    ) from reason
+                time.sleep(random.uniform(0, min(0.02 * 2**number, 2)))
+        raise AssertionError("unreachable")
+
+
+def published(table: DeltaTable) -> dict[str, Published]:
+    """What a version of ``rows`` holds, by partition key, from the add actions of its log."""
+    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    found: dict[str, Published] = {}
+    for action in actions:
+        key, rows = action["partition.partition"], action["num_records"]
+        before = found.get(key)
+        if before:  # a partition too large for one file
+            rows += before.rows
+        found[key] = Published(rows, action["min._collected_at"], action["max._batch"])
+    return dict(sorted(found.items()))
+
+
+def _arrow_schema(table: DeltaTable) -> pa.Schema:
+    return pa.schema(table.schema().to_arrow())

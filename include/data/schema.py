@@ -1,0 +1,184 @@
+"""The declared columns as Arrow types, and the one strict way of a source's frame into them.
+
+Delta's own ``schema_mode="merge"`` stores 1.5 in an integer column as 1 and fills a missing column with nulls,
+silently. So nothing reaches a table before it went through `conform`: a cast keeps every value or is a named problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.spec import ColumnType, Model
+
+ARROW: dict[ColumnType, pa.DataType] = {
+    ColumnType.STRING: pa.large_string(),
+    ColumnType.INTEGER: pa.int64(),
+    ColumnType.NUMBER: pa.float64(),
+    ColumnType.BOOLEAN: pa.bool_(),
+    ColumnType.TIMESTAMP: pa.timestamp("us", "UTC"),
+}
+OURS = ("partition", "_batch", "_collected_at")  # the columns that the lake adds to `rows`
+EXACT_IN_FLOAT = 2**53
+
+
+class CannotCast(ValueError):
+    """The values do not fit the type; the message says why, as the end of a sentence."""
+
+
+@dataclass
+class Conformed:
+    """A frame in the types of the lake.
+
+    Attributes
+    ----------
+    table : declared columns that could be had, then undeclared ones.
+    problems : sentences about missing, doubled and retyped columns; the table is complete only if there are none.
+    notes : sentences about lossless casts and about undeclared columns that were left out.
+    new : names of undeclared columns that the lake does not know yet.
+    """
+
+    table: pa.Table
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    new: list[str] = field(default_factory=list)
+
+
+def declared(model: Model) -> pa.Schema:
+    """The declared columns in the types of the lake."""
+    return pa.schema([(column.name, ARROW[column.type]) for column in model.data.columns])
+
+
+def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] | None = None) -> Conformed:
+    """Cast a source's frame to the declared types, losing nothing.
+
+    Parameters
+    ----------
+    known : undeclared columns that the lake has from earlier batches, with the type that they have there.
+    """
+    known = known or {}
+    wanted = declared(model)
+    names = [str(name) for name in frame.columns]
+    found = Conformed(pa.table({}))
+    arrays: dict[str, pa.Array] = {}
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        found.problems.append(f"column {_listed(doubled)} comes more than once")
+    reserved = sorted(set(names) & set(OURS) | {n for n in names if n.startswith("_")} - set(wanted.names))
+    if reserved:
+        found.problems.append(f"column {_listed(reserved)} has a name that is kept for the lake")
+    missing = [name for name in wanted.names if name not in names]
+    if missing:
+        found.problems.append(f"column {_listed(missing)} is missing")
+    for name in [*wanted.names, *(n for n in names if n not in wanted.names)]:
+        if name in missing or name in doubled or name in reserved:
+            continue
+        series = frame.iloc[:, names.index(name)]
+        target = wanted.field(name).type if name in wanted.names else known.get(name)
+        try:
+            arrays[name] = cast(series, target)
+        except CannotCast as reason:
+            if name in wanted.names or name in known:
+                found.problems.append(f"column {name!r} changed its type: {reason}")
+            else:
+                found.notes.append(f"new column {name!r} was left out of the table: {reason}")
+            continue
+        if name in wanted.names and _changes_kind(series, arrays[name], model.data.column(name).nullable):
+            found.notes.append(f"column {name!r} came as {series.dtype} and was stored as {target}, without loss")
+        if name not in wanted.names and name not in known:
+            found.new.append(name)
+    found.table = pa.table(arrays)
+    return found
+
+
+def cast(series: pd.Series, target: pa.DataType | None) -> pa.Array:
+    """The values as an Arrow array of this type, or of the nearest type of the lake where it is None.
+
+    Raises
+    ------
+    CannotCast : a value would be changed (fraction to integer, text to number, local time to instant, ...).
+    """
+    try:
+        array = pa.Array.from_pandas(series)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError) as reason:
+        raise CannotCast(f"its values are of mixed or unknown types ({str(reason).splitlines()[0]})") from None
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+        if isinstance(array, pa.ChunkedArray):
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if target is None:
+        target = _nearest(array.type)
+    if array.null_count == len(array):
+        return pa.nulls(len(array), target)
+    if not _same_kind(array.type, target):
+        raise CannotCast(f"it came as {array.type}, e.g. {_example(array)!r}, and {target} is declared")
+    if pa.types.is_floating(array.type) and pa.types.is_int64(target):
+        # Arrow's safe cast accepts 1e17 as an integer, although a float of this size may already have been rounded.
+        if (pc.max(pc.abs(array)).as_py() or 0) > EXACT_IN_FLOAT:
+            raise CannotCast(f"it came as {array.type} with values beyond 2^53, which floats do not hold exactly")
+    try:
+        return array.cast(target, safe=True)
+    except pa.ArrowInvalid as reason:
+        raise CannotCast(f"it came as {array.type} and {target} is declared ({str(reason).splitlines()[0]})") from None
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """The table as pandas: text as ``str``, integers with nulls as float64 (as Int64 where that would round them)."""
+    frame = table.to_pandas()
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_int64(column.type) and column.null_count and column.null_count < len(column):
+            bounds = pc.min_max(column).as_py()
+            if max(abs(bounds["min"]), abs(bounds["max"])) > EXACT_IN_FLOAT:
+                frame[name] = pd.Series(column.to_pylist(), dtype="Int64", index=frame.index)
+    return frame
+
+
+def interchangeable(given: pa.DataType, stored: pa.DataType) -> bool:
+    """Whether two Arrow types are one type in Delta (which has one kind of text)."""
+    return given == stored or (pa.types.is_large_string(given) and _same_kind(stored, given))
+
+
+def _same_kind(given: pa.DataType, target: pa.DataType) -> bool:
+    if pa.types.is_large_string(target):
+        return pa.types.is_string(given) or pa.types.is_large_string(given) or pa.types.is_string_view(given)
+    if pa.types.is_int64(target) or pa.types.is_float64(target):
+        return pa.types.is_integer(given) or pa.types.is_floating(given)
+    if pa.types.is_timestamp(target):
+        return pa.types.is_timestamp(given) and given.tz is not None
+    return bool(given == target)
+
+
+def _nearest(given: pa.DataType) -> pa.DataType:
+    if pa.types.is_null(given):
+        raise CannotCast("it has no value, so its type is not known yet")
+    if pa.types.is_floating(given):
+        return ARROW[ColumnType.NUMBER]
+    for candidate in ARROW.values():
+        if _same_kind(given, candidate):
+            return candidate
+    raise CannotCast(
+        f"the lake has no type for {given}" + (" without a timezone" if pa.types.is_timestamp(given) else "")
+    )
+
+
+def _changes_kind(series: pd.Series, array: pa.Array, nullable: bool) -> bool:
+    """Whether a number changed its kind; pandas has no other than floats for integers that may be null."""
+    if pa.types.is_float64(array.type):
+        return bool(pd.api.types.is_integer_dtype(series.dtype))
+    return pa.types.is_int64(array.type) and bool(pd.api.types.is_float_dtype(series.dtype)) and not nullable
+
+
+def _example(array: pa.Array) -> object:
+    value = array.drop_null()[0].as_py()
+    return value if len(repr(value)) <= 40 else repr(value)[:40]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

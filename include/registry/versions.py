@@ -1,0 +1,191 @@
+"""What was made and judged: the versions of every model and the gate's decisions, each change with its audit row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from include.errors import IntegrityError, ReleaseError
+from include.registry import schema
+from include.registry.database import Database
+from include.registry.rows import DecisionRow, VersionRow
+
+AUTOMATIC = "perennial"  # the actor of everything that nobody asked for by hand
+
+
+class Versions:
+    """Versions and decisions; the lower half of `include.registry.ledger.Ledger`."""
+
+    def __init__(self, url: str) -> None:
+        self._database = Database(url)
+
+    def add_version(
+        self,
+        model: str,
+        version: int,
+        *,
+        run_id: str,
+        candidate: str,
+        recipe: Mapping[str, Any],
+        twin: str,
+        twin_first: str,
+        twin_last: str,
+        metrics: Mapping[str, Any],
+    ) -> VersionRow:
+        """Record the version that a run's `select` has chosen; the same run again updates it until it has a bundle.
+
+        Raises
+        ------
+        IntegrityError : the ledger knows this version from another run, or this run with another version.
+        """
+        told = {
+            "candidate": candidate,
+            "recipe": dict(recipe),
+            "twin": twin,
+            "twin_first": twin_first,
+            "twin_last": twin_last,
+            "metrics": dict(metrics),
+        }
+        t = schema.version.c
+        with self._database.change(model, f"record version {version} of {model}") as connection:
+            new = {"model": model, "version": version, "run_id": run_id, "state": "challenger", **told}
+            added = connection.execute(
+                upsert(schema.version).values(**new).on_conflict_do_nothing().returning(t.version)
+            ).scalar()
+            row = self._version(connection, model, version)
+            if row is None or row.run_id != run_id:
+                known = connection.execute(
+                    select(t.version).where(t.model == model, t.run_id == run_id)
+                ).scalar_one_or_none()
+                raise IntegrityError(
+                    f"version {version} of {model} cannot be recorded for run {run_id!r}: the ledger knows "
+                    + (f"that run as version {known}" if row is None else f"that version from run {row.run_id!r}")
+                    + ". Was MLflow's database replaced while the ledger was kept?"
+                )
+            if added:
+                self._audit(connection, AUTOMATIC, "register", model, version, run_id=run_id, reason=candidate)
+            elif row.bundle is None:
+                connection.execute(update(schema.version).where(t.model == model, t.version == version).values(**told))
+            return self._known(connection, model, version)
+
+    def set_bundle(self, model: str, version: int, digest: str) -> VersionRow:
+        """Name the bundle of a version; the same digest again is a no-op.
+
+        Raises
+        ------
+        ReleaseError : no such version, or it has served and would change its bundle.
+        """
+        t = schema.version.c
+        with self._database.change(model, f"name the bundle of version {version} of {model}") as connection:
+            row = self._known(connection, model, version)
+            if row.bundle == digest:
+                return row
+            if row.state in ("champion", "retired", "failed"):
+                raise ReleaseError(
+                    f"version {version} of {model} has been in service ({row.state}) with bundle {str(row.bundle)[:12]}"
+                    f": a version never changes its bundle then. Retrain for a new version."
+                )
+            state = "packaged" if row.state == "challenger" else row.state
+            connection.execute(
+                update(schema.version).where(t.model == model, t.version == version).values(bundle=digest, state=state)
+            )
+            self._audit(connection, AUTOMATIC, "package", model, version, run_id=row.run_id, reason=digest)
+            return self._known(connection, model, version)
+
+    def version(self, model: str, version: int) -> VersionRow | None:
+        """One version of a model."""
+        with self._database.read(f"read version {version} of {model}") as connection:
+            return self._version(connection, model, version)
+
+    def versions(self, model: str) -> list[VersionRow]:
+        """All versions of a model, newest first."""
+        query = select(schema.version).where(schema.version.c.model == model).order_by(schema.version.c.version.desc())
+        with self._database.read(f"read the versions of {model}") as connection:
+            return [VersionRow.of(row) for row in connection.execute(query)]
+
+    # -- decisions
+
+    def record_decision(
+        self,
+        model: str,
+        run_id: str,
+        *,
+        as_of: str,
+        verdict: str,
+        reason: str,
+        version: int | None,
+        parameters: Mapping[str, Any],
+        code_digest: str,
+        snapshot_digest: str,
+        checks: Sequence[Any],
+    ) -> DecisionRow:
+        """Record what the gate decided in a run; the same run again replaces its decision.
+
+        A version that was rejected or held takes that state, unless it has been in service.
+        """
+        told = {
+            "as_of": as_of,
+            "verdict": verdict,
+            "reason": reason,
+            "version": version,
+            "parameters": dict(parameters),
+            "code_digest": code_digest,
+            "snapshot_digest": snapshot_digest,
+            "checks": list(checks),
+        }
+        d, v = schema.decision.c, schema.version.c
+        with self._database.change(model, f"record the decision of run {run_id!r}") as connection:
+            where = (d.model == model, d.run_id == run_id)
+            before = connection.execute(select(schema.decision).where(*where)).one_or_none()
+            if before is None:
+                connection.execute(insert(schema.decision).values(model=model, run_id=run_id, **told))
+            else:
+                connection.execute(
+                    update(schema.decision).where(*where).values(**told, decided_at=func.clock_timestamp())
+                )
+            if version is not None:
+                row = self._known(connection, model, version)
+                if row.state in ("challenger", "packaged", "rejected", "held"):
+                    open_state = "packaged" if row.bundle else "challenger"
+                    state = {"reject": "rejected", "hold": "held"}.get(verdict, open_state)
+                    connection.execute(
+                        update(schema.version).where(v.model == model, v.version == version).values(state=state)
+                    )
+            if before is None or (before.verdict, before.reason) != (verdict, reason):
+                said = f"{verdict}: {reason}"
+                self._audit(connection, AUTOMATIC, "decide", model, version, run_id=run_id, reason=said)
+            return DecisionRow.of(connection.execute(select(schema.decision).where(*where)).one())
+
+    def last_decision(self, model: str) -> DecisionRow | None:
+        """The newest decision about a model."""
+        d = schema.decision.c
+        query = select(schema.decision).where(d.model == model).order_by(d.decided_at.desc(), d.id.desc()).limit(1)
+        with self._database.read(f"read the last decision about {model}") as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else DecisionRow.of(row)
+
+    # -- inside a transaction
+
+    def _version(self, connection: Connection, model: str, version: int) -> VersionRow | None:
+        t = schema.version.c
+        row = connection.execute(select(schema.version).where(t.model == model, t.version == version)).one_or_none()
+        return None if row is None else VersionRow.of(row)
+
+    def _known(self, connection: Connection, model: str, version: int) -> VersionRow:
+        row = self._version(connection, model, version)
+        if row is None:
+            t = schema.version.c
+            query = select(t.version).where(t.model == model).order_by(t.version.desc()).limit(10)
+            known = [str(number) for number in connection.execute(query).scalars()]
+            near = f"the newest are {', '.join(known)}" if known else "it has no version yet"
+            raise ReleaseError(f"{model} has no version {version} in the ledger: {near}.")
+        return row
+
+    def _audit(
+        self, connection: Connection, actor: str, action: str, model: str, version: int | None, **rest: Any
+    ) -> None:
+        row = {"actor": actor, "action": action, "model": model, "version": version, **rest}
+        connection.execute(insert(schema.audit).values(**row))

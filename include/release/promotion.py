@@ -1,0 +1,210 @@
+"""Putting a version into service: the ledger's compare-and-set, its projections, and the look at the running server.
+
+The order is always the same: the ledger changes first, in one transaction; then `project` writes what the ledger says
+into the release record and the MLflow alias. A process that is killed anywhere between leaves a ledger that is ahead
+of its projections, and the next call, a retry or another run's, writes them again from the ledger.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+from include import catalog
+from include.errors import ConflictError, IntegrityError, PerennialError, ReleaseError, TransientError
+from include.registry import tracking
+from include.registry.bundles import Bundle, BundleStore, ReleaseRecord
+from include.registry.ledger import AUTOMATIC, AuditRow, Ledger, Standing
+from include.release.live import LiveServer
+from include.release.smoke import packaged
+from include.settings import Settings
+from include.spec import Release
+
+log = logging.getLogger(__name__)
+
+
+def promote(
+    model_name: str, version: int, run_id: str, actor: str, reason: str, expected_epoch: int | None = None
+) -> dict[str, Any]:
+    """Make a packaged version the champion, and say so to servers and people.
+
+    Parameters
+    ----------
+    actor : ``"perennial"`` for an automatic promotion (which a freeze stops), else the person who asked for it.
+    expected_epoch : the epoch of the champion that the version was judged against; ``None``: the present one.
+
+    Returns
+    -------
+    dict : ``version``, ``digest``, ``epoch`` and ``previous`` (version, or ``None``); the same when called again.
+
+    Raises
+    ------
+    ReleaseError : frozen, no such version, no bundle; `ConflictError` where the champion changed meanwhile.
+    IntegrityError : a file of the bundle is changed, missing or extra.
+    """
+    ledger = Ledger.default()
+    row, bundle = packaged(model_name, version)
+    seen = ledger.standing(model_name).epoch if expected_epoch is None else expected_epoch
+    try:
+        epoch = ledger.promote(model_name, version, bundle.digest, seen, actor, run_id, reason)
+    except ConflictError:
+        project(model_name, alias_required=False)  # whoever changed it may have been killed before projecting
+        raise
+    project(model_name)
+    began = ledger.transition(model_name, epoch)
+    previous = began.from_version if began else None
+    log.info(
+        "Version %d of %s (%s) is in service as epoch %d, instead of %s.",
+        version, model_name, row.candidate, epoch, f"version {previous}" if previous else "nothing",
+    )  # fmt: skip
+    return {"version": version, "digest": bundle.digest, "epoch": epoch, "previous": previous}
+
+
+def project(model_name: str, *, alias_required: bool = True) -> Standing:
+    """Write the release record and the MLflow alias from the ledger; does nothing where they say so already.
+
+    One process at a time, each with the ledger as it is then: whoever comes last writes the truth.
+
+    Parameters
+    ----------
+    alias_required : whether an MLflow server that does not answer is an error (the servers follow the record, not the
+        alias) or only a warning, as on the way back to an older version, which must not wait for it.
+    """
+    ledger, store = Ledger.default(), BundleStore.default()
+    with ledger.locked(model_name):
+        now = ledger.standing(model_name)
+        if now.version is None or now.digest is None or now.since is None:
+            store.remove_release(model_name, now.epoch)
+        else:
+            since = now.since.isoformat()
+            store.write_release(ReleaseRecord(model_name, now.version, now.digest, now.epoch, since, now.run_id or ""))
+        try:
+            if now.version is None:
+                tracking.remove_champion_alias(model_name)
+            else:
+                tracking.set_champion_alias(model_name, now.version)
+        except PerennialError as error:
+            if alias_required:
+                raise
+            log.warning("The MLflow alias of %s is behind the ledger until the next projection: %s", model_name, error)
+    return now
+
+
+def verify(
+    model_name: str, version: int, epoch: int, *, timeout: timedelta | None = None, go_back: bool = True
+) -> dict[str, Any]:
+    """Look whether the running server answers as this version; if it does not, go back to the champion before.
+
+    Waits until the server names version and digest, then scores the probe rows over HTTP and compares. Call it again
+    after a kill at any point: it goes on where it was and ends the same way.
+
+    Parameters
+    ----------
+    timeout : how long the server may take; default: the model's ``release.verify_timeout``.
+    go_back : ``False`` only reports: what a rollback wants, because a person chose the version.
+
+    Returns
+    -------
+    dict : ``version``, ``epoch``, ``seconds`` that the swap took, ``max_difference`` of the probe rows.
+
+    Raises
+    ------
+    ReleaseError : verification failed; the message says why and what serves now.
+    ConflictError : another change of the champion came between; nothing was verified or changed.
+    ConfigurationError : no model server is configured; nothing was verified or changed.
+    """
+    Settings.from_environment().require("serving_url")  # without an address there is no verdict: change nothing
+    seconds = (timeout or _patience(model_name)).total_seconds()
+    ledger = Ledger.default()
+    now = project(model_name, alias_required=False)
+    if (now.version, now.epoch) != (version, epoch):
+        after = ledger.transition(model_name, epoch + 1)
+        if after is not None and after.action in ("restore", "withdraw") and after.from_version == version:
+            raise _gone_back(model_name, version, after, seconds)
+        raise ConflictError(
+            f"version {version} of {model_name} at epoch {epoch} was superseded before it was verified: "
+            + (f"{after.action} by {after.actor}, {after.reason!r}. " if after else "")
+            + f"Now {'nothing serves' if now.version is None else f'version {now.version} serves'} (epoch {now.epoch})."
+        )
+    try:
+        _, bundle = packaged(model_name, version)
+        waited, difference = _look(bundle, version, seconds)
+    except TransientError:
+        raise  # the ledger did not answer: nothing is known about the version, a retry will
+    except PerennialError as error:
+        if not go_back:
+            raise ReleaseError(
+                f"version {version} of {model_name} (epoch {epoch}) failed verification: {error}"
+            ) from error
+        log.error("Version %d of %s failed verification and goes out of service: %s", version, model_name, error)
+        after = restore(model_name, epoch, str(error))
+        raise _gone_back(model_name, version, after, seconds) from error
+    log.info(
+        "The server answers as version %d of %s: swapped within %.2f s, probe rows within %.2g.",
+        version, model_name, waited, difference,
+    )  # fmt: skip
+    return {"version": version, "epoch": epoch, "seconds": round(waited, 3), "max_difference": difference}
+
+
+def restore(model_name: str, epoch: int, reason: str) -> AuditRow:
+    """Take the champion of ``epoch`` out of service as failed: back to the newest past champion that is whole.
+
+    Where there is none, nothing serves: the release record is removed, and the epoch grows on at the next promotion.
+
+    Raises
+    ------
+    ConflictError : the champion changed since; nothing was done.
+    """
+    ledger, store = Ledger.default(), BundleStore.default()
+    run_id = ledger.standing(model_name).run_id or ""
+    for past in ledger.past_champions(model_name):
+        try:
+            whole = store.open(model_name, past.bundle) if past.bundle else None
+        except IntegrityError as error:
+            log.error("Version %d of %s cannot serve again: %s", past.version, model_name, error)
+            continue
+        if whole is not None:
+            new = ledger.promote(
+                model_name, past.version, whole.digest, epoch, AUTOMATIC, run_id, reason, "restore", old_state="failed"
+            )
+            break
+    else:
+        new = ledger.withdraw(model_name, epoch, AUTOMATIC, run_id, reason)
+    project(model_name, alias_required=False)
+    after = ledger.transition(model_name, new)
+    if after is None:
+        raise IntegrityError(f"the ledger has no audit row for epoch {new} of {model_name}.")
+    return after
+
+
+def _patience(model_name: str) -> timedelta:
+    """The model's ``verify_timeout``; the default where its folder is broken, which is no reason not to look."""
+    try:
+        return catalog.load(model_name).release.verify_timeout
+    except PerennialError as error:
+        log.warning("The default time for verification is taken: %s", error)
+        return Release().verify_timeout
+
+
+def _look(bundle: Bundle, version: int, seconds: float) -> tuple[float, float]:
+    """Seconds until the server said that it serves the bundle, and the largest difference of its answers."""
+    with LiveServer() as server:
+        waited = server.wait_for(bundle.model, version, bundle.digest, seconds)
+        return waited, server.compare(bundle, version, seconds)
+
+
+def _gone_back(model_name: str, version: int, after: AuditRow, seconds: float) -> ReleaseError:
+    """The error that ends a failed verification: why, what serves instead, and whether the server says so."""
+    now = Ledger.default().standing(model_name)
+    serves = "nothing serves now" if now.version is None else f"version {now.version} serves again"
+    try:
+        with LiveServer() as server:
+            server.wait_for(model_name, now.version, now.digest, seconds)
+        confirmed = "the server confirms it"
+    except PerennialError as error:
+        confirmed = f"but {error}"
+    return ReleaseError(
+        f"version {version} of {model_name} failed verification: {after.reason} It is marked failed and {serves} "
+        f"(epoch {now.epoch}); {confirmed}."
+    )

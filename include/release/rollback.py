@@ -1,0 +1,109 @@
+"""Going back by hand, at once: to the previous or a named version, with automatic promotion frozen until lifted."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from include.errors import ConfigurationError, ConflictError, IntegrityError, ReleaseError
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger, Standing
+from include.release.promotion import project
+from include.release.smoke import nameable, packaged
+
+log = logging.getLogger(__name__)
+
+_TRIES = 5
+
+
+def rollback(
+    model_name: str, version: int | None, reason: str, actor: str, run_id: str, freeze: bool = True
+) -> dict[str, Any]:
+    """Put an earlier version back into service. Preempts a release under way: its compare-and-set then fails.
+
+    Parameters
+    ----------
+    version : a version with a bundle; ``None``: the one that served before the champion and did not fail.
+    reason, actor : kept in the ledger; the reason is what a frozen promotion quotes.
+    run_id : the run that does it. Called again with the same run, it goes back no further.
+    freeze : stop automatic promotions, in the same transaction, until `lift_freeze`.
+
+    Returns
+    -------
+    dict : ``version``, ``digest``, ``epoch``, ``previous`` (what served before) and ``frozen``.
+
+    Raises
+    ------
+    ReleaseError : no such version, no (whole) bundle, or it serves already; names the versions that can be named.
+    ConfigurationError : the reason is empty.
+    """
+    if not reason.strip():
+        raise ConfigurationError(
+            f"a rollback of {model_name} needs a reason: the next person on call will want to know."
+        )
+    ledger = Ledger.default()
+    done = [row for row in ledger.history(model_name) if (row.run_id, row.action) == (run_id, "rollback")]
+    for attempt in range(_TRIES):
+        now = ledger.standing(model_name)
+        target = done[-1].version if done else _target(ledger, now, version)
+        if target is None:
+            raise IntegrityError(f"the ledger's rollback by run {run_id!r} names no version.")
+        digest = _digest(ledger, model_name, target)
+        try:
+            epoch = ledger.promote(
+                model_name, target, digest, now.epoch, actor, run_id, reason, "rollback", freeze=freeze
+            )
+            break
+        except ConflictError:
+            if done or attempt == _TRIES - 1:
+                project(model_name, alias_required=False)
+                raise
+            log.info(
+                "Another run changed the champion of %s at the same moment; trying again on top of it.", model_name
+            )
+    project(model_name, alias_required=False)
+    began, standing = ledger.transition(model_name, epoch), ledger.standing(model_name)
+    previous = began.from_version if began else None
+    log.warning(
+        "%s was rolled back by %s from version %s to version %d (epoch %d): %s%s",
+        model_name, actor, previous, target, epoch, reason,
+        " Automatic promotion is frozen until it is lifted." if standing.frozen else "",
+    )  # fmt: skip
+    return {"version": target, "digest": digest, "epoch": epoch, "previous": previous, "frozen": standing.frozen}
+
+
+def lift_freeze(model_name: str, actor: str, reason: str) -> dict[str, Any]:
+    """Let automatic promotions go on.
+
+    Returns
+    -------
+    dict : ``lifted`` (``False`` where nothing was frozen), ``was`` (the reason of the freeze), ``version``, ``epoch``.
+    """
+    ledger = Ledger.default()
+    before = ledger.standing(model_name)
+    after = ledger.unfreeze(model_name, actor, reason)
+    if before.frozen:
+        log.info("Automatic promotion of %s goes on (lifted by %s: %s).", model_name, actor, reason)
+    return {"lifted": before.frozen, "was": before.frozen_reason, "version": after.version, "epoch": after.epoch}
+
+
+def _target(ledger: Ledger, now: Standing, version: int | None) -> int:
+    """The version to go back to."""
+    others = nameable(ledger, BundleStore.default(), now.model)
+    if version is None:
+        previous = ledger.previous_champion(now.model)
+        if previous is None:
+            raise ReleaseError(f"{now.model} has no previous champion to go back to. {others}")
+        return previous.version
+    if version == now.version:
+        raise ReleaseError(f"version {version} of {now.model} serves already (epoch {now.epoch}). {others}")
+    return version
+
+
+def _digest(ledger: Ledger, model_name: str, version: int) -> str:
+    """The digest of the verified bundle of a version."""
+    try:
+        return packaged(model_name, version)[1].digest
+    except IntegrityError as error:
+        others = nameable(ledger, BundleStore.default(), model_name)
+        raise ReleaseError(f"version {version} of {model_name} cannot serve again: {error} {others}") from error

@@ -1,0 +1,193 @@
+"""The model server as an ASGI application: status, metrics and documentation with FastAPI, predictions beside it.
+
+With a token set (``PERENNIAL_SERVING_TOKEN``), everything but ``/health/*`` and ``/docs`` asks for
+``Authorization: Bearer <token>``; ``/metrics``, too, so a Prometheus needs ``authorization: credentials``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+
+from include.errors import did_you_mean
+from include.serving.metrics import Metrics, StateCollector
+from include.serving.openapi import example_rows, with_predictions
+from include.serving.predict import PredictEndpoint, Receive, Scope, Send, authorized
+from include.serving.spool import Spool, SpoolCounts
+from include.serving.watcher import ModelState, Watcher, store_and_local
+from include.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class ModelStatus(BaseModel):
+    """What this server serves of one model, and what stands in the way of something newer."""
+
+    model: str
+    serving: bool
+    version: int | None = Field(description="The version in service.")
+    digest: str | None = Field(description="SHA-256 that names its bundle.")
+    epoch: int | None = Field(description="Grows by one with every promotion and rollback.")
+    released_at: str | None
+    run_id: str | None = Field(description="The Airflow run that put it into service.")
+    loaded_at: str | None
+    source: str | None = Field(description="`store`, or `local copy` where the server started without the store.")
+    pending_error: str | None = Field(description="Why a newer release record is not in service.")
+    reason: str | None = Field(description="Why nothing is in service.")
+
+
+class ModelDetails(ModelStatus):
+    """The same, with the input contract and a row to try."""
+
+    inputs: list[dict[str, Any]] | None = None
+    example: dict[str, Any] | None = None
+
+
+class Models(BaseModel):
+    """All models that this server knows."""
+
+    models: list[ModelStatus]
+
+
+class Health(BaseModel):
+    """Health of the server; a model that is not in service is named and does not make it unready."""
+
+    status: str
+    serving: list[str] = []
+    not_serving: dict[str, str] = {}
+
+
+class ModelServer(FastAPI):
+    """FastAPI, except that predictions are answered before its routing."""
+
+    predict: PredictEndpoint
+    spool: Spool | None = None
+    watcher: Watcher
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope["path"] if scope["type"] == "http" else ""
+        if path.startswith("/models/") and path.endswith("/predict") and len(path) > 16:
+            await self.predict(scope, receive, send, path[8:-8])
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings | None = None) -> ModelServer:
+    """The application; it begins to follow the release records and to spool when it is started (lifespan)."""
+    settings = settings or Settings.from_environment()
+    metrics = Metrics()
+    store, local = store_and_local(settings.bundles, settings.home)
+    watcher = Watcher(store, local, metrics)
+    token = settings.serving_token.encode() if settings.serving_token else None
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        assert isinstance(app, ModelServer)
+        app.spool = app.predict.spool = Spool(settings.spool)
+        watcher.start()
+        logger.info("Serving from %s, spool %s.", settings.bundles, app.spool.folder)
+        try:
+            yield
+        finally:
+            watcher.stop()
+            app.predict.close()
+            app.spool.close()
+            counts = app.spool.counts
+            logger.info("Stopped: %d predictions spooled, %d dropped.", counts.written, counts.dropped)
+
+    app = ModelServer(
+        title="Perennial model server",
+        version="1",
+        description="Predictions of every model that has a champion. Every answer names the model, version and bundle "
+        "digest that made it.",
+        lifespan=lifespan,
+    )
+    app.watcher = watcher
+    app.predict = PredictEndpoint(watcher, metrics, settings.serving_token)
+
+    def spool_counts() -> SpoolCounts:
+        return app.spool.counts if app.spool else SpoolCounts()
+
+    metrics.registry.register(StateCollector(lambda: watcher.states, lambda: watcher.store_reachable, spool_counts))
+    _add_routes(app, watcher, metrics, token)
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        return with_predictions(describe(), watcher.served, token is not None)
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    return app
+
+
+class _Unauthorized(Exception):
+    pass
+
+
+def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes | None) -> None:
+    def with_token(request: Request) -> None:
+        given = request.headers.get("authorization")
+        if not authorized(given.encode("latin-1") if given else None, token):
+            raise _Unauthorized
+
+    async def unauthorized(request: Request, error: Exception) -> Response:
+        problem = "send the header `Authorization: Bearer <token>` with this server's token"
+        return _problem(401, problem, {"WWW-Authenticate": "Bearer"})
+
+    app.add_exception_handler(_Unauthorized, unauthorized)
+    guarded = [Depends(with_token)]
+
+    @app.get("/health/live", tags=["health"], summary="Is the process alive?")
+    async def live() -> Health:
+        return Health(status="live")
+
+    @app.get(
+        "/health/ready", tags=["health"], summary="Has every release record been looked at?",
+        responses={503: {"model": Health}},
+    )  # fmt: skip
+    async def ready(response: Response) -> Health:
+        if not watcher.first_look_done.is_set():
+            response.status_code = 503
+            return Health(status="starting")
+        states = watcher.states.values()
+        return Health(
+            status="ready",
+            serving=sorted(state.name for state in states if state.served),
+            not_serving={state.name: state.reason or "" for state in states if not state.served},
+        )
+
+    @app.get("/metrics", tags=["health"], summary="Prometheus metrics", dependencies=guarded, response_class=Response)
+    def prometheus() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/models", tags=["models"], summary="All models", dependencies=guarded)
+    async def models() -> Models:
+        return Models(models=[ModelStatus(**s.as_dict()) for _, s in sorted(watcher.states.items())])
+
+    @app.get(
+        "/models/{name}", tags=["models"], summary="One model", dependencies=guarded, response_model=ModelDetails,
+        responses={404: {"description": "No model of this name."}, 503: {"model": ModelDetails}},
+    )  # fmt: skip
+    async def model(name: str) -> Response:
+        state = watcher.states.get(name)
+        if state is None:
+            return _problem(404, f"no model {name[:60]!r}{did_you_mean(name[:60], watcher.states)}")
+        return JSONResponse(_details(state).model_dump(), 200 if state.served else 503)
+
+
+def _details(state: ModelState) -> ModelDetails:
+    details = ModelDetails(**state.as_dict())
+    if state.served is not None:
+        details.inputs = list(state.served.predictor.schema["columns"])
+        details.example = {"rows": example_rows(state.served)}
+    return details
+
+
+def _problem(status: int, problem: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": [{"row": None, "field": None, "problem": problem}]}, status, headers)

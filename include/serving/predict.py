@@ -1,0 +1,272 @@
+"""The hot path: one prediction request, from the ASGI messages to the answer, without a framework in between.
+
+FastAPI serves the other routes and the documentation; here its routing and dependency layers would cost more than
+the model. Small requests are scored on the event loop (about 0.1 ms); large ones in a thread, so that they do not
+hold the small ones up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from include.errors import did_you_mean
+from include.serving.contract import InvalidRows
+from include.serving.metrics import Metrics
+from include.serving.predictor import ModelFailure, Scores
+from include.serving.spool import Entry, Spool
+from include.serving.watcher import Served, Watcher
+from include.spool_format import PROBE_HEADER
+
+logger = logging.getLogger(__name__)
+
+MAX_ROWS = 10_000
+MAX_BODY = 8 * 2**20
+LARGE_BODY = 64 * 1024
+MAX_LARGE = 8
+FAILURES_LOGGED_EVERY = 10.0
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+_PROBE = PROBE_HEADER.lower().encode()
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+
+
+class Refused(Exception):
+    """An answer other than a prediction: its status, its problems, its extra headers."""
+
+    def __init__(
+        self, status: int, problem: str, field: str | None = None, headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        super().__init__(problem)
+        self.status, self.headers = status, headers
+        self.problems = [{"row": None, "field": field, "problem": problem}]
+
+
+def authorized(header: bytes | None, token: bytes | None) -> bool:
+    """Whether an Authorization header carries the token, compared in constant time; always, where none is set."""
+    if token is None:
+        return True
+    scheme, _, given = (header or b"").partition(b" ")
+    return hmac.compare_digest(given.strip(), token) and scheme.lower() == b"bearer"
+
+
+class PredictEndpoint:
+    """``POST /models/{name}/predict`` as an ASGI endpoint.
+
+    Parameters
+    ----------
+    watcher : names the version in service; asked once per request.
+    spool : takes what was answered; ``None`` until the server has started.
+    metrics : the counters.
+    token : the bearer token to ask for, or ``None``.
+    """
+
+    def __init__(self, watcher: Watcher, metrics: Metrics, token: str | None) -> None:
+        self.spool: Spool | None = None
+        self._watcher, self._metrics = watcher, metrics
+        self._token = token.encode() if token else None
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="predict")
+        self._large = 0
+        self._failure_logged = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+        """Answer one request for the model ``name``."""
+        started = time.perf_counter()
+        headers = dict(scope["headers"])
+        request_id, served = "", None
+        extra: tuple[tuple[bytes, bytes], ...] = ()
+        try:
+            given = headers.get(b"x-request-id")
+            if given is None:
+                request_id = secrets.token_hex(16)
+            elif _REQUEST_ID.fullmatch(given):
+                request_id = given.decode()
+            else:
+                request_id = secrets.token_hex(16)
+                raise Refused(422, "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -", "X-Request-ID")
+            self._check_headers(scope["method"], headers)
+            served = self._watcher.served.get(name)
+            if served is None:
+                raise self._unavailable(name)
+            body = await _read(receive, headers.get(b"content-length"))
+            if body is None:
+                return  # the client has gone
+            if len(body) <= LARGE_BODY:
+                rows, scores, answer = _work(served, body, request_id)
+            else:
+                rows, scores, answer = await self._in_a_thread(served, body, request_id)
+            if self.spool is not None and _PROBE not in headers:
+                entry = Entry(
+                    name, served.version, served.digest, served.key, served.event_time, request_id, rows, scores,
+                    time.time(),
+                )  # fmt: skip
+                self.spool.offer(entry)
+            status = 200
+        except Refused as error:
+            status, extra = error.status, error.headers
+            answer = _error(served, request_id, error.problems)
+            if served is None:
+                known = name if name in self._watcher.states else ""
+                self._metrics.without_version(known, "unavailable" if status in (404, 503) else "refused")
+            else:
+                served.meters.invalid.inc()
+        except InvalidRows as error:
+            status = 422
+            answer = _error(served, request_id, error.problems)
+            served.meters.invalid.inc()  # type: ignore[union-attr]
+        except Exception as error:
+            status = 500
+            answer = self._failed(error, served, name, request_id)
+        if status == 200:
+            meters = served.meters  # type: ignore[union-attr]
+            meters.answered.inc()
+            meters.rows.inc(len(rows))
+            meters.seconds.observe(time.perf_counter() - started)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", b"application/json"),
+                    (b"content-length", b"%d" % len(answer)),
+                    (b"x-request-id", request_id.encode()),
+                    *extra,
+                ],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer})
+
+    def close(self) -> None:
+        """Give the threads back."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _check_headers(self, method: str, headers: dict[bytes, bytes]) -> None:
+        if method != "POST":
+            raise Refused(405, "send a POST", headers=((b"allow", b"POST"),))
+        if self._token is not None and not authorized(headers.get(b"authorization"), self._token):
+            raise Refused(
+                401, "send the header `Authorization: Bearer <token>` with this server's token",
+                headers=((b"www-authenticate", b"Bearer"),),
+            )  # fmt: skip
+        kind = headers.get(b"content-type", b"application/json")
+        if kind != b"application/json" and kind.split(b";")[0].strip().lower() != b"application/json":
+            raise Refused(415, "send JSON, with the header `Content-Type: application/json`", "Content-Type")
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise Refused(415, "send the body uncompressed", "Content-Encoding")
+
+    def _unavailable(self, name: str) -> Refused:
+        state = self._watcher.states.get(name)
+        retry = ((b"retry-after", b"5"),)
+        if state is not None:
+            return Refused(503, f"model {name!r} is not in service: {state.reason}", headers=retry)
+        if not self._watcher.first_look_done.is_set():
+            return Refused(503, "the server is starting", headers=((b"retry-after", b"1"),))
+        return Refused(404, f"no model {name[:60]!r}{did_you_mean(name[:60], self._watcher.states)}")
+
+    async def _in_a_thread(self, served: Served, body: bytes, request_id: str) -> tuple[list[Any], Scores, bytes]:
+        if self._large >= MAX_LARGE:
+            raise Refused(503, f"{self._large} large requests are under way", headers=((b"retry-after", b"1"),))
+        self._large += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, _work, served, body, request_id)
+        finally:
+            self._large -= 1
+
+    def _failed(self, error: Exception, served: Served | None, name: str, request_id: str) -> bytes:
+        """A fault of the model or of ours: counted, and logged with its traceback once in ten seconds."""
+        if served is not None:
+            served.meters.failed.inc()
+        now = time.monotonic()
+        if now - self._failure_logged >= FAILURES_LOGGED_EVERY:
+            self._failure_logged = now
+            version = f"version {served.version}" if served else "no version"
+            logger.error("%s (%s) failed on request %s: %s", name[:60], version, request_id, error, exc_info=error)
+        what = (
+            f"the model's own code failed on valid input ({error})"
+            if isinstance(error, ModelFailure)
+            else ("the server failed; its log has the traceback")
+        )
+        return _error(served, request_id, [{"row": None, "field": None, "problem": what}])
+
+
+def _work(served: Served, body: bytes, request_id: str) -> tuple[list[Any], Scores, bytes]:
+    """Parse, check, score, and encode the answer."""
+    rows = _rows(body)
+    scores = served.predictor.predict(rows)
+    answer = {
+        "model": served.model,
+        "version": served.version,
+        "digest": served.digest,
+        "request_id": request_id,
+        "predictions": scores.predictions(),
+    }
+    return rows, scores, _encode(answer)
+
+
+def _rows(body: bytes) -> list[Any]:
+    try:
+        document = _decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise Refused(422, f"the body is not JSON: {error}") from None
+    if type(document) is not dict or "rows" not in document:
+        raise Refused(422, 'the body must be an object {"rows": [{...}, ...]}', "rows")
+    if len(document) > 1:
+        unknown = next(str(name)[:100] for name in document if name != "rows")
+        raise Refused(422, 'unknown field: the body must be an object {"rows": [{...}, ...]}', unknown)
+    rows = document["rows"]
+    if type(rows) is not list:
+        raise Refused(422, "must be an array of objects", "rows")
+    if not rows:
+        raise Refused(422, "is empty: send at least one row", "rows")
+    if len(rows) > MAX_ROWS:
+        raise Refused(413, f"has {len(rows)} rows; at most {MAX_ROWS} are accepted in one request", "rows")
+    return rows
+
+
+async def _read(receive: Receive, length: bytes | None) -> bytes | None:
+    """The whole body; ``None`` where the client went away; `Refused` as soon as it is known to be too large."""
+    if length is not None and length.isdigit() and int(length) > MAX_BODY:
+        raise _too_large(close=int(length) > 8 * MAX_BODY)
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body") and message["type"] == "http.request":
+        if len(body) > MAX_BODY:
+            raise _too_large()
+        return body
+    parts, size = [body], len(body)
+    while message["type"] == "http.request" and message.get("more_body"):
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY:
+            raise _too_large()
+        parts.append(part)
+    return b"".join(parts) if message["type"] == "http.request" else None
+
+
+def _too_large(close: bool = False) -> Refused:
+    """413. The rest of the body is read and thrown away, so that the client sees the answer, unless it is enormous."""
+    problem = f"the body is larger than {MAX_BODY} bytes: send fewer rows in one request"
+    return Refused(413, problem, headers=((b"connection", b"close"),) if close else ())
+
+
+def _error(served: Served | None, request_id: str, problems: list[dict[str, Any]]) -> bytes:
+    answer: dict[str, Any] = {"detail": problems, "request_id": request_id}
+    if served is not None:
+        answer |= {"model": served.model, "version": served.version, "digest": served.digest}
+    return _encode(answer)

@@ -1,0 +1,76 @@
+"""The model server as a process: ``python -m include.serving.server [--host 127.0.0.1] [--port 8000]``.
+
+Stops on SIGTERM or SIGINT within five seconds: finishes the requests under way, then writes, syncs and closes the
+spool, and exits with 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import logging
+import os
+import signal
+import sys
+import time
+
+import uvicorn
+
+from include.errors import ConfigurationError
+from include.serving.app import create_app
+from include.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 2  # for requests under way; the spool gets up to 2 more
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to stop; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m include.serving.server", description=__doc__.split("\n")[0])
+    parser.add_argument("--host", default=os.environ.get("PERENNIAL_SERVING_HOST") or "127.0.0.1")
+    parser.add_argument("--port", type=int, default=_port(os.environ.get("SERVING_PORT")))
+    options = parser.parse_args(arguments)
+    _log_plainly()
+    sys.setswitchinterval(0.001)  # a large request in a thread must not hold the event loop for 5 ms at a time
+    config = uvicorn.Config(
+        create_app(Settings.from_environment()),
+        host=options.host,
+        port=options.port,
+        loop="auto",
+        http="auto",
+        ws="none",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_keep_alive=75,  # longer than clients keep an idle connection, so that they never write to a closed one
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after its stop; that is no failure
+    gc.collect()
+    gc.freeze()
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+def _port(value: str | None) -> int:
+    if value is None or value == "":
+        return 8000
+    if not value.isdigit():
+        raise ConfigurationError(f"SERVING_PORT is {value!r}: set it to a port number, e.g. 8000.")
+    return int(value)
+
+
+def _log_plainly() -> None:
+    formatter = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Where things are: folders, databases and services, read from the environment and from nowhere else.
+
+Every process of the stack (tasks, model server, command line) gets the same variables, so this is the whole
+deployment configuration. Secrets are only ever read here; they are never logged and never part of a task's arguments.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from include.errors import ConfigurationError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One deployment of Perennial.
+
+    Attributes
+    ----------
+    home : folder of all local state (``PERENNIAL_HOME``, default ``<project>/var``).
+    lake : folder of the Delta tables and raw batches (``PERENNIAL_LAKE``, default ``<home>/lake``).
+    bundles : folder of bundles, twins and release records (``PERENNIAL_BUNDLES``, default ``<home>/bundles``).
+    spool : folder of the model server's prediction spool (``PERENNIAL_SPOOL``, default ``<home>/spool``).
+    models : additional folders holding model folders (``PERENNIAL_MODELS``, separated by ``:``).
+    tracking_url : MLflow server (``MLFLOW_TRACKING_URI``), ``None`` where it is not set.
+    tracking_public_url : the address of the same server as a browser sees it (``PERENNIAL_MLFLOW_PUBLIC_URL``).
+    serving_url : model server (``PERENNIAL_SERVING_URL``).
+    database_url : PostgreSQL of the ledger (``PERENNIAL_DATABASE_URL``), a SQLAlchemy URL.
+    serving_token : bearer token of the model server (``PERENNIAL_SERVING_TOKEN``); ``None``: none asked for.
+    """
+
+    home: Path
+    lake: Path
+    bundles: Path
+    spool: Path
+    models: tuple[Path, ...] = ()
+    tracking_url: str | None = None
+    tracking_public_url: str | None = None
+    serving_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
+    serving_token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read the settings; cheap, so call it where they are needed rather than keeping them."""
+        env = os.environ.get
+        home = Path(env("PERENNIAL_HOME") or PROJECT / "var").expanduser().absolute()
+        return cls(
+            home=home,
+            lake=Path(env("PERENNIAL_LAKE") or home / "lake"),
+            bundles=Path(env("PERENNIAL_BUNDLES") or home / "bundles"),
+            spool=Path(env("PERENNIAL_SPOOL") or home / "spool"),
+            models=tuple(Path(p) for p in (env("PERENNIAL_MODELS") or "").split(":") if p),
+            tracking_url=env("MLFLOW_TRACKING_URI") or None,
+            tracking_public_url=env("PERENNIAL_MLFLOW_PUBLIC_URL") or env("MLFLOW_TRACKING_URI") or None,
+            serving_url=env("PERENNIAL_SERVING_URL") or None,
+            database_url=env("PERENNIAL_DATABASE_URL") or None,
+            serving_token=env("PERENNIAL_SERVING_TOKEN") or None,
+        )
+
+    def require(self, name: str) -> str:
+        """Return the value of an optional setting, or say which variable to set.
+
+        Raises
+        ------
+        ConfigurationError : the setting has no value.
+        """
+        value = getattr(self, name)
+        if value is None:
+            variable = {
+                "tracking_url": "MLFLOW_TRACKING_URI",
+                "tracking_public_url": "PERENNIAL_MLFLOW_PUBLIC_URL",
+                "serving_url": "PERENNIAL_SERVING_URL",
+                "database_url": "PERENNIAL_DATABASE_URL",
+                "serving_token": "PERENNIAL_SERVING_TOKEN",
+            }[name]
+            raise ConfigurationError(
+                f"{variable} is not set: `make run` sets it for everything that it starts; "
+                f"elsewhere, set it to the address of that service."
+            )
+        return str(value)

@@ -1,0 +1,58 @@
+"""Command line of the embedded stack: ``python -m include.stack run|night|stop|status|clean|lock``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from include.errors import PerennialError
+from include.settings import PROJECT
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m include.stack", description=__doc__.split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("run", help="start everything, bring every model to a champion, stay until Ctrl-C")
+    night = commands.add_parser("night", help="a whole night of one model now, on the running stack")
+    night.add_argument("--model", required=True)
+    commands.add_parser("stop", help="stop the stack of this PERENNIAL_HOME")
+    commands.add_parser("status", help="what runs and what serves")
+    commands.add_parser("clean", help="delete PERENNIAL_HOME; refuses while its stack runs")
+    lock = commands.add_parser("lock", help="write requirements.txt from pyproject.toml")
+    lock.add_argument("--upgrade", action="store_true")
+    asked = parser.parse_args(arguments)
+    try:
+        return _dispatch(asked)
+    except PerennialError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _dispatch(asked: argparse.Namespace) -> int:
+    if asked.command == "lock":
+        from include.stack import lock
+
+        lock.write(PROJECT, asked.upgrade)
+        return 0
+    from include.stack import night, running
+    from include.stack.layout import Stack
+
+    stack = Stack.from_environment()
+    if asked.command == "run":
+        return running.run(stack)
+    stack = stack.as_recorded()
+    if asked.command == "night":
+        return night.night(stack, asked.model)
+    return {"stop": running.stop, "status": running.status, "clean": running.clean}[asked.command](stack)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # deltalake's threads can abort the interpreter while it ends (FACTS: Delta); everything of ours is closed by now
+    os._exit(code)

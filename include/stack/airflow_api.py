@@ -1,0 +1,177 @@
+"""A small client of Airflow's public REST API: what `run` and `night` ask of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from include.errors import ConfigurationError, PerennialError, TransientError
+from include.stack import credentials
+from include.stack.layout import Stack
+
+TERMINAL = ("success", "failed")
+PAGE = 100  # Airflow's own limit
+
+
+class AirflowApi:
+    """Airflow's API as user ``admin`` of one stack. Connection problems are `TransientError`."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._password = credentials.read(stack, "admin_password") or ""
+        self._client = httpx.Client(base_url=stack.airflow_url, timeout=30, trust_env=False)
+        self._token = ""
+
+    def health(self) -> dict[str, str]:
+        """Status by component: metadatabase, scheduler, triggerer, dag_processor ("healthy", or what it says)."""
+        answer = self._send("GET", "/monitor/health", token=False).json()
+        return {name: str((part or {}).get("status")) for name, part in answer.items()}
+
+    def dag(self, dag_id: str) -> dict[str, Any] | None:
+        """A DAG, or ``None`` while it is not known."""
+        answer = self._send("GET", f"/dags/{dag_id}", missing_ok=True)
+        return answer.json() if answer.status_code == 200 else None
+
+    def unpause(self, dag_id: str) -> None:
+        self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+
+    def import_errors(self) -> list[str]:
+        """``file: last line of its error`` of every DAG file that cannot be imported."""
+        answer = self._send("GET", "/importErrors", params={"limit": 20}).json()
+        return [f"{e['filename']}: {e['stack_trace'].strip().splitlines()[-1]}" for e in answer["import_errors"]]
+
+    def backfill(self, dag_id: str, first: str, last: str, max_active_runs: int = 16) -> dict[str, Any] | None:
+        """Back-fill the partitions ``first`` to ``last``, both included; ``None`` when another one is active.
+
+        Midnight UTC of a bound is read as midnight in the timetable's own timezone (3.3.2,
+        `CronPartitionTimetable.iter_partition_dagrun_infos`). ``completed``: a partition that is missing in the lake is
+        collected again even if a run for it has ended before.
+        """
+        body = {
+            "dag_id": dag_id,
+            "from_date": f"{first}T00:00:00Z",
+            "to_date": f"{last}T00:00:00Z",
+            "reprocess_behavior": "completed",
+            "max_active_runs": max_active_runs,
+        }
+        answer = self._send("POST", "/backfills", json=body, conflict_ok=True)
+        return answer.json() if answer.status_code == 200 else None
+
+    def active_backfill(self, dag_id: str) -> dict[str, Any] | None:
+        """The back-fill of this DAG that Airflow has not completed, if there is one."""
+        params = {"dag_id": dag_id, "limit": PAGE, "order_by": "-id"}
+        found = self._send("GET", "/backfills", params=params).json()["backfills"]
+        return next((b for b in found if not b["completed_at"]), None)
+
+    def complete_backfill(self, backfill_id: int) -> None:
+        """Close a back-fill whose runs have all ended (the scheduler itself looks only every 30 s)."""
+        self._send("PUT", f"/backfills/{backfill_id}/cancel", conflict_ok=True)
+
+    def runs(self, dag_id: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """Runs of a DAG, newest first."""
+        offset = 0
+        while True:
+            asked = {"order_by": "-id", "limit": PAGE, "offset": offset} | params
+            page = self._send("GET", f"/dags/{dag_id}/dagRuns", params=asked).json()["dag_runs"]
+            yield from page
+            offset += len(page)
+            if len(page) < PAGE:
+                return
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
+        """One run, or ``None``."""
+        answer = self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}", missing_ok=True)
+        return answer.json() if answer.status_code == 200 else None
+
+    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
+        """Start a run; nothing happens when it exists."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        self._send("POST", f"/dags/{dag_id}/dagRuns", json=body, conflict_ok=True)
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Task instances of a run."""
+        params = {"limit": PAGE}
+        return self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params=params).json()[
+            "task_instances"
+        ]
+
+    def last_log_line(self, task: dict[str, Any]) -> str:
+        """The last line that says what went wrong: the error's own message, else the last line of the log."""
+        path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs/"
+        answer = self._send(
+            "GET",
+            f"{path}{max(1, task['try_number'])}",
+            params={"map_index": task["map_index"], "full_content": True},
+            missing_ok=True,
+        )
+        if answer.status_code != 200:
+            return "(no log)"
+        return last_sentence(answer.json().get("content") or [])
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: bool = True,
+        missing_ok: bool = False,
+        conflict_ok: bool = False,
+        **arguments: Any,
+    ) -> httpx.Response:
+        for attempt in (1, 2):
+            headers = {"Authorization": f"Bearer {self._token or self._login()}"} if token else {}
+            headers["Accept"] = "application/json"
+            try:
+                answer = self._client.request(method, f"/api/v2{path}", headers=headers, **arguments)
+            except httpx.HTTPError as error:
+                raise TransientError(f"Airflow's API did not answer {method} {path}: {error!r}") from error
+            if answer.status_code != 401 or attempt == 2:
+                break
+            self._token = ""
+        fine = answer.is_success or (missing_ok and answer.status_code == 404)
+        if fine or (conflict_ok and answer.status_code == 409):
+            return answer
+        kind: type[PerennialError] = TransientError if answer.status_code >= 500 else ConfigurationError
+        raise kind(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:500]}")
+
+    def _login(self) -> str:
+        body = {"username": credentials.USER, "password": self._password}
+        try:
+            answer = self._client.post("/auth/token", json=body)
+        except httpx.HTTPError as error:
+            raise TransientError(f"Airflow's API did not answer the login: {error!r}") from error
+        if answer.status_code != 201:
+            raise TransientError(
+                f"Airflow refused the login of {credentials.USER}: {answer.status_code} {answer.text[:200]}"
+            )
+        self._token = str(answer.json()["access_token"])
+        return self._token
+
+
+def last_sentence(content: list[Any]) -> str:
+    """The line of a task's log that explains its end: the last error with its exception, else the last line."""
+    lines = [c for c in content if isinstance(c, dict) and c.get("event")]
+    for line in reversed(lines):
+        if str(line.get("level", "")).lower() not in ("error", "critical", "exception"):
+            continue
+        details = line.get("error_detail") or line.get("exception") or []
+        if isinstance(details, list) and details and isinstance(details[-1], dict):
+            last = details[-1]
+            return " ".join(f"{last.get('exc_type')}: {last.get('exc_value')}".split())
+        return " ".join(str(line["event"]).split())
+    if lines:
+        return " ".join(str(lines[-1]["event"]).split())
+    return " ".join(str(content[-1]).split()) if content else "(the log is empty)"
+
+
+def retry_while_away(seconds: float, check: Any) -> Iterator[int]:
+    """Attempts, half a second apart, for at most ``seconds``; ``check()`` is asked before each (it may raise)."""
+    deadline = time.monotonic() + seconds
+    attempt = 0
+    while attempt == 0 or time.monotonic() < deadline:
+        check()
+        attempt += 1
+        yield attempt
+        time.sleep(0.5)

@@ -1,0 +1,76 @@
+"""What a user can ask right away: the champion's version, and a `curl` line with a real row that works when pasted."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from include.errors import TransientError
+from include.stack import credentials
+from include.stack.layout import Stack
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the model server about one row."""
+
+    model: str
+    version: int
+    body: dict[str, Any]
+    curl: str
+
+
+def row(model: str, digest: str) -> dict[str, Any]:
+    """The first probe row of a bundle: a real row of the lake, kept beside the score that the bundle gives for it."""
+    from include.registry.bundles import BundleStore
+
+    probe = json.loads(BundleStore.default().open(model, digest).read("probe.json"))
+    return {name: value for name, value in probe["rows"][0].items() if value is not None}
+
+
+def ask(stack: Stack, model: str, version: int, digest: str, seconds: float = 60) -> Answer:
+    """Ask the model server about one row, until this version answers.
+
+    Raises
+    ------
+    TransientError : it did not within ``seconds``; with what it said last.
+    """
+    body = {"rows": [row(model, digest)]}
+    token = credentials.read(stack, "serving_token")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    url = f"{stack.serving_url}/models/{model}/predict"
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            answer = httpx.post(url, json=body, headers=headers, timeout=10, trust_env=False)
+            said = answer.text[:300]
+            if answer.status_code == 200 and answer.json().get("version") == version:
+                return Answer(model, version, answer.json(), curl_line(stack, url, body, token is not None))
+        except httpx.HTTPError as error:
+            said = repr(error)
+        if time.monotonic() > deadline:
+            raise TransientError(f"{url} does not answer with version {version} after {seconds:.0f} s: {said}")
+        time.sleep(0.2)
+
+
+def curl_line(stack: Stack, url: str, body: dict[str, Any], with_token: bool) -> str:
+    """One line for a shell. A token is read from its file by the shell, so it is in no history."""
+    parts = ["curl", "-s", shlex.quote(url), "-H", "'Content-Type: application/json'"]
+    if with_token:
+        path = _short(stack.secrets / "serving_token")
+        parts += ["-H", f'"Authorization: Bearer $(cat {shlex.quote(path)})"']
+    return " ".join([*parts, "-d", shlex.quote(json.dumps(body))])
+
+
+def _short(path: Path) -> str:
+    """Relative to the present folder where that is shorter."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

@@ -1,0 +1,53 @@
+"""The secrets of one stack: made once, kept in `<home>/secrets` for this user only, never on a command line."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from pathlib import Path
+
+from include.stack.layout import Stack
+
+USER = "admin"
+
+
+def read(stack: Stack, name: str) -> str | None:
+    """A secret's value, or ``None`` when this stack has none of that name."""
+    path = stack.secrets / name
+    return path.read_text().strip() if path.exists() else None
+
+
+def prepare(stack: Stack) -> None:
+    """Make what is missing, and the password file that Airflow's simple auth manager reads."""
+    _once(stack.secrets / "jwt_secret", secrets.token_urlsafe(64))
+    _once(stack.secrets / "fernet_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    _once(stack.secrets / "api_secret_key", secrets.token_urlsafe(32))
+    _once(stack.secrets / "mlflow_secret_key", secrets.token_urlsafe(32))
+    _once(stack.secrets / "admin_password", secrets.token_urlsafe(12))
+    token = os.environ.get("PERENNIAL_SERVING_TOKEN")
+    if token:
+        _write(stack.secrets / "serving_token", token)
+    else:
+        (stack.secrets / "serving_token").unlink(missing_ok=True)
+    _write(passwords_file(stack), json.dumps({USER: read(stack, "admin_password")}) + "\n")
+
+
+def passwords_file(stack: Stack) -> Path:
+    return stack.secrets / "airflow_passwords.json"
+
+
+def _once(path: Path, value: str) -> None:
+    if not path.exists() or not path.read_text().strip():
+        _write(path, value + "\n")
+
+
+def _write(path: Path, content: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)

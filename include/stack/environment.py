@@ -1,0 +1,206 @@
+"""The environment of every process of the stack: all of its configuration, Airflow's included."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from include.stack import credentials
+from include.stack.layout import HOST, Stack
+
+# Imported once in the fork server that all tasks are forked from: a task then starts in milliseconds (FACTS: speed).
+# Imports only: no table is opened and nothing is computed there.
+PRELOAD = (
+    "skops.io",  # first: it looks every NumPy function up in every module that is there
+    "airflow.executors.local_executor",
+    "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.execution_time.supervisor",
+    "airflow.providers.standard.operators.trigger_dagrun",
+    "airflow.providers.standard.operators.branch",
+    "airflow.api_fastapi.core_api.security",  # every task loads the plugins, and our pages need it
+    "airflow.sdk.definitions.retry_policy",
+    "airflow.sdk.listener",
+    "airflow.sdk.plugins_manager",
+    "airflow.timetables.trigger",
+    "airflow.dag_processing.bundles.local",
+    "airflow.dag_processing.dagbag",
+    "airflow.serialization.serialized_objects",
+    "sqlalchemy.dialects.postgresql.psycopg2",
+    "pandas",
+    "pyarrow.dataset",
+    "pyarrow.parquet",
+    "deltalake",
+    "great_expectations",
+    "great_expectations.expectations.core",
+    "scipy.stats",
+    "sklearn.compose",
+    "sklearn.dummy",
+    "sklearn.ensemble",
+    "sklearn.impute",
+    "sklearn.linear_model",
+    "sklearn.metrics",
+    "sklearn.pipeline",
+    "sklearn.preprocessing",
+    "mlflow",
+    "mlflow.tracking",
+    "mlflow.store.tracking.rest_store",
+    "mlflow.store.model_registry.rest_store",
+    "mlflow.store.artifact.mlflow_artifacts_repo",
+    "skl2onnx",
+    "onnxruntime",
+    "httpx",
+    "include.catalog",
+    "include.data.collection",
+    "include.data.lake",
+    "include.data.quality",
+    "include.registry.bundles",
+    "include.registry.ledger",
+    "include.registry.tracking",
+    "include.release.promotion",
+    "include.release.rollback",
+    "include.release.smoke",
+    "include.serving.predictor",
+    "include.training.candidates",
+    "include.training.card",
+    "include.training.dataset",
+    "include.training.evaluate",
+    "include.training.evaluation",
+    "include.training.export",
+    "include.training.gate",
+    "include.training.package",
+    "include.training.select",
+    "include.training.snapshot",
+    "include.training.train",
+    "perennial.console.app",
+    "perennial.dags",
+    "perennial.links",
+    "perennial.notes",
+    "perennial.operators.base",
+    "perennial.operators.broken",
+    "perennial.operators.collection",
+    "perennial.operators.predictions",
+    "perennial.operators.release",
+    "perennial.operators.training",
+    "perennial.timetables",
+    "include.stack.freeze",
+)
+KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
+KEPT_PREFIXES = ("PERENNIAL_", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AWS_", "GOOGLE_", "AZURE_")
+# An AIRFLOW__ variable of the caller may belong to another Airflow (its database!), so only these reach the stack:
+# PERENNIAL_AIRFLOW__CORE__PARALLELISM=4 becomes AIRFLOW__CORE__PARALLELISM=4.
+OVERRIDE = "PERENNIAL_AIRFLOW__"
+
+
+def parallelism() -> int:
+    """Tasks at a time: they wait for files and for the API as much as they compute."""
+    return max(4, min(32, 2 * (os.cpu_count() or 2)))
+
+
+def airflow_environment(stack: Stack) -> dict[str, str]:
+    """Airflow's settings as ``AIRFLOW__`` variables; each that differs from the default has a reason beside it."""
+    bundle = [
+        {
+            "name": "dags-folder",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            # a new model appears in seconds, not in five minutes
+            "kwargs": {"path": str(stack.project / "dags"), "refresh_interval": 5},
+        }
+    ]
+    return {
+        "AIRFLOW_HOME": str(stack.airflow_home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(stack.project / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(stack.project / "plugins"),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__PARALLELISM": str(parallelism()),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
+        "AIRFLOW__CORE__FERNET_KEY": credentials.read(stack, "fernet_key") or "",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{stack.airflow_url}/execution/",
+        "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{credentials.USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(credentials.passwords_file(stack)),
+        # tasks are forked from a process that has already imported everything heavy
+        "AIRFLOW__SCHEDULER__MP_START_METHOD": "forkserver",
+        "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": ",".join(PRELOAD),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": stack.database_url("airflow", "psycopg2"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": stack.database_url("airflow", "asyncpg"),
+        "AIRFLOW__API__HOST": HOST,
+        "AIRFLOW__API__PORT": str(stack.airflow_port),
+        "AIRFLOW__API__BASE_URL": stack.airflow_url,
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__API__SECRET_KEY": credentials.read(stack, "api_secret_key") or "",
+        "AIRFLOW__API_AUTH__JWT_SECRET": credentials.read(stack, "jwt_secret") or "",
+        # a task of a stack that was stopped for hours must still be believed; tokens of running tasks are refreshed
+        "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "3600",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        # a killed task is noticed after half a minute, not after five
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+        "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "64",
+        # the default of 5 s holds a slot after its task has ended
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # the API server is busy while it starts: do not give up on it
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
+        "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "5",
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundle),
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
+        "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "2",
+        "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "300",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(stack.logs / "airflow"),
+        "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(stack.logs / "airflow" / "dag_processor"),
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+
+
+def mlflow_environment(stack: Stack) -> dict[str, str]:
+    """What only the MLflow server needs."""
+    return {
+        "MLFLOW_BACKEND_STORE_URI": stack.database_url("mlflow", "psycopg2"),
+        "MLFLOW_ARTIFACTS_DESTINATION": str(stack.home / "mlflow" / "artifacts"),
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.read(stack, "mlflow_secret_key") or "",
+    }
+
+
+def perennial_environment(stack: Stack) -> dict[str, str]:
+    """What `include.settings` reads, and the same for the libraries that tasks use."""
+    values = {
+        "PERENNIAL_HOME": str(stack.home),
+        "PERENNIAL_DATABASE_URL": stack.database_url("perennial", "psycopg2"),
+        "PERENNIAL_SERVING_URL": stack.serving_url,
+        "PERENNIAL_SERVING_HOST": HOST,
+        "AIRFLOW_PORT": str(stack.airflow_port),
+        "MLFLOW_PORT": str(stack.mlflow_port),
+        "SERVING_PORT": str(stack.serving_port),
+        "MLFLOW_TRACKING_URI": stack.mlflow_url,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        "GX_ANALYTICS_ENABLED": "false",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "ORT_DISABLE_TELEMETRY": "1",
+        # one thread a task: with more, tasks on a busy machine wait for each other (FACTS: installing)
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": f"{stack.project}{os.pathsep}{stack.project / 'plugins'}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    token = credentials.read(stack, "serving_token")
+    return values | ({"PERENNIAL_SERVING_TOKEN": token} if token else {})
+
+
+def child_environment(stack: Stack, executable: str) -> dict[str, str]:
+    """The whole environment of the stack's processes: nothing else of the caller's gets in.
+
+    ``PYTHONDONTWRITEBYTECODE`` is left out on purpose: without bytecode every process compiles everything again.
+    """
+    kept = {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(KEPT_PREFIXES)}
+    path = f"{Path(executable).parent}:{kept.get('PATH', os.defpath)}"
+    marker = {"PERENNIAL_STACK": str(stack.home), "PATH": path}
+    overrides = {k.removeprefix("PERENNIAL_"): v for k, v in kept.items() if k.startswith(OVERRIDE)}
+    known = airflow_environment(stack) | overrides | perennial_environment(stack) | mlflow_environment(stack)
+    return kept | known | marker

@@ -1,0 +1,217 @@
+"""Starts and follows the DAG runs of a model through Airflow's API: collecting, retraining, releasing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from include.errors import PerennialError, TransientError
+from include.partitions import newest_closed, utc_now
+from include.spec import Model
+from include.stack.airflow_api import TERMINAL, AirflowApi
+from include.stack.progress import Report
+
+POLL_SECONDS = 1.0
+AWAY_SECONDS = 90.0  # how long Airflow's API may be away (supervisord restarts it) before following gives up
+
+
+class RunFailed(PerennialError):
+    """A DAG run ended badly; the message names the task and its last log line."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a night ended: one sentence, and whether it is a decision (promoted, rejected, held, skipped)."""
+
+    sentence: str
+    verdict: str
+    version: int | None = None
+
+
+def nothing() -> None:
+    """No check to make."""
+
+
+class Follower:
+    """Follows the runs of one model.
+
+    Parameters
+    ----------
+    check : asked at every poll; raises when waiting has become pointless (a process of the stack is gone).
+    """
+
+    def __init__(self, api: AirflowApi, model: Model, check: Callable[[], None] = nothing) -> None:
+        self.api = api
+        self.model = model
+        self.check = check
+
+    def missing(self, days: int) -> list[str]:
+        """Partitions that are not in the lake, of the ``days`` days up to the newest one with matured labels."""
+        from include.data import collection
+
+        last = newest_closed(utc_now(), self.model.timezone, self.model.data.label.delay)
+        return collection.missing_partitions(self.model, last, days)
+
+    def collect(self, days: int, report: Report, wanted: list[str] | None = None) -> list[str]:
+        """Collect what is missing, by back-fills of ``<model>_collect``; returns what is missing afterwards.
+
+        An active back-fill (of an earlier `run`, or of a person) is awaited first.
+        """
+        dag_id = f"{self.model.name}_collect"
+        asked: set[str] = set()
+        total = len(self.missing(days) if wanted is None else wanted)
+        while True:
+            active = self._patiently(lambda: self.api.active_backfill(dag_id))
+            if active:
+                self._await_backfill(dag_id, active, total, days, report)
+                continue
+            missing = self.missing(days)
+            open_ranges = ranges(key for key in missing if key not in asked)
+            report(f"{total - len(missing)}/{total} partitions")
+            if not open_ranges:
+                return missing
+            first, last = open_ranges[0]
+            self._patiently(lambda first=first, last=last: self.api.backfill(dag_id, first, last))  # type: ignore[misc]
+            asked.update(keys(first, last))
+
+    def retrain(self, run_id: str, report: Report, unpause: bool = False) -> Outcome:
+        """Start (or find again) a run of ``<model>_retrain`` and follow it and its release to the end.
+
+        Raises
+        ------
+        RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
+        """
+        dag_id = f"{self.model.name}_retrain"
+        self._patiently(lambda: self.api.trigger(dag_id, run_id))
+        dag = self._patiently(lambda: self.api.dag(dag_id))
+        if dag and dag["is_paused"]:
+            if not unpause:
+                raise RunFailed(f"{dag_id} is paused in Airflow: unpause it there; run {run_id} waits for that.")
+            self._patiently(lambda: self.api.unpause(dag_id))
+        run = self.follow(dag_id, run_id, report)
+        return self._outcome(run, report)
+
+    def follow(self, dag_id: str, run_id: str, report: Report) -> dict[str, Any]:
+        """Wait for the end of a run; returns it when it succeeded."""
+        while True:
+            run = self._patiently(lambda: self.api.run(dag_id, run_id))
+            if run is None:
+                raise RunFailed(f"{dag_id}: run {run_id} has disappeared from Airflow.")
+            tasks = self._patiently(lambda: self.api.tasks(dag_id, run_id))
+            report(f"{dag_id}: {describe(tasks)}")
+            if run["state"] in TERMINAL:
+                break
+            self._pause()
+        if run["state"] == "failed":
+            raise RunFailed(self._failure(dag_id, run_id, tasks))
+        return run
+
+    def _outcome(self, run: dict[str, Any], report: Report) -> Outcome:
+        """What a successful retraining decided, and how its release ended."""
+        from include.registry.ledger import Ledger
+
+        name, run_id = self.model.name, run["dag_run_id"]
+        decision = Ledger.default().last_decision(name)
+        if decision is None or decision.run_id != run_id:
+            note = " ".join((run["note"] or "skipped: no reason given").split())
+            return Outcome(f"{name}: {note}", "skipped")
+        about = f"(as of {decision.as_of}, run {run_id})"
+        if decision.verdict != "promote":
+            verb = {"reject": "rejected", "hold": "held"}.get(decision.verdict, decision.verdict)
+            return Outcome(f"{name}: {verb}: {decision.reason} {about}", verb, decision.version)
+        release = self._release_of(int(decision.version or 0))
+        self.follow(f"{name}_release", release, report)
+        return Outcome(
+            f"{name}: promoted version {decision.version}: {decision.reason} {about}", "promoted", decision.version
+        )
+
+    def _release_of(self, version: int) -> str:
+        """The run id of the release of a version (``v<version>__<digest>``, started by the retraining)."""
+        dag_id = f"{self.model.name}_release"
+        found = self._patiently(lambda: list(self.api.runs(dag_id, run_id_prefix_pattern=f"v{version}__")))
+        if not found:
+            raise RunFailed(f"{dag_id}: version {version} was to be promoted, but no release has been started for it.")
+        return str(found[0]["dag_run_id"])
+
+    def _await_backfill(self, dag_id: str, backfill: dict[str, Any], total: int, days: int, report: Report) -> None:
+        """Wait until every run of a back-fill has ended, and close it."""
+        while True:
+            runs = self._patiently(lambda: self._runs_since(dag_id, backfill["created_at"]))
+            left = sum(1 for run in runs if run["state"] not in TERMINAL)
+            missing = len(self.missing(days))
+            report(f"{max(0, total - missing)}/{total} partitions")
+            if left == 0 and runs:
+                self._patiently(lambda: self.api.complete_backfill(backfill["id"]))
+                return
+            if not runs:  # created a moment ago, or empty: Airflow closes it itself
+                again = self._patiently(lambda: self.api.active_backfill(dag_id))
+                if not again or again["id"] != backfill["id"]:
+                    return
+            self._pause()
+
+    def _runs_since(self, dag_id: str, created_at: str) -> list[dict[str, Any]]:
+        """The back-fill runs that were made after a moment (ISO times in UTC compare as text)."""
+        found = []
+        for run in self.api.runs(dag_id, run_type="backfill"):
+            if (run["queued_at"] or run["start_date"] or "9") < created_at:
+                break
+            found.append(run)
+        return found
+
+    def _failure(self, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
+        failed = [t for t in tasks if t["state"] == "failed"]
+        if not failed:
+            return f"{dag_id}: run {run_id} failed without a failed task (timed out?)"
+        first = min(failed, key=lambda t: t["end_date"] or "9")
+        index = f"[{first['map_index']}]" if first["map_index"] >= 0 else ""
+        line = self._patiently(lambda: self.api.last_log_line(first))
+        return f"{dag_id}: task {first['task_id']}{index} failed (run {run_id}): {line}"
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        """Call, and again while the API is away; it is restarted by supervisord."""
+        deadline = time.monotonic() + AWAY_SECONDS
+        while True:
+            try:
+                return call()
+            except TransientError:
+                if time.monotonic() > deadline:
+                    raise
+            self._pause()
+
+    def _pause(self) -> None:
+        self.check()
+        time.sleep(POLL_SECONDS)
+
+
+def ranges(wanted: Iterable[str]) -> list[tuple[str, str]]:
+    """Partition keys as contiguous ranges, both ends included, oldest first."""
+    found: list[tuple[str, str]] = []
+    for key in sorted(wanted):
+        if found and date.fromisoformat(key) - date.fromisoformat(found[-1][1]) == timedelta(days=1):
+            found[-1] = (found[-1][0], key)
+        else:
+            found.append((key, key))
+    return found
+
+
+def keys(first: str, last: str) -> list[str]:
+    """All keys of a range."""
+    from include.partitions import keys_between
+
+    return keys_between(first, last)
+
+
+def describe(tasks: list[dict[str, Any]]) -> str:
+    """Where a run is: ``"3/9 tasks, train 2/4"``, naming what runs now."""
+    done = [t for t in tasks if t["state"] in ("success", "skipped", "upstream_failed", "failed")]
+    text = f"{len(done)}/{len(tasks)} tasks"
+    running = Counter(
+        t["task_id"] for t in tasks if t["state"] in ("running", "queued", "up_for_reschedule", "deferred")
+    )
+    again = Counter(t["task_id"] for t in tasks if t["state"] == "up_for_retry")
+    text += "".join(f", {name}{f' x{n}' if n > 1 else ''}" for name, n in sorted(running.items()))
+    return text + "".join(f", {name} waits to be tried again" for name in sorted(again))

@@ -1,0 +1,96 @@
+"""Databases and tables brought up to date before anything uses them; skipped when nothing has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distributions, version
+from pathlib import Path
+
+from include import catalog
+from include.errors import ConfigurationError
+from include.stack.layout import Stack
+from include.stack.supervision import tail
+
+
+def airflow_fingerprint() -> str:
+    """Changes when Airflow or a provider that may bring tables of its own changes."""
+    names = sorted(
+        f"{d.metadata['Name']}=={d.version}" for d in distributions() if "apache-airflow" in (d.metadata["Name"] or "")
+    )
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def wanted() -> dict[str, str]:
+    """What the databases have to be migrated to."""
+    return {"airflow": airflow_fingerprint(), "mlflow": version("mlflow")}
+
+
+def done(stack: Stack) -> dict[str, str]:
+    """What they have been migrated to. Kept inside the cluster's folder: a new cluster has no marker."""
+    try:
+        found = json.loads(_marker(stack).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def mark(stack: Stack, service: str) -> None:
+    """Remember that a database is up to date."""
+    present = done(stack) | {service: wanted()[service]}
+    partial = _marker(stack).with_suffix(".partial")
+    partial.write_text(json.dumps(present))
+    os.replace(partial, _marker(stack))
+
+
+def forget(stack: Stack) -> None:
+    """The cluster is new: nothing has been migrated."""
+    _marker(stack).unlink(missing_ok=True)
+
+
+def migrate_airflow(stack: Stack, environment: dict[str, str]) -> None:
+    """``airflow db migrate``, when Airflow has changed."""
+    if done(stack).get("airflow") != wanted()["airflow"]:
+        _run(stack, "airflow-migrate", [sys.executable, "-m", "airflow", "db", "migrate"], environment)
+        mark(stack, "airflow")
+
+
+def upgrade_mlflow(stack: Stack, environment: dict[str, str]) -> None:
+    """``mlflow db upgrade`` of a database that an older MLflow made; the server itself fills an empty one."""
+    present = done(stack).get("mlflow")
+    if present not in (None, wanted()["mlflow"]):
+        url = environment["MLFLOW_BACKEND_STORE_URI"]  # a Unix socket: no password in it
+        _run(stack, "mlflow-upgrade", [sys.executable, "-m", "mlflow", "db", "upgrade", url], environment)
+
+
+def migrate_perennial() -> None:
+    """The ledger's schema, and the lake of every model; both are cheap no-ops when they are there."""
+    from include.data.lake import Lake
+    from include.registry.ledger import Ledger
+
+    Ledger.default().migrate()
+    models = [entry.model for entry in catalog.entries() if entry.model is not None]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda model: Lake.of(model).create(), models))
+
+
+def _marker(stack: Stack) -> Path:
+    return stack.pgdata.parent / "migrated.json"
+
+
+def _run(stack: Stack, name: str, command: list[str], environment: dict[str, str]) -> None:
+    log = stack.logs / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=stack.airflow_home, env=environment, stdout=output, stderr=output)
+        try:
+            code = process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if code:
+        raise ConfigurationError(f"`{' '.join(command[1:])}` failed (exit {code}); the end of {log}:\n{tail(log)}")

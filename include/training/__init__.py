@@ -1,0 +1,1 @@
+"""From a frozen snapshot to a judged, packaged version."""

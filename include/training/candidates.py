@@ -1,0 +1,211 @@
+"""The estimators that a run tries: loaded from the model's folder, checked, seeded and fitted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
+
+from include import catalog
+from include.errors import ConfigurationError, DataError, PerennialError, did_you_mean
+from include.spec import Candidate, Model, Task
+from include.training import dataset
+
+log = logging.getLogger(__name__)
+
+_BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One fit: the pipeline, the features it takes (``feature_types``: "string" or "number") and the rows it has
+    seen."""
+
+    pipeline: Any
+    feature_names: tuple[str, ...]
+    feature_types: tuple[str, ...]
+    rows: int
+    first: str
+    last: str
+    dropped: tuple[str, ...] = ()
+    seconds: float = field(default=0.0, compare=False)
+
+
+def load(model: Model) -> dict[str, Candidate]:
+    """The candidates that the model's folder declares, by name, in the order of declaration.
+
+    Raises
+    ------
+    ConfigurationError : fewer than two, not exactly one baseline, or an estimator that scikit-learn cannot clone.
+    """
+    declared = catalog.module(model.name, "candidates").candidates()
+    if not isinstance(declared, Mapping) or len(declared) < 2:
+        raise ConfigurationError(
+            f"candidates() of {model.name} must return at least two named candidates, one of them the baseline."
+        )
+    found = {str(n): c if isinstance(c, Candidate) else Candidate(c) for n, c in declared.items()}
+    baselines = [name for name, candidate in found.items() if candidate.baseline]
+    if len(baselines) != 1:
+        raise ConfigurationError(
+            f"candidates() of {model.name} declares {len(baselines)} baselines ({', '.join(baselines) or 'none'}): "
+            "mark exactly one, e.g. Candidate(DummyClassifier(strategy='prior'), baseline=True)."
+        )
+    for name, candidate in found.items():
+        try:
+            clone(candidate.estimator)
+        except Exception as problem:
+            raise ConfigurationError(
+                f"candidate {name!r} of {model.name} is no scikit-learn estimator that can be cloned: {problem}"
+            ) from problem
+    return found
+
+
+def choose(declared: Mapping[str, Candidate], names: Iterable[str] | None) -> list[str]:
+    """The names of the candidates of a run: all, or those asked for, in the order of declaration. The baseline is
+    always in.
+
+    Raises
+    ------
+    ConfigurationError : an unknown name, or nothing but the baseline.
+    """
+    wanted = list(names or declared)
+    for name in wanted:
+        if name not in declared:
+            raise ConfigurationError(f"there is no candidate {name!r}{did_you_mean(name, declared)}")
+    chosen = [name for name, candidate in declared.items() if candidate.baseline or name in wanted]
+    if len(chosen) < 2:
+        raise ConfigurationError(
+            f"only the baseline {chosen[0]!r} was asked for: name at least one of {', '.join(declared)} beside it."
+        )
+    return chosen
+
+
+def baseline_name(declared: Mapping[str, Candidate]) -> str:
+    """The name of the one baseline."""
+    return next(name for name, candidate in declared.items() if candidate.baseline)
+
+
+def window_of(candidate: Candidate, plan_days: dataset.WindowDays) -> dataset.WindowDays:
+    """The candidate's own window, else the run's."""
+    return plan_days if candidate.window_days is None else candidate.window_days
+
+
+def seeded(estimator: Any, seed: int) -> Any:
+    """An unfitted copy in which every ``random_state`` (of every step) is ``seed``."""
+    copy = clone(estimator)
+    states = {
+        name: seed for name in copy.get_params(deep=True) if name == "random_state" or name.endswith("__random_state")
+    }
+    return copy.set_params(**states) if states else copy
+
+
+def stopped_after(pipeline: Any) -> int | None:
+    """How many iterations gradient boosting took until it stopped early; None where nothing stopped early.
+
+    It belongs to the recipe: the twin and the release model are fitted with exactly so many, without stopping early.
+    """
+    for part in [pipeline, *pipeline.get_params(deep=True).values()]:
+        if isinstance(part, _BOOSTING) and getattr(part, "do_early_stopping_", False):
+            return int(part.n_iter_)
+    return None
+
+
+def _with_iterations(estimator: Any, iterations: int | None) -> None:
+    if iterations is not None:
+        for part in [estimator, *estimator.get_params(deep=True).values()]:
+            if isinstance(part, _BOOSTING):
+                part.set_params(max_iter=iterations, early_stopping=False)
+
+
+def without_features(estimator: Any, dropped: Iterable[str]) -> None:
+    """Take features that are not there out of every `ColumnTransformer` that names them (in place)."""
+    gone = set(dropped)
+    if not gone:
+        return
+    parts = [estimator, *estimator.get_params(deep=True).values()]
+    for part in parts:
+        if isinstance(part, ColumnTransformer):
+            kept = []
+            for name, transformer, columns in part.transformers:
+                if isinstance(columns, str):
+                    left: Any = [] if columns in gone else columns
+                elif isinstance(columns, (list, tuple)):
+                    left = [c for c in columns if c not in gone]
+                else:
+                    left = columns
+                if not (isinstance(left, list) and not left):
+                    kept.append((name, transformer, left))
+            part.set_params(transformers=kept)
+
+
+def fit(
+    model: Model, candidate: Candidate, raw_frame: pd.DataFrame, seed: int, iterations: int | None = None
+) -> Fitted:
+    """Fit one candidate on the labelled rows of ``raw_frame``, on one thread, in the order of the key.
+
+    Features that are missing in every row are left out with a warning (gradient boosting would crash on them, FACTS).
+    The
+    same rows, seed and machine give the same model to the byte, whatever order the rows come in.
+
+    Parameters
+    ----------
+    iterations : of gradient boosting, where a fit before has found them (`stopped_after`).
+
+    Raises
+    ------
+    DataError : fewer rows than ``training.min_rows``, one class only, or an estimator that cannot be fitted on them.
+    """
+    rows = dataset.capped(model, dataset.sort(model, dataset.labelled(model, raw_frame)), seed)
+    span = f"{rows['partition'].iloc[0]} to {rows['partition'].iloc[-1]}" if len(rows) else "the window"
+    if len(rows) < model.training.min_rows:
+        raise DataError(
+            f"{len(rows)} labelled rows of {span} are too few to fit {model.name}: training.min_rows is "
+            f"{model.training.min_rows}."
+        )
+    target = dataset.labels(model, rows)
+    if model.data.label.task is Task.CLASSIFICATION and len(np.unique(target)) < 2:
+        raise DataError(
+            f"all {len(rows)} rows of {span} have the same {model.data.label.column!r} "
+            f"({'' if target[0] else 'not '}{model.data.label.positive!r}): there is nothing to learn. Check the "
+            "source of the label."
+        )
+    frame = dataset.features_frame(model, rows)
+    dropped = tuple(str(c) for c in frame.columns if frame[c].dtype != object and frame[c].isna().all())
+    if dropped:
+        log.warning(
+            "Left out of the fit, because missing in all %d rows of %s: %s.", len(rows), span, ", ".join(dropped)
+        )
+        frame = frame.drop(columns=list(dropped))
+    estimator = seeded(candidate.estimator, seed)
+    without_features(estimator, dropped)
+    _with_iterations(estimator, iterations)
+    started = time.perf_counter()
+    try:
+        with threadpool_limits(1):
+            estimator.fit(frame, target)
+    except PerennialError:
+        raise
+    except Exception as problem:
+        raise DataError(
+            f"an estimator of {model.name} could not be fitted on {len(rows)} rows of {span}: "
+            f"{type(problem).__name__}: {problem}"
+        ) from problem
+    return Fitted(
+        pipeline=estimator,
+        feature_names=tuple(map(str, frame.columns)),
+        feature_types=tuple("string" if frame[c].dtype == object else "number" for c in frame.columns),
+        rows=len(rows),
+        first=str(rows["partition"].iloc[0]),
+        last=str(rows["partition"].iloc[-1]),
+        dropped=dropped,
+        seconds=time.perf_counter() - started,
+    )

@@ -1,0 +1,236 @@
+"""Which days a fit may see, and what an estimator is handed: raw rows of a snapshot become features and labels here."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from include import catalog
+from include.errors import ConfigurationError, DataError, IntegrityError
+from include.features import columns_for
+from include.spec import Model, Task
+
+log = logging.getLogger(__name__)
+
+Span = tuple[str, str]
+WindowDays = int | Literal["all"] | None
+Build = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The days of one run, as pairs of partition keys, both included.
+
+    ``[train][selection][holdout]``, the last day of the holdout being the as-of. The twin is fitted on ``twin`` (it
+    ends
+    the day before the holdout), the release model on ``release`` (it ends at the as-of); the three fits are equally
+    long.
+    """
+
+    train: Span
+    selection: Span
+    holdout: Span
+    twin: Span
+    release: Span
+
+    def as_dict(self) -> dict[str, list[str]]:
+        return {name: list(span) for name, span in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Iterable[str]]) -> Windows:
+        spans: dict[str, Span] = {}
+        for name in ("train", "selection", "holdout", "twin", "release"):
+            first, last = values[name]
+            spans[name] = (first, last)
+        return cls(**spans)
+
+
+def windows(model: Model, as_of_key: str, window_days: WindowDays = None) -> Windows:
+    """The days of a run about ``as_of_key``; nothing before ``model.start`` is ever named.
+
+    Parameters
+    ----------
+    window_days : days of training data; ``None``: the model's ``training.window_days``; ``"all"``: from
+    ``model.start``.
+
+    Raises
+    ------
+    DataError : the model's first day leaves no day to train on before the selection days.
+    """
+    length = model.training.window_days if window_days is None else window_days
+    if length != "all" and (isinstance(length, bool) or not isinstance(length, int) or length < 1):
+        raise ConfigurationError(f'window_days is {length!r}: give a number of days (1 or more) or "all".')
+    as_of = date.fromisoformat(as_of_key)
+    holdout_first = as_of - timedelta(days=model.training.holdout_days - 1)
+    selection_first = holdout_first - timedelta(days=model.training.selection_days)
+
+    def fit_until(last: date) -> Span:
+        first = model.start if length == "all" else max(model.start, last - timedelta(days=length - 1))
+        return first.isoformat(), last.isoformat()
+
+    day = timedelta(days=1)
+    if selection_first - day < model.start:
+        raise DataError(
+            f"{model.name} starts on {model.start} and the days to select on begin on {selection_first}: no day is "
+            "left to train on. The first as-of that can be trained is "
+            f"{model.start + timedelta(days=model.training.holdout_days + model.training.selection_days)}."
+        )
+    return Windows(
+        train=fit_until(selection_first - day),
+        selection=(selection_first.isoformat(), (holdout_first - day).isoformat()),
+        holdout=(holdout_first.isoformat(), as_of_key),
+        twin=fit_until(holdout_first - day),
+        release=fit_until(as_of),
+    )
+
+
+def between(frame: pd.DataFrame, span: Iterable[str]) -> pd.DataFrame:
+    """The rows whose partition lies in ``span`` (first and last key, both included)."""
+    first, last = span
+    partition = frame["partition"].to_numpy(dtype=object)
+    return frame.loc[(partition >= first) & (partition <= last)]
+
+
+def labelled(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a label; the others are never trained on and never scored."""
+    return frame.loc[frame[model.data.label.column].notna()]
+
+
+def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
+    """The label of each row: float64 values of a regression; 1 (``label.positive``) or 0 of a binary classification.
+
+    Raises
+    ------
+    DataError : a missing label, or a classification label with more than two classes (not supported yet).
+    """
+    label = model.data.label
+    column = frame[label.column]
+    if column.isna().any():
+        raise DataError(f"{int(column.isna().sum())} of {len(column)} rows have no {label.column!r}: drop them first.")
+    if label.task is Task.REGRESSION:
+        return column.to_numpy(dtype=np.float64)
+    values = column.to_numpy(dtype=object)
+    classes = set(values.tolist())
+    if len(classes | {label.positive}) > 2:
+        shown = ", ".join(sorted(map(repr, classes))[:6])
+        raise DataError(
+            f"label {label.column!r} of {model.name} has the values {shown}: a classification label has two classes "
+            f"here, one of them label.positive ({label.positive!r})."
+        )
+    return (values == label.positive).astype(np.int64)
+
+
+def input_arrays(model: Model, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The columns that `features.build` may see: those with ``known="before"``, and no other (`include.features`).
+
+    A nullable column that is absent from ``frame`` is all missing.
+    """
+    absent = [c.name for c in model.data.inputs if c.nullable and c.name not in frame.columns]
+    if absent:
+        frame = frame.assign(**{name: pd.Series(None, index=frame.index, dtype=object) for name in absent})
+    return columns_for([(c.name, c.type.value) for c in model.data.inputs], frame)
+
+
+def builder(model: Model) -> Build:
+    """The model folder's `features.build`."""
+    build: Build = catalog.module(model.name, "features").build
+    return build
+
+
+def builder_from_source(source: bytes, where: str) -> Build:
+    """`build` of a `features.py` given as bytes: the code that a champion's bundle carries, whatever the folder says
+    today.
+
+    Raises
+    ------
+    IntegrityError : the code does not run, or has no `build`.
+    """
+    module = ModuleType(f"perennial_features_{hashlib.sha256(where.encode() + source).hexdigest()[:16]}")
+    module.__file__ = where
+    sys.modules[module.__name__] = module  # dataclasses and the like look their module up
+    try:
+        exec(compile(source, where, "exec"), module.__dict__)
+        build: Build = module.__dict__["build"]
+    except Exception as problem:
+        sys.modules.pop(module.__name__, None)
+        raise IntegrityError(f"{where} cannot be used: {type(problem).__name__}: {problem}") from problem
+    return build
+
+
+def features_frame(model: Model, frame: pd.DataFrame, build: Build | None = None) -> pd.DataFrame:
+    """What an estimator is fitted on: text columns as object (missing is ``""``), everything else float32.
+
+    Parameters
+    ----------
+    build : the features code to use; ``None``: that of the model's folder. A champion's twin is handed the code of
+    its own
+        bundle, so that a change of `features.py` does not change what an older model sees.
+
+    Raises
+    ------
+    ConfigurationError : `build` returned something else than named 1-d arrays, one value for each row.
+    """
+    return frame_of(model, (build or builder(model))(input_arrays(model, frame)), len(frame), frame.index)
+
+
+def frame_of(model: Model, built: Any, rows: int, index: pd.Index | None = None) -> pd.DataFrame:
+    """What `features.build` returned, checked and typed."""
+    if not isinstance(built, Mapping) or not built:
+        raise ConfigurationError(
+            f"features.build of {model.name} must return a dict of name -> 1-d array, not {type(built).__name__}."
+        )
+    columns: dict[str, pd.Series] = {}
+    for name, values in built.items():
+        array = np.asarray(values)
+        if array.ndim != 1 or len(array) != rows:
+            raise ConfigurationError(
+                f"features.build of {model.name} returned {name!r} of shape {array.shape} for {rows} rows: "
+                f"each feature is a 1-d array with one value for each row."
+            )
+        if array.dtype.kind in "OUST":
+            texts = np.asarray(array, dtype=object)
+            missing = pd.isna(texts)
+            if missing.any():
+                texts = texts.copy()
+                texts[missing] = ""
+            columns[str(name)] = pd.Series(texts, index=index, dtype=object)
+        elif array.dtype.kind in "fiub":
+            columns[str(name)] = pd.Series(array.astype(np.float32), index=index)
+        else:
+            raise ConfigurationError(
+                f"features.build of {model.name} returned {name!r} of type {array.dtype}: a feature is text or a "
+                "number."
+            )
+    return pd.DataFrame(columns, index=index)
+
+
+def sort(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order of their partition and key: the order in which every fit sees them (FACTS: it changes
+    bytes)."""
+    return frame.sort_values(["partition", *model.data.key, model.data.event_time], kind="stable", ignore_index=True)
+
+
+def capped(model: Model, frame: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """At most ``training.max_rows`` rows: a sample drawn with ``seed``, in the original order."""
+    most = model.training.max_rows
+    if len(frame) <= most:
+        return frame
+    chosen = np.sort(np.random.default_rng(seed).choice(len(frame), size=most, replace=False))
+    log.warning(
+        "Fitting %s on a sample of %d of %d rows (seed %d): training.max_rows is %d.",
+        model.name,
+        most,
+        len(frame),
+        seed,
+        most,
+    )
+    return frame.iloc[chosen]

@@ -1,0 +1,182 @@
+"""The twins of challenger, baseline and champion, scored on the same holdout rows, which none of them has seen."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.errors import DataError, IntegrityError, PerennialError, TransientError
+from include.registry import tracking
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.spec import Model
+from include.training import dataset, evaluation, export, snapshot
+
+log = logging.getLogger(__name__)
+
+SCORES = "holdout/scores.parquet"
+BY_DAY = "holdout/by_day.json"
+
+
+def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure everything that the gate wants to know.
+
+    A twin whose last day of training is not before the first day of the holdout is never scored: for the champion's
+    that
+    is reported (``champion_unusable``), for the challenger's or the baseline's it is an error.
+
+    Returns
+    -------
+    ``holdout`` {first, last, days, rows, label_mean}; ``challenger``, ``baseline`` {name, last, rows, error, metrics};
+    ``champion`` the same with version, digest and epoch, or None; ``champion_exists``; ``champion_epoch`` (of the
+    ledger, 0 where there never was
+    one); ``champion_unusable`` (why, or None); ``by_day`` (where the scores and metrics by day are kept). Undefined
+    metrics are None.
+    """
+    first, last = snapshot.spans_of(plan, selected["candidate"]).holdout
+    rows = dataset.labelled(model, snapshot.read(model, plan, (first, last)))
+    if rows.empty:
+        raise DataError(
+            f"no row of the holdout {first} to {last} has a label: there is nothing to judge {model.name} on."
+        )
+    rows = dataset.sort(model, rows)
+    y = dataset.labels(model, rows)
+    store = BundleStore.default()
+    features = dataset.features_frame(model, rows)
+    kept: dict[str, np.ndarray] = {}
+
+    sides: dict[str, dict[str, Any]] = {}
+    for side, twin in (("challenger", selected["twin"]), ("baseline", selected["baseline_twin"])):
+        refuse = seen(twin["last"], first)
+        if refuse:
+            raise IntegrityError(f"the {side}'s twin ({twin['name']}) {refuse}.")
+        sides[side] = {"name": twin["name"], "last": twin["last"], "rows": len(rows), "error": None, "metrics": {}}
+        try:
+            pipeline = export.from_skops(store.get_twin(model.name, twin["digest"]))
+            kept[side] = evaluation.score_features(model, pipeline, features)
+            sides[side]["metrics"] = _finite(evaluation.metrics(model, y, kept[side]))
+        except DataError as problem:
+            sides[side]["error"] = str(problem)
+    standing = Ledger.default().standing(model.name)
+    champion, unusable = None, None
+    if standing.version is not None:
+        champion = {
+            "name": f"champion version {standing.version}",
+            "version": standing.version,
+            "digest": standing.digest,
+        }
+        try:
+            row, scores = _score_champion(model, store, standing.version, str(standing.digest), rows, first)
+            kept["champion"] = scores
+            champion |= {"candidate": row.candidate, "last": row.twin_last, "rows": len(rows), "error": None}
+            champion["metrics"] = _finite(evaluation.metrics(model, y, scores))
+        except TransientError:
+            raise
+        except PerennialError as problem:
+            unusable = str(problem)
+            log.warning("Champion version %d of %s cannot be compared: %s", standing.version, model.name, unusable)
+    result = {
+        "holdout": {
+            "first": first,
+            "last": last,
+            "days": int(rows["partition"].nunique()),
+            "rows": len(rows),
+            "label_mean": float(y.mean()),
+        },
+        **sides,
+        "champion": champion,
+        "champion_exists": champion is not None,
+        "champion_epoch": standing.epoch,
+        "champion_unusable": unusable,
+        "by_day": {"mlflow_run_id": selected["mlflow_run_id"], "scores": SCORES, "metrics": BY_DAY},
+    }
+    _tell(model, selected["mlflow_run_id"], rows, y, kept, result)
+    return result
+
+
+def seen(twin_last: str, holdout_first: str) -> str | None:
+    """Why a twin fitted up to ``twin_last`` may not be judged on a holdout that begins on ``holdout_first``, or
+    None."""
+    if twin_last < holdout_first:
+        return None
+    return f"was fitted up to {twin_last}, so it has seen days of the holdout, which begins on {holdout_first}"
+
+
+def _score_champion(
+    model: Model, store: BundleStore, version: int, digest: str, rows: pd.DataFrame, first: str
+) -> tuple[Any, np.ndarray]:
+    """The champion's version row and the scores of its twin, made with the features code of its own bundle."""
+    row = Ledger.default().version(model.name, version)
+    if row is None:
+        raise IntegrityError(f"the ledger has no row of version {version}")
+    refuse = seen(row.twin_last, first)
+    if refuse:
+        raise DataError(f"its twin {refuse}")
+    bundle = store.open(model.name, digest)
+    build = dataset.builder_from_source(bundle.read("source/features.py"), f"{bundle.path}/source/features.py")
+    pipeline = export.from_skops(store.get_twin(model.name, row.twin))
+    try:
+        return row, evaluation.score(model, pipeline, rows, build)
+    except PerennialError:
+        raise
+    except Exception as problem:
+        raise DataError(
+            f"its twin cannot be scored on today's columns ({type(problem).__name__}: {problem})"
+        ) from problem
+
+
+def _tell(
+    model: Model,
+    mlflow_run_id: str,
+    rows: pd.DataFrame,
+    y: np.ndarray,
+    kept: Mapping[str, np.ndarray],
+    result: Mapping[str, Any],
+) -> None:
+    """Keep scores and metrics by day beside the challenger's MLflow run, and say the outcome in the log."""
+    buffer = io.BytesIO()
+    columns = {"partition": rows["partition"].astype(str).to_numpy(dtype=object), "label": y, **kept}
+    pd.DataFrame(columns).to_parquet(buffer, index=False)
+    by_day = {side: _records(evaluation.by_day(model, rows, scores)) for side, scores in kept.items()}
+    tracking.log_artifact_bytes(mlflow_run_id, SCORES, buffer.getvalue())
+    tracking.log_artifact_bytes(mlflow_run_id, BY_DAY, json.dumps(by_day, indent=1).encode())
+    metrics = {
+        f"holdout.{'' if side == 'challenger' else side + '.'}{name}": value
+        for side in kept
+        for name, value in result[side]["metrics"].items()
+        if value is not None
+    }
+    tracking.log(mlflow_run_id, metrics=metrics)
+    metric, holdout = model.training.metric, result["holdout"]
+    told = ", ".join(f"{side} {_shown(result[side]['metrics'].get(metric))}" for side in kept)
+    log.info(
+        "On %d holdout rows of %d days (%s to %s), %s: %s.",
+        holdout["rows"],
+        holdout["days"],
+        holdout["first"],
+        holdout["last"],
+        metric,
+        told,
+    )
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [
+        {str(k): None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
+        for row in frame.to_dict(orient="records")
+    ]
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"

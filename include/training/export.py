@@ -1,0 +1,324 @@
+"""A fitted pipeline as files that are safe to load: ONNX for serving, skops for Python, and the proof that they agree.
+
+skl2onnx has traps (FACTS "Serving"); what this module does about them:
+
+* thresholds of gradient boosting are float64 and would be rounded to the nearest float32, which can lie on the other
+side
+  of a feature's value: they are rounded down instead, which decides every float32 value exactly as scikit-learn does;
+* native categorical splits and single trees with missing values convert without error, but wrongly: `parity` finds
+them;
+* dummy estimators have no converter: here is one, so that the baseline can be packaged and compared like any other.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import zipfile
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pandas as pd
+import skops.io
+from skl2onnx import convert_sklearn, update_registered_converter
+from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.impute import SimpleImputer
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from include.errors import IntegrityError, ReleaseError
+from include.spec import Model, Task
+from include.training import dataset, evaluation
+from include.training.candidates import Fitted
+
+log = logging.getLogger(__name__)
+
+OPSET = {"": 21, "ai.onnx.ml": 3}
+
+TRUSTED = (
+    # Beyond what skops trusts by itself (scikit-learn's estimators, numpy arrays, plain Python values). Each was read:
+    # plain containers of numbers, restored by their state, that run nothing while they are loaded.
+    "numpy.dtype",
+    "sklearn.compose._column_transformer.make_column_selector",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.tree._tree.Tree",
+)
+
+UNSEEN = "\N{REPLACEMENT CHARACTER} never seen"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def to_onnx(fitted: Fitted, model: Model) -> bytes:
+    """The pipeline as an ONNX graph: one input of shape [rows, 1] for each feature, text or float32, named like it.
+
+    The score is the output `output_name`: probabilities of shape [rows, 2] of a classification (no ZipMap), values of
+    shape
+    [rows, 1] of a regression. The same fit gives the same bytes.
+
+    Raises
+    ------
+    ReleaseError : skl2onnx cannot convert an estimator of the pipeline.
+    """
+    _register_dummies()
+    pipeline = _in_float32(fitted.pipeline)
+    inputs = [
+        (name, StringTensorType([None, 1]) if kind == "string" else FloatTensorType([None, 1]))
+        for name, kind in zip(fitted.feature_names, fitted.feature_types, strict=True)
+    ]
+    options = {id(pipeline): {"zipmap": False}} if model.data.label.task is Task.CLASSIFICATION else None
+    try:
+        graph = convert_sklearn(pipeline, name=model.name, initial_types=inputs, options=options, target_opset=OPSET)
+    except Exception as problem:
+        raise ReleaseError(
+            f"skl2onnx cannot convert the pipeline of {model.name} ({type(problem).__name__}: "
+            f"{str(problem).splitlines()[0]}). Use estimators that it supports: "
+            "https://onnx.ai/sklearn-onnx/supported.html"
+        ) from problem
+    return bytes(graph.SerializeToString(deterministic=True))
+
+
+def output_name(onnx_bytes: bytes) -> str:
+    """The name of the graph's score: the last output (a classifier's first one is the label)."""
+    return str(onnx.load_from_string(onnx_bytes).graph.output[-1].name)
+
+
+class OnnxScorer:
+    """An ONNX graph of `to_onnx`, loaded once, that scores feature frames as the model server does."""
+
+    def __init__(self, model: Model, onnx_bytes: bytes, positive: int | None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+        self._text = {i.name: i.type == "tensor(string)" for i in self._session.get_inputs()}
+        self._output = self._session.get_outputs()[-1].name
+        self._positive = positive if model.data.label.task is Task.CLASSIFICATION else None
+
+    def score(self, frame: pd.DataFrame) -> np.ndarray:
+        """float64 scores of shape (rows,)."""
+        feed = {
+            name: frame[name].to_numpy(dtype=object if text else np.float32).reshape(-1, 1)
+            for name, text in self._text.items()
+        }
+        found = np.asarray(self._session.run([self._output], feed)[0], dtype=np.float64)
+        return found.reshape(len(frame)) if self._positive is None else found[:, self._positive]
+
+
+def parity(model: Model, onnx_bytes: bytes, pipeline: Any, raw_frame: pd.DataFrame) -> float:
+    """The largest difference of a score between ONNX and scikit-learn; inf where one of them is not finite.
+
+    Compared on the given real rows, on rows with each nullable input and then all of them missing, and on rows whose
+    text is
+    none that was ever seen. A probability is compared as it is; a value of a regression relative to ``max(1,
+    |value|)``,
+    because ONNX computes in float32.
+    """
+    positive = evaluation.positive_index(pipeline) if model.data.label.task is Task.CLASSIFICATION else None
+    scorer = OnnxScorer(model, onnx_bytes, positive)
+    frame = pd.concat(list(_trials(model, raw_frame)), ignore_index=True)
+    expected = evaluation.score_features(model, pipeline, frame)
+    found = scorer.score(frame)
+    if not np.isfinite(found).all():
+        return float("inf")
+    scale = np.maximum(1.0, np.abs(expected)) if positive is None else 1.0
+    return float(np.max(np.abs(found - expected) / scale, initial=0.0))
+
+
+def _trials(model: Model, raw_frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Feature frames to compare on: the real rows, and few of them with inputs and features made missing or unseen."""
+    yield dataset.features_frame(model, raw_frame)
+    few = raw_frame.iloc[np.unique(np.linspace(0, len(raw_frame) - 1, num=min(50, len(raw_frame)), dtype=int))]
+    nullable = [c.name for c in model.data.inputs if c.nullable and c.name in few.columns]
+    for names in ([name] for name in nullable):
+        yield dataset.features_frame(model, few.drop(columns=names))
+    yield dataset.features_frame(model, few.drop(columns=nullable))
+    features = dataset.features_frame(model, few)
+    for text, number in (
+        (UNSEEN, None),
+        ("", np.nan),
+        (UNSEEN, np.nan),
+        ("", None),
+        (UNSEEN, np.float32(1e6)),
+        ("", np.float32(-1e6)),
+    ):
+        changed = features.copy()
+        for name in changed.columns:
+            if changed[name].dtype == object:
+                changed[name] = pd.Series(text, index=changed.index, dtype=object)
+            elif number is not None:
+                changed[name] = np.full(len(changed), number, dtype=np.float32)
+        yield changed
+
+
+def to_skops(pipeline: Any) -> bytes:
+    """The pipeline as a skops file whose bytes depend on its content only.
+
+    skops names the arrays in its zip by memory address and stamps them with the time; here they are numbered in the
+    order
+    in which the schema names them, with a fixed time. Values that are equal but no longer one object (a text that
+    Python
+    happened to share) are numbered apart: sharing only matters for objects that can change.
+    """
+    source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline)))
+    schema = json.loads(source.read("schema.json"))
+    numbers: dict[Any, int] = {}
+    files: dict[str, str] = {}
+    _renumber(schema, numbers, files)
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for old, new in files.items():
+            archive.writestr(_entry(new), source.read(old))
+        archive.writestr(_entry("schema.json"), json.dumps(schema, indent=None, separators=(",", ":")))
+    return target.getvalue()
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, _EPOCH)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    return entry
+
+
+def _renumber(node: Any, numbers: dict[Any, int], files: dict[str, str]) -> None:
+    """Give ids and file names their number of first appearance, in place."""
+    if isinstance(node, list):
+        for child in node:
+            _renumber(child, numbers, files)
+    elif isinstance(node, dict):
+        if "__id__" in node and "__loader__" in node:
+            plain = node["__loader__"] == "JsonNode"
+            identity: Any = ("value", len(numbers)) if plain else node["__id__"]
+            node["__id__"] = numbers.setdefault(identity, len(numbers))
+        if "__loader__" in node and isinstance(node.get("file"), str):
+            old = node["file"]
+            node["file"] = files.setdefault(old, f"{len(files)}.{old.rpartition('.')[2]}")
+        for child in node.values():
+            _renumber(child, numbers, files)
+
+
+def from_skops(data: bytes) -> Any:
+    """The pipeline of a skops file, if it is made of reviewed types only (`TRUSTED`).
+
+    Raises
+    ------
+    IntegrityError : an unknown type, or bytes that are no skops file.
+    """
+    try:
+        return skops.io.loads(data, trusted=TRUSTED)
+    except UntrustedTypesFoundException as problem:
+        raise IntegrityError(
+            f"the skops file holds types that nobody reviewed, and is not loaded: {problem}"
+        ) from problem
+    except Exception as problem:
+        raise IntegrityError(
+            f"these {len(data)} bytes cannot be loaded as a skops file: {type(problem).__name__}: {problem}"
+        ) from problem
+
+
+def _in_float32(pipeline: Any) -> Any:
+    """A copy whose gradient boosting compares with float32 thresholds, and decides every float32 value as before.
+
+    ``x <= t`` for a float32 ``x`` and a float64 ``t`` is the same as ``x <= w`` with ``w`` the largest float32 not
+    above ``t``. skl2onnx rounds ``t`` to the nearest instead: measured, a feature with adjacent values then flips up to
+    10 % of its rows. An imputed mean is rounded the same way, so that it stays on its
+    side of a threshold that equals it.
+    """
+    duplicate = copy.deepcopy(pipeline)
+    for part in [duplicate, *_steps(duplicate)]:
+        for trees in getattr(part, "_predictors", ()):
+            for tree in trees:
+                tree.nodes["num_threshold"] = _float32_not_above(tree.nodes["num_threshold"])
+        if isinstance(part, SimpleImputer) and part.statistics_.dtype.kind == "f":
+            part.statistics_ = _float32_not_above(part.statistics_).astype(part.statistics_.dtype)
+    return duplicate
+
+
+def _steps(part: Any) -> Iterator[Any]:
+    """Every fitted estimator inside ``part``, at any depth."""
+    for attribute in ("steps", "transformers_", "estimators_", "calibrated_classifiers_", "named_estimators_"):
+        children = getattr(part, attribute, None)
+        for child in children if isinstance(children, (list, tuple)) else ():
+            candidates = child if isinstance(child, tuple) else (child,)
+            for candidate in candidates:
+                if hasattr(candidate, "get_params"):
+                    yield candidate
+                    yield from _steps(candidate)
+    for attribute in ("estimator", "estimator_", "regressor_", "final_estimator_", "best_estimator_"):
+        child = getattr(part, attribute, None)
+        if hasattr(child, "get_params"):
+            yield child
+            yield from _steps(child)
+
+
+def _float32_not_above(thresholds: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        rounded = thresholds.astype(np.float32)
+    above = rounded.astype(np.float64) > thresholds
+    rounded[above] = np.nextafter(rounded[above], np.float32(-np.inf))
+    return rounded.astype(np.float64)
+
+
+@cache
+def _register_dummies() -> None:
+    """Teach skl2onnx the trivial estimators (constant probabilities, constant value), once in a process."""
+    update_registered_converter(
+        DummyClassifier,
+        "PerennialDummyClassifier",
+        _dummy_classifier_shape,
+        _convert_dummy_classifier,
+        options={"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]},
+    )
+    update_registered_converter(
+        DummyRegressor, "PerennialDummyRegressor", _dummy_regressor_shape, _convert_dummy_regressor
+    )
+
+
+def _dummy_classifier_shape(operator: Any) -> None:
+    operator.outputs[0].type = Int64TensorType([None])
+    operator.outputs[1].type = FloatTensorType([None, len(operator.raw_operator.classes_)])
+
+
+def _dummy_regressor_shape(operator: Any) -> None:
+    operator.outputs[0].type = FloatTensorType([None, 1])
+
+
+def _convert_dummy_classifier(scope: Any, operator: Any, container: Any) -> None:
+    dummy = operator.raw_operator
+    if dummy.strategy not in ("prior", "most_frequent"):
+        raise ReleaseError(
+            f"a DummyClassifier with strategy {dummy.strategy!r} answers at random: use strategy='prior'."
+        )
+    constant = dummy.predict_proba(np.zeros((1, 1))).astype(np.float32)
+    label = np.array([int(dummy.classes_[int(np.argmax(constant))])], dtype=np.int64)
+    _repeated(scope, container, operator, label, operator.outputs[0].full_name, columns=False)
+    _repeated(scope, container, operator, constant, operator.outputs[1].full_name, columns=True)
+
+
+def _convert_dummy_regressor(scope: Any, operator: Any, container: Any) -> None:
+    constant = np.asarray(operator.raw_operator.constant_, dtype=np.float32).reshape(1, 1)
+    _repeated(scope, container, operator, constant, operator.outputs[0].full_name, columns=True)
+
+
+def _repeated(scope: Any, container: Any, operator: Any, values: np.ndarray, output: str, columns: bool) -> None:
+    """``values`` once for each row of the first input."""
+    constant, shape, rows, first, target = (
+        scope.get_unique_variable_name(n) for n in ("constant", "shape", "rows", "first", "target")
+    )
+    kind = onnx.TensorProto.INT64 if values.dtype == np.int64 else onnx.TensorProto.FLOAT
+    container.add_initializer(constant, kind, list(values.shape), values.ravel().tolist())
+    container.add_initializer(first, onnx.TensorProto.INT64, [1], [0])
+    container.add_node("Shape", operator.inputs[0].full_name, shape, name=scope.get_unique_operator_name("Shape"))
+    container.add_node("Gather", [shape, first], rows, name=scope.get_unique_operator_name("Gather"))
+    if columns:
+        width = scope.get_unique_variable_name("width")
+        container.add_initializer(width, onnx.TensorProto.INT64, [1], [values.shape[1]])
+        container.add_node("Concat", [rows, width], target, name=scope.get_unique_operator_name("Concat"), axis=0)
+    else:
+        target = rows
+    container.add_node("Expand", [constant, target], output, name=scope.get_unique_operator_name("Expand"))

@@ -1,0 +1,387 @@
+"""The release model: the same recipe refitted up to the as-of, as a bundle that is proven before it is named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include import catalog
+from include.errors import ReleaseError
+from include.features import columns_for
+from include.registry import tracking
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.settings import PROJECT
+from include.spec import ColumnType, Model, Task
+from include.training import candidates, card, dataset, evaluation, export, snapshot
+
+log = logging.getLogger(__name__)
+
+PROBE_ROWS = 23
+PARITY_ROWS = 5_000
+GROSSLY_UNLIKE = 0.3
+"""Largest mean |difference of probability| between release model and twin: healthy refits stay below .18 in 99 % of
+nights,
+inverted labels give .42 to .71 (FACTS "Data")."""
+
+PACKAGES = (
+    "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "threadpoolctl", "skops", "skl2onnx", "onnx", "onnxruntime",
+    "protobuf", "deltalake", "great-expectations", "mlflow", "apache-airflow",
+)  # fmt: skip
+
+
+def package(
+    model: Model,
+    plan: Mapping[str, Any],
+    selected: Mapping[str, Any],
+    evaluated: Mapping[str, Any],
+    decision: Mapping[str, Any],
+    run_id: str,
+) -> dict[str, Any]:
+    """Refit the challenger's recipe on all matured rows, check the fit, write the bundle and name it in the ledger.
+
+    The same run again makes the same bytes and so the same digest.
+
+    Returns
+    -------
+    ``version, digest, parity`` (largest difference of a score between ONNX and scikit-learn), ``rows, first, last,
+    bytes``.
+
+    Raises
+    ------
+    ReleaseError : the gate did not say promote; a refit guard; ONNX differs from scikit-learn by more than
+    ``release.parity``.
+    """
+    if decision.get("verdict") != "promote":
+        raise ReleaseError(
+            f"version {selected['version']} of {model.name} is not packaged: the gate said "
+            f"{decision.get('verdict')!r}, not 'promote'."
+        )
+    name, version = str(selected["candidate"]), int(selected["version"])
+    spans = snapshot.spans_of(plan, name)
+    rows = dataset.labelled(model, snapshot.read(model, plan, spans.release))
+    older, newest = dataset.between(rows, spans.twin), dataset.between(rows, spans.holdout)
+    guards = guard_days(model, older, newest)
+    fitted = candidates.fit(
+        model, candidates.load(model)[name], rows, plan["seed"], selected["recipe"].get("iterations")
+    )
+    guards.append(_guard_likeness(model, selected, fitted, newest))
+    onnx = export.to_onnx(fitted, model)
+    parity = export.parity(model, onnx, fitted.pipeline, _spread(rows, PARITY_ROWS))
+    if not parity <= model.release.parity:
+        raise ReleaseError(
+            f"the ONNX model of {name} differs from scikit-learn by up to {parity:.3g} (release.parity is "
+            f"{model.release.parity:g}): it is not released. Trees on features with missing values, and native "
+            "categorical features, do not convert: put a SimpleImputer or an OrdinalEncoder before them."
+        )
+    facts = manifest(model, plan, selected, evaluated, decision, fitted, run_id)
+    described = {**facts, "guards": guards, "parity": parity, "selection": selected["selection"]}
+    files = {
+        "model.onnx": onnx,
+        "model.skops": export.to_skops(fitted.pipeline),
+        "input_schema.json": _json(input_schema(model, fitted, onnx)),
+        "probe.json": _json(probe(model, fitted, onnx, newest)),
+        "manifest.json": _json(facts),
+        "card.md": card.markdown(model, described).encode(),
+        "card.html": card.html(model, described).encode(),
+        **source_files(catalog.folder(model.name)),
+    }
+    digest = BundleStore.default().write(model.name, files)
+    Ledger.default().set_bundle(model.name, version, digest)
+    tracking.log_artifact_bytes(selected["mlflow_run_id"], "card.html", files["card.html"])
+    tracking.tag_version(model.name, version, {"perennial.bundle": digest})
+    log.info(
+        "Version %d of %s is packaged as %s: %s refitted on %d rows (%s to %s), ONNX agrees within %.1e.",
+        version, model.name, digest[:12], name, fitted.rows, fitted.first, fitted.last, parity,
+    )  # fmt: skip
+    size = sum(len(data) for data in files.values())
+    return {
+        "version": version,
+        "digest": digest,
+        "parity": parity,
+        "rows": fitted.rows,
+        "first": fitted.first,
+        "last": fitted.last,
+        "bytes": size,
+    }
+
+
+def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[str]:
+    """Compare each day that only the release model learns from with the twin's days; sentences about what was checked.
+
+    A day may have half to twice the rows of the leanest and the fullest older day. Its rate of positive labels may be
+    half
+    of the lowest older one, or half as far from 1 as the highest; its mean label (regression) may leave their range
+    by as
+    much as that range is wide. Wide on purpose: a healthy day passes, a broken one (no label arrived, all are 0) does
+    not.
+
+    Raises
+    ------
+    ReleaseError : a day is outside; names it, with the numbers.
+    """
+    if older.empty or newest.empty:
+        raise ReleaseError(
+            f"there are {len(older)} older and {len(newest)} newest rows with labels: the refit cannot be checked."
+        )
+    before, after = _days(model, older), _days(model, newest)
+    fewest, most = before["rows"].min() / 2, before["rows"].max() * 2
+    low, high = float(before["label"].min()), float(before["label"].max())
+    if model.data.label.task is Task.CLASSIFICATION:
+        low, high = low / 2, 1 - (1 - high) / 2
+    else:
+        low, high = low - (high - low), high + (high - low)
+    problems = []
+    for day, rows, label in zip(after.index, after["rows"], after["label"], strict=True):
+        if not fewest <= rows <= most:
+            problems.append(f"{day} has {rows} rows with labels ({fewest:.0f} to {most:.0f} are usual)")
+        if not low <= label <= high:
+            problems.append(f"the mean label of {day} is {label:.4g} ({low:.4g} to {high:.4g} is usual)")
+    if problems:
+        raise ReleaseError(
+            f"the release model of {model.name} is not fitted, because its newest days are unlike the {len(before)} "
+            f"before: {'; '.join(problems[:5])}{f' and {len(problems) - 5} more' if len(problems) > 5 else ''}. Look "
+            "at the validation reports of these days and collect them again."
+        )
+    return [
+        f"{len(after)} newest days: {after['rows'].min()} to {after['rows'].max()} rows a day (allowed "
+        f"{fewest:.0f} to {most:.0f}).",
+        f"{len(after)} newest days: mean label {after['label'].min():.4g} to {after['label'].max():.4g} (allowed "
+        f"{low:.4g} to {high:.4g}).",
+    ]
+
+
+def _days(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
+    labels = pd.DataFrame(
+        {"day": rows["partition"].astype(str).to_numpy(dtype=object), "label": dataset.labels(model, rows)}
+    )
+    return labels.groupby("day")["label"].agg(rows="count", label="mean")
+
+
+def _guard_likeness(model: Model, selected: Mapping[str, Any], fitted: candidates.Fitted, newest: pd.DataFrame) -> str:
+    """Raise `ReleaseError` where release model and twin hardly agree on the newest days."""
+    twin = export.from_skops(BundleStore.default().get_twin(model.name, selected["twin"]["digest"]))
+    features = dataset.features_frame(model, newest)
+    mine, theirs = (evaluation.score_features(model, p, features) for p in (fitted.pipeline, twin))
+    difference, limit = float(np.mean(np.abs(mine - theirs))), GROSSLY_UNLIKE
+    if model.data.label.task is Task.REGRESSION:
+        limit = GROSSLY_UNLIKE * 10 * max(float(np.std(theirs)), 1e-12)
+    if not difference <= limit:
+        raise ReleaseError(
+            f"the release model of {model.name} is grossly unlike its twin: on the {len(newest)} newest rows their "
+            f"scores differ by {difference:.3g} on average ({limit:.3g} is allowed). Something in these rows changed "
+            "what the model learns."
+        )
+    return f"Release model and twin differ by {difference:.3g} on average on the newest days (allowed {limit:.3g})."
+
+
+def input_schema(model: Model, fitted: candidates.Fitted, onnx: bytes) -> dict[str, Any]:
+    """What the server needs to know about the ONNX model and its inputs."""
+    classification = model.data.label.task is Task.CLASSIFICATION
+    return {
+        "model": model.name,
+        "task": model.data.label.task.value,
+        "positive": model.data.label.positive if classification else None,
+        "classes": [int(c) for c in fitted.pipeline.classes_] if classification else None,
+        "columns": [{"name": c.name, "type": c.type.value, "nullable": c.nullable} for c in model.data.inputs],
+        "key": list(model.data.key),
+        "event_time": model.data.event_time,
+        "timezone": model.timezone,
+        "features": [{"name": n, "type": t} for n, t in zip(fitted.feature_names, fitted.feature_types, strict=True)],
+        "output": export.output_name(onnx),
+        "output_kind": "probabilities" if classification else "value",
+        "positive_index": evaluation.positive_index(fitted.pipeline) if classification else None,
+    }
+
+
+def probe(model: Model, fitted: candidates.Fitted, onnx: bytes, rows: pd.DataFrame) -> dict[str, Any]:
+    """Real rows as JSON with the scores of the ONNX model: one more with all that may be missing, one with unseen
+    texts."""
+    inputs = [c.name for c in model.data.inputs]
+    real = _spread(rows, PROBE_ROWS)[[n for n in inputs if n in rows.columns]]
+    found = [_json_row(model, row) for row in _records(real)]
+    bare = {c.name: None if c.nullable else found[0][c.name] for c in model.data.inputs}
+    found += [bare, {**found[-1], **dict.fromkeys(_free_texts(model, found[-1]), export.UNSEEN)}]
+    features = _features_of(model, found)
+    positive = evaluation.positive_index(fitted.pipeline) if model.data.label.task is Task.CLASSIFICATION else None
+    scores = export.OnnxScorer(model, onnx, positive).score(features)
+    if not np.isfinite(scores).all():
+        raise ReleaseError(
+            f"the ONNX model of {model.name} gives {int((~np.isfinite(scores)).sum())} of {len(scores)} probe "
+            "rows no finite score."
+        )
+    return {"rows": found, "scores": [float(s) for s in scores]}
+
+
+def _features_of(model: Model, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Features of JSON rows, as the server makes them."""
+    arrays = columns_for([(c.name, c.type.value) for c in model.data.inputs], rows)
+    return dataset.frame_of(model, dataset.builder(model)(arrays), len(rows))
+
+
+def _free_texts(model: Model, row: Mapping[str, Any]) -> list[str]:
+    """The text inputs that may hold a value never seen: all but those that features.build parses (a date as text).
+
+    A text that cannot be parsed is a ValueError. Any other error means that `build` cannot take a new category, and the
+    server would fail on the first one: ReleaseError.
+    """
+    free = []
+    for column in model.data.inputs:
+        if column.type is ColumnType.STRING:
+            try:
+                _features_of(model, [{**row, column.name: export.UNSEEN}])
+            except ValueError:
+                continue
+            except Exception as problem:
+                raise ReleaseError(
+                    f"features.build of {model.name} fails on a value of {column.name!r} that it has never seen "
+                    f"({type(problem).__name__}: {problem}); new values do arrive: give them a default."
+                ) from problem
+            free.append(column.name)
+    return free
+
+
+def _json_row(model: Model, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A raw row as the server would receive it."""
+    plain: dict[str, Any] = {}
+    for column in model.data.inputs:
+        value = row.get(column.name)
+        if value is None or pd.isna(value):
+            plain[column.name] = None
+        elif column.type is ColumnType.TIMESTAMP:
+            plain[column.name] = pd.Timestamp(value).tz_convert("UTC").isoformat().replace("+00:00", "Z")
+        else:
+            kinds = {
+                ColumnType.STRING: str,
+                ColumnType.INTEGER: int,
+                ColumnType.NUMBER: float,
+                ColumnType.BOOLEAN: bool,
+            }
+            plain[column.name] = kinds[column.type](value)
+    return plain
+
+
+def manifest(
+    model: Model,
+    plan: Mapping[str, Any],
+    selected: Mapping[str, Any],
+    evaluated: Mapping[str, Any],
+    decision: Mapping[str, Any],
+    fitted: candidates.Fitted,
+    run_id: str,
+) -> dict[str, Any]:
+    """Everything that is needed to make the model again. No wall-clock time: a retry makes the same bytes."""
+    commit, dirty = _commit()
+    sides = {s: evaluated[s] for s in ("challenger", "baseline", "champion")}
+    twin = {**selected["twin"], "metrics": evaluated["challenger"]["metrics"]}
+    requirements = PROJECT / "requirements.txt"
+    return {
+        "model": model.name,
+        "version": int(selected["version"]),
+        "run_id": run_id,
+        "as_of": plan["as_of"],
+        "recipe": selected["recipe"],
+        "snapshot": plan["snapshot"],
+        "windows": plan["windows"][selected["candidate"]],
+        "twin": twin,
+        "release": {
+            "first": fitted.first,
+            "last": fitted.last,
+            "rows": fitted.rows,
+            "features": len(fitted.feature_names),
+            "dropped": list(fitted.dropped),
+            "sampled": fitted.rows >= model.training.max_rows,
+        },
+        "holdout": evaluated["holdout"],
+        "compared": {side: found for side, found in sides.items() if found is not None},
+        "decision": {k: decision[k] for k in ("verdict", "reason", "checks")},
+        "note": plan["note"],
+        "code_digest": plan["code_digest"],
+        "commit": commit,
+        "dirty": dirty,
+        "packages": _packages(),
+        "requirements": hashlib.sha256(requirements.read_bytes()).hexdigest() if requirements.is_file() else None,
+        "python": platform.python_version(),
+        "platform": f"{sys.platform}-{platform.machine()}",
+        "cpu": _cpu(),
+        "settings": model.model_dump(mode="json"),
+    }
+
+
+def source_files(folder: Path) -> dict[str, bytes]:
+    """The model folder as it is now, below ``source/``: what it was made with, and the features code that serves."""
+    files = (
+        p
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith(".")
+    )
+    return {f"source/{p.relative_to(folder).as_posix()}": p.read_bytes() for p in files}
+
+
+def _spread(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """At most ``most`` rows, evenly spread over all."""
+    chosen = np.zeros(len(rows), dtype=bool)
+    chosen[np.linspace(0, len(rows) - 1, num=min(most, len(rows)), dtype=int)] = True
+    return rows.loc[chosen]
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records")]
+
+
+def _json(values: Any) -> bytes:
+    return (json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+@cache
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """Commit of the project and whether files differ from it; None where it is no git repository."""
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, timeout=10, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD")
+    changed = git("status", "--porcelain") if commit else None
+    return commit, None if changed is None else bool(changed)
+
+
+@cache
+def _cpu() -> str:
+    """The processor: float64 sums of linear algebra differ between kinds, so "the same bytes" is promised for one
+    kind."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or "unknown",
+    )

@@ -1,0 +1,1 @@
+"""Pages of Perennial inside Airflow's web server."""

@@ -1,0 +1,68 @@
+"""What the DAG files share: which models to build, and the arguments that every DAG of ours has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import DAG, get_parsing_context
+
+from include import catalog
+from include.spec import Model
+from perennial.operators.base import RETRY_POLICY
+
+
+def models(kind: str) -> Iterator[Model]:
+    """The models that load; in a task's own parse only the one whose DAG the task belongs to (see FACTS: speed)."""
+    asked = get_parsing_context().dag_id
+    for name in catalog.folders():
+        if asked in (None, f"{name}_{kind}"):
+            entry = catalog.entry(name)
+            if entry.model is not None:
+                yield entry.model
+
+
+def broken() -> Iterator[catalog.Entry]:
+    """The model folders that do not load."""
+    asked = get_parsing_context().dag_id
+    for name in catalog.folders():
+        if asked in (None, f"{name}_broken"):
+            entry = catalog.entry(name)
+            if entry.problem is not None:
+                yield entry
+
+
+def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG:
+    """A DAG ``<model>_<kind>`` with our defaults: owner, tags, documentation, retries with back-off, timeouts.
+
+    Parameters
+    ----------
+    doc : the docstring of the DAG file; ``{model}`` in it becomes the model's name.
+    arguments : anything that `DAG` takes; wins over the defaults.
+    """
+    defaults: dict[str, Any] = {
+        "schedule": None,
+        "start_date": datetime(model.start.year, model.start.month, model.start.day, tzinfo=ZoneInfo(model.timezone)),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=12),
+        "render_template_as_native_obj": True,
+    }
+    return DAG(
+        f"{model.name}_{kind}",
+        description=f"{kind}: {model.description}",
+        doc_md=f"{(doc or '').replace('{model}', model.name)}\n\n---\n**{model.name}**: {model.description}. Owner: {model.owner}.",
+        tags=["perennial", model.name, kind, *model.tags],
+        default_args={
+            "owner": model.owner,
+            "retries": 3,
+            "retry_delay": timedelta(seconds=30),
+            "retry_exponential_backoff": 2.0,
+            "max_retry_delay": timedelta(minutes=10),
+            "retry_policy": RETRY_POLICY,
+            "execution_timeout": timedelta(hours=2),
+        },
+        **(defaults | arguments),
+    )

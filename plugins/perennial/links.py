@@ -1,0 +1,59 @@
+"""Buttons on a task: its MLflow run, the validation result of its partition, the model card of its version.
+
+Airflow asks for the links in the task's own process when the task ends, also when it failed; an operator says where
+they lead with `set_link` while it runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperatorLink
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import TaskInstanceKey
+
+
+class PerennialLink(BaseOperatorLink):
+    """A link whose address the operator sets while it runs; empty until then."""
+
+    @property
+    def name(self) -> str:
+        return "Link"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:
+        return getattr(operator, "_perennial_links", {}).get(self.name, "")
+
+
+class MlflowRunLink(PerennialLink):
+    """The MLflow run of a candidate, or the model version."""
+
+    @property
+    def name(self) -> str:
+        return "MLflow"
+
+
+class ValidationLink(PerennialLink):
+    """The rendered Great Expectations result of the partition."""
+
+    @property
+    def name(self) -> str:
+        return "Validation result"
+
+
+class ModelCardLink(PerennialLink):
+    """The model card of the version."""
+
+    @property
+    def name(self) -> str:
+        return "Model card"
+
+
+LINKS = (MlflowRunLink(), ValidationLink(), ModelCardLink())
+
+
+def set_link(operator: Any, link: type[PerennialLink], url: str) -> None:
+    """Let the button ``link`` of a running task lead to ``url``."""
+    links = dict(getattr(operator, "_perennial_links", {}))
+    links[link().name] = url
+    object.__setattr__(operator, "_perennial_links", links)

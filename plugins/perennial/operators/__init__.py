@@ -1,0 +1,1 @@
+"""Thin operators: read the context, call one function of `include`, log a sentence, return a small reference."""

@@ -1,0 +1,82 @@
+"""What all operators share: the model, the run's dates, the retry policy, the run's note and the check of the code."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
+from perennial import notes
+
+from include import catalog
+from include.errors import ConfigurationError, PerennialError, TransientError
+from include.partitions import RunDates
+from include.spec import Model
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+RETRY_POLICY = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(
+            exception=[TransientError, ConnectionError, TimeoutError],
+            action=RetryAction.RETRY,
+            retry_delay=timedelta(seconds=10),
+            reason="a service did not answer; the same call may succeed later",
+        ),
+        RetryRule(
+            exception=PerennialError,
+            action=RetryAction.FAIL,
+            reason="the input or the configuration is wrong; a retry would read the same",
+        ),
+    ]
+)
+"""Lost connections retry, bad data fails at once, anything unforeseen follows the task's own ``retries``."""
+
+
+def run_dates(context: Context) -> RunDates:
+    """The run's place in time, for `include.partitions`; the only place that reads dates from a context."""
+    run: Any = context["dag_run"]
+    return RunDates(run_after=run.run_after, partition_key=run.partition_key, logical_date=run.logical_date)
+
+
+def write_note(context: Context, sentence: str) -> None:
+    """Offer a sentence as the note of the run (the last one offered wins, see `perennial.notes`)."""
+    context["ti"].xcom_push(key=notes.KEY, value=sentence)
+
+
+def require_same_code(model: str, plan: dict[str, Any]) -> None:
+    """Refuse to go on with other code than the run began with.
+
+    Raises
+    ------
+    ConfigurationError : the content digest of `include/` and the model's folder differs from the snapshot's.
+    """
+    now = catalog.digest(model)
+    if now != plan["code_digest"]:
+        raise ConfigurationError(
+            f"the code changed during the run: it began with content digest {plan['code_digest'][:12]} and is now "
+            f"{now[:12]} (include/ or the folder of {model}). One version must come from one code: "
+            f"trigger {model}_retrain again, or clear this run from `snapshot` on."
+        )
+
+
+class PerennialOperator(BaseOperator):
+    """An operator about one model.
+
+    Parameters
+    ----------
+    model : name of the model; its folder is loaded when the task runs, not when the DAG is parsed.
+    """
+
+    ui_color = "#e8f5ee"
+    ui_fgcolor = "#12372a"
+
+    def __init__(self, *, model: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model = model
+
+    def load(self) -> Model:
+        """The declared model."""
+        return catalog.load(self.model)

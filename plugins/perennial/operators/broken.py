@@ -1,0 +1,24 @@
+"""The one task of `<model>_broken`: says why the model's folder does not load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perennial.operators.base import PerennialOperator, write_note
+
+from include import catalog
+from include.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class BrokenModelOperator(PerennialOperator):
+    """Fail with the reason while the folder is broken; succeed once it loads."""
+
+    def execute(self, context: Context) -> str:
+        problem = catalog.entry(self.model).problem
+        if problem:
+            write_note(context, problem)
+            raise ConfigurationError(problem)
+        return f"{self.model} loads again."

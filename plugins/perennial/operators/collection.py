@@ -1,0 +1,79 @@
+"""The three tasks of `<model>_collect`: collect the raw batch, validate it, publish the good rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from airflow.sdk import BaseHook
+from perennial.links import ValidationLink, set_link
+from perennial.operators.base import PerennialOperator, run_dates, write_note
+
+from include.errors import PerennialError
+from include.partitions import partition, partition_of, utc_now
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class CollectOperator(PerennialOperator):
+    """Fetch the rows of the run's partition from the model's source and keep them as they came.
+
+    Connections named in ``data.connections`` are resolved by Airflow and handed over as URIs.
+    """
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.data import collection
+
+        model = self.load()
+        about = partition_of(run_dates(context), model.timezone, context["params"])
+        connections = {name: BaseHook.get_connection(name).get_uri() for name in model.data.connections}
+        return collection.collect(model, about, connections, utc_now())
+
+
+class ValidateOperator(PerennialOperator):
+    """Hold the raw batch against the schema and the model's expectations; bad rows go to quarantine."""
+
+    template_fields: Sequence[str] = ("raw",)
+    operator_extra_links: ClassVar[Any] = (ValidationLink(),)
+
+    def __init__(self, *, raw: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.raw = raw
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.data import collection
+
+        model = self.load()
+        about = partition(self.raw["partition"], model.timezone)
+        set_link(self, ValidationLink, f"/perennial/{self.model}/validation/{about.key}?batch={quote(self.raw['digest'])}")
+        try:
+            validated = collection.validate(model, about, self.raw)
+        except PerennialError as error:
+            write_note(context, f"{about.key}: stopped, nothing published. {error}")
+            raise
+        return validated
+
+
+class PublishOperator(PerennialOperator):
+    """Overwrite the partition in the lake with the validated rows, in one commit."""
+
+    template_fields: Sequence[str] = ("validated",)
+
+    def __init__(self, *, validated: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.validated = validated
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.data import collection
+
+        model = self.load()
+        about = partition(self.validated["partition"], model.timezone)
+        published = collection.publish(model, about, self.validated)
+        write_note(
+            context,
+            f"{about.key}: {published['rows']:,} rows published, {published['quarantined']:,} quarantined "
+            f"(table version {published['version']}).",
+        )
+        return published

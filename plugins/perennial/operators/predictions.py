@@ -1,0 +1,22 @@
+"""The task of `<model>_score` that brings the model servers' predictions home."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from perennial.operators.base import PerennialOperator, write_note
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class LoadPredictionsOperator(PerennialOperator):
+    """Load the closed segments of the model servers' spools into `predictions`, each exactly once."""
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.data import collection
+
+        loaded = collection.load_predictions(self.load())
+        if loaded["rows"]:
+            write_note(context, f"{loaded['rows']:,} predictions loaded from {loaded['segments']} spool segments.")
+        return loaded

@@ -1,0 +1,188 @@
+"""The tasks of `<model>_retrain`: snapshot, train, select, evaluate, gate, package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow.providers.standard.operators.branch import BranchMixIn
+from airflow.sdk import PokeReturnValue
+from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.sdk.exceptions import AirflowSkipException
+from perennial.links import MlflowRunLink, ModelCardLink, set_link
+from perennial.operators.base import PerennialOperator, require_same_code, run_dates, write_note
+
+from include import catalog
+from include.errors import DataError, NotReady
+from include.partitions import as_of, utc_now
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+PLAN = "plan"
+OUTCOME = {"promote": "passed the gate", "hold": "held", "reject": "rejected"}
+
+
+class SnapshotOperator(BaseSensorOperator):
+    """Freeze what the run is about: its as-of, its data, its parameters and the digest of its code.
+
+    A scheduled run waits for the night's partition until ``training.wait_for_data`` after its start, without holding
+    a worker slot; a run started by hand is refused at once when data is missing. Skips the run when nothing has
+    changed since the last decision.
+    """
+
+    ui_color = PerennialOperator.ui_color
+    ui_fgcolor = PerennialOperator.ui_fgcolor
+
+    def __init__(self, *, model: str, poke_interval: float = 60, **kwargs: Any) -> None:
+        super().__init__(mode="reschedule", poke_interval=poke_interval, timeout=7 * 24 * 3600, **kwargs)
+        self.model = model
+
+    def poke(self, context: Context) -> bool | PokeReturnValue:
+        from include.registry.ledger import Ledger
+        from include.training import snapshot
+
+        model = catalog.load(self.model)
+        run: Any = context["dag_run"]
+        try:
+            about = as_of(run_dates(context), model.timezone, model.data.label.delay, context["params"])
+            last = Ledger.default().last_decision(model.name)
+            plan = snapshot.take(
+                model, about, dict(context["params"]), catalog.digest(model.name), last.as_dict() if last else None
+            )
+        except NotReady as reason:
+            deadline = run.run_after + model.training.wait_for_data
+            if run.run_type == "scheduled" and utc_now() < deadline:
+                self.log.info("%s Waiting until %s UTC.", reason, f"{deadline:%Y-%m-%d %H:%M}")
+                return False
+            raise DataError(str(reason)) from reason
+        if plan["nothing_new"]:
+            write_note(context, f"skipped: {plan['nothing_new']}")
+            raise AirflowSkipException(plan["nothing_new"])
+        context["ti"].xcom_push(key=PLAN, value=plan)
+        # Airflow maps only over a return value, so that is the list of candidates, and the plan has a key of its own.
+        return PokeReturnValue(is_done=True, xcom_value=plan["candidates"])
+
+
+class PlannedOperator(PerennialOperator):
+    """A task that works on the run's frozen plan (from `snapshot`) and refuses other code."""
+
+    template_fields: Sequence[str] = ("plan",)
+
+    def __init__(self, *, plan: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    def pre_execute(self, context: Any) -> None:
+        require_same_code(self.model, self.plan)
+
+
+class TrainOperator(PlannedOperator):
+    """Fit one candidate up to the day before the selection window and score it there; tracked in MLflow.
+
+    The MLflow run id is kept in Airflow's task state, so that a retry resumes its run instead of opening a second one.
+    """
+
+    template_fields: Sequence[str] = ("plan", "candidate")
+    operator_extra_links: ClassVar[Any] = (MlflowRunLink(),)
+
+    def __init__(self, *, candidate: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.candidate = candidate
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.registry import tracking
+        from include.training import train
+
+        state = context["task_state_store"]
+        run_id = context["run_id"]
+        mlflow_run_id = tracking.start_or_resume(self.model, run_id, self.candidate, state.get("mlflow_run_id"))
+        state.set("mlflow_run_id", mlflow_run_id)
+        set_link(self, MlflowRunLink, tracking.run_url(mlflow_run_id))
+        return train.train(self.load(), self.plan, self.candidate, run_id, mlflow_run_id)
+
+
+class SelectOperator(PlannedOperator):
+    """Choose the best candidate on the selection window, fit its twin, and register the version."""
+
+    template_fields: Sequence[str] = ("plan", "results")
+    operator_extra_links: ClassVar[Any] = (MlflowRunLink(),)
+
+    def __init__(self, *, results: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.results = results
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.registry import tracking
+        from include.training import select
+
+        selected = select.select(self.load(), self.plan, list(self.results), context["run_id"])
+        set_link(self, MlflowRunLink, tracking.version_url(self.model, selected["version"]))
+        return selected
+
+
+class EvaluateOperator(PlannedOperator):
+    """Score the twins of challenger, champion and baseline on the same newest matured holdout days."""
+
+    template_fields: Sequence[str] = ("plan", "selected")
+    operator_extra_links: ClassVar[Any] = (MlflowRunLink(),)
+
+    def __init__(self, *, selected: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.selected = selected
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.registry import tracking
+        from include.training import evaluate
+
+        set_link(self, MlflowRunLink, tracking.run_url(self.selected["mlflow_run_id"]))
+        return evaluate.evaluate(self.load(), self.plan, self.selected)
+
+
+class GateOperator(PlannedOperator, BranchMixIn):
+    """Decide promote, hold or reject; only *promote* goes on to ``then``. A rejection is a decision: the run is green."""
+
+    inherits_from_skipmixin = True
+    template_fields: Sequence[str] = ("plan", "selected", "evaluation")
+    operator_extra_links: ClassVar[Any] = (MlflowRunLink(),)
+
+    def __init__(self, *, selected: Any, evaluation: Any, then: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.selected = selected
+        self.evaluation = evaluation
+        self.then = then
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.registry import tracking
+        from include.training import decision
+
+        set_link(self, MlflowRunLink, tracking.version_url(self.model, self.selected["version"]))
+        decided = decision.decide(self.load(), self.plan, self.selected, self.evaluation, context["run_id"])
+        write_note(context, f"{OUTCOME[decided['verdict']]}: version {decided['version']} "
+                   f"({self.selected['candidate']}). {decided['reason']}")
+        self.do_branch(context, self.then if decided["verdict"] == "promote" else None)
+        return decided
+
+
+class PackageOperator(PlannedOperator):
+    """Refit the recipe on all matured rows and make the bundle: ONNX, skops, manifest, card; parity or nothing."""
+
+    template_fields: Sequence[str] = ("plan", "selected", "evaluation", "decision")
+    operator_extra_links: ClassVar[Any] = (ModelCardLink(), MlflowRunLink())
+
+    def __init__(self, *, selected: Any, evaluation: Any, decision: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.selected = selected
+        self.evaluation = evaluation
+        self.decision = decision
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.registry import tracking
+        from include.training import package
+
+        packaged = package.package(
+            self.load(), self.plan, self.selected, self.evaluation, self.decision, context["run_id"]
+        )
+        set_link(self, ModelCardLink, f"/perennial/{self.model}/card/{packaged['version']}")
+        set_link(self, MlflowRunLink, tracking.version_url(self.model, packaged["version"]))
+        return packaged

@@ -1,0 +1,64 @@
+"""The timetable of `<model>_collect`: a run a day, about the local day that is over.
+
+Airflow's own `CronPartitionTimetable` names a partition by the cron tick. That gives the same day two partition dates
+(the tick for scheduled runs, midnight for a run started with its key), and a back-fill "1 to 3 November" ends at
+midnight of the 3rd, before that day's tick, so it silently leaves the last day out. Here the partition date is the
+local midnight at which the day begins, for scheduled, back-filled and manual runs alike.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pendulum
+from airflow.timetables.base import DagRunInfo
+from airflow.timetables.trigger import CronPartitionTimetable
+
+from include.partitions import KEY_FORMAT
+
+if TYPE_CHECKING:
+    from pendulum import DateTime
+
+
+class DailyPartitionTimetable(CronPartitionTimetable):
+    """Runs at ``cron`` (local time of ``timezone``), for the partition of the local day before the tick.
+
+    Parameters
+    ----------
+    cron : five-field cron expression with one tick a day.
+    timezone : IANA name.
+    """
+
+    def __init__(self, cron: str, *, timezone: Any) -> None:
+        super().__init__(cron, timezone=timezone, run_offset=-1, key_format=KEY_FORMAT)
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> DailyPartitionTimetable:
+        return cls(data["expression"], timezone=data["timezone"])
+
+    def serialize(self) -> dict[str, Any]:
+        from airflow.serialization.encoders import encode_timezone
+
+        return {"expression": self._expression, "timezone": encode_timezone(self._timezone)}
+
+    def _midnight(self, day: datetime.date) -> DateTime:
+        return pendulum.datetime(day.year, day.month, day.day, tz=self._timezone).in_timezone("UTC")
+
+    def _get_partition_date(self, *, run_date: DateTime) -> DateTime:
+        local = pendulum.instance(run_date).in_timezone(self._timezone)
+        return self._midnight(local.date() - datetime.timedelta(days=1))
+
+    def iter_partition_dagrun_infos(
+        self, *, earliest: datetime.datetime, latest: datetime.datetime
+    ) -> Iterable[DagRunInfo]:
+        """One run for each local day that begins between the two bounds, both included."""
+        first, last = (self.localize_partition_datetime(d) for d in (earliest, latest))
+        day = first.in_timezone(self._timezone).date()
+        while (begin := self._midnight(day)) <= last:
+            if begin >= first:
+                yield DagRunInfo(
+                    run_after=begin, data_interval=None, partition_date=begin, partition_key=day.strftime(KEY_FORMAT)
+                )
+            day += datetime.timedelta(days=1)

@@ -1,0 +1,21 @@
+"""Registers Perennial with Airflow: the partition timetable, task links, run notes, and the report pages."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from airflow.plugins_manager import AirflowPlugin
+from perennial import notes
+from perennial.console.app import Reports
+from perennial.links import LINKS
+from perennial.timetables import DailyPartitionTimetable
+
+
+class PerennialPlugin(AirflowPlugin):
+    """One plugin for the whole project."""
+
+    name = "perennial"
+    timetables: ClassVar[list[Any]] = [DailyPartitionTimetable]
+    operator_extra_links: ClassVar[list[Any]] = list(LINKS)
+    listeners: ClassVar[list[Any]] = [notes]
+    fastapi_apps: ClassVar[list[Any]] = [{"app": Reports(), "url_prefix": "/perennial", "name": "Perennial reports"}]

@@ -1,0 +1,164 @@
+"""`make bench`: what Airflow adds to a retraining, as ratios measured in one run.
+
+Starts a stack of its own on free ports, loads the flights as `make run` does, and then measures in turn, five times:
+
+- the same functions called one after the other in one plain Python process (imports done before the clock starts);
+- the DAG ``flight_delays_retrain``, from the start of its run to the end of its last task.
+
+Both on the same snapshot of the same days, with the same services. The latency of a task is the time from *queued* to the
+first line after Airflow's own preparation in its log.
+
+Usage: ``python -m tests.bench [--rounds 5] [--home FOLDER]`` (an existing home is loaded already).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from include.stack import environment
+from tests.end_to_end.stack_runner import ROOT, Api, Running
+from tests.services import free_port
+
+MODEL = "flight_delays"
+BAR_RATIO, BAR_START = 1.25, 0.3
+STEPS = ("snapshot", "train", "select", "evaluate", "gate", "package")
+
+# One plain process, imports before the clock; it stays alive and runs once for each line that it is sent (a seed).
+PLAIN = """
+import json, sys
+from include import catalog
+from include.stack.environment import PRELOAD
+import importlib
+for name in PRELOAD:
+    importlib.import_module(name)
+from include.training.reference import in_one_process
+model = catalog.load({model!r})
+for line in sys.stdin:
+    asked = json.loads(line)
+    done = in_one_process(model, asked["as_of"], {{"seed": asked["seed"]}})
+    print("RESULT", json.dumps({{"seconds": done["seconds"], "verdict": done["decision"]["verdict"]}}), flush=True)
+"""
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Between two ISO times."""
+    first, second = (datetime.fromisoformat(t.replace("Z", "+00:00")) for t in (earlier, later))
+    return (second - first).total_seconds()
+
+
+def in_airflow(api: Api, as_of: str, seed: int, round_: int) -> dict[str, Any]:
+    """One retraining as a DAG run: its wall time, and for each task when it was queued, began to work, and ended."""
+    dag_id, run_id = f"{MODEL}_retrain", f"bench__{os.getpid()}__{round_}"
+    run = api.trigger_and_wait(dag_id, run_id, {"as_of": as_of, "seed": seed}, seconds=300)
+    assert run["state"] == "success", api.states(dag_id, run_id)
+    tasks = [t for t in api.tasks(dag_id, run_id) if t["state"] == "success"]
+    last = max(t["end_date"] for t in tasks)
+    found: dict[str, Any] = {"wall": seconds_between(run["start_date"], last), "tasks": []}
+    for task in tasks:
+        work = first_line(api, task)
+        found["tasks"].append(
+            {
+                "task": task["task_id"],
+                "start": seconds_between(task["queued_when"], work),
+                "work": seconds_between(work, task["end_date"]),
+                "begin": seconds_between(run["start_date"], task["queued_when"]),
+                "end": seconds_between(run["start_date"], task["end_date"]),
+            }
+        )
+    if api.states(dag_id, run_id).get("release") == "success":
+        api.wait(f"{MODEL}_release", api.xcom(dag_id, run_id, "release", key="trigger_run_id"))
+    return found
+
+
+def first_line(api: Api, task: dict[str, Any]) -> str:
+    """When the operator began: the end of Airflow's *Pre Execute* group in the task's log."""
+    path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+    content = api._send("GET", path, params={"map_index": task["map_index"], "full_content": True}).json()["content"]
+    return next(str(line["timestamp"]) for line in content if isinstance(line, dict) and line.get("event") == "::endgroup::" and line.get("timestamp"))
+
+
+def report(plain: list[dict[str, Any]], dag: list[dict[str, Any]]) -> None:
+    """The figures, and where they fall short of the bar the excess by task."""
+    totals = [sum(p["seconds"].values()) for p in plain]
+    ratios = [d["wall"] / t for d, t in zip(dag, totals, strict=True)]
+    starts = [t["start"] for d in dag for t in d["tasks"]]
+    print(f"\nplain process  {' '.join(f'{t:6.2f}' for t in totals)}  median {median(totals):6.2f} s")
+    print(f"retrain DAG    {' '.join(f'{d['wall']:6.2f}' for d in dag)}  median {median([d['wall'] for d in dag]):6.2f} s")
+    print(f"ratio          {' '.join(f'{r:6.2f}' for r in ratios)}  median {median(ratios):6.2f}    (bar {BAR_RATIO})")
+    print(f"task start     median {median(starts):.2f} s, largest {max(starts):.2f} s, {len(starts)} tasks    (bar {BAR_START} s)")
+    print("\nmedian seconds by step:   plain    work   start   (work: from the first line to the end, the longest of mapped tasks)")
+    by_step: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for done in dag:
+        for step in {t["task"] for t in done["tasks"]}:
+            mine = [t for t in done["tasks"] if t["task"] == step]
+            by_step[step]["work"].append(max(t["work"] for t in mine))
+            by_step[step]["start"].append(max(t["start"] for t in mine))
+    for step in (*STEPS, "release"):
+        if step in by_step:
+            alone = median([p["seconds"].get(step, 0.0) for p in plain])
+            print(f"  {step:<20} {alone:9.2f} {median(by_step[step]['work']):7.2f} {median(by_step[step]['start']):7.2f}")
+    waits = []
+    for done in dag:
+        ordered = sorted(done["tasks"], key=lambda t: t["begin"])
+        busy, at = 0.0, 0.0
+        for task in ordered:
+            busy += max(0.0, task["end"] - max(at, task["begin"]))
+            at = max(at, task["end"])
+        waits.append(done["wall"] - busy)
+    print(f"  {'no task active':<20} {'':>9} {median(waits):7.2f}           (the scheduler sees the end of one and queues the next)")
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--rounds", type=int, default=5)
+    asked.add_argument("--home", type=Path)
+    options = asked.parse_args()
+    temporary = None if options.home else Path(tempfile.mkdtemp(prefix="prn-bench-", dir="/tmp"))
+    home = options.home or temporary / "home"  # type: ignore[operator]
+    running = Running(home, (free_port(), free_port(), free_port()), [sys.executable, "-m", "include.stack", "run"]).start()
+    plain_process = None
+    try:
+        print(f"a stack of its own was ready after {running.until_ready(600):.0f} s")
+        api = Api(running.stack)
+        variables = environment.child_environment(running.stack, sys.executable)
+        plain_process = subprocess.Popen(
+            [sys.executable, "-c", PLAIN.format(model=MODEL)],
+            cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert plain_process.stdin is not None and plain_process.stdout is not None
+        first = next(r for r in api.runs(f"{MODEL}_retrain", run_id_prefix_pattern="first__") if r["state"] == "success")
+        as_of = api.xcom(f"{MODEL}_retrain", first["dag_run_id"], "snapshot", key="plan")["as_of"]
+        plain, dag = [], []
+        for round_ in range(options.rounds + 1):  # the first of each is a warm-up
+            plain_process.stdin.write(json.dumps({"as_of": as_of, "seed": 100 + 2 * round_}) + "\n")
+            plain_process.stdin.flush()
+            line = next(text for text in plain_process.stdout if text.startswith("RESULT"))
+            one = json.loads(line.removeprefix("RESULT"))
+            other = in_airflow(api, as_of, 101 + 2 * round_, round_)
+            if round_:
+                plain.append(one)
+                dag.append(other)
+            print(f"round {round_}: plain {sum(one['seconds'].values()):.2f} s ({one['verdict']}), DAG {other['wall']:.2f} s", flush=True)
+        report(plain, dag)
+        return 0
+    finally:
+        if plain_process is not None:
+            plain_process.kill()
+        running.end()
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

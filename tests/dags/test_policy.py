@@ -1,0 +1,143 @@
+"""Policies that every DAG of the project keeps, and what a task's own parse may cost."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+KINDS = {"collect", "retrain", "release", "rollback", "score"}
+
+
+@pytest.fixture(scope="module")
+def bag() -> Any:
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(str(ROOT / "dags"))
+
+
+def test_every_file_imports(bag: Any) -> None:
+    assert bag.import_errors == {}
+
+
+def test_every_model_has_its_dags(bag: Any) -> None:
+    assert {f"flight_delays_{kind}" for kind in KINDS} <= set(bag.dags)
+    assert {f"toy_{kind}" for kind in KINDS} <= set(bag.dags)
+
+
+def test_every_dag_says_whose_it_is_and_what_to_do(bag: Any) -> None:
+    from airflow.sdk.definitions.dag import DAG
+
+    for dag in bag.dags.values():
+        assert isinstance(dag, DAG)
+        assert dag.doc_md and "When a task fails" in dag.doc_md, dag.dag_id
+        assert {"perennial"} < dag.tags, dag.dag_id
+        assert dag.catchup is False, dag.dag_id
+        assert dag.dagrun_timeout, dag.dag_id
+        assert dag.description, dag.dag_id
+        for task in dag.tasks:
+            where = f"{dag.dag_id}.{task.task_id}"
+            assert task.owner not in ("", "airflow"), where
+            assert task.execution_timeout, where
+            assert f"**{task.task_id}**" in dag.doc_md, f"{where} is not explained in doc_md"
+
+
+def test_every_task_retries_with_back_off_and_one_shared_policy(bag: Any) -> None:
+    from perennial.operators.base import RETRY_POLICY
+
+    for dag in bag.dags.values():
+        for task in dag.tasks:
+            where = f"{dag.dag_id}.{task.task_id}"
+            assert task.retries >= 2, where
+            assert task.retry_exponential_backoff, where
+            assert task.max_retry_delay, where
+            assert task.retry_policy is RETRY_POLICY, where
+
+
+def test_never_two_retrainings_or_releases_at_once(bag: Any) -> None:
+    for dag_id, dag in bag.dags.items():
+        if dag_id.endswith(("_retrain", "_release", "_rollback", "_score")):
+            assert dag.max_active_runs == 1, dag_id
+
+
+def test_no_credential_can_be_typed_into_a_form(bag: Any) -> None:
+    for dag in bag.dags.values():
+        for name in dag.params:
+            assert not any(w in name.lower() for w in ("password", "token", "secret", "credential")), (dag.dag_id, name)
+
+
+def test_the_retry_policy_fails_bad_data_and_retries_lost_connections() -> None:
+    from airflow.sdk.definitions.retry_policy import RetryAction
+    from perennial.operators.base import RETRY_POLICY
+
+    from include.errors import DataError, IntegrityError, TransientError
+
+    def action(error: BaseException) -> RetryAction:
+        return RETRY_POLICY.evaluate(error, try_number=1, max_tries=3).action
+
+    assert action(DataError("bad")) is RetryAction.FAIL
+    assert action(IntegrityError("bad")) is RetryAction.FAIL
+    assert action(TransientError("gone")) is RetryAction.RETRY
+    assert action(ConnectionResetError()) is RetryAction.RETRY
+    assert action(TimeoutError()) is RetryAction.RETRY
+    assert action(ValueError("a bug")) is RetryAction.DEFAULT
+
+
+def test_parsing_twice_gives_the_same_dag() -> None:
+    """A value that changes per parse would make a new DAG version every few seconds."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    once, twice = (
+        {i: DagSerialization.to_dict(d) for i, d in DagBag(str(ROOT / "dags")).dags.items()} for _ in range(2)
+    )
+    assert once == twice
+
+
+def test_dag_files_only_wire() -> None:
+    """No function, class, or loop other than over the models in a DAG file."""
+    for path in sorted((ROOT / "dags").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.Try, ast.While, ast.If)), path
+
+
+def test_a_tasks_own_parse_builds_one_dag_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from airflow.dag_processing.dagbag import DagBag; before = set(sys.modules);"
+        f"bag = DagBag({str(ROOT / 'dags' / 'retrain.py')!r});"
+        "heavy = {'pandas','numpy','sklearn','mlflow','great_expectations','deltalake','onnx','onnxruntime','skops'};"
+        "print(sorted(bag.dags), sorted(heavy & (set(sys.modules) - before)), bag.import_errors)"
+    )
+    import os
+
+    env = os.environ | {
+        "_AIRFLOW_PARSING_CONTEXT_DAG_ID": "flight_delays_retrain",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "['flight_delays_retrain'] [] {}", done.stdout + done.stderr
+
+
+def test_a_broken_folder_becomes_a_dag_that_says_why(tmp_path: Path) -> None:
+    import include.models
+
+    (tmp_path / "halfway").mkdir()
+    (tmp_path / "halfway" / "model.py").write_text("MODEL = 1\n")
+    before = list(include.models.__path__)
+    include.models.__path__ = [*before, str(tmp_path)]  # type: ignore[assignment]
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+
+        found = DagBag(str(ROOT / "dags"))
+        assert found.import_errors == {}
+        assert "halfway_collect" not in found.dags
+        assert "flight_delays_collect" in found.dags
+        broken = found.dags["halfway_broken"]
+        assert "source.py is missing" in (broken.doc_md or "")
+    finally:
+        include.models.__path__ = before  # type: ignore[assignment]

@@ -1,0 +1,196 @@
+"""Starts the whole stack as a user does, follows what it prints, and finds every process that belongs to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from include.stack.airflow_api import AirflowApi
+from include.stack.layout import Stack
+
+ROOT = Path(__file__).parent.parent.parent
+READY = re.compile(r"^State is in ", re.MULTILINE)
+
+
+@dataclass
+class Running:
+    """A stack that was started in the foreground, in a process group of its own as a terminal would."""
+
+    home: Path
+    ports: tuple[int, int, int]
+    command: list[str]
+    folder: Path = ROOT
+    variables: Mapping[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[str] | None = None
+    started: float = 0.0
+    lines: list[str] = field(default_factory=list)
+
+    def start(self) -> Running:
+        """Start it; returns at once."""
+        airflow, mlflow, serving = map(str, self.ports)
+        ours = {"PERENNIAL_HOME": str(self.home), "AIRFLOW_PORT": airflow, "MLFLOW_PORT": mlflow, "SERVING_PORT": serving}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHONPATH"))}
+        self.lines.clear()
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command,
+            cwd=self.folder,
+            env=clean | ours | dict(self.variables),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        return self
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.lines.append(line)
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def until_ready(self, seconds: float) -> float:
+        """Wait for the closing summary; returns the seconds since the start."""
+        deadline = time.monotonic() + seconds
+        while not READY.search(self.output):
+            assert self.process is not None
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output}"
+            assert time.monotonic() < deadline, f"not ready after {seconds} s:\n{self.output}"
+            time.sleep(0.1)
+        return time.monotonic() - self.started
+
+    def curl_line(self) -> str:
+        """The first line to paste that was printed."""
+        return next(line.strip() for line in self.lines if line.startswith("curl "))
+
+    def interrupt(self, number: int = signal.SIGINT, seconds: float = 20) -> float:
+        """Send a signal as the terminal does (to the whole group); returns the seconds until it has ended."""
+        assert self.process is not None
+        began = time.monotonic()
+        os.killpg(self.process.pid, number)
+        self.process.wait(seconds)
+        return time.monotonic() - began
+
+    def processes(self) -> list[psutil.Process]:
+        """Every living process of this stack: by its home in the environment or on the command line."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                if process.environ().get("PERENNIAL_HOME") == str(self.home) or str(self.home) in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+    def kill_everything(self) -> None:
+        """``kill -9`` of every process, PostgreSQL and the driver included."""
+        for _ in range(5):
+            for process in self.processes():
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            time.sleep(0.2)
+        assert self.process is not None
+        self.process.wait(10)
+
+    def end(self) -> None:
+        """Stop it however it stands; for the end of a test."""
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired, ProcessLookupError):
+                self.interrupt(signal.SIGTERM, 30)
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+
+    @property
+    def stack(self) -> Stack:
+        before = dict(os.environ)
+        airflow, mlflow, serving = map(str, self.ports)
+        try:
+            os.environ.update(PERENNIAL_HOME=str(self.home), AIRFLOW_PORT=airflow, MLFLOW_PORT=mlflow, SERVING_PORT=serving)
+            return Stack.from_environment()
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+class Api(AirflowApi):
+    """Airflow's API with what only tests do."""
+
+    def trigger_and_wait(
+        self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, seconds: float = 120, **body: Any
+    ) -> dict[str, Any]:
+        """Start a run and wait for its end, whatever that is."""
+        asked = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}} | body
+        self._send("POST", f"/dags/{dag_id}/dagRuns", json=asked)
+        return self.wait(dag_id, run_id, seconds)
+
+    def wait(self, dag_id: str, run_id: str, seconds: float = 120) -> dict[str, Any]:
+        """The run, once it has ended."""
+        deadline = time.monotonic() + seconds
+        while True:
+            run = self.run(dag_id, run_id)
+            if run is not None and run["state"] in ("success", "failed"):
+                return run
+            assert time.monotonic() < deadline, f"{dag_id} {run_id} is {run and run['state']}: {self.states(dag_id, run_id)}"
+            time.sleep(0.3)
+
+    def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
+        """State by task; mapped tasks as ``train[0]``."""
+        return {
+            f"{t['task_id']}[{t['map_index']}]" if t["map_index"] >= 0 else t["task_id"]: t["state"]
+            for t in self.tasks(dag_id, run_id)
+        }
+
+    def tries(self, dag_id: str, run_id: str) -> dict[str, int]:
+        """Number of the last try by task; mapped tasks as ``train[0]``."""
+        return {
+            f"{t['task_id']}[{t['map_index']}]" if t["map_index"] >= 0 else t["task_id"]: t["try_number"]
+            for t in self.tasks(dag_id, run_id)
+        }
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
+        """One XCom value."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        return self._send("GET", path, params={"map_index": map_index, "deserialize": True}).json()["value"]
+
+    def log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1, map_index: int = -1) -> str:
+        """The log of one try as text."""
+        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
+        content = self._send("GET", path, params={"map_index": map_index, "full_content": True}).json()["content"]
+        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+
+    def page(self, path: str, token: bool = True) -> tuple[int, str]:
+        """A page of the web server outside of ``/api/v2``, with or without the login."""
+        if not self._token:
+            self._login()
+        headers = {"Authorization": f"Bearer {self._token}"} if token else {}
+        answer = self._client.get(path, headers=headers)
+        return answer.status_code, answer.text
+
+
+@contextlib.contextmanager
+def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Let `include.settings` read a stack's variables for a while."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

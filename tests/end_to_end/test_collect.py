@@ -1,0 +1,131 @@
+"""`<model>_collect` on a real Airflow: good days, bad days, the same day again, a task killed half-way."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from include import catalog
+from include.data.lake import Lake
+from include.stack import environment
+from tests.end_to_end.stack_runner import ROOT, Api, Running
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
+DAG = "toy_collect"
+Corrupt = Callable[[str, dict[str, Any]], None]
+
+
+def rows_of(day: str) -> Any:
+    """The published rows of a day, without the two columns that say which batch they came with."""
+    table = Lake.of(catalog.load("toy")).table("rows").to_pandas(partitions=[("partition", "=", day)])
+    return table.drop(columns=["_collected_at", "_batch"]).sort_values("id").reset_index(drop=True)
+
+
+def test_a_day_by_hand_in_three_ways(api: Api, run_id: str) -> None:
+    """With the form's parameter, with a partition key, with a logical date."""
+    for n, (day, asked) in enumerate(
+        {
+            "2025-03-01": {"conf": {"partition": "2025-03-01"}},
+            "2025-03-02": {"partition_key": "2025-03-02"},
+            "2025-03-03": {"logical_date": "2025-03-04T09:00:00Z"},
+        }.items()
+    ):
+        run = api.trigger_and_wait(DAG, f"{run_id}-{n}", **asked)
+        assert run["state"] == "success"
+        assert api.xcom(DAG, f"{run_id}-{n}", "publish")["partition"] == day
+        assert len(rows_of(day)) > 100
+        assert run["note"].startswith(f"{day}: ")
+
+
+def test_the_same_day_twice_is_the_same_state(api: Api, run_id: str) -> None:
+    day = "2025-03-05"
+    api.trigger_and_wait(DAG, f"{run_id}-1", {"partition": day})
+    once = rows_of(day)
+    api.trigger_and_wait(DAG, f"{run_id}-2", {"partition": day})
+    assert rows_of(day).equals(once)
+
+
+def test_a_day_that_is_not_over_is_refused_at_once(api: Api, run_id: str) -> None:
+    run = api.trigger_and_wait(DAG, run_id, {"partition": "2099-01-01"})
+    assert run["state"] == "failed"
+    assert api.tries(DAG, run_id)["collect"] == 1
+    assert "2099-01-01 is not over" in api.log(DAG, run_id, "collect")
+
+
+def test_a_missing_column_stops_the_day_without_a_retry(api: Api, run_id: str, scenario: Corrupt) -> None:
+    day = "2025-03-10"
+    scenario(day, {"drop_column": "x"})
+    run = api.trigger_and_wait(DAG, run_id, {"partition": day})
+    assert run["state"] == "failed"
+    assert api.states(DAG, run_id) == {"collect": "success", "validate": "failed", "publish": "upstream_failed"}
+    assert api.tries(DAG, run_id)["validate"] == 1, "bad data must not be retried"
+    assert day not in Lake.of(catalog.load("toy")).published()
+    log = api.log(DAG, run_id, "validate")
+    assert "'x'" in log and "was not published" in log
+    assert "'x'" in run["note"]
+    raw = api.xcom(DAG, run_id, "collect")
+    assert (Lake.of(catalog.load("toy")).root / raw["path"]).is_file(), "the raw batch is kept"
+
+
+def test_bad_rows_go_to_quarantine_with_a_reason_and_the_rest_goes_on(api: Api, run_id: str, scenario: Corrupt) -> None:
+    day = "2025-03-11"
+    scenario(day, {"bad_rows": 3, "new_column": "surprise"})
+    assert api.trigger_and_wait(DAG, run_id, {"partition": day})["state"] == "success"
+    lake = Lake.of(catalog.load("toy"))
+    quarantined = lake.read_quarantine(day)
+    assert len(quarantined) == 3
+    assert quarantined["_expectation"].str.len().min() > 10
+    published = rows_of(day)
+    assert (published["x"].abs() < 100).all()
+    assert "surprise" in published.columns, "an undeclared column is added, and reported"
+    assert api.xcom(DAG, run_id, "validate")["new_columns"] == ["surprise"]
+    snapshot = lake.snapshot(day, day)
+    assert set(lake.read_snapshot(snapshot)["id"]) == set(published["id"]), "training sees what was published, no more"
+
+
+def test_the_validation_result_opens_from_the_task_and_only_with_a_login(api: Api, run_id: str) -> None:
+    api.trigger_and_wait(DAG, run_id, {"partition": "2025-03-12"})
+    link = api._send("GET", f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/validate/links").json()["extra_links"]
+    status, page = api.page(link["Validation result"])
+    assert status == 200 and "2025-03-12" in page and "<html" in page
+    assert api.page(link["Validation result"], token=False)[0] == 401
+
+
+def test_a_lost_connection_is_retried(api: Api, run_id: str, scenario: Corrupt) -> None:
+    scenario("2025-03-13", {"error": True})
+    assert api.trigger_and_wait(DAG, run_id, {"partition": "2025-03-13"})["state"] == "success"
+    assert api.tries(DAG, run_id) == {"collect": 2, "validate": 1, "publish": 1}
+    assert "not reachable" in api.log(DAG, run_id, "collect", 1)
+
+
+def test_a_task_killed_with_sigkill_is_retried_to_the_same_state(api: Api, run_id: str, scenario: Corrupt) -> None:
+    api.trigger_and_wait(DAG, f"{run_id}-whole", {"partition": "2025-03-14"})
+    whole = rows_of("2025-03-14")
+    scenario("2025-03-14", {"kill": True})
+    run = api.trigger_and_wait(DAG, run_id, {"partition": "2025-03-14"})
+    assert run["state"] == "success"
+    assert api.tries(DAG, run_id)["collect"] == 2
+    assert rows_of("2025-03-14").equals(whole)
+
+
+def test_a_back_fill_from_the_command_line_has_its_last_day(running: Running, api: Api) -> None:
+    command = ["airflow", "backfill", "create", "--dag-id", DAG, "--from-date", "2025-04-01", "--to-date", "2025-04-03"]
+    program = os.path.join(os.path.dirname(sys.executable), command[0])
+    done = subprocess.run(
+        [program, *command[1:], "--reprocess-behavior", "none", "--max-active-runs", "4"],
+        env=environment.child_environment(running.stack, sys.executable),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lake = Lake.of(catalog.load("toy"))
+    wanted = {"2025-04-01", "2025-04-02", "2025-04-03"}
+    for run in list(api.runs(DAG, run_type="backfill"))[:3]:
+        api.wait(DAG, run["dag_run_id"])
+    assert wanted <= set(lake.published())

@@ -1,0 +1,122 @@
+"""The promise of the README: a clone, `make run`, a champion that answers; stop, kill, go on, and two side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.registry.bundles import BundleStore
+from tests.end_to_end.stack_runner import ROOT, Running
+from tests.services import free_port
+
+pytestmark = pytest.mark.end_to_end
+PROMISE = 180.0  # seconds from `make run` to the champion, on two cores with the packages cached
+
+
+@pytest.fixture(scope="module")
+def clone() -> Iterator[Path]:
+    """The project as it is committed, plus what is changed in the work tree, in an empty folder."""
+    folder = Path(tempfile.mkdtemp(prefix="prn-clone-", dir="/tmp"))
+    target = folder / "perennial"
+    subprocess.run(["git", "clone", "--quiet", "--no-local", str(ROOT), str(target)], check=True)
+    listed = ["git", "ls-files", "--modified", "--others", "--exclude-standard", "-z"]
+    changed = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, changed.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+        else:
+            (target / name).unlink(missing_ok=True)
+    yield target
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cloned(clone: Path) -> Iterator[Running]:
+    made = Running(clone / "var", (free_port(), free_port(), free_port()), ["make", "run"], folder=clone)
+    yield made
+    made.end()
+
+
+def ask(running: Running) -> dict[str, object]:
+    """Paste the printed line into a shell."""
+    done = subprocess.run(running.curl_line(), shell=True, cwd=running.folder, capture_output=True, text=True, check=True)
+    answer: dict[str, object] = json.loads(done.stdout)
+    return answer
+
+
+def score(answer: dict[str, object]) -> float:
+    return float(answer["predictions"][0]["score"])  # type: ignore[index]
+
+
+def test_from_an_empty_folder_to_a_champion_that_answers(cloned: Running, record_property: pytest.FixtureRequest) -> None:
+    seconds = cloned.start().until_ready(600)
+    print(f"\nmake run: {seconds:.0f} s from an empty folder to a champion that answers\n{cloned.output}")
+    record_property("make_run_seconds", round(seconds, 1))  # type: ignore[operator]
+    answer = ask(cloned)
+    assert answer["model"] == "flight_delays"
+    bundle = BundleStore(cloned.home / "bundles").open("flight_delays", str(answer["digest"]))
+    assert score(answer) == pytest.approx(json.loads(bundle.read("probe.json"))["scores"][0], abs=1e-6)
+    assert seconds < float(os.environ.get("PERENNIAL_PROMISE_SECONDS", PROMISE))
+
+
+def test_a_second_copy_runs_beside_it_and_a_taken_port_is_said_before_anything_starts(cloned: Running, running: Running) -> None:
+    assert running.process is not None and running.process.poll() is None, "the session's own stack is the other copy"
+    assert {p.pid for p in running.processes()} & {p.pid for p in cloned.processes()} == set()
+    third = Running(cloned.folder / "var3", cloned.ports, ["make", "run"], folder=cloned.folder).start()
+    assert third.process is not None
+    assert third.process.wait(60) != 0
+    assert "AIRFLOW_PORT" in third.output
+    assert third.processes() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_leaves_nothing_and_starting_again_resumes(cloned: Running, number: int) -> None:
+    before = ask(cloned)
+    assert cloned.interrupt(number) < 15
+    assert cloned.processes() == []
+    seconds = cloned.start().until_ready(120)
+    print(f"\nresumed after {signal.Signals(number).name} in {seconds:.1f} s")
+    assert ask(cloned)["version"] == before["version"]
+    assert score(ask(cloned)) == score(before)
+    assert seconds < 30
+
+
+def test_after_kill_9_of_everything_it_resumes(cloned: Running) -> None:
+    before = ask(cloned)
+    cloned.kill_everything()
+    assert cloned.processes() == []
+    seconds = cloned.start().until_ready(120)
+    print(f"\nresumed after kill -9 of everything in {seconds:.1f} s")
+    assert ask(cloned)["version"] == before["version"]
+    assert score(ask(cloned)) == score(before)
+    assert seconds < 30
+
+
+def test_a_night_on_the_running_stack_ends_with_one_line(cloned: Running) -> None:
+    ports = dict(zip(("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT"), map(str, cloned.ports), strict=True))
+    began = time.monotonic()
+    done = subprocess.run(
+        ["make", "night", "MODEL=flight_delays"], cwd=cloned.folder, env=os.environ | ports, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    print(f"\nmake night: {time.monotonic() - began:.0f} s: {last}")
+    assert last.startswith("flight_delays: ") and any(w in last for w in ("promoted", "rejected", "held", "skipped"))
+    wrong = subprocess.run(["make", "night", "MODEL=flight_delay"], cwd=cloned.folder, env=os.environ | ports, capture_output=True, text=True)
+    assert wrong.returncode != 0
+    assert "did you mean 'flight_delays'" in wrong.stdout + wrong.stderr
+
+
+def test_ending_it_leaves_no_process(cloned: Running) -> None:
+    assert cloned.interrupt(signal.SIGINT) < 15
+    assert cloned.processes() == []

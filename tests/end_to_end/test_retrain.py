@@ -1,0 +1,215 @@
+"""`<model>_retrain`, `_release` and `_rollback` on a real Airflow: decisions, refusals, kills, and swaps under load."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from include import catalog
+from include.data.lake import Lake
+from include.partitions import shift, partition
+from include.registry import tracking
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.stack import credentials
+from tests.end_to_end.stack_runner import Api, Running
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
+RETRAIN, RELEASE, ROLLBACK = "toy_retrain", "toy_release", "toy_rollback"
+
+
+def champion() -> int:
+    row = Ledger.default().champion("toy")
+    assert row is not None
+    return row.version
+
+
+def release_of(api: Api, run_id: str) -> dict[str, Any]:
+    """The release that a retraining has started, once it has ended."""
+    return api.wait(RELEASE, api.xcom(RETRAIN, run_id, "release", key="trigger_run_id"))
+
+
+def promote_a_new_version(api: Api, run_id: str, seed: int) -> int:
+    """Retrain with another seed until a new version serves."""
+    assert api.trigger_and_wait(RETRAIN, run_id, {"seed": seed})["state"] == "success"
+    assert release_of(api, run_id)["state"] == "success"
+    return champion()
+
+
+def client(running: Running) -> httpx.Client:
+    token = credentials.read(running.stack, "serving_token")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.Client(base_url=running.stack.serving_url, headers=headers, trust_env=False, timeout=10)
+
+
+def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id: str) -> None:
+    before = champion()
+    run = api.trigger_and_wait(RETRAIN, run_id, {"candidates": ["baseline", "coarse"], "note": "a worse one"})
+    assert run["state"] == "success", "a rejection is a decision, not a failure"
+    states = api.states(RETRAIN, run_id)
+    assert (states["gate"], states["package"], states["release"]) == ("success", "skipped", "skipped")
+    decision = api.xcom(RETRAIN, run_id, "gate")
+    assert decision["verdict"] == "reject"
+    assert "rejected" in run["note"] and "worse than" in run["note"]
+    assert "worse than" in api.log(RETRAIN, run_id, "gate")
+    version = tracking._client().get_model_version("toy", str(decision["version"]))
+    assert version.tags["perennial.verdict"] == "reject"
+    assert "worse than" in version.tags["perennial.reason"]
+    assert champion() == before
+
+
+def test_a_better_or_equal_challenger_is_promoted_and_answers(running: Running, api: Api, run_id: str) -> None:
+    before = champion()
+    version = promote_a_new_version(api, run_id, seed=11)
+    assert version > before
+    assert api.xcom(RETRAIN, run_id, "gate")["verdict"] == "promote"
+    with client(running) as server:
+        assert server.get("/models/toy").json()["version"] == version
+    assert tracking.champion_alias("toy") == version
+    link = api._send("GET", f"/dags/{RETRAIN}/dagRuns/{run_id}/taskInstances/package/links").json()["extra_links"]
+    status, card = api.page(link["Model card"])
+    assert status == 200 and "toy" in card
+    assert api.page(link["Model card"], token=False)[0] == 401
+
+
+def test_nothing_new_is_skipped_and_says_so(api: Api, run_id: str) -> None:
+    api.trigger_and_wait(RETRAIN, f"{run_id}-1", {"candidates": ["baseline", "coarse"]})
+    run = api.trigger_and_wait(RETRAIN, f"{run_id}-2", {"candidates": ["baseline", "coarse"]})
+    assert run["state"] == "success"
+    assert api.states(RETRAIN, f"{run_id}-2")["snapshot"] == "skipped"
+    assert run["note"].startswith("skipped: ")
+
+
+def test_missing_data_is_a_clear_refusal(api: Api, run_id: str) -> None:
+    run = api.trigger_and_wait(RETRAIN, run_id, {"as_of": "2025-02-01"})
+    assert run["state"] == "failed"
+    assert api.tries(RETRAIN, run_id)["snapshot"] == 1
+    assert "2025-02-01" in api.log(RETRAIN, run_id, "snapshot")
+
+
+def test_an_unknown_candidate_gets_the_nearest_name(api: Api, run_id: str) -> None:
+    run = api.trigger_and_wait(RETRAIN, run_id, {"candidates": ["bosting"]})
+    assert run["state"] == "failed"
+    assert "did you mean 'boosting'" in api.log(RETRAIN, run_id, "snapshot")
+
+
+def test_the_champion_is_never_compared_on_days_that_its_twin_has_seen(api: Api, run_id: str) -> None:
+    """A run about an earlier day would judge the champion on days that it was fitted on: no verdict in its favour."""
+    before = champion()
+    row = Ledger.default().version("toy", before)
+    assert row is not None
+    model = catalog.load("toy")
+    days = sorted(Lake.of(model).published())
+    first_holdout_day_seen = row.twin_last  # a holdout that begins on the last day that the twin has seen
+    as_of = shift(partition(first_holdout_day_seen, "UTC"), model.training.holdout_days - 1, "UTC").key
+    conf = {"as_of": as_of, "candidates": ["baseline", "boosting"], "window_days": 8}
+    assert as_of in days
+    run = api.trigger_and_wait(RETRAIN, run_id, conf)
+    assert run["state"] == "success", api.states(RETRAIN, run_id)
+    evaluation = api.xcom(RETRAIN, run_id, "evaluate")
+    assert evaluation["holdout"]["first"] <= row.twin_last
+    assert "has seen" in evaluation["champion_unusable"]
+    assert not (evaluation["champion"] or {}).get("metrics")
+    assert api.xcom(RETRAIN, run_id, "gate")["verdict"] == "hold"
+    assert champion() == before
+
+
+def task_process(home: str, dag_id: str, task_id: str) -> psutil.Process | None:
+    """The process that runs a task, by the name that Airflow gives it, else None."""
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if dag_id in line and task_id in line and "airflow" in line:
+            return process
+    return None
+
+
+def test_a_training_killed_with_sigkill_resumes_its_mlflow_run(api: Api, run_id: str, scenario: Any) -> None:
+    scenario("candidates", {"kill": True})
+    asked = {"candidates": ["baseline", "coarse"], "seed": 5}
+    assert api.trigger_and_wait(RETRAIN, run_id, asked)["state"] == "success"
+    tries = api.tries(RETRAIN, run_id)
+    assert sorted((tries["train[0]"], tries["train[1]"])) in ([1, 2], [2, 2]), tries
+    mlflow = tracking._client()
+    experiment = mlflow.get_experiment_by_name("toy").experiment_id
+    runs = mlflow.search_runs([experiment], f"tags.`perennial.run_id` = '{run_id}'")
+    assert sorted(r.data.tags["perennial.candidate"] for r in runs) == ["baseline", "coarse"], "one run a candidate"
+    assert all(r.info.status == "FINISHED" for r in runs)
+
+
+def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Running, api: Api, run_id: str) -> None:
+    old = champion()
+    new = promote_a_new_version(api, f"{run_id}-new", seed=12)
+    store, ledger = BundleStore.default(), Ledger.default()
+    scores = {}
+    row: dict[str, Any] = {}
+    for version in (old, new):
+        known = ledger.version("toy", version)
+        assert known is not None and known.bundle is not None
+        from include.serving.predictor import Predictor
+
+        bundle = store.open("toy", known.bundle)
+        row = row or json.loads(bundle.read("probe.json"))["rows"][0]
+        scores[version] = Predictor.load(bundle).predict([row]).as_json()[0]["score"]
+    assert scores[old] != scores[new], "the two versions must be told apart by their scores"
+
+    stop, wrong, seen = threading.Event(), [], set()
+
+    def ask() -> None:
+        with client(running) as server:
+            while not stop.is_set():
+                answer = server.post("/models/toy/predict", json={"rows": [row]})
+                body = answer.json()
+                if answer.status_code != 200 or abs(body["predictions"][0]["score"] - scores[body["version"]]) > 1e-9:
+                    wrong.append((answer.status_code, body))
+                else:
+                    seen.add(body["version"])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        back = api.trigger_and_wait(ROLLBACK, f"{run_id}-back", {"reason": "a test goes back"})
+        assert back["state"] == "success"
+        assert champion() == old
+        assert f"rolled back to version {old}" in api.xcom(ROLLBACK, f"{run_id}-back", "rollback", "perennial_note")
+        frozen = api.trigger_and_wait(RETRAIN, f"{run_id}-frozen", {"seed": 13})
+        assert frozen["state"] == "success"
+        assert release_of(api, f"{run_id}-frozen")["state"] == "failed"
+        assert champion() == old, "tonight's retraining does not undo the rollback"
+        lifted = api.trigger_and_wait(ROLLBACK, f"{run_id}-lift", {"reason": "mended", "lift_freeze": True})
+        assert lifted["state"] == "success"
+        forward = api.trigger_and_wait(RELEASE, f"{run_id}-forward", {"version": new, "reason": "by hand"})
+        assert forward["state"] == "success"
+        time.sleep(0.5)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert seen == {old, new}
+    audit = [(a.action, a.version, a.actor) for a in ledger.history("toy")]
+    assert ("rollback", old, "admin") in audit
+    assert ("promote", new, "admin") in audit
+
+
+def test_predictions_come_home_exactly_once(running: Running, api: Api, run_id: str) -> None:
+    lake = Lake.of(catalog.load("toy"))
+    row = json.loads(BundleStore.default().open("toy", Ledger.default().champion("toy").digest).read("probe.json"))["rows"][0]  # type: ignore[union-attr]
+    with client(running) as server:
+        asked = [server.post("/models/toy/predict", json={"rows": [row]}).json()["request_id"] for _ in range(5)]
+    deadline = time.monotonic() + 100
+    found: list[str] = []
+    while time.monotonic() < deadline and len(found) < 5:
+        api.trigger_and_wait("toy_score", f"{run_id}-{time.time_ns()}")
+        table = lake.table("predictions").to_pandas(columns=["request_id"])
+        found = [r for r in table["request_id"] if r in set(asked)]
+        time.sleep(2)
+    api.trigger_and_wait("toy_score", f"{run_id}-again")
+    table = lake.table("predictions").to_pandas(columns=["request_id"])
+    assert sorted(r for r in table["request_id"] if r in set(asked)) == sorted(asked)

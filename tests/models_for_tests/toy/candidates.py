@@ -1,0 +1,51 @@
+"""The toy's estimators; ``coarse`` is there to be asked for by a run: it beats the baseline, no more."""
+
+from __future__ import annotations
+
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from include.spec import Candidate
+
+TEXTS = ["shop"]
+NUMBERS = ["x", "z", "items", "express", "empty", "hour"]
+
+
+def candidates() -> dict[str, Candidate]:
+    """By name, the simplest first: of equals the first is chosen."""
+    return {
+        "baseline": Candidate(DummyClassifier(strategy="prior"), baseline=True),
+        "logistic": Candidate(_linear(LogisticRegression(C=1.0, max_iter=300))),
+        "boosting": Candidate(_boosted()),
+        "boosting_all": Candidate(_boosted(), window_days="all"),
+        "coarse": Candidate(_imputed(DecisionTreeClassifier(max_depth=1, min_samples_leaf=200))),
+    }
+
+
+def _linear(estimator: LogisticRegression) -> Pipeline:
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    columns = ColumnTransformer(
+        [("texts", OneHotEncoder(handle_unknown="ignore"), TEXTS), ("numbers", numbers, NUMBERS)]
+    )
+    return Pipeline([("columns", columns), ("estimator", estimator)])
+
+
+def _ordinal() -> OrdinalEncoder:
+    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+
+
+def _boosted() -> Pipeline:
+    columns = ColumnTransformer([("texts", _ordinal(), TEXTS), ("numbers", "passthrough", NUMBERS)])
+    estimator = HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=8, learning_rate=0.15, early_stopping=False)
+    return Pipeline([("columns", columns), ("estimator", estimator)])
+
+
+def _imputed(estimator: DecisionTreeClassifier) -> Pipeline:
+    columns = ColumnTransformer([("texts", _ordinal(), TEXTS), ("numbers", SimpleImputer(strategy="median"), NUMBERS)])
+    return Pipeline([("columns", columns), ("estimator", estimator)])

@@ -1,0 +1,33 @@
+"""What loading the plugin costs, and that its pages ask for a login."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_loading_the_plugin_imports_no_web_server_and_nothing_heavy() -> None:
+    """Airflow loads plugins in every task's process."""
+    code = (
+        "import sys; import airflow.sdk, airflow.timetables.trigger, airflow.listeners; before = set(sys.modules);"
+        "import perennial_plugin;"
+        "heavy = ('fastapi', 'airflow.api_fastapi', 'pandas', 'numpy', 'sklearn', 'mlflow', 'great_expectations');"
+        "print([m for m in sorted(set(sys.modules) - before) if m.startswith(heavy)])"
+    )
+    env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]", done.stdout
+
+
+@pytest.mark.parametrize("path", ["/flight_delays/validation/2026-01-01", "/flight_delays/card/1"])
+def test_a_page_without_a_login_is_401(path: str) -> None:
+    from perennial.console.app import create_app
+    from starlette.testclient import TestClient
+
+    assert TestClient(create_app()).get(path).status_code == 401

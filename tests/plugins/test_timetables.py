@@ -1,0 +1,73 @@
+"""The partition timetable: the day that is over, the same partition date however a run is started, the last day too."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pendulum
+import pytest
+from airflow.timetables.base import TimeRestriction
+from airflow.timetables.trigger import CronPartitionTimetable
+from perennial.timetables import DailyPartitionTimetable
+
+NEW_YORK = "America/New_York"
+
+
+@pytest.fixture
+def timetable() -> DailyPartitionTimetable:
+    return DailyPartitionTimetable("0 6 * * *", timezone=NEW_YORK)
+
+
+def keys(timetable: Any, first: str, last: str) -> list[str]:
+    bounds = (dt.datetime.fromisoformat(d).replace(tzinfo=dt.UTC) for d in (first, last))
+    earliest, latest = bounds
+    return [i.partition_key for i in timetable.iter_partition_dagrun_infos(earliest=earliest, latest=latest)]
+
+
+def test_a_back_fill_has_its_last_day(timetable: DailyPartitionTimetable) -> None:
+    assert keys(timetable, "2026-11-01", "2026-11-03") == ["2026-11-01", "2026-11-02", "2026-11-03"]
+    stock = CronPartitionTimetable("0 6 * * *", timezone=NEW_YORK, run_offset=-1, key_format="%Y-%m-%d")
+    assert keys(stock, "2026-11-01", "2026-11-03") == ["2026-11-01", "2026-11-02"], "the reason for our own timetable"
+
+
+@pytest.mark.parametrize(("first", "last", "days"), [("2026-03-06", "2026-03-10", 5), ("2026-10-30", "2026-11-03", 5)])
+def test_clock_changes_neither_lose_nor_double_a_day(
+    timetable: DailyPartitionTimetable, first: str, last: str, days: int
+) -> None:
+    found = keys(timetable, first, last)
+    assert len(found) == len(set(found)) == days
+
+
+@pytest.mark.parametrize("tick", ["2026-03-08T06:00", "2026-03-09T06:00", "2026-11-01T06:00", "2026-11-02T06:00"])
+def test_scheduled_back_filled_and_manual_runs_agree_on_the_partition(
+    timetable: DailyPartitionTimetable, tick: str
+) -> None:
+    run_date = pendulum.parse(tick, tz=NEW_YORK).in_timezone("UTC")  # type: ignore[union-attr]
+    date, key = timetable._get_partition_info(run_date)
+    assert key == (run_date.in_timezone(NEW_YORK).date() - dt.timedelta(days=1)).isoformat()
+    assert timetable.resolve_partition_date(key) == date
+    (back_filled,) = timetable.iter_partition_dagrun_infos(
+        earliest=dt.datetime.fromisoformat(key).replace(tzinfo=dt.UTC),
+        latest=dt.datetime.fromisoformat(key).replace(tzinfo=dt.UTC),
+    )
+    assert (back_filled.partition_key, back_filled.partition_date) == (key, date)
+
+
+def test_the_scheduler_gets_the_night_after(timetable: DailyPartitionTimetable) -> None:
+    restriction = TimeRestriction(earliest=pendulum.datetime(2026, 11, 1, 5), latest=None, catchup=True)
+    info = timetable.next_dagrun_info_v2(last_dagrun_info=None, restriction=restriction)
+    assert info is not None
+    assert info.run_after == pendulum.datetime(2026, 11, 1, 11)  # 06:00 in New York, after the clock change
+    assert info.partition_key == "2026-10-31"
+
+
+def test_it_survives_serialisation(timetable: DailyPartitionTimetable) -> None:
+    again = DailyPartitionTimetable.deserialize(timetable.serialize())
+    assert again.serialize() == timetable.serialize()
+    assert keys(again, "2026-11-01", "2026-11-03") == keys(timetable, "2026-11-01", "2026-11-03")
+
+
+def test_a_key_of_another_form_is_refused(timetable: DailyPartitionTimetable) -> None:
+    with pytest.raises(ValueError, match="key_format"):
+        timetable.resolve_partition_date("yesterday")

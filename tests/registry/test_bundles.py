@@ -1,0 +1,198 @@
+"""The bundle store: all or nothing, every byte verified, release records that only grow."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from include.errors import ConfigurationError, IntegrityError
+from include.registry.bundles import BundleStore, ReleaseRecord
+
+FILES = {"model.onnx": b"onnx", "card.md": b"# card", "source/features.py": b"def build(c): ..."}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BundleStore:
+    return BundleStore(tmp_path / "bundles")
+
+
+def record(epoch: int, version: int = 1) -> ReleaseRecord:
+    return ReleaseRecord("flights", version, "a" * 64, epoch, "2026-05-03T06:00:00+00:00", "run")
+
+
+def test_same_content_same_digest_and_readable_by_sha256sum(store: BundleStore) -> None:
+    digest = store.write("flights", FILES)
+    assert store.write("flights", dict(reversed(FILES.items()))) == digest
+    assert store.write("flights", {**FILES, "card.md": b"# other"}) != digest
+    bundle = store.open("flights", digest)
+    assert {name: bundle.read(name) for name in bundle.sums} == FILES
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=bundle.path, check=True)
+    assert not list((store.root / "flights").glob(".tmp-*"))
+
+
+def test_a_changed_missing_extra_or_linked_file_is_named(store: BundleStore) -> None:
+    path = store.root / "flights" / store.write("flights", FILES)
+    opened = store.open("flights", path.name)
+    (path / "card.md").chmod(0o644)
+    (path / "card.md").write_bytes(b"# Card")
+    (path / "source" / "features.py").unlink()
+    (path / "source" / "evil.pyc").write_bytes(b"")
+    (path / "elsewhere").symlink_to("/etc")
+    with pytest.raises(IntegrityError) as error:
+        store.open("flights", path.name)
+    for problem in (
+        "source/features.py is missing",
+        "source/evil.pyc is not part of the bundle",
+        "elsewhere is not part of the bundle",
+        "card.md changed",
+    ):
+        assert problem in str(error.value)
+    with pytest.raises(IntegrityError, match="card.md changed"):
+        opened.read("card.md")
+
+
+def test_a_link_in_the_place_of_a_file_is_refused(store: BundleStore, tmp_path: Path) -> None:
+    path = store.root / "flights" / store.write("flights", FILES)
+    (tmp_path / "copy").write_bytes(b"# card")
+    (path / "card.md").unlink()
+    (path / "card.md").symlink_to(tmp_path / "copy")
+    with pytest.raises(IntegrityError, match="card.md changed"):
+        store.open("flights", path.name)
+
+
+def test_an_edited_list_and_a_missing_bundle_are_refused(store: BundleStore) -> None:
+    path = store.root / "flights" / store.write("flights", FILES)
+    (path / "SHA256SUMS").chmod(0o644)
+    (path / "SHA256SUMS").write_bytes((path / "SHA256SUMS").read_bytes().replace(b"card", b"Card"))
+    with pytest.raises(IntegrityError, match="SHA256SUMS changed"):
+        store.open("flights", path.name)
+    with pytest.raises(IntegrityError, match="missing from the bundle store"):
+        store.open("flights", "0" * 64)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../x", "/etc/passwd", "a/../../x", "a//b", ".hidden", "a/", "", "a\\b", "a\nb", "SHA256SUMS", "card.md/x", "a b"],
+)
+def test_names_that_could_leave_the_bundle_are_refused(store: BundleStore, name: str) -> None:
+    with pytest.raises(IntegrityError, match="refused|both as a file and as a folder"):
+        store.write("flights", {**FILES, name: b""})
+    assert not (store.root / "flights").exists()
+
+
+@pytest.mark.parametrize("model", ["../flights", "Flights", "", "a/b"])
+def test_model_names_and_digests_cannot_leave_the_store(store: BundleStore, model: str) -> None:
+    with pytest.raises(ConfigurationError):
+        store.write(model, FILES)
+    with pytest.raises(ConfigurationError):
+        store.open("flights", f"../{model}")
+
+
+def _write(root: Path, barrier: multiprocessing.synchronize.Barrier) -> None:
+    barrier.wait()
+    BundleStore(root).write("flights", {"big": bytes(2_000_000), **FILES})
+
+
+def test_two_writers_of_one_bundle_leave_one(store: BundleStore) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(3)
+    writers = [context.Process(target=_write, args=(store.root, barrier)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    (digest,) = (path.name for path in (store.root / "flights").iterdir())
+    store.open("flights", digest)
+
+
+def test_a_killed_writer_leaves_no_bundle_and_its_rest_is_removed(
+    store: BundleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = os.fork()
+    if child == 0:
+        monkeypatch.setattr(os, "rename", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        store.write("flights", FILES)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    (rest,) = (store.root / "flights").iterdir()
+    assert rest.name.startswith(".tmp-")
+    os.utime(rest, (time.time() - 7200,) * 2)
+    digest = store.write("flights", FILES)
+    assert [path.name for path in (store.root / "flights").iterdir()] == [digest]
+
+
+def test_twins_are_verified(store: BundleStore) -> None:
+    digest = store.put_twin("flights", b"skops")
+    assert store.put_twin("flights", b"skops") == digest
+    assert store.get_twin("flights", digest) == b"skops"
+    (store.root / "flights" / "twins" / f"{digest}.skops").write_bytes(b"other")
+    with pytest.raises(IntegrityError, match="changed"):
+        store.get_twin("flights", digest)
+    with pytest.raises(IntegrityError, match="missing"):
+        store.get_twin("flights", "0" * 64)
+
+
+def test_release_records_only_grow(store: BundleStore) -> None:
+    assert store.read_release("flights") is None
+    store.write_release(record(2))
+    store.write_release(record(2))
+    assert store.read_release("flights") == record(2) == store.releases()["flights"]
+    for lower in (record(1), record(2, version=5)):
+        with pytest.raises(IntegrityError, match="is at epoch 2 .* refused"):
+            store.write_release(lower)
+    with pytest.raises(IntegrityError, match="not removed by epoch 2"):
+        store.remove_release("flights", 2)
+    store.remove_release("flights", 3)
+    store.remove_release("flights", 3)
+    assert store.read_release("flights") is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[:-20],
+        lambda data: data.replace(b'"epoch": 2', b'"epoch": 9'),
+        lambda data: b"",
+        lambda data: b"[]",
+        lambda data: data.replace(b'"version": 1', b'"version": "1"'),
+        lambda data: data.replace(b'"version": 1', b'"version": true'),
+    ],
+)
+def test_a_damaged_record_is_refused_and_hides_no_other(store: BundleStore, damage: object) -> None:
+    store.write_release(record(2))
+    store.write_release(ReleaseRecord("bikes", 1, "b" * 64, 1, "2026-05-03T06:00:00+00:00", "run"))
+    path = store.root / "flights" / "release.json"
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    with pytest.raises(IntegrityError, match=r"release.json"):
+        store.read_release("flights")
+    assert list(store.releases()) == ["bikes"]
+    assert store.released() == ["bikes", "flights"]
+    store.write_release(record(2))
+    assert store.read_release("flights") == record(2)
+
+
+def test_a_record_of_another_model_is_refused(store: BundleStore) -> None:
+    store.write_release(record(2))
+    (store.root / "bikes").mkdir()
+    (store.root / "bikes" / "release.json").write_bytes((store.root / "flights" / "release.json").read_bytes())
+    with pytest.raises(IntegrityError, match="copied from another model"):
+        store.read_release("bikes")
+
+
+def test_bundles_and_ledger_import_nothing_heavy() -> None:
+    code = "import sys, include.registry.bundles, include.registry.ledger; print([m for m in sys.modules])"
+    root = str(Path(__file__).resolve().parents[2])
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True, check=True
+    ).stdout
+    names = set(json.loads(loaded.replace("'", '"')))
+    assert not names & {"mlflow", "pandas", "numpy", "sklearn", "onnxruntime", "airflow", "pydantic"}

@@ -1,0 +1,161 @@
+"""Tracking on a real MLflow server: runs are resumed, versions made once, the alias moves and is never away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from include.errors import ConfigurationError, IntegrityError, TransientError
+from include.registry import tracking
+
+pytestmark = pytest.mark.usefixtures("environment")
+RUN = "scheduled__2026-05-03T06:30:00+00:00"
+
+
+@pytest.fixture
+def client(environment: None, services: Any) -> MlflowClient:
+    return MlflowClient(services.tracking_url)
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The HTTP requests that are made."""
+    import requests
+
+    made: list[str] = []
+    original = requests.Session.request
+
+    def counted(self: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        made.append(f"{method} {url.rsplit('/mlflow/')[-1]}")
+        return original(self, method, url, *args, **kwargs)
+
+    monkeypatch.setattr(requests.Session, "request", counted)
+    return made
+
+
+def test_a_retry_resumes_its_run(model: str, client: MlflowClient) -> None:
+    run = tracking.start_or_resume(model, RUN, "boosting")
+    assert (
+        tracking.start_or_resume(model, RUN, "boosting") == run == tracking.start_or_resume(model, RUN, "boosting", run)
+    )
+    assert tracking.start_or_resume(model, RUN, "logistic") != run
+    assert tracking.start_or_resume(model, "manual__1", "boosting") != run
+    tracking.finish(run, "FAILED")
+    assert client.get_run(run).info.status == "FAILED"
+    assert tracking.start_or_resume(model, RUN, "boosting") == run
+    assert client.get_run(run).info.status == "RUNNING"
+    client.delete_run(run)
+    assert tracking.start_or_resume(model, RUN, "boosting", run) != run
+
+
+def test_what_is_logged_is_there(model: str, client: MlflowClient) -> None:
+    run = tracking.start_or_resume(model, RUN, "boosting")
+    params = {f"p{n}": n for n in range(150)}
+    tracking.log(run, params, {"log_loss": 0.494, "seconds": 1.5}, {"perennial.snapshot": "abc"})
+    tracking.log(run, params)  # a retry
+    tracking.log(run)
+    tracking.log_artifact_bytes(run, "holdout/by_day.json", b"{}")
+    data = client.get_run(run).data
+    assert data.params == {name: str(value) for name, value in params.items()}
+    assert data.metrics == {"log_loss": 0.494, "seconds": 1.5} and data.tags["perennial.snapshot"] == "abc"
+    assert [a.path for a in client.list_artifacts(run, "holdout")] == ["holdout/by_day.json"]
+    with pytest.raises(IntegrityError, match="other parameters"):
+        tracking.log(run, {"p1": "another"})
+    with pytest.raises(ConfigurationError, match="no artifact path"):
+        tracking.log_artifact_bytes(run, "../x", b"")
+
+
+def test_a_run_makes_one_version(model: str, client: MlflowClient) -> None:
+    run = tracking.start_or_resume(model, RUN, "boosting")
+    assert tracking.create_version(model, RUN, run, {"perennial.candidate": "boosting"}) == 1
+    assert tracking.create_version(model, RUN, run) == 1
+    assert tracking.create_version(model, "manual__1", run) == 2
+    tracking.tag_version(model, 1, {"perennial.verdict": "rejected: worse"})
+    tags = client.get_model_version(model, "1").tags
+    assert tags == {"perennial.candidate": "boosting", "perennial.run_id": RUN, "perennial.verdict": "rejected: worse"}
+
+
+def test_tries_beside_each_other_agree_on_the_version(model: str) -> None:
+    run = tracking.start_or_resume(model, RUN, "boosting")
+    barrier, numbers = threading.Barrier(4), []
+
+    def work() -> None:
+        barrier.wait()
+        numbers.append(tracking.create_version(model, RUN, run))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert numbers == [1] * 4
+
+
+def test_the_alias_moves_without_a_gap(model: str) -> None:
+    run = tracking.start_or_resume(model, RUN, "boosting")
+    for n in (1, 2):
+        assert tracking.create_version(model, f"run-{n}", run) == n
+    assert tracking.champion_alias(model) is None
+    tracking.set_champion_alias(model, 1)
+    seen: set[int | None] = set()
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.is_set():
+            seen.add(tracking.champion_alias(model))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for n in range(20):
+        tracking.set_champion_alias(model, 1 + n % 2)
+    stop.set()
+    watcher.join()
+    assert seen <= {1, 2}
+    tracking.remove_champion_alias(model)
+    tracking.remove_champion_alias(model)
+    assert tracking.champion_alias(model) is None
+
+
+def test_round_trips_are_as_few_as_stated(model: str, calls: list[str]) -> None:
+    def cost(work: Callable[[], Any]) -> int:
+        calls.clear()
+        work()
+        return len(calls)
+
+    run = tracking.start_or_resume(model, "warm-up", "x")
+    tracking.create_version(model, "warm-up", run)
+    assert cost(lambda: tracking.start_or_resume(model, RUN, "boosting")) == 3, calls
+    assert cost(lambda: tracking.start_or_resume(model, RUN, "boosting")) == 2, calls
+    assert cost(lambda: tracking.start_or_resume(model, RUN, "boosting", run)) == 1, calls
+    assert cost(lambda: tracking.log(run, {"a": 1}, {"b": 2.0}, {"c": "3"})) == 1, calls
+    assert cost(lambda: tracking.log_artifact_bytes(run, "a.txt", b"")) <= 2, calls
+    assert cost(lambda: tracking.create_version(model, RUN, run)) == 3, calls
+    assert cost(lambda: tracking.create_version(model, RUN, run)) == 1, calls
+    assert cost(lambda: tracking.set_champion_alias(model, 1)) == 2, calls
+    assert cost(lambda: tracking.tag_version(model, 1, {"a": "b"})) == 2, calls
+    assert cost(lambda: tracking.finish(run)) == 1, calls
+
+
+def test_a_server_that_is_away_is_transient_and_its_password_unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:s3cret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    began = time.monotonic()
+    with pytest.raises(TransientError, match="could not end the MLflow run abc") as error:
+        tracking.finish("abc")
+    assert "s3cret" not in str(error.value) and time.monotonic() - began < 5
+
+
+def test_what_mlflow_refuses_is_no_reason_to_retry(model: str) -> None:
+    with pytest.raises(ConfigurationError, match="RESOURCE_DOES_NOT_EXIST"):
+        tracking.tag_version(model, 99, {"a": "b"})
+
+
+def test_addresses_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERENNIAL_MLFLOW_PUBLIC_URL", "https://mlflow.example.org/")
+    assert tracking.run_url("abc") == "https://mlflow.example.org/#/runs/abc"
+    assert tracking.version_url("flights", 3) == "https://mlflow.example.org/#/models/flights/versions/3"

@@ -1,0 +1,39 @@
+"""Real services for the release tests, and a model of its own, with small real bundles, for every test."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from include.registry.ledger import Ledger
+from tests.release.bundles import package
+from tests.services import Services, shared
+
+
+@pytest.fixture(scope="session")
+def services(pytestconfig: pytest.Config) -> Services:
+    return shared(pytestconfig)
+
+
+@pytest.fixture
+def environment(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**services.environment(), "PERENNIAL_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def ledger(environment: None) -> Ledger:
+    return Ledger.default()
+
+
+@pytest.fixture
+def model() -> str:
+    return f"m{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def versions(ledger: Ledger, model: str) -> dict[int, str]:
+    """Three packaged versions of the model: number -> digest."""
+    return {number: package(model, number) for number in (1, 2, 3)}

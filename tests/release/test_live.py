@@ -1,0 +1,109 @@
+"""Smoke test and verification against the real model server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from include.errors import ReleaseError
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.release import live
+from include.release.promotion import promote, verify
+from include.release.rollback import rollback
+from include.release.smoke import smoke_test
+from tests.release.bundles import package
+from tests.services import Services, model_server
+
+pytestmark = pytest.mark.usefixtures("without_mlflow")
+PATIENCE = timedelta(seconds=10)
+
+
+@pytest.fixture
+def without_mlflow(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("include.registry.tracking.set_champion_alias", lambda *_: None)
+    monkeypatch.setattr("include.registry.tracking.remove_champion_alias", lambda *_: None)
+
+
+@pytest.fixture
+def server(services: Services, tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PERENNIAL_SERVING_TOKEN", "a-token")
+    told = {**services.environment(), "PERENNIAL_HOME": str(tmp_path), "PERENNIAL_SERVING_TOKEN": "a-token"}
+    with model_server(told, tmp_path / "server.log") as url:
+        monkeypatch.setenv("PERENNIAL_SERVING_URL", url)
+        yield
+
+
+def test_smoke_test_scores_the_probe(model: str, versions: dict[int, str]) -> None:
+    result = smoke_test(model, 1)
+    assert (result["version"], result["digest"], result["rows"]) == (1, versions[1], 5)
+    assert result["max_difference"] < 1e-6
+    assert 0 < result["latency_ms"] < 50
+
+
+def test_smoke_test_refuses_other_scores_than_were_packaged(model: str, versions: dict[int, str]) -> None:
+    package(model, 4, probe_is_wrong=True)
+    with pytest.raises(ReleaseError, match="probe row 0"):
+        smoke_test(model, 4)
+
+
+def test_smoke_test_refuses_the_bundle_of_another_version(model: str, versions: dict[int, str]) -> None:
+    Ledger.default().set_bundle(model, 1, versions[2])
+    with pytest.raises(ReleaseError, match="was made for version 2"):
+        smoke_test(model, 1)
+
+
+def test_a_version_is_verified_a_bad_one_goes_back(model: str, versions: dict[int, str], server: None) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    assert verify(model, 1, 1, timeout=PATIENCE)["max_difference"] < 1e-6
+    promote(model, 2, "r2", "perennial", "second")
+    assert verify(model, 2, 2, timeout=PATIENCE)["seconds"] < 5
+    package(model, 4, probe_is_wrong=True)  # the server refuses to warm up with it
+    promote(model, 4, "r4", "perennial", "third")
+    with pytest.raises(ReleaseError, match="probe row 0.*version 2 serves again .epoch 4.; the server confirms it"):
+        verify(model, 4, 3, timeout=timedelta(seconds=2))
+    assert Ledger.default().version(model, 4).state == "failed"  # type: ignore[union-attr]
+    result = rollback(model, None, "bad", "ada", "back")
+    assert result["version"] == 1
+    assert verify(model, 1, result["epoch"], timeout=PATIENCE, go_back=False)["version"] == 1
+
+
+def test_a_first_champion_that_fails_is_withdrawn_from_the_server(
+    model: str, versions: dict[int, str], server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    monkeypatch.setattr(live, "TOLERANCE", -1.0)  # whatever the server answers is too far off
+    with pytest.raises(
+        ReleaseError, match="answers .* to probe row 0.*nothing serves now .epoch 2.; the server confirms"
+    ):
+        verify(model, 1, 1, timeout=PATIENCE)
+    assert BundleStore.default().read_release(model) is None
+
+
+def test_a_wrong_token_is_said_to_be_one(
+    model: str, versions: dict[int, str], server: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    monkeypatch.setenv("PERENNIAL_SERVING_TOKEN", "another")
+    with pytest.raises(ReleaseError, match="refused our token .HTTP 401."):
+        verify(model, 1, 1, timeout=PATIENCE, go_back=False)
+    assert Ledger.default().champion(model).version == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "classes", "difference"),
+    [
+        ({"score": 0.5}, 0.5, [], 0.0),
+        ({"score": 300.0}, 200.0, [], 0.5),
+        ({"score": None}, 0.5, [], float("inf")),
+        ({}, 0.5, [], float("inf")),
+        ({"score": float("nan")}, 0.5, [], float("inf")),
+        ({"label": "a", "scores": {"a": 0.75, "b": 0.25}}, [0.5, 0.5], ["a", "b"], 0.25),
+        ({"label": "a", "scores": {"a": 0.75}}, {"a": 0.75, "b": 0.25}, [], float("inf")),
+    ],
+)
+def test_difference_of_answers(got: dict, want: object, classes: list, difference: float) -> None:
+    assert live._difference(got, want, classes) == difference

@@ -1,0 +1,273 @@
+"""Promotion: projections, crashes at every step, races, and what a freeze stops."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from include.errors import ConfigurationError, ConflictError, IntegrityError, ReleaseError
+from include.registry import tracking
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.release.promotion import project, promote, restore, verify
+from include.release.rollback import lift_freeze, rollback
+from tests.release.killing import killed_at, outcome
+
+STEPS = {
+    "before the transaction": ("include.registry.ledger:Ledger.promote", "before"),
+    "in the transaction": ("include.registry.versions:Versions._audit", "before"),
+    "before the commit": ("include.registry.versions:Versions._audit", "after"),
+    "after the commit": ("include.registry.ledger:Ledger.promote", "after"),
+    "with the lock": ("include.registry.bundles:BundleStore.write_release", "before"),
+    "with the record half in place": ("include.registry.bundles:os.replace", "before"),
+    "with the record in place": ("include.registry.bundles:os.replace", "after"),
+    "before the alias": ("include.registry.tracking:set_champion_alias", "before"),
+    "after the alias": ("include.registry.tracking:set_champion_alias", "after"),
+}
+
+
+@pytest.fixture
+def registered(versions: dict[int, str], model: str) -> dict[int, str]:
+    """The versions, known to MLflow, too (the same numbers)."""
+    for number in versions:
+        run = tracking.start_or_resume(model, f"retrain-{number}", "logistic")
+        assert tracking.create_version(model, f"retrain-{number}", run) == number
+    return versions
+
+
+def state(model: str) -> dict[str, Any]:
+    """All that the ledger, the release record and MLflow say about who serves, without times."""
+    ledger, record = Ledger.default(), BundleStore.default().read_release(model)
+    now = ledger.standing(model)
+    return {
+        "ledger": (now.version, now.digest, now.epoch, now.frozen, now.run_id),
+        "record": record and (record.version, record.digest, record.epoch, record.run_id),
+        "alias": tracking.champion_alias(model),
+        "states": {row.version: row.state for row in ledger.versions(model)},
+        "audit": [(a.action, a.version, a.from_version, a.epoch) for a in ledger.history(model) if a.epoch],
+        "leftovers": [p.name for p in (BundleStore.default().root / model).glob(".tmp-*.json*")],
+    }
+
+
+def test_promote_projects_the_ledger(model: str, registered: dict[int, str]) -> None:
+    first = promote(model, 1, "r1", "perennial", "better than the baseline")
+    assert first == {"version": 1, "digest": registered[1], "epoch": 1, "previous": None}
+    assert promote(model, 2, "r2", "perennial", "not worse")["previous"] == 1
+    assert state(model) == {
+        "ledger": (2, registered[2], 2, False, "r2"),
+        "record": (2, registered[2], 2, "r2"),
+        "alias": 2,
+        "states": {1: "retired", 2: "champion", 3: "packaged"},
+        "audit": [("promote", 1, None, 1), ("promote", 2, 1, 2)],
+        "leftovers": [],
+    }
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_promotion_retried_ends_as_if_it_had_not_been_killed(
+    model: str, registered: dict[int, str], step: str
+) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+
+    def again() -> dict[str, Any]:
+        return promote(model, 2, "r2", "perennial", "second", expected_epoch=1)
+
+    assert killed_at(*STEPS[step], again)
+    assert again() == {"version": 2, "digest": registered[2], "epoch": 2, "previous": 1} == again()
+    now = state(model)
+    assert now["ledger"] == (2, registered[2], 2, False, "r2")
+    assert now["record"] == (2, registered[2], 2, "r2")
+    assert now["alias"] == 2
+    assert now["audit"] == [("promote", 1, None, 1), ("promote", 2, 1, 2)]
+    assert now["states"] == {1: "retired", 2: "champion", 3: "packaged"}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_rollback_retried_goes_back_once(model: str, registered: dict[int, str], step: str) -> None:
+    for number in (1, 2, 3):
+        promote(model, number, f"r{number}", "perennial", "newer")
+
+    def again() -> dict[str, Any]:
+        return rollback(model, None, "bad scores", "ada", "back-1")
+
+    assert killed_at(*STEPS[step], again)
+    assert again() == again()
+    now = state(model)
+    assert now["ledger"] == (2, registered[2], 4, True, "back-1")
+    assert now["record"] == (2, registered[2], 4, "back-1")
+    assert now["alias"] == 2
+    assert [row for row in now["audit"] if row[0] == "rollback"] == [("rollback", 2, 3, 4)]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_killed_restore_retried_goes_back_once(
+    model: str, registered: dict[int, str], step: str, no_server: None
+) -> None:
+    for number in (1, 2, 3):
+        promote(model, number, f"r{number}", "perennial", "newer")
+
+    def again() -> Any:
+        return verify(model, 3, 3, timeout=timedelta(seconds=0.2))
+
+    # `verify` itself projects first, so the steps of a projection are reached by the restore alone
+    assert killed_at(*STEPS[step], (lambda: restore(model, 3, "the server did not take it")))
+    with pytest.raises(ReleaseError, match="version 2 serves again"):
+        again()
+    with pytest.raises(ReleaseError, match="version 2 serves again"):
+        again()
+    now = state(model)
+    assert now["ledger"] == (2, registered[2], 4, False, "r3")
+    assert now["record"] == (2, registered[2], 4, "r3")
+    assert now["states"] == {1: "retired", 2: "champion", 3: "failed"}
+    assert [row for row in now["audit"] if row[0] == "restore"] == [("restore", 2, 3, 4)]
+
+
+def test_a_first_champion_that_fails_goes_out_of_service(
+    model: str, registered: dict[int, str], no_server: None
+) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    for _ in range(2):  # the second time as a retry would
+        with pytest.raises(ReleaseError, match="failed verification.*nothing serves now"):
+            verify(model, 1, 1, timeout=timedelta(seconds=0.2))
+    now = state(model)
+    assert now["ledger"][:3] == (None, None, 2)
+    assert (now["record"], now["alias"], now["states"][1]) == (None, None, "failed")
+    assert Ledger.default().champion(model) is None
+    assert promote(model, 2, "r2", "perennial", "next")["epoch"] == 3
+    assert state(model)["record"] == (2, registered[2], 3, "r2")
+
+
+def test_of_many_promoters_exactly_one_wins(model: str, registered: dict[int, str]) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+
+    def racer(n: int) -> Callable[[], Any]:
+        return lambda: promote(model, 2 + n % 2, f"race-{n}", "ada", "race", expected_epoch=1)
+
+    children = [outcome(racer(n)) for n in range(6)]
+    codes = Counter(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children)
+    assert codes == {0: 1, 1: 5}
+    now = state(model)
+    assert now["ledger"][2] == 2
+    assert now["record"][:3] == now["ledger"][:3]
+    assert now["alias"] == now["ledger"][0]
+    assert list(now["states"].values()).count("champion") == 1
+
+
+def test_promoters_one_after_the_other_leave_the_record_with_the_last(model: str, registered: dict[int, str]) -> None:
+    """Projections of several threads at once: whoever projects last writes what the ledger says last."""
+    errors: list[Exception] = []
+
+    def work(number: int, n: int) -> None:
+        try:
+            promote(model, number, f"t{n}", "ada", "thread")
+        except ConflictError:
+            pass
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(1 + n % 3, n)) for n in range(9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    now = state(model)
+    assert not errors
+    assert now["record"][:3] == now["ledger"][:3] and now["alias"] == now["ledger"][0]
+
+
+def test_a_retry_does_not_bring_back_what_was_rolled_back(model: str, registered: dict[int, str]) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    assert killed_at(*STEPS["after the commit"], lambda: promote(model, 2, "r2", "ada", "second"))
+    rollback(model, 1, "bad", "ada", "back", freeze=False)
+    with pytest.raises(ConflictError, match="has already made version 2"):
+        promote(model, 2, "r2", "ada", "second")
+    assert state(model)["record"] == (1, registered[1], 3, "back")
+
+
+def test_a_conflict_projects_what_a_killed_winner_left(model: str, registered: dict[int, str]) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    assert killed_at(*STEPS["after the commit"], lambda: promote(model, 2, "r2", "ada", "second"))
+    with pytest.raises(ConflictError, match="expected epoch 1, found 2"):
+        promote(model, 3, "r3", "perennial", "third", expected_epoch=1)
+    assert state(model)["record"] == (2, registered[2], 2, "r2")
+
+
+def test_a_frozen_model_stops_automatic_promotion_only(model: str, registered: dict[int, str]) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    promote(model, 2, "r2", "perennial", "second")
+    rollback(model, 1, "late flights all on time", "ada", "back")
+    with pytest.raises(ReleaseError, match=r"frozen \('late flights all on time'\).*lift_freeze"):
+        promote(model, 3, "r3", "perennial", "third")
+    assert state(model)["record"] == (1, registered[1], 3, "back")
+    assert promote(model, 2, "by-hand", "ada", "I looked at it")["epoch"] == 4
+    assert lift_freeze(model, "ada", "fixed")["lifted"] and not lift_freeze(model, "ada", "fixed")["lifted"]
+    assert promote(model, 3, "r3", "perennial", "third")["epoch"] == 5
+
+
+def test_an_older_version_is_superseded_not_promoted(model: str, registered: dict[int, str]) -> None:
+    promote(model, 3, "r3", "perennial", "newest")
+    with pytest.raises(ConflictError, match="superseded: the newer version 3"):
+        promote(model, 2, "r2", "perennial", "waited too long")
+
+
+def test_a_damaged_bundle_is_never_promoted(model: str, registered: dict[int, str]) -> None:
+    path = BundleStore.default().root / model / registered[1] / "model.onnx"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(IntegrityError, match="model.onnx changed"):
+        promote(model, 1, "r1", "perennial", "first")
+    assert state(model)["ledger"][2] == 0
+
+
+def test_verification_of_what_was_superseded_changes_nothing(
+    model: str, registered: dict[int, str], no_server: None
+) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    promote(model, 2, "r2", "perennial", "second")
+    rollback(model, None, "bad", "ada", "back")
+    before = state(model)
+    with pytest.raises(ConflictError, match="superseded before it was verified: rollback by ada, 'bad'"):
+        verify(model, 2, 2)
+    assert state(model) == before
+
+
+def test_without_a_server_address_nothing_is_judged(model: str, registered: dict[int, str]) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    before = state(model)
+    with pytest.raises(ConfigurationError, match="PERENNIAL_SERVING_URL is not set"):
+        verify(model, 1, 1)
+    assert state(model) == before
+
+
+def test_projecting_heals_an_edited_record(model: str, registered: dict[int, str]) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    record = BundleStore.default().root / model / "release.json"
+    record.write_text(record.read_text().replace('"version": 1', '"version": 2'))
+    project(model)
+    assert state(model)["record"] == (1, registered[1], 1, "r1")
+
+
+def test_rollback_works_while_mlflow_is_down(
+    model: str, registered: dict[int, str], monkeypatch: pytest.MonkeyPatch, services: Any
+) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    promote(model, 2, "r2", "perennial", "second")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert rollback(model, None, "bad", "ada", "back")["version"] == 1
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", services.tracking_url)
+    assert state(model)["record"][0] == 1
+    assert state(model)["alias"] == 2  # behind, until the next projection
+    project(model)
+    assert state(model)["alias"] == 1
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERENNIAL_SERVING_URL", "http://127.0.0.1:9")

@@ -1,0 +1,71 @@
+"""Rollback: which version it goes back to, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from include.errors import ConfigurationError, ReleaseError
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.release.rollback import rollback
+
+
+@pytest.fixture(autouse=True)
+def without_mlflow(monkeypatch: pytest.MonkeyPatch, environment: None) -> None:
+    """The alias is not what these tests are about."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+def serve(model: str, versions: dict[int, str], *numbers: int) -> None:
+    ledger = Ledger.default()
+    for number in numbers:
+        epoch = ledger.standing(model).epoch
+        ledger.promote(model, number, versions[number], epoch, "ada", f"r{number}-{epoch}", "newer")
+
+
+def test_back_and_back_again_never_returns_to_the_bad_one(model: str, versions: dict[int, str]) -> None:
+    serve(model, versions, 1, 2, 3)
+    assert rollback(model, None, "bad", "ada", "b1")["version"] == 2
+    assert rollback(model, None, "bad, too", "ada", "b2")["version"] == 1
+    with pytest.raises(ReleaseError, match=r"no previous champion.*3 \(retired\), 2 \(retired\)"):
+        rollback(model, None, "bad, all", "ada", "b3")
+
+
+def test_a_version_may_be_named_even_forwards(model: str, versions: dict[int, str]) -> None:
+    serve(model, versions, 1, 2)
+    result = rollback(model, 3, "the hotfix", "ada", "b1", freeze=False)
+    assert (result["version"], result["previous"], result["frozen"]) == (3, 2, False)
+
+
+@pytest.mark.parametrize(
+    ("version", "problem"),
+    [(9, "9 of .* is not in the ledger"), (4, "4 of .* is challenger and has no bundle"), (3, "serves already")],
+)
+def test_what_cannot_serve_is_refused_with_what_can(
+    model: str, versions: dict[int, str], version: int, problem: str
+) -> None:
+    Ledger.default().add_version(
+        model, 4, run_id="r4", candidate="c", recipe={}, twin="t", twin_first="a", twin_last="b", metrics={}
+    )
+    serve(model, versions, 1, 3)
+    with pytest.raises(ReleaseError, match=rf"{problem}.* Versions that can be named: 2 \(packaged\), 1 \(retired\)\."):
+        rollback(model, version, "bad", "ada", "b1")
+    assert Ledger.default().standing(model).epoch == 2
+
+
+def test_a_bundle_that_is_gone_is_named_and_not_offered(model: str, versions: dict[int, str]) -> None:
+    serve(model, versions, 1, 2, 3)
+    shutil.rmtree(BundleStore.default().root / model / versions[2])
+    with pytest.raises(
+        ReleaseError, match=r"version 2 .* is missing from the bundle store.*can be named: 1 \(retired\)\."
+    ):
+        rollback(model, None, "bad", "ada", "b1")
+    assert not Ledger.default().standing(model).frozen
+
+
+def test_a_rollback_needs_a_reason(model: str, versions: dict[int, str]) -> None:
+    with pytest.raises(ConfigurationError, match="needs a reason"):
+        rollback(model, 1, "  ", "ada", "b1")

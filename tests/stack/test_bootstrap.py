@@ -1,0 +1,164 @@
+"""`.venv` is made by a supported Python only, from pip's own settings; an interrupted installation repeats."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.settings import PROJECT
+from include.stack import bootstrap, lock
+from include.stack.bootstrap import CannotInstall, check_python, uv_environment
+
+
+@pytest.mark.parametrize("version", [(3, 11), (3, 12), (3, 13)])
+def test_supported_pythons(version: tuple[int, int]) -> None:
+    check_python(version, "python3")
+
+
+@pytest.mark.parametrize("version", [(3, 9), (3, 10), (3, 14), (2, 7)])
+def test_other_pythons_are_refused_by_name(version: tuple[int, int]) -> None:
+    with pytest.raises(CannotInstall, match=f"/usr/bin/thisone is Python {version[0]}.{version[1]}.*PYTHON="):
+        check_python(version, "/usr/bin/thisone")
+
+
+def test_pips_settings_reach_uv() -> None:
+    config = (
+        "global.index-url='https://mirror.example/simple'\nglobal.extra-index-url='file:///a file:///b'\n"
+        "global.timeout='60'\n:env:.find-links='/wheels /more'\n:env:.index-url='https://env.example/simple'\n"
+    )
+    found = uv_environment(config, {"PATH": "/bin", "UV_FIND_LINKS": "/mine"})
+    assert found["UV_DEFAULT_INDEX"] == "https://env.example/simple"  # the environment wins over the file
+    assert found["UV_INDEX"] == "file:///a file:///b"
+    assert found["UV_INDEX_STRATEGY"] == "unsafe-best-match"
+    assert found["UV_FIND_LINKS"] == "/mine"  # uv's own settings win
+    assert found["UV_HTTP_TIMEOUT"] == "60"
+    assert found["PATH"] == "/bin"
+    assert "UV_INDEX_STRATEGY" not in uv_environment("", {})
+
+
+def fake_python(folder: Path, name: str, version: str | None) -> None:
+    """A program that says it is that Python (``None``: a shim that does not run)."""
+    path = folder / name
+    if version is None:
+        path.write_text("#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n")
+    else:
+        major, minor = version.split(".")
+        path.write_text(
+            '#!/bin/sh\ncase "$1 $2" in\n'
+            f'  "-c import sys; sys.exit"*) exit {0 if 11 <= int(minor) <= 13 and major == "3" else 1};;\n'
+            f'  "-c "*) exit 0;;\n'
+            f'  *) echo "bootstrapped by {name} {version}"; exit 0;;\nesac\n'
+        )
+    path.chmod(0o755)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the Makefile, and a PATH that holds only what the Makefile needs and our fake Pythons."""
+    shutil.copy(PROJECT / "Makefile", tmp_path)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("sh", "make", "awk", "tail", "echo"):
+        where = shutil.which(tool)
+        assert where
+        (tools / tool).symlink_to(where)
+    return tmp_path
+
+
+def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": str(project / "bin")}
+    return subprocess.run(
+        ["make", *arguments], cwd=project, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_make_takes_the_first_python_that_runs_and_fits(project: Path) -> None:
+    fake_python(project / "bin", "python3.12", None)  # a pyenv shim
+    fake_python(project / "bin", "python3.13", "3.13")
+    fake_python(project / "bin", "python3", "3.9")
+    assert "bootstrapped by python3.13" in make(project, "venv").stdout
+
+
+def test_make_hands_an_unsupported_one_to_the_check_that_names_it(project: Path) -> None:
+    fake_python(project / "bin", "python3", "3.9")
+    assert "bootstrapped by python3 3.9" in make(project, "venv").stdout
+
+
+def test_the_variable_overrides(project: Path) -> None:
+    fake_python(project / "bin", "python3.12", "3.12")
+    fake_python(project / "bin", "mine", "3.11")
+    assert "bootstrapped by mine" in make(project, "venv", "PYTHON=mine").stdout
+
+
+def test_no_python_at_all_is_a_clear_error(project: Path) -> None:
+    done = make(project, "venv")
+    assert done.returncode != 0
+    assert "install Python 3.11, 3.12 or 3.13" in done.stderr
+
+
+def test_make_alone_lists_the_targets(project: Path) -> None:
+    text = make(project).stdout
+    for target in ("run", "night", "test", "lint", "format", "types", "bench", "lock", "clean"):
+        assert f"make {target} " in text
+
+
+def test_nothing_happens_when_the_stamp_fits_and_a_broken_installation_repeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("# none\n")
+    calls: list[str] = []
+
+    def run(command: list[str], environment: dict[str, str] | None = None) -> None:
+        calls.append(" ".join(command))
+        if calls[-1].endswith(str(requirements)) and len(calls) < 4:
+            raise CannotInstall("the network went away")
+
+    def make_venv(folder: Path, python: Path) -> None:
+        python.parent.mkdir(parents=True, exist_ok=True)
+        if not python.exists():
+            python.symlink_to(sys.executable)
+
+    monkeypatch.setattr(bootstrap, "_run", run)
+    monkeypatch.setattr(bootstrap, "_make_venv", make_venv)
+    with pytest.raises(CannotInstall):
+        bootstrap.install(tmp_path, requirements)
+    bootstrap.install(tmp_path, requirements)  # again, cleanly
+    done = len(calls)
+    bootstrap.install(tmp_path, requirements)
+    assert len(calls) == done
+    requirements.write_text("# another\n")
+    bootstrap.install(tmp_path, requirements)
+    assert len(calls) > done
+
+
+def test_requirements_name_no_place_and_say_why() -> None:
+    text = (PROJECT / "requirements.txt").read_text()
+    for forbidden in (
+        "http://",
+        "https://",
+        "file:",
+        "--index",
+        "--find-links",
+        " @ ",
+        str(PROJECT),
+        os.path.expanduser("~"),
+    ):
+        assert forbidden not in text
+    why = lock.reasons((PROJECT / "pyproject.toml").read_text())
+    lines = {line.split("==")[0]: line for line in text.splitlines() if "==" in line and line[0] not in "# "}
+    for name, reason in why.items():
+        assert lines[name].endswith(f"  # {reason}"), f"{name}: run `make lock`"
+    assert all("==" in line for line in lines.values())
+
+
+def test_a_dependency_without_a_reason_is_refused() -> None:
+    from include.errors import ConfigurationError
+
+    with pytest.raises(ConfigurationError, match="'b>=1' has no reason"):
+        lock.reasons('[project]\ndependencies = [\n    "a",  # because\n    "b>=1",\n]\n')

@@ -1,0 +1,118 @@
+"""The catalog finds models, and says of a broken folder what, where and the nearest right thing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import include.models
+from include import catalog
+from include.errors import ConfigurationError
+
+GOOD = Path(__file__).parent / "models_for_tests" / "toy"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A copy of a good model folder, named ``copied``, that the catalog sees."""
+    target = tmp_path / "copied"
+    shutil.copytree(GOOD, target, ignore=shutil.ignore_patterns("__pycache__"))
+    model = target / "model.py"
+    model.write_text(model.read_text().replace('name="toy"', 'name="copied"'))
+    before = list(include.models.__path__)
+    include.models.__path__ = [*before, str(tmp_path)]  # type: ignore[assignment]
+    yield target
+    include.models.__path__ = before  # type: ignore[assignment]
+
+
+def problem(folder: Path) -> str:
+    found = catalog.entry(folder.name)
+    assert found.model is None
+    return found.problem or ""
+
+
+def test_finds_the_models_of_the_project() -> None:
+    names = [e.name for e in catalog.entries()]
+    assert "flight_delays" in names
+    assert all(e.problem is None for e in catalog.entries()), [e.problem for e in catalog.entries()]
+
+
+def test_a_good_copy_loads(folder: Path) -> None:
+    assert catalog.load("copied").name == "copied"
+    assert callable(catalog.module("copied", "features").build)
+
+
+def test_an_unknown_model_gets_the_nearest_name() -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'flight_delays'"):
+        catalog.load("flight_delay")
+
+
+def test_an_unknown_key_gets_the_nearest_one(folder: Path) -> None:
+    model = folder / "model.py"
+    model.write_text(model.read_text().replace("owner=", "ownr="))
+    text = problem(folder)
+    assert "did you mean 'owner'" in text
+    assert str(model) in text
+
+
+@pytest.mark.parametrize("file", ["source", "expectations", "features", "candidates"])
+def test_a_missing_function_names_file_and_signature(folder: Path, file: str) -> None:
+    path = folder / f"{file}.py"
+    function = catalog.FILES[file][0]
+    path.write_text(path.read_text().replace(f"def {function}(", f"def {function}x("))
+    text = problem(folder)
+    assert str(path) in text
+    assert f"did you mean '{function}x'" in text
+    assert catalog.SIGNATURES[file] in text
+
+
+def test_wrong_arguments_are_named_with_the_line(folder: Path) -> None:
+    (folder / "features.py").write_text("\n\ndef build(columns, extra):\n    return {}\n")
+    assert f"{folder / 'features.py'}:3" in problem(folder)
+
+
+def test_a_syntax_error_is_at_its_line(folder: Path) -> None:
+    (folder / "source.py").write_text("def fetch(partition, connections):\n    return (\n")
+    assert f"{folder / 'source.py'}:2" in problem(folder)
+
+
+def test_a_missing_file_is_named(folder: Path) -> None:
+    (folder / "candidates.py").rename(folder / "candidate.py")
+    text = problem(folder)
+    assert "candidates.py is missing" in text
+    assert "did you mean 'candidate.py'" in text
+
+
+def test_an_error_in_model_py_is_at_its_line_and_leaves_the_others_alone(folder: Path) -> None:
+    model = folder / "model.py"
+    lines = model.read_text().splitlines()
+    model.write_text("\n".join([*lines, "MODEL = undefined_name", ""]))
+    assert f"{model}:{len(lines) + 1}" in problem(folder)
+    assert catalog.entry("toy").problem is None
+
+
+def test_the_folder_and_the_name_must_agree(folder: Path) -> None:
+    model = folder / "model.py"
+    model.write_text(model.read_text().replace('name="copied"', 'name="other"'))
+    assert "'other'" in problem(folder)
+
+
+def test_a_mended_folder_loads_again(folder: Path) -> None:
+    model = folder / "model.py"
+    good = model.read_text()
+    model.write_text(good.replace("owner=", "ownr="))
+    assert problem(folder)
+    model.write_text(good)
+    assert catalog.entry("copied").problem is None
+
+
+def test_the_digest_changes_with_the_model_and_with_no_other(folder: Path) -> None:
+    before, other = catalog.digest("copied"), catalog.digest("toy")
+    assert catalog.digest("copied") == before
+    path = folder / "features.py"
+    path.write_text(path.read_text() + "\n")
+    assert catalog.digest("copied") != before
+    assert catalog.digest("toy") == other

@@ -1,0 +1,383 @@
+"""Whole runs on a real lake, ledger, MLflow and bundle store: what is frozen, compared, decided, packaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from mlflow.tracking import MlflowClient
+
+from include import catalog
+from include.data.lake import Lake
+from include.errors import ConfigurationError, DataError, IntegrityError, NotReady, ReleaseError
+from include.partitions import keys_between, partition
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.serving.predictor import Predictor
+from include.spec import Model
+from include.training import dataset, evaluate, evaluation, export, package, reference, select, snapshot, train
+from include.training import decision as decisions
+from tests.training import toy_days
+from tests.training.toy_days import AS_OF
+
+FAST = {"candidates": ["baseline", "logistic"]}
+
+
+def take(model: Model, as_of: str = AS_OF, **params: Any) -> dict[str, Any]:
+    plan = snapshot.take(model, partition(as_of, model.timezone), params, catalog.digest(model.name), None)
+    return json.loads(json.dumps(plan, allow_nan=False))  # as it travels between tasks
+
+
+def promote(model: Model, outcome: dict[str, Any]) -> int:
+    """Make the packaged version of a run the champion, as the release does."""
+    ledger, packaged = Ledger.default(), outcome["package"]
+    epoch = ledger.standing(model.name).epoch
+    return ledger.promote(
+        model.name, packaged["version"], packaged["digest"], epoch, "perennial", outcome["run_id"], "test"
+    )
+
+
+def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> None:
+    outcome = reference.in_one_process(toy, AS_OF)
+    json.dumps(outcome, allow_nan=False)  # everything that travels between tasks is plain JSON, without nan
+    assert outcome["decision"]["verdict"] == "promote" and outcome["evaluation"]["champion_exists"] is False
+    assert outcome["selected"]["candidate"] in ("logistic", "boosting", "boosting_all")
+    row = Ledger.default().version("toy", outcome["package"]["version"])
+    assert row is not None and (row.state, row.bundle) == ("packaged", outcome["package"]["digest"])
+
+    bundle = BundleStore.default().open("toy", outcome["package"]["digest"])
+    names = {"model.onnx", "model.skops", "input_schema.json", "probe.json", "manifest.json", "card.md", "card.html"}
+    assert names | {f"source/{p.name}" for p in catalog.folder("toy").glob("*.py")} == set(bundle.sums)
+    manifest = bundle.json("manifest.json")
+    assert manifest["twin"]["last"] < manifest["holdout"]["first"] <= manifest["release"]["last"] == AS_OF
+    assert manifest["snapshot"]["digest"] == outcome["plan"]["snapshot"]["digest"]
+    assert manifest["packages"]["scikit-learn"] and manifest["settings"]["name"] == "toy"
+
+    predictor = Predictor.load(bundle)
+    assert predictor.warm_up() <= 1e-5
+    probe = bundle.json("probe.json")
+    assert len(probe["rows"]) == package.PROBE_ROWS + 2 and len(set(probe["scores"])) > 10
+    nullable = [c.name for c in toy.data.inputs if c.nullable]
+    assert any(all(row[name] is None for name in nullable) for row in probe["rows"])
+    assert any(row["shop"] == export.UNSEEN for row in probe["rows"])
+
+    runs = MlflowClient().search_runs([_experiment()], f"tags.`perennial.run_id` = '{outcome['run_id']}'")
+    assert {r.data.tags["perennial.candidate"] for r in runs} == set(outcome["plan"]["candidates"])
+    assert {r.info.status for r in runs} == {"FINISHED"}
+    chosen = next(r for r in runs if r.info.run_id == outcome["selected"]["mlflow_run_id"])
+    assert chosen.data.metrics["holdout.log_loss"] == outcome["evaluation"]["challenger"]["metrics"]["log_loss"]
+    files = {f.path for f in MlflowClient().list_artifacts(chosen.info.run_id)}
+    assert {"gate.json", "card.html", "holdout"} <= files
+    every = [f.path for folder in ("", "holdout") for f in MlflowClient().list_artifacts(chosen.info.run_id, folder)]
+    assert not [f for f in every if f.endswith((".pkl", ".pickle", ".joblib", ".cloudpickle"))]
+
+
+def _experiment() -> str:
+    experiment = MlflowClient().get_experiment_by_name("toy")
+    assert experiment is not None
+    return str(experiment.experiment_id)
+
+
+def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: Model) -> None:
+    first = reference.in_one_process(toy, "2026-05-12")
+    promote(toy, first)
+    worse = reference.in_one_process(toy, AS_OF, {"candidates": ["baseline", "coarse"]})
+    assert worse["selected"]["candidate"] == "coarse"
+    measured = worse["evaluation"]
+    assert measured["challenger"]["metrics"]["log_loss"] < measured["baseline"]["metrics"]["log_loss"]
+    assert worse["decision"]["verdict"] == "reject" and worse["package"] is None
+    assert "worse than champion version" in worse["decision"]["reason"]
+    ledger = Ledger.default()
+    state = ledger.version("toy", worse["selected"]["version"])
+    assert state is not None and state.state == "rejected"
+    assert ledger.standing("toy").version == first["package"]["version"]
+    tags = MlflowClient().get_model_version("toy", str(worse["selected"]["version"])).tags
+    assert tags["perennial.verdict"] == "reject" and tags["perennial.reason"] == worse["decision"]["reason"]
+    fresh = reference.in_one_process(toy, AS_OF)
+    assert fresh["decision"]["verdict"] == "promote" and fresh["evaluation"]["champion"]["metrics"]
+
+
+def test_a_champion_that_has_seen_the_holdout_is_never_scored(
+    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its twin was fitted up to 2026-05-04; a run about an earlier day has that day in its holdout."""
+    champion = reference.in_one_process(toy, "2026-05-14", FAST)
+    promote(toy, champion)
+    plan = take(toy, "2026-05-12", **FAST)
+    selected = select.select(toy, plan, [train.train(toy, plan, n, "earlier") for n in plan["candidates"]], "earlier")
+    fetched: list[str] = []
+    get = BundleStore.get_twin
+    monkeypatch.setattr(BundleStore, "get_twin", lambda self, m, d: (fetched.append(d), get(self, m, d))[1])
+    measured = evaluate.evaluate(toy, plan, selected)
+    assert champion["selected"]["twin"]["digest"] not in fetched
+    assert "has seen days of the holdout" in measured["champion_unusable"] and measured["champion_exists"] is True
+    assert "metrics" not in measured["champion"]
+    decided = decisions.decide(toy, plan, selected, measured, "earlier")
+    assert decided["verdict"] == "hold" and "has seen" in decided["reason"]
+    with pytest.raises(ReleaseError, match="not packaged"):
+        package.package(toy, plan, selected, measured, decided, "earlier")
+
+
+@pytest.mark.parametrize("side", ["twin", "baseline_twin"])
+def test_a_challenger_that_has_seen_the_holdout_is_an_error(home: Path, toy: Model, side: str) -> None:
+    plan = take(toy, **FAST)
+    run_id = f"seen-{side}"
+    selected = select.select(toy, plan, [train.train(toy, plan, n, run_id) for n in plan["candidates"]], run_id)
+    first_of_holdout = plan["windows"]["logistic"]["holdout"][0]
+    assert selected[side]["last"] == plan["windows"]["logistic"]["twin"][1] < first_of_holdout
+    selected[side]["last"] = first_of_holdout
+    with pytest.raises(IntegrityError, match="has seen days of the holdout"):
+        evaluate.evaluate(toy, plan, selected)
+
+
+def test_challenger_and_champion_are_scored_on_the_same_rows(home: Path, toy: Model) -> None:
+    promote(toy, reference.in_one_process(toy, "2026-05-12", FAST))
+    outcome = reference.in_one_process(toy, AS_OF, FAST)
+    run = outcome["selected"]["mlflow_run_id"]
+    scores = pd.read_parquet(MlflowClient().download_artifacts(run, evaluate.SCORES))
+    first, last = outcome["plan"]["windows"]["logistic"]["holdout"]
+    assert sorted(set(scores["partition"])) == keys_between(first, last)
+    assert scores[["challenger", "baseline", "champion"]].notna().all(axis=None)
+    holdout = outcome["evaluation"]["holdout"]
+    assert len(scores) == holdout["rows"] and scores["partition"].nunique() == holdout["days"]
+    by_day = json.loads(Path(MlflowClient().download_artifacts(run, evaluate.BY_DAY)).read_text())
+    assert {len(days) for days in by_day.values()} == {holdout["days"]}
+
+
+def test_a_change_of_the_features_does_not_change_what_the_champion_sees(
+    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The champion's twin is handed features by the code of its own bundle."""
+    promote(toy, reference.in_one_process(toy, "2026-05-12", FAST))
+    before = reference.in_one_process(toy, AS_OF, FAST)["evaluation"]["champion"]["metrics"]
+    features = catalog.module("toy", "features")
+    build = features.build
+    monkeypatch.setattr(features, "build", lambda columns: {**build(columns), "x": -build(columns)["x"]})
+    after = reference.in_one_process(toy, AS_OF, FAST)["evaluation"]["champion"]["metrics"]
+    assert after == before
+
+
+@pytest.mark.parametrize("damage", ["twin", "bundle"])
+def test_a_champion_that_cannot_be_scored_holds(home: Path, toy: Model, damage: str) -> None:
+    champion = reference.in_one_process(toy, "2026-05-12", FAST)
+    promote(toy, champion)
+    store = BundleStore.default()
+    if damage == "twin":
+        (store.root / "toy" / "twins" / f"{champion['selected']['twin']['digest']}.skops").unlink()
+    else:
+        shutil.rmtree(store.root / "toy" / champion["package"]["digest"])
+    outcome = reference.in_one_process(toy, AS_OF, FAST)
+    assert outcome["decision"]["verdict"] == "hold" and "missing" in outcome["decision"]["reason"]
+
+
+def test_every_step_again_gives_the_same_version_and_the_same_bundle(
+    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = catalog.digest("toy")  # whoever edits a file while this runs is not what is tested
+    monkeypatch.setattr(catalog, "digest", lambda name: digest)
+    monkeypatch.setattr(package, "_commit", lambda: ("0" * 40, False))
+    run_id = "scheduled__again"
+    first = reference.in_one_process(toy, AS_OF, FAST, run_id)
+    again = reference.in_one_process(toy, AS_OF, FAST, run_id)
+    for result in ("selected", "evaluation", "decision", "package"):
+        left, right = dict(first[result]), dict(again[result])
+        for table in (left.get("selection"), right.get("selection")):
+            for row in table["table"] if table else ():
+                row.pop("seconds")
+        assert left == right, result
+    found = MlflowClient().search_runs([_experiment()], f"tags.`perennial.run_id` = '{run_id}'")
+    assert len(found) == len(FAST["candidates"])
+    assert len(Ledger.default().versions("toy")) == 1
+
+
+def test_code_that_changed_before_a_run_was_cleared_opens_a_new_mlflow_run(home: Path, toy: Model) -> None:
+    one = train.train(toy, take(toy, **FAST), "logistic", "cleared")
+    other = train.train(toy, take(toy, **FAST, seed=7), "logistic", "cleared", one["mlflow_run_id"])
+    assert other["mlflow_run_id"] != one["mlflow_run_id"]
+    assert MlflowClient().get_run(one["mlflow_run_id"]).info.status == "KILLED"
+    third = train.train(toy, take(toy, **FAST, seed=7), "logistic", "cleared", one["mlflow_run_id"])
+    assert third["mlflow_run_id"] == other["mlflow_run_id"]
+
+
+def test_training_reads_the_frozen_rows_not_the_live_table(home: Path, toy: Model) -> None:
+    plan = take(toy, **FAST)
+    before = train.train(toy, plan, "logistic", "frozen")["metrics"]
+    key = plan["windows"]["logistic"]["selection"][0]
+    frame = toy_days.day(toy, key)
+    toy_days.publish(Lake.of(toy), toy, key, frame.assign(late=1 - frame["late"]))
+    assert train.train(toy, plan, "logistic", "frozen")["metrics"] == before
+    assert take(toy, **FAST)["snapshot"]["digest"] != plan["snapshot"]["digest"]
+    file = Lake.of(toy).root / plan["snapshot"]["path"]
+    file.chmod(0o644)
+    file.unlink()
+    with pytest.raises(IntegrityError):
+        train.train(toy, plan, "logistic", "frozen")
+
+
+def test_nothing_new_is_said_until_something_is(home: Path, toy: Model) -> None:
+    outcome = reference.in_one_process(toy, AS_OF, FAST)
+    again = reference.in_one_process(toy, AS_OF, FAST, skip=True)
+    assert "no new labels" in again["plan"]["nothing_new"] and outcome["run_id"] in again["plan"]["nothing_new"]
+    assert "results" not in again
+    last = Ledger.default().last_decision("toy")
+    assert last is not None
+    for changed in (
+        {"seed": 5},
+        {"window_days": 15},
+        {"candidates": ["boosting"]},
+    ):
+        plan = take(toy, **{**FAST, **changed})
+        assert snapshot.nothing_new(last.as_dict(), plan) is None
+    assert snapshot.nothing_new(last.as_dict(), take(toy, "2026-05-12", **FAST)) is None
+    assert snapshot.nothing_new({**last.as_dict(), "code_digest": "other"}, take(toy, **FAST)) is None
+    assert snapshot.nothing_new(None, take(toy, **FAST)) is None
+
+
+def test_a_run_without_its_partition_waits(home: Path, toy: Model) -> None:
+    with pytest.raises(NotReady, match="2026-05-15 of toy is not published yet .the newest is 2026-05-14"):
+        take(toy, "2026-05-15")
+
+
+def test_missing_days_and_unfinal_labels_are_refused_with_what_to_do(home: Path, toy: Model) -> None:
+    lake = Lake.of(toy)
+    with pytest.raises(DataError, match=r"Back-fill toy_collect from 2026-03-\d\d to 2026-03-31"):
+        take(toy, "2026-04-28")
+    with pytest.raises(DataError, match="at most 3 may be missing"):
+        take(toy, window_days=40)
+    assert take(toy, window_days=33)["snapshot"]["first"] == "2026-04-01", "three missing days are borne"
+    label = toy.data.label.model_copy(update={"delay": timedelta(hours=9)})
+    late = toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})})
+    with pytest.raises(DataError, match="were not final"):
+        take(late)
+    for key in keys_between("2026-04-01", AS_OF):
+        toy_days.publish(lake, toy, key, toy_days.day(toy, key), after=timedelta(hours=9))
+    assert take(late)["as_of"] == AS_OF
+
+
+def test_a_holdout_with_too_few_labelled_days_is_refused(home: Path, toy: Model) -> None:
+    lake = Lake.of(toy)
+    for key in keys_between("2026-05-04", "2026-05-09"):
+        frame = toy_days.day(toy, key)
+        toy_days.publish(lake, toy, key, frame.assign(late=pd.array([None] * len(frame), dtype="Int64")))
+    with pytest.raises(DataError, match=r"4 days with labels; the gate needs 5"):
+        take(toy)
+
+
+def test_parameters_are_checked_by_name(home: Path, toy: Model) -> None:
+    with pytest.raises(ConfigurationError, match="did you mean 'window_days'"):
+        take(toy, windowdays=3)
+    with pytest.raises(ConfigurationError, match="window_days is 'many'"):
+        take(toy, window_days="many")
+    plan = take(toy, as_of=AS_OF, window_days="", candidates=None, seed=None, note=None)
+    assert (plan["window_days"], plan["seed"], plan["note"]) == (20, 0, "")
+    assert take(toy, window_days="15", candidates="logistic")["candidates"] == ["baseline", "logistic"]
+
+
+def test_an_onnx_model_that_differs_is_not_released(home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnx = export.to_onnx
+
+    def other(fitted: Any, model: Model) -> bytes:
+        return onnx(type(fitted)(**{**vars(fitted), "pipeline": other_pipeline}), model)
+
+    plan = take(toy, **FAST)
+    other_pipeline = None
+    selected = select.select(toy, plan, [train.train(toy, plan, n, "parity") for n in plan["candidates"]], "parity")
+    other_pipeline = export.from_skops(BundleStore.default().get_twin("toy", selected["twin"]["digest"]))
+    measured = evaluate.evaluate(toy, plan, selected)
+    decided = decisions.decide(toy, plan, selected, measured, "parity")
+    monkeypatch.setattr(export, "to_onnx", other)
+    with pytest.raises(ReleaseError, match="differs from scikit-learn"):
+        package.package(toy, plan, selected, measured, decided, "parity")
+    row = Ledger.default().version("toy", selected["version"])
+    assert row is not None and row.bundle is None
+
+
+def test_the_best_is_chosen_by_the_metric_and_ties_go_to_the_first(toy: Model) -> None:
+    def results(**values: float | None) -> list[dict[str, Any]]:
+        return [{"candidate": n, "metrics": {"log_loss": v, "roc_auc": v}} for n, v in values.items()]
+
+    names = ["baseline", "a", "b"]
+    assert select.best(toy, names, results(b=0.3, a=0.4, baseline=0.5))["candidate"] == "b"
+    assert select.best(toy, names, results(b=0.3, a=0.3, baseline=0.5))["candidate"] == "a"
+    assert select.best(toy, names, results(b=0.5, a=0.5, baseline=0.5))["candidate"] == "baseline"
+    assert select.best(toy, names, results(b=None, a=0.9, baseline=float("nan")))["candidate"] == "a"
+    by_auc = toy.model_copy(update={"training": toy.training.model_copy(update={"metric": "roc_auc"})})
+    assert select.best(by_auc, names, results(b=0.3, a=0.4, baseline=0.5))["candidate"] == "baseline"
+    with pytest.raises(DataError, match="no candidate"):
+        select.best(toy, names, results(b=None))
+
+
+def labelled_days(model: Model, first: str, last: str) -> pd.DataFrame:
+    rows = toy_days.days(model, first, last)
+    return rows[rows["late"].notna()]
+
+
+@pytest.mark.parametrize(
+    ("breaking", "said"),
+    [
+        (lambda day: day.assign(late=0), "the mean label of 2026-05-09 is 0"),
+        (lambda day: day.assign(late=1), "the mean label of 2026-05-09 is 1"),
+        (lambda day: day.head(20), "2026-05-09 has 20 rows"),
+        (lambda day: pd.concat([day] * 4), "2026-05-09 has"),
+    ],
+)
+def test_a_broken_newest_day_is_not_learned_from(toy: Model, breaking: Any, said: str) -> None:
+    older = labelled_days(toy, "2026-04-14", "2026-05-03")
+    newest = labelled_days(toy, "2026-05-04", "2026-05-13")
+    assert len(package.guard_days(toy, older, newest)) == 2
+    there = newest["partition"] == "2026-05-09"
+    with pytest.raises(ReleaseError, match=said):
+        package.guard_days(toy, older, pd.concat([newest[~there], breaking(newest[there])]))
+    with pytest.raises(ReleaseError, match="cannot be checked"):
+        package.guard_days(toy, older, newest.head(0))
+
+
+def test_healthy_days_pass_the_guards_all_year(toy: Model) -> None:
+    rows = labelled_days(toy, "2025-06-01", "2025-12-31")
+    days = keys_between("2025-06-01", "2025-12-31")
+    for at in range(30, len(days), 5):
+        older = rows[rows["partition"].isin(days[at - 30 : at - 10])]
+        package.guard_days(toy, older, rows[rows["partition"].isin(days[at - 10 : at])])
+
+
+def test_a_release_model_grossly_unlike_its_twin_is_refused(
+    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcome = reference.in_one_process(toy, AS_OF, FAST)
+    monkeypatch.setattr(package, "GROSSLY_UNLIKE", 1e-6)
+    with pytest.raises(ReleaseError, match="grossly unlike its twin"):
+        package.package(
+            toy, outcome["plan"], outcome["selected"], outcome["evaluation"], outcome["decision"], outcome["run_id"]
+        )
+
+
+def test_the_card_says_what_a_person_wants_to_know(home: Path, toy: Model) -> None:
+    outcome = reference.in_one_process(toy, AS_OF, {**FAST, "note": "<b>bold</b> | note"})
+    bundle = BundleStore.default().open("toy", outcome["package"]["digest"])
+    text, page = bundle.read("card.md").decode(), bundle.read("card.html").decode()
+    for shown in (toy.owner, AS_OF, outcome["plan"]["snapshot"]["digest"], outcome["run_id"], "logistic", "2026-05-04"):
+        assert shown in text and shown in page
+    for metric in ("log_loss", "roc_auc", "average_precision", "brier"):
+        assert metric in text and metric in page
+    assert "<b>bold" not in page and "http" not in page and "<script" not in page
+    assert f"{outcome['evaluation']['challenger']['metrics']['log_loss']:.4f}" in text
+
+
+def test_scores_of_the_bundle_are_those_of_the_release_fit(home: Path, toy: Model) -> None:
+    outcome = reference.in_one_process(toy, AS_OF)
+    bundle = BundleStore.default().open("toy", outcome["package"]["digest"])
+    pipeline = export.from_skops(bundle.read("model.skops"))
+    schema = bundle.json("input_schema.json")
+    session = onnxruntime.InferenceSession(bundle.read("model.onnx"))
+    assert {i.name for i in session.get_inputs()} == {f["name"] for f in schema["features"]}
+    rows = toy_days.days(toy, "2026-05-14", "2026-05-14")
+    frame = dataset.features_frame(toy, rows)
+    mine = export.OnnxScorer(toy, bundle.read("model.onnx"), schema["positive_index"]).score(frame)
+    np.testing.assert_allclose(mine, evaluation.score(toy, pipeline, rows), atol=1e-5)

@@ -1,0 +1,38 @@
+"""Days of the toy model, in a lake or as a frame, for the tests of the training room."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pandas as pd
+
+from include import catalog
+from include.data.lake import Lake
+from include.partitions import keys_between, partition
+from include.spec import Model
+
+FIRST, LAST = "2026-04-01", "2026-05-14"
+AS_OF = "2026-05-13"
+
+
+def day(model: Model, key: str) -> pd.DataFrame:
+    frame: pd.DataFrame = catalog.module("toy", "source").rows_of(partition(key, model.timezone))
+    return frame
+
+
+def days(model: Model, first: str, last: str) -> pd.DataFrame:
+    """Rows as a snapshot gives them, without a lake."""
+    return pd.concat([day(model, key).assign(partition=key) for key in keys_between(first, last)], ignore_index=True)
+
+
+def publish(lake: Lake, model: Model, key: str, frame: pd.DataFrame, after: timedelta = timedelta(hours=2)) -> None:
+    """Put a day into the lake as the collect tasks do, without their checks (another room's)."""
+    about = partition(key, model.timezone)
+    batch = lake.keep_raw(about, frame)
+    lake.publish(about, lake.read_raw(batch), batch.digest, about.end + after)
+
+
+def fill(lake: Lake, model: Model, first: str = FIRST, last: str = LAST) -> None:
+    lake.create()
+    for key in keys_between(first, last):
+        publish(lake, model, key, day(model, key))
