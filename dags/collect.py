@@ -3,14 +3,18 @@
 
 Every night, about the local day that is over: **collect** fetches the rows from the model's source and keeps them as
 they came; **validate** holds them against the declared schema and the expectations, and moves bad rows to the
-`quarantine` table with the expectation they failed; **publish** overwrites the day's partition in the lake in one commit.
+`quarantine` table with the expectation they failed; **publish** overwrites the day's partition in the lake in one
+commit.
 
-*Another day, or several:* Trigger with `partition`, or Backfill with the first and the last day. Doing a day twice is safe.
+*Another day, or several:* Trigger with `partition`, or Backfill with the first and the last day. Doing a day twice is
+safe.
 
 #### When a task fails
-* **collect**: the source did not answer (retried by itself), or the day is not over yet. Clear the task when the source is back.
+* **collect**: the source did not answer (retried by itself), or the day is not over yet. Clear the task when the
+  source is back.
 * **validate**: the batch broke a critical expectation. Nothing was published; the log's last line and the *Validation
-  result* button say what was wrong, with numbers. Mend the source, or the expectation if it is wrong, then clear `collect`.
+  result* button say what was wrong, with numbers. Mend the source, or the expectation if it is wrong, then clear
+  `collect`.
 * **publish**: storage trouble. Clear it; a half-written partition is impossible.
 """
 

@@ -1,11 +1,11 @@
 """
 ### The folder of {model} is broken
 
-Its DAGs are missing because the folder does not load. The task below fails with the reason; the other models are untouched.
-Mend the file that it names: the model's DAGs come back by themselves within seconds.
+Its DAGs are missing because the folder does not load. The task below fails with the reason; the other models are
+untouched. Mend the file that it names: the model's DAGs come back by themselves within seconds.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 from perennial.dags import broken
@@ -15,7 +15,7 @@ for entry in broken():
     with DAG(
         f"{entry.name}_broken",
         schedule=None,
-        start_date=datetime(2025, 1, 1),
+        start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         tags=["perennial", entry.name, "broken"],
         description=(entry.problem or "")[:200],

@@ -1,15 +1,15 @@
 """
 ### Put a version of {model} into service
 
-Started by `{model}_retrain` after the gate said *promote*, or by hand with a version. **smoke_test** opens the bundle,
-verifies every digest and scores known rows. **promote** makes it the champion, by compare-and-set: if another version became
-champion since the gate decided, this one is refused. **verify** waits until the model server answers with the new version and
-the expected scores; otherwise it puts the old champion back and the run fails.
+Started by `{model}_retrain` after the gate said *promote*, or by hand with a version. **smoke_test** opens the
+bundle, verifies every digest and scores known rows. **promote** makes it the champion, by compare-and-set: if another
+version became champion since the gate decided, this one is refused. **verify** waits until the model server answers
+with the new version and the expected scores; otherwise it puts the old champion back and the run fails.
 
 #### When a task fails
 * **smoke_test**: the bundle is damaged or the server could not load it. Nothing changed; the old champion serves.
-* **promote**: the champion changed in the meantime, or promotion is frozen after a rollback (the log says by whom and why;
-  trigger `{model}_rollback` with *lift freeze* to allow it again). Nothing changed.
+* **promote**: the champion changed in the meantime, or promotion is frozen after a rollback (the log says by whom and
+  why; trigger `{model}_rollback` with *lift freeze* to allow it again). Nothing changed.
 * **verify**: the server did not take the new version over; the old champion is back. Look at the server's log.
 """
 

@@ -1,21 +1,24 @@
 """
 ### Retrain {model} and decide
 
-**snapshot** freezes what the run is about (as-of day, rows, parameters, code). **train** fits every candidate, each in a
-task of its own. **select** picks the best on the selection days. **evaluate** scores the twins of challenger, champion and
-baseline on the same newest days that none of them has seen. **gate** decides. Only after *promote*, **package** refits the
-recipe on everything and makes the bundle, and **release** starts `{model}_release`.
+**snapshot** freezes what the run is about (as-of day, rows, parameters, code). **train** fits every candidate, each
+in a task of its own. **select** picks the best on the selection days. **evaluate** scores the twins of challenger,
+champion and baseline on the same newest days that none of them has seen. **gate** decides. Only after *promote*,
+**package** refits the recipe on everything and makes the bundle, and **release** starts `{model}_release`.
 
-A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version say why.
+A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version
+say why.
 
 *By hand:* Trigger, and choose window, candidates, seed and a note in the form.
 
 #### When a task fails
-* **snapshot**: too little data, or days are missing: the log names them. Backfill `{model}_collect`, then clear `snapshot`.
-* **train**: one candidate failed; the others are done. Read its log, mend `candidates.py` or `features.py`, trigger again.
+* **snapshot**: too little data, or days are missing: the log names them. Backfill `{model}_collect`, then clear
+  `snapshot`.
+* **train**: one candidate failed; the others are done. Read its log, mend `candidates.py` or `features.py`, trigger
+  again.
 * **evaluate**, **select**, **gate**: usually MLflow or PostgreSQL was away; retried by itself, or clear the task.
-* **package**: the ONNX file and scikit-learn disagree, or the newest days look unlike the rest: the log has the numbers. The
-  old champion keeps serving.
+* **package**: the ONNX file and scikit-learn disagree, or the newest days look unlike the rest: the log has the
+  numbers. The old champion keeps serving.
 * *"the code changed during the run"*: somebody deployed in between. Trigger again.
 """
 
@@ -32,11 +35,29 @@ for model in models("retrain"):
         __doc__,
         schedule=CronTriggerTimetable(model.training.schedule, timezone=model.timezone),
         params={
-            "as_of": Param(None, type=["null", "string"], format="date", title="As of", description="The last day of data to use. Empty: the newest day with matured labels."),
+            "as_of": Param(
+                None,
+                type=["null", "string"],
+                format="date",
+                title="As of",
+                description="The last day of data to use. Empty: the newest day with matured labels.",
+            ),
             "window_days": Param(model.training.window_days, type="integer", minimum=1, title="Training window, days"),
-            "candidates": Param(None, type=["null", "array"], items={"type": "string"}, title="Candidates", description="Names from candidates.py, one a line. Empty: all."),
+            "candidates": Param(
+                None,
+                type=["null", "array"],
+                items={"type": "string"},
+                title="Candidates",
+                description="Names from candidates.py, one a line. Empty: all.",
+            ),
             "seed": Param(model.training.seed, type="integer", minimum=0, title="Random seed"),
-            "note": Param("", type=["null", "string"], maxLength=500, title="Note", description="Why this run; kept with the decision."),
+            "note": Param(
+                "",
+                type=["null", "string"],
+                maxLength=500,
+                title="Note",
+                description="Why this run; kept with the decision.",
+            ),
         },
     ):
         snapshot = training.SnapshotOperator(task_id="snapshot", model=model.name)
@@ -45,7 +66,9 @@ for model in models("retrain"):
             candidate=snapshot.output
         )
         selected = training.SelectOperator(task_id="select", model=model.name, plan=plan, results=trained.output).output
-        evaluation = training.EvaluateOperator(task_id="evaluate", model=model.name, plan=plan, selected=selected).output
+        evaluation = training.EvaluateOperator(
+            task_id="evaluate", model=model.name, plan=plan, selected=selected
+        ).output
         gate = training.GateOperator(
             task_id="gate", model=model.name, plan=plan, selected=selected, evaluation=evaluation, then="package"
         )

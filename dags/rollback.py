@@ -1,9 +1,9 @@
 """
 ### Roll {model} back
 
-Trigger with a reason; leave the version empty for the previous champion. **rollback** puts the version back into service and
-freezes automatic promotion, so that tonight's retraining does not undo it; **verify** waits until the server answers with it.
-When the cause is mended, trigger again with *lift freeze*.
+Trigger with a reason; leave the version empty for the previous champion. **rollback** puts the version back into
+service and freezes automatic promotion, so that tonight's retraining does not undo it; **verify** waits until the
+server answers with it. When the cause is mended, trigger again with *lift freeze*.
 
 #### When a task fails
 * **rollback**: the version is unknown or was never packaged: the log names those that can be chosen. Nothing changed.

@@ -1,8 +1,8 @@
 """
 ### Bring the predictions of {model} home
 
-The model server keeps every accepted prediction in a local spool. **load_predictions** loads the closed segments into the
-`predictions` table of the lake, each exactly once, and deletes them from the spool.
+The model server keeps every accepted prediction in a local spool. **load_predictions** loads the closed segments into
+the `predictions` table of the lake, each exactly once, and deletes them from the spool.
 
 #### When a task fails
 * **load_predictions**: storage trouble; retried by itself. Nothing is lost while the spool's disk has room.

@@ -71,7 +71,9 @@ def entry(name: str) -> Entry:
     """
     known = folders()
     if name not in known:
-        raise ConfigurationError(f"no model {name!r} in {', '.join(include.models.__path__)}{did_you_mean(name, known)}")
+        raise ConfigurationError(
+            f"no model {name!r} in {', '.join(include.models.__path__)}{did_you_mean(name, known)}"
+        )
     folder = known[name]
     try:
         return Entry(name, folder, model=_read(name, folder))
@@ -143,7 +145,7 @@ def _read(name: str, folder: Path) -> Model:
     declared = _declared(name, folder, _stamp(folder / "model.py"))
     if declared.name != name:
         raise ConfigurationError(
-            f"{folder / 'model.py'}: the model is named {declared.name!r} but its folder {name!r}; they must be the same"
+            f"{folder / 'model.py'}: the model is named {declared.name!r} but its folder {name!r}: make them the same"
         )
     return declared
 
@@ -162,7 +164,8 @@ def _declared(name: str, folder: Path, stamp: tuple[int, int]) -> Model:
         loaded = importlib.import_module(f"include.models.{name}.model")
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'model'}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+            f"{'.'.join(map(str, e['loc'])) or 'model'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
         )
         raise ConfigurationError(f"{_place(error, folder, path)}: {problems}") from error
     except Exception as error:
@@ -176,7 +179,9 @@ def _declared(name: str, folder: Path, stamp: tuple[int, int]) -> Model:
 
 
 @cache
-def _lint_result(path: Path, function: str, arguments: tuple[str, ...], wanted: str, stamp: tuple[int, int]) -> str | None:
+def _lint_result(
+    path: Path, function: str, arguments: tuple[str, ...], wanted: str, stamp: tuple[int, int]
+) -> str | None:
     try:
         tree = ast.parse(path.read_text(), filename=str(path))
     except SyntaxError as error:

@@ -89,10 +89,21 @@ def partition_of(run: RunDates, timezone: str, params: Mapping[str, Any] | None 
 
     In this order: the parameter ``partition`` of a run started by hand, the run's partition key (scheduled and
     back-filled runs), its logical date, its ``run_after``. From the last two the newest day closed by then is taken.
+
+    Raises
+    ------
+    ConfigurationError : parameter and key name two days, as in a back-fill whose form was given a partition: every day
+        of it would collect the same one.
     """
     asked = (params or {}).get("partition")
     if asked:
-        return partition(asked, timezone)
+        named = partition(asked, timezone)
+        if run.partition_key and partition(run.partition_key, timezone) != named:
+            raise ConfigurationError(
+                f"the run is about {run.partition_key}, but its parameter `partition` names {named.key}: leave the "
+                f"parameter empty in a back-fill, or trigger a single run."
+            )
+        return named
     if run.partition_key:
         return partition(run.partition_key, timezone)
     return newest_closed(run.moment, timezone)

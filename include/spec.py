@@ -132,7 +132,9 @@ class Data(Declaration):
             raise ValueError(f'the label {self.label.column!r} must be declared known="after"')
         for name in (*self.key, self.event_time):
             if by_name[name].nullable or by_name[name].known is Known.AFTER:
-                raise ValueError(f'{name!r} is part of the key or the event time: declare it nullable=False, known="before"')
+                raise ValueError(
+                    f'{name!r} is part of the key or the event time: declare it nullable=False, known="before"'
+                )
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Settings that every test needs before the first import: loopback-only services, no telemetry, one thread, test models."""
+"""Settings that every test needs before the first import: no telemetry, one thread, the test models."""
 
 from __future__ import annotations
 

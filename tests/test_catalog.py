@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,11 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     model = target / "model.py"
     model.write_text(model.read_text().replace('name="toy"', 'name="copied"'))
     before = list(include.models.__path__)
-    include.models.__path__ = [*before, str(tmp_path)]  # type: ignore[assignment]
+    include.models.__path__ = [*before, str(tmp_path)]
     yield target
-    include.models.__path__ = before  # type: ignore[assignment]
+    for name in [n for n in sys.modules if n.startswith("include.models.copied")]:
+        del sys.modules[name]  # the next test has a folder of the same name elsewhere
+    include.models.__path__ = before
 
 
 def problem(folder: Path) -> str:

@@ -33,6 +33,13 @@ def test_a_manual_run_names_its_day() -> None:
     assert partition_of(run, NEW_YORK, {"partition": None}).key == "2026-10-31"
 
 
+def test_a_back_fill_whose_form_names_a_day_is_refused() -> None:
+    run = RunDates(run_after=utc("2026-05-04T00:00"), partition_key="2026-05-03")
+    assert partition_of(run, NEW_YORK, {"partition": "2026-05-03"}).key == "2026-05-03"
+    with pytest.raises(ConfigurationError, match="about 2026-05-03.*names 2026-05-09"):
+        partition_of(run, NEW_YORK, {"partition": "2026-05-09"})
+
+
 def test_a_logical_date_in_the_past_is_that_night_and_one_in_the_future_is_not_believed() -> None:
     past = RunDates(run_after=utc("2026-11-20T10:00"), logical_date=utc("2026-05-04T12:00"))
     assert partition_of(past, "UTC").key == "2026-05-03"

@@ -16,7 +16,7 @@ from include.data.lake import Lake, RawBatch
 from include.errors import DataError
 from include.partitions import Partition, keys_between
 from include.settings import Settings
-from include.spec import Model
+from include.spec import Model, Severity
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,8 @@ def validate(model: Model, partition: Partition, raw: Mapping[str, Any]) -> dict
     lake.quarantine(partition, found.quarantined, batch.digest)
     report = _write_report(lake, model, partition, found, batch)
     for check in found.failed:
-        log.warning("%s %s: %s.", partition.key, check.severity, check.finding)
+        level = logging.INFO if check.severity is Severity.INFO else logging.WARNING
+        log.log(level, "%s %s: %s.", partition.key, check.severity, check.finding)
     if found.critical:
         raise DataError(
             f"{model.name} {partition.key} was not published, {len(found.critical)} critical: "

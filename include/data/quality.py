@@ -32,7 +32,6 @@ from include.spec import Model, Severity
 __all__ = ["Check", "Validation", "render", "validate"]
 
 log = logging.getLogger(__name__)
-logging.getLogger("great_expectations").setLevel(logging.WARNING)  # a temporary folder at every validation
 
 EXAMPLES = 5
 POSITION = "perennial_position"  # Great Expectations sorts its results; this leads back to the expectation
@@ -243,6 +242,8 @@ def _run(rows: pd.DataFrame, suite: Sequence[Expectation]) -> list[ExpectationVa
     First with counts only, then once more, with the numbers of all failing rows, for what failed: looking for failing
     rows where there are none would be 40 % of the whole time.
     """
+    # here and not at import: Airflow sets up logging anew in every task; Great Expectations names a temporary folder
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("batch").add_dataframe_asset("rows")

@@ -118,10 +118,10 @@ def cast(series: pd.Series, target: pa.DataType | None) -> pa.Array:
         return pa.nulls(len(array), target)
     if not _same_kind(array.type, target):
         raise CannotCast(f"it came as {array.type}, e.g. {_example(array)!r}, and {target} is declared")
-    if pa.types.is_floating(array.type) and pa.types.is_int64(target):
-        # Arrow's safe cast accepts 1e17 as an integer, although a float of this size may already have been rounded.
-        if (pc.max(pc.abs(array)).as_py() or 0) > EXACT_IN_FLOAT:
-            raise CannotCast(f"it came as {array.type} with values beyond 2^53, which floats do not hold exactly")
+    # Arrow's safe cast accepts 1e17 as an integer, although a float of this size may already have been rounded.
+    from_float = pa.types.is_floating(array.type) and pa.types.is_int64(target)
+    if from_float and (pc.max(pc.abs(array)).as_py() or 0) > EXACT_IN_FLOAT:
+        raise CannotCast(f"it came as {array.type} with values beyond 2^53, which floats do not hold exactly")
     try:
         return array.cast(target, safe=True)
     except pa.ArrowInvalid as reason:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from include.errors import TransientError
+from include.spool_format import PROBE_HEADER
 from include.stack import credentials
 from include.stack.layout import Stack
 
@@ -43,7 +44,7 @@ def ask(stack: Stack, model: str, version: int, digest: str, seconds: float = 60
     """
     body = {"rows": [row(model, digest)]}
     token = credentials.read(stack, "serving_token")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    headers = {PROBE_HEADER: "1", **({"Authorization": f"Bearer {token}"} if token else {})}
     url = f"{stack.serving_url}/models/{model}/predict"
     deadline = time.monotonic() + seconds
     while True:

@@ -28,9 +28,9 @@ def prepare(stack: Stack) -> None:
     _once(stack.secrets / "admin_password", secrets.token_urlsafe(12))
     token = os.environ.get("PERENNIAL_SERVING_TOKEN")
     if token:
-        _write(stack.secrets / "serving_token", token)
+        _write(stack.secrets / "serving_token", token + "\n")
     else:
-        (stack.secrets / "serving_token").unlink(missing_ok=True)
+        _once(stack.secrets / "serving_token", secrets.token_urlsafe(24))
     _write(passwords_file(stack), json.dumps({USER: read(stack, "admin_password")}) + "\n")
 
 

@@ -188,6 +188,8 @@ def perennial_environment(stack: Stack) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONPATH": f"{stack.project}{os.pathsep}{stack.project / 'plugins'}",
         "PYTHONUNBUFFERED": "1",
+        # a person reads the log of a task; that a library of Airflow's uses another's old name is not for them
+        "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
     token = credentials.read(stack, "serving_token")
     return values | ({"PERENNIAL_SERVING_TOKEN": token} if token else {})

@@ -82,6 +82,8 @@ def find(stack: Stack) -> list[psutil.Process]:
 
 def _ours(process: psutil.Process, stack: Stack, session: object, started: float) -> bool:
     with contextlib.suppress(psutil.Error, OSError):
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False  # dead; only its parent has not noticed
         if session and os.getsid(process.pid) == session and process.create_time() >= started - 1:
             return True
     with contextlib.suppress(psutil.Error, OSError):

@@ -86,7 +86,7 @@ def _make_ready(session: Session, progress: Progress) -> int:
             )
     with progress.step("model server") as report:
         session.wait_for_servers(report)
-        session.wait_for_airflow(report, ("metadatabase", "scheduler", "dag_processor", "triggerer"))
+        session.wait_for_airflow(report, ("metadatabase", "scheduler"))
         answers = [answer for m in models if (answer := _answer(stack, m.name))]
     progress.summary()
     _show(stack, answers, progress)

@@ -65,10 +65,11 @@ class Session:
         self._checked = 0.0
 
     def start(self, progress: Progress) -> None:
-        """Start everything; returns when Airflow's API answers and its scheduler and DAG processor live."""
+        """Start everything; returns when Airflow's API answers and its scheduler lives."""
         stack = self.stack
         with progress.step("PostgreSQL"):
-            if postgres.prepare(stack):
+            fresh = postgres.prepare(stack)
+            if fresh:
                 migrations.forget(stack)
             configuration = stack.run / "supervisord.conf"
             services = components.services(stack)
@@ -87,9 +88,14 @@ class Session:
             for part in (airflow, mlflow, perennial):
                 part.join(self.check)
         with progress.step("Airflow") as report:
+            # the imports of all of them at once would keep the processor busy: what the first step needs comes first
+            later = ["airflow-triggerer"] + ([] if fresh else ["airflow-dag-processor"])
             for service in services:
-                self._supervisor.start(service.name)
-            self.wait_for_airflow(report, ("metadatabase", "scheduler", "dag_processor"))
+                if service.name not in later:
+                    self._supervisor.start(service.name)
+            self.wait_for_airflow(report, ("metadatabase", "scheduler"))
+            for name in later:
+                self._supervisor.start(name)
 
     def _start_mlflow(self) -> None:
         migrations.upgrade_mlflow(self.stack, self.environment)

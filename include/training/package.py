@@ -167,7 +167,7 @@ def _days(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
     labels = pd.DataFrame(
         {"day": rows["partition"].astype(str).to_numpy(dtype=object), "label": dataset.labels(model, rows)}
     )
-    return labels.groupby("day")["label"].agg(rows="count", label="mean")
+    return labels.groupby("day").agg(rows=("label", "count"), label=("label", "mean"))
 
 
 def _guard_likeness(model: Model, selected: Mapping[str, Any], fitted: candidates.Fitted, newest: pd.DataFrame) -> str:

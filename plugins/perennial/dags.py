@@ -50,10 +50,11 @@ def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG
         "dagrun_timeout": timedelta(hours=12),
         "render_template_as_native_obj": True,
     }
+    about = f"**{model.name}**: {model.description}. Owner: {model.owner}."
     return DAG(
         f"{model.name}_{kind}",
         description=f"{kind}: {model.description}",
-        doc_md=f"{(doc or '').replace('{model}', model.name)}\n\n---\n**{model.name}**: {model.description}. Owner: {model.owner}.",
+        doc_md=f"{(doc or '').replace('{model}', model.name)}\n\n---\n{about}",
         tags=["perennial", model.name, kind, *model.tags],
         default_args={
             "owner": model.owner,

@@ -1,7 +1,7 @@
 """Buttons on a task: its MLflow run, the validation result of its partition, the model card of its version.
 
 Airflow asks for the links in the task's own process when the task ends, also when it failed; an operator says where
-they lead with `set_link` while it runs.
+they lead with `set_link` while it runs. Airflow shows them in the tab *Details* of the task, and the log names them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperatorLink
+from airflow.sdk.configuration import conf
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
@@ -53,7 +54,11 @@ LINKS = (MlflowRunLink(), ValidationLink(), ModelCardLink())
 
 
 def set_link(operator: Any, link: type[PerennialLink], url: str) -> None:
-    """Let the button ``link`` of a running task lead to ``url``."""
+    """Let the button ``link`` of a running task lead to ``url`` (a path: of Airflow's own server), and say it in the log."""
+    name = link().name
+    if url.startswith("/"):
+        url = conf.get("api", "base_url", fallback="").rstrip("/") + url
+    operator.log.info("%s: %s", name, url)
     links = dict(getattr(operator, "_perennial_links", {}))
-    links[link().name] = url
+    links[name] = url
     object.__setattr__(operator, "_perennial_links", links)

@@ -5,8 +5,8 @@ Starts a stack of its own on free ports, loads the flights as `make run` does, a
 - the same functions called one after the other in one plain Python process (imports done before the clock starts);
 - the DAG ``flight_delays_retrain``, from the start of its run to the end of its last task.
 
-Both on the same snapshot of the same days, with the same services. The latency of a task is the time from *queued* to the
-first line after Airflow's own preparation in its log.
+Both on the same snapshot of the same days, with the same services. The latency of a task is the time from *queued* to
+the first line after Airflow's own preparation in its log.
 
 Usage: ``python -m tests.bench [--rounds 5] [--home FOLDER]`` (an existing home is loaded already).
 """
@@ -83,21 +83,32 @@ def in_airflow(api: Api, as_of: str, seed: int, round_: int) -> dict[str, Any]:
 
 def first_line(api: Api, task: dict[str, Any]) -> str:
     """When the operator began: the end of Airflow's *Pre Execute* group in the task's log."""
-    path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+    path = (
+        f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+    )
     content = api._send("GET", path, params={"map_index": task["map_index"], "full_content": True}).json()["content"]
-    return next(str(line["timestamp"]) for line in content if isinstance(line, dict) and line.get("event") == "::endgroup::" and line.get("timestamp"))
+    return next(
+        str(line["timestamp"])
+        for line in content
+        if isinstance(line, dict) and line.get("event") == "::endgroup::" and line.get("timestamp")
+    )
 
 
 def report(plain: list[dict[str, Any]], dag: list[dict[str, Any]]) -> None:
     """The figures, and where they fall short of the bar the excess by task."""
     totals = [sum(p["seconds"].values()) for p in plain]
-    ratios = [d["wall"] / t for d, t in zip(dag, totals, strict=True)]
+    walls = [float(d["wall"]) for d in dag]
+    ratios = [wall / total for wall, total in zip(walls, totals, strict=True)]
     starts = [t["start"] for d in dag for t in d["tasks"]]
-    print(f"\nplain process  {' '.join(f'{t:6.2f}' for t in totals)}  median {median(totals):6.2f} s")
-    print(f"retrain DAG    {' '.join(f'{d['wall']:6.2f}' for d in dag)}  median {median([d['wall'] for d in dag]):6.2f} s")
-    print(f"ratio          {' '.join(f'{r:6.2f}' for r in ratios)}  median {median(ratios):6.2f}    (bar {BAR_RATIO})")
-    print(f"task start     median {median(starts):.2f} s, largest {max(starts):.2f} s, {len(starts)} tasks    (bar {BAR_START} s)")
-    print("\nmedian seconds by step:   plain    work   start   (work: from the first line to the end, the longest of mapped tasks)")
+    print()
+    for name, values, bar in (
+        ("plain process", totals, ""),
+        ("retrain DAG", walls, ""),
+        ("ratio", ratios, f"(bar {BAR_RATIO})"),
+    ):
+        print(f"{name:<15}{' '.join(f'{v:6.2f}' for v in values)}   median {median(values):6.2f}   {bar}")
+    print(f"{'task start':<15}median {median(starts):.2f} s, largest {max(starts):.2f} s   (bar {BAR_START} s)")
+    print("\nmedian seconds   plain    work   start   (work: first line to end; the longest of mapped tasks)")
     by_step: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for done in dag:
         for step in {t["task"] for t in done["tasks"]}:
@@ -107,16 +118,18 @@ def report(plain: list[dict[str, Any]], dag: list[dict[str, Any]]) -> None:
     for step in (*STEPS, "release"):
         if step in by_step:
             alone = median([p["seconds"].get(step, 0.0) for p in plain])
-            print(f"  {step:<20} {alone:9.2f} {median(by_step[step]['work']):7.2f} {median(by_step[step]['start']):7.2f}")
-    waits = []
-    for done in dag:
-        ordered = sorted(done["tasks"], key=lambda t: t["begin"])
-        busy, at = 0.0, 0.0
-        for task in ordered:
-            busy += max(0.0, task["end"] - max(at, task["begin"]))
-            at = max(at, task["end"])
-        waits.append(done["wall"] - busy)
-    print(f"  {'no task active':<20} {'':>9} {median(waits):7.2f}           (the scheduler sees the end of one and queues the next)")
+            print(f"  {step:<12}{alone:8.2f}{median(by_step[step]['work']):8.2f}{median(by_step[step]['start']):8.2f}")
+    idle = median([done["wall"] - active(done["tasks"]) for done in dag])
+    print(f"  {'no task':<12}{'':8}{idle:8.2f}           (the scheduler sees one task's end and queues the next)")
+
+
+def active(tasks: list[dict[str, Any]]) -> float:
+    """Seconds in which at least one task was queued or running."""
+    busy, at = 0.0, 0.0
+    for task in sorted(tasks, key=lambda t: float(t["begin"])):
+        busy += max(0.0, task["end"] - max(at, task["begin"]))
+        at = max(at, task["end"])
+    return busy
 
 
 def main() -> int:
@@ -126,7 +139,9 @@ def main() -> int:
     options = asked.parse_args()
     temporary = None if options.home else Path(tempfile.mkdtemp(prefix="prn-bench-", dir="/tmp"))
     home = options.home or temporary / "home"  # type: ignore[operator]
-    running = Running(home, (free_port(), free_port(), free_port()), [sys.executable, "-m", "include.stack", "run"]).start()
+    running = Running(
+        home, (free_port(), free_port(), free_port()), [sys.executable, "-m", "include.stack", "run"]
+    ).start()
     plain_process = None
     try:
         print(f"a stack of its own was ready after {running.until_ready(600):.0f} s")
@@ -134,10 +149,17 @@ def main() -> int:
         variables = environment.child_environment(running.stack, sys.executable)
         plain_process = subprocess.Popen(
             [sys.executable, "-c", PLAIN.format(model=MODEL)],
-            cwd=ROOT, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=variables,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
         assert plain_process.stdin is not None and plain_process.stdout is not None
-        first = next(r for r in api.runs(f"{MODEL}_retrain", run_id_prefix_pattern="first__") if r["state"] == "success")
+        first = next(
+            r for r in api.runs(f"{MODEL}_retrain", run_id_prefix_pattern="first__") if r["state"] == "success"
+        )
         as_of = api.xcom(f"{MODEL}_retrain", first["dag_run_id"], "snapshot", key="plan")["as_of"]
         plain, dag = [], []
         for round_ in range(options.rounds + 1):  # the first of each is a warm-up
@@ -149,7 +171,8 @@ def main() -> int:
             if round_:
                 plain.append(one)
                 dag.append(other)
-            print(f"round {round_}: plain {sum(one['seconds'].values()):.2f} s ({one['verdict']}), DAG {other['wall']:.2f} s", flush=True)
+            alone = sum(one["seconds"].values())
+            print(f"round {round_}: plain {alone:.2f} s ({one['verdict']}), DAG {other['wall']:.2f} s", flush=True)
         report(plain, dag)
         return 0
     finally:

@@ -129,7 +129,7 @@ def test_a_broken_folder_becomes_a_dag_that_says_why(tmp_path: Path) -> None:
     (tmp_path / "halfway").mkdir()
     (tmp_path / "halfway" / "model.py").write_text("MODEL = 1\n")
     before = list(include.models.__path__)
-    include.models.__path__ = [*before, str(tmp_path)]  # type: ignore[assignment]
+    include.models.__path__ = [*before, str(tmp_path)]
     try:
         from airflow.dag_processing.dagbag import DagBag
 
@@ -140,4 +140,4 @@ def test_a_broken_folder_becomes_a_dag_that_says_why(tmp_path: Path) -> None:
         broken = found.dags["halfway_broken"]
         assert "source.py is missing" in (broken.doc_md or "")
     finally:
-        include.models.__path__ = before  # type: ignore[assignment]
+        include.models.__path__ = before

@@ -14,8 +14,8 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
 def small_model(**data: object) -> Model:
-    values: dict[str, object] = dict(
-        columns=(
+    values: dict[str, object] = {
+        "columns": (
             Column(name="sensor", type=ColumnType.STRING, nullable=False),
             Column(name="number", type=ColumnType.INTEGER, nullable=False),
             Column(name="at", type=ColumnType.TIMESTAMP, nullable=False),
@@ -24,18 +24,18 @@ def small_model(**data: object) -> Model:
             Column(name="on", type=ColumnType.BOOLEAN),
             Column(name="broke", type=ColumnType.INTEGER, known=Known.AFTER),
         ),
-        key=("sensor", "number"),
-        event_time="at",
-        label=Label(column="broke", task=Task.CLASSIFICATION, delay=timedelta(hours=6)),
-        max_quarantined=0.2,
-    )
+        "key": ("sensor", "number"),
+        "event_time": "at",
+        "label": Label(column="broke", task=Task.CLASSIFICATION, delay=timedelta(hours=6)),
+        "max_quarantined": 0.2,
+    }
     return Model(
         name="sensors",
         owner="tests",
         description="a model of the tests",
         start=date(2026, 1, 1),
         timezone="America/New_York",
-        data=Data(**{**values, **data}),
+        data=Data.model_validate(values | data),
     )
 
 

@@ -9,6 +9,7 @@ import sys
 import textwrap
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -114,7 +115,7 @@ def test_published_is_empty_before_there_are_tables(tmp_path: Path, model: Model
         (lambda f: f.drop(columns="heat"), "'heat' is missing"),
     ],
 )
-def test_nothing_is_cast_with_loss_or_filled_in(lake: Lake, day: Partition, spoil, words: str) -> None:
+def test_nothing_is_cast_with_loss_or_filled_in(lake: Lake, day: Partition, spoil: Any, words: str) -> None:
     lake.publish(day, rows(day), "a" * 64, NOW)
     before = read(lake, day.key)
     with pytest.raises(DataError, match=words):

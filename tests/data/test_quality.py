@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import great_expectations.expectations as gxe
 import numpy as np
@@ -101,7 +102,7 @@ def test_mostly_that_holds_keeps_the_few(model: Model, day: Partition) -> None:
         (lambda f: f.assign(at=f["at"] + pd.Timedelta(days=1)), "at is within 2026-05-03 of America/New_York"),
     ],
 )
-def test_a_broken_contract_is_critical(model: Model, day: Partition, spoil, sentence: str) -> None:
+def test_a_broken_contract_is_critical(model: Model, day: Partition, spoil: Any, sentence: str) -> None:
     found = quality.validate(model, day, spoil(rows(day)), [heat()])
     assert len(found.critical) == 1 and sentence in found.critical[0], found.critical
     assert "critical" in quality.render(model, day, found, BATCH).lower()
@@ -193,7 +194,7 @@ def test_an_expectation_that_cannot_be_evaluated_is_critical(model: Model, day: 
 
 def test_a_suite_of_something_else_is_a_configuration_error(model: Model, day: Partition) -> None:
     with pytest.raises(ConfigurationError, match="suite\\(\\) of sensors returned 'str'"):
-        quality.validate(model, day, rows(day), ["heat is low"])  # type: ignore[list-item]
+        quality.validate(model, day, rows(day), ["heat is low"])
 
 
 def test_the_report_is_one_page_without_the_network_and_escapes_what_it_shows(model: Model, day: Partition) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -18,9 +19,22 @@ from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
 
 
+def scenario_file(home: Path) -> Path:
+    """Where the toy reads how its days are to be corrupted."""
+    return home.parent / f"{home.name}-scenario.json"
+
+
 @pytest.fixture(scope="session")
 def running() -> Iterator[Running]:
-    """The stack, ready, with a champion of every model."""
+    """The stack, ready, with a champion of every model.
+
+    While writing tests, ``PERENNIAL_TEST_HOME`` may name the home of one that runs already (with its ports in the usual
+    variables, and ``PERENNIAL_MODELS`` and ``PERENNIAL_TOY_SCENARIO`` as below).
+    """
+    if already := os.environ.get("PERENNIAL_TEST_HOME"):
+        ports = [int(os.environ[name]) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT")]
+        yield Running(Path(already), (ports[0], ports[1], ports[2]), [])
+        return
     home = Path(tempfile.mkdtemp(prefix="prn-e2e-", dir="/tmp")) / "home"
     made = Running(
         home,
@@ -28,7 +42,7 @@ def running() -> Iterator[Running]:
         [sys.executable, "-m", "include.stack", "run"],
         variables={
             "PERENNIAL_MODELS": str(ROOT / "tests" / "models_for_tests"),
-            "PERENNIAL_TOY_SCENARIO": str(home.parent / "scenario.json"),
+            "PERENNIAL_TOY_SCENARIO": str(scenario_file(home)),
         },
     ).start()
     try:
@@ -54,7 +68,7 @@ def settings(running: Running) -> Iterator[None]:
 @pytest.fixture
 def scenario(running: Running) -> Iterator[Callable[[str, dict[str, Any]], None]]:
     """Corrupt a day of the toy while everything runs: ``scenario("2026-01-05", {"empty": True})``."""
-    file = running.home.parent / "scenario.json"
+    file = scenario_file(running.home)
     days: dict[str, Any] = {}
 
     def corrupt(day: str, how: dict[str, Any]) -> None:
@@ -62,7 +76,8 @@ def scenario(running: Running) -> Iterator[Callable[[str, dict[str, Any]], None]
         file.write_text(json.dumps(days))
 
     yield corrupt
-    file.unlink(missing_ok=True)
+    for left in file.parent.glob(f"{file.name}*"):
+        left.unlink()
 
 
 @pytest.fixture

@@ -39,8 +39,15 @@ class Running:
     def start(self) -> Running:
         """Start it; returns at once."""
         airflow, mlflow, serving = map(str, self.ports)
-        ours = {"PERENNIAL_HOME": str(self.home), "AIRFLOW_PORT": airflow, "MLFLOW_PORT": mlflow, "SERVING_PORT": serving}
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHONPATH"))}
+        ours = {
+            "PERENNIAL_HOME": str(self.home),
+            "AIRFLOW_PORT": airflow,
+            "MLFLOW_PORT": mlflow,
+            "SERVING_PORT": serving,
+        }
+        clean = {
+            k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHONPATH"))
+        }
         self.lines.clear()
         self.started = time.monotonic()
         self.process = subprocess.Popen(
@@ -94,7 +101,9 @@ class Running:
             with contextlib.suppress(psutil.Error):
                 if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                     continue
-                if process.environ().get("PERENNIAL_HOME") == str(self.home) or str(self.home) in " ".join(process.cmdline()):
+                if process.environ().get("PERENNIAL_HOME") == str(self.home) or str(self.home) in " ".join(
+                    process.cmdline()
+                ):
                     found.append(process)
         return found
 
@@ -122,7 +131,9 @@ class Running:
         before = dict(os.environ)
         airflow, mlflow, serving = map(str, self.ports)
         try:
-            os.environ.update(PERENNIAL_HOME=str(self.home), AIRFLOW_PORT=airflow, MLFLOW_PORT=mlflow, SERVING_PORT=serving)
+            os.environ.update(
+                PERENNIAL_HOME=str(self.home), AIRFLOW_PORT=airflow, MLFLOW_PORT=mlflow, SERVING_PORT=serving
+            )
             return Stack.from_environment()
         finally:
             os.environ.clear()
@@ -147,7 +158,9 @@ class Api(AirflowApi):
             run = self.run(dag_id, run_id)
             if run is not None and run["state"] in ("success", "failed"):
                 return run
-            assert time.monotonic() < deadline, f"{dag_id} {run_id} is {run and run['state']}: {self.states(dag_id, run_id)}"
+            assert time.monotonic() < deadline, (
+                f"{dag_id} {run_id} is {run and run['state']}: {self.states(dag_id, run_id)}"
+            )
             time.sleep(0.3)
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
@@ -173,7 +186,12 @@ class Api(AirflowApi):
         """The log of one try as text."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         content = self._send("GET", path, params={"map_index": map_index, "full_content": True}).json()["content"]
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+        lines = []
+        for line in content:
+            lines.append(str(line.get("event", line)) if isinstance(line, dict) else str(line))
+            for error in (line.get("error_detail") or []) if isinstance(line, dict) else []:
+                lines.append(f"{error['exc_type']}: {error['exc_value']}")
+        return "\n".join(lines)
 
     def page(self, path: str, token: bool = True) -> tuple[int, str]:
         """A page of the web server outside of ``/api/v2``, with or without the login."""

@@ -28,13 +28,12 @@ def rows_of(day: str) -> Any:
 
 def test_a_day_by_hand_in_three_ways(api: Api, run_id: str) -> None:
     """With the form's parameter, with a partition key, with a logical date."""
-    for n, (day, asked) in enumerate(
-        {
-            "2025-03-01": {"conf": {"partition": "2025-03-01"}},
-            "2025-03-02": {"partition_key": "2025-03-02"},
-            "2025-03-03": {"logical_date": "2025-03-04T09:00:00Z"},
-        }.items()
-    ):
+    ways: dict[str, dict[str, Any]] = {
+        "2025-03-01": {"conf": {"partition": "2025-03-01"}},
+        "2025-03-02": {"partition_key": "2025-03-02"},
+        "2025-03-03": {"logical_date": "2025-03-04T09:00:00Z"},
+    }
+    for n, (day, asked) in enumerate(ways.items()):
         run = api.trigger_and_wait(DAG, f"{run_id}-{n}", **asked)
         assert run["state"] == "success"
         assert api.xcom(DAG, f"{run_id}-{n}", "publish")["partition"] == day

@@ -49,7 +49,9 @@ def cloned(clone: Path) -> Iterator[Running]:
 
 def ask(running: Running) -> dict[str, object]:
     """Paste the printed line into a shell."""
-    done = subprocess.run(running.curl_line(), shell=True, cwd=running.folder, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        running.curl_line(), shell=True, cwd=running.folder, capture_output=True, text=True, check=True
+    )
     answer: dict[str, object] = json.loads(done.stdout)
     return answer
 
@@ -58,7 +60,9 @@ def score(answer: dict[str, object]) -> float:
     return float(answer["predictions"][0]["score"])  # type: ignore[index]
 
 
-def test_from_an_empty_folder_to_a_champion_that_answers(cloned: Running, record_property: pytest.FixtureRequest) -> None:
+def test_from_an_empty_folder_to_a_champion_that_answers(
+    cloned: Running, record_property: pytest.FixtureRequest
+) -> None:
     seconds = cloned.start().until_ready(600)
     print(f"\nmake run: {seconds:.0f} s from an empty folder to a champion that answers\n{cloned.output}")
     record_property("make_run_seconds", round(seconds, 1))  # type: ignore[operator]
@@ -69,7 +73,9 @@ def test_from_an_empty_folder_to_a_champion_that_answers(cloned: Running, record
     assert seconds < float(os.environ.get("PERENNIAL_PROMISE_SECONDS", PROMISE))
 
 
-def test_a_second_copy_runs_beside_it_and_a_taken_port_is_said_before_anything_starts(cloned: Running, running: Running) -> None:
+def test_a_second_copy_runs_beside_it_and_a_taken_port_is_said_before_anything_starts(
+    cloned: Running, running: Running
+) -> None:
     assert running.process is not None and running.process.poll() is None, "the session's own stack is the other copy"
     assert {p.pid for p in running.processes()} & {p.pid for p in cloned.processes()} == set()
     third = Running(cloned.folder / "var3", cloned.ports, ["make", "run"], folder=cloned.folder).start()
@@ -106,13 +112,23 @@ def test_a_night_on_the_running_stack_ends_with_one_line(cloned: Running) -> Non
     ports = dict(zip(("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT"), map(str, cloned.ports), strict=True))
     began = time.monotonic()
     done = subprocess.run(
-        ["make", "night", "MODEL=flight_delays"], cwd=cloned.folder, env=os.environ | ports, capture_output=True, text=True
+        ["make", "night", "MODEL=flight_delays"],
+        cwd=cloned.folder,
+        env=os.environ | ports,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.strip().splitlines()[-1]
     print(f"\nmake night: {time.monotonic() - began:.0f} s: {last}")
     assert last.startswith("flight_delays: ") and any(w in last for w in ("promoted", "rejected", "held", "skipped"))
-    wrong = subprocess.run(["make", "night", "MODEL=flight_delay"], cwd=cloned.folder, env=os.environ | ports, capture_output=True, text=True)
+    wrong = subprocess.run(
+        ["make", "night", "MODEL=flight_delay"],
+        cwd=cloned.folder,
+        env=os.environ | ports,
+        capture_output=True,
+        text=True,
+    )
     assert wrong.returncode != 0
     assert "did you mean 'flight_delays'" in wrong.stdout + wrong.stderr
 

@@ -13,10 +13,11 @@ import pytest
 
 from include import catalog
 from include.data.lake import Lake
-from include.partitions import shift, partition
+from include.partitions import partition, shift
 from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
+from include.serving.predictor import Predictor
 from include.stack import credentials
 from tests.end_to_end.stack_runner import Api, Running
 
@@ -35,9 +36,10 @@ def release_of(api: Api, run_id: str) -> dict[str, Any]:
     return api.wait(RELEASE, api.xcom(RETRAIN, run_id, "release", key="trigger_run_id"))
 
 
-def promote_a_new_version(api: Api, run_id: str, seed: int) -> int:
-    """Retrain with another seed until a new version serves."""
-    assert api.trigger_and_wait(RETRAIN, run_id, {"seed": seed})["state"] == "success"
+def promote_a_new_version(api: Api, run_id: str, window_days: int) -> int:
+    """Retrain on another window, which gives other scores, and wait until the version serves."""
+    conf = {"candidates": ["baseline", "boosting"], "window_days": window_days}
+    assert api.trigger_and_wait(RETRAIN, run_id, conf)["state"] == "success"
     assert release_of(api, run_id)["state"] == "success"
     return champion()
 
@@ -66,7 +68,7 @@ def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id:
 
 def test_a_better_or_equal_challenger_is_promoted_and_answers(running: Running, api: Api, run_id: str) -> None:
     before = champion()
-    version = promote_a_new_version(api, run_id, seed=11)
+    version = promote_a_new_version(api, run_id, 19)
     assert version > before
     assert api.xcom(RETRAIN, run_id, "gate")["verdict"] == "promote"
     with client(running) as server:
@@ -120,21 +122,17 @@ def test_the_champion_is_never_compared_on_days_that_its_twin_has_seen(api: Api,
     assert champion() == before
 
 
-def task_process(home: str, dag_id: str, task_id: str) -> psutil.Process | None:
-    """The process that runs a task, by the name that Airflow gives it, else None."""
-    for process in psutil.process_iter(["cmdline"]):
-        line = " ".join(process.info["cmdline"] or [])
-        if dag_id in line and task_id in line and "airflow" in line:
-            return process
-    return None
-
-
 def test_a_training_killed_with_sigkill_resumes_its_mlflow_run(api: Api, run_id: str, scenario: Any) -> None:
-    scenario("candidates", {"kill": True})
-    asked = {"candidates": ["baseline", "coarse"], "seed": 5}
-    assert api.trigger_and_wait(RETRAIN, run_id, asked)["state"] == "success"
+    scenario("candidates", {"pause": 4})
+    body = {"dag_run_id": run_id, "logical_date": None, "conf": {"candidates": ["baseline", "coarse"], "seed": 5}}
+    api._send("POST", f"/dags/{RETRAIN}/dagRuns", json=body)
+    process = running_task(api, run_id, "train")
+    time.sleep(1.5)  # the MLflow run is open by now, and the fit has not begun
+    process.kill()
+    scenario("candidates", {"pause": 0})
+    assert api.wait(RETRAIN, run_id)["state"] == "success"
     tries = api.tries(RETRAIN, run_id)
-    assert sorted((tries["train[0]"], tries["train[1]"])) in ([1, 2], [2, 2]), tries
+    assert sorted((tries["train[0]"], tries["train[1]"])) == [1, 2], tries
     mlflow = tracking._client()
     experiment = mlflow.get_experiment_by_name("toy").experiment_id
     runs = mlflow.search_runs([experiment], f"tags.`perennial.run_id` = '{run_id}'")
@@ -142,20 +140,31 @@ def test_a_training_killed_with_sigkill_resumes_its_mlflow_run(api: Api, run_id:
     assert all(r.info.status == "FINISHED" for r in runs)
 
 
+def running_task(api: Api, run_id: str, task_id: str) -> psutil.Process:
+    """The process of a running task: Airflow names it after the task instance."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for task in api.tasks(RETRAIN, run_id):
+            if task["task_id"] == task_id and task["state"] == "running":
+                for process in psutil.process_iter(["cmdline"]):
+                    if (process.info["cmdline"] or [""])[0].strip() == f"airflow worker -- {task['id']}":
+                        return process
+        time.sleep(0.1)
+    raise AssertionError(f"{task_id} was never seen running: {api.states(RETRAIN, run_id)}")
+
+
 def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Running, api: Api, run_id: str) -> None:
     old = champion()
-    new = promote_a_new_version(api, f"{run_id}-new", seed=12)
+    new = promote_a_new_version(api, f"{run_id}-new", 18)
     store, ledger = BundleStore.default(), Ledger.default()
     scores = {}
     row: dict[str, Any] = {}
     for version in (old, new):
         known = ledger.version("toy", version)
         assert known is not None and known.bundle is not None
-        from include.serving.predictor import Predictor
-
         bundle = store.open("toy", known.bundle)
         row = row or json.loads(bundle.read("probe.json"))["rows"][0]
-        scores[version] = Predictor.load(bundle).predict([row]).as_json()[0]["score"]
+        scores[version] = Predictor.load(bundle).predict([row]).predictions()[0]["score"]
     assert scores[old] != scores[new], "the two versions must be told apart by their scores"
 
     stop, wrong, seen = threading.Event(), [], set()
@@ -178,7 +187,7 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
         assert back["state"] == "success"
         assert champion() == old
         assert f"rolled back to version {old}" in api.xcom(ROLLBACK, f"{run_id}-back", "rollback", "perennial_note")
-        frozen = api.trigger_and_wait(RETRAIN, f"{run_id}-frozen", {"seed": 13})
+        frozen = api.trigger_and_wait(RETRAIN, f"{run_id}-frozen", {"window_days": 17})
         assert frozen["state"] == "success"
         assert release_of(api, f"{run_id}-frozen")["state"] == "failed"
         assert champion() == old, "tonight's retraining does not undo the rollback"
@@ -200,7 +209,9 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
 
 def test_predictions_come_home_exactly_once(running: Running, api: Api, run_id: str) -> None:
     lake = Lake.of(catalog.load("toy"))
-    row = json.loads(BundleStore.default().open("toy", Ledger.default().champion("toy").digest).read("probe.json"))["rows"][0]  # type: ignore[union-attr]
+    serving = Ledger.default().version("toy", champion())
+    assert serving is not None and serving.bundle is not None
+    row = json.loads(BundleStore.default().open("toy", serving.bundle).read("probe.json"))["rows"][0]
     with client(running) as server:
         asked = [server.post("/models/toy/predict", json={"rows": [row]}).json()["request_id"] for _ in range(5)]
     deadline = time.monotonic() + 100

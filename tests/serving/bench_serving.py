@@ -69,4 +69,4 @@ def main(files: dict[str, bytes], seconds: float = 2.0) -> None:
 if __name__ == "__main__":
     import conftest
 
-    main(conftest.trained_files.__wrapped__())  # type: ignore[attr-defined]
+    main(conftest.trained_files.__wrapped__())

@@ -47,12 +47,11 @@ def fake_python(folder: Path, name: str, version: str | None) -> None:
     if version is None:
         path.write_text("#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n")
     else:
-        major, minor = version.split(".")
+        # the real Python, told that it is another version; a script file is the bootstrap
+        told = f"import sys; sys.version_info = ({version.replace('.', ', ')}, 0); exec(sys.argv[1])"
         path.write_text(
-            '#!/bin/sh\ncase "$1 $2" in\n'
-            f'  "-c import sys; sys.exit"*) exit {0 if 11 <= int(minor) <= 13 and major == "3" else 1};;\n'
-            f'  "-c "*) exit 0;;\n'
-            f'  *) echo "bootstrapped by {name} {version}"; exit 0;;\nesac\n'
+            f'#!/bin/sh\nif [ "$1" = -c ]; then exec {sys.executable} -c "{told}" "$2"; fi\n'
+            f'echo "bootstrapped by {name} {version}"\n'
         )
     path.chmod(0o755)
 
@@ -82,6 +81,12 @@ def test_make_takes_the_first_python_that_runs_and_fits(project: Path) -> None:
     fake_python(project / "bin", "python3.13", "3.13")
     fake_python(project / "bin", "python3", "3.9")
     assert "bootstrapped by python3.13" in make(project, "venv").stdout
+
+
+def test_make_passes_over_a_python_that_does_not_fit(project: Path) -> None:
+    fake_python(project / "bin", "python3", "3.9")
+    fake_python(project / "bin", "python", "3.12")
+    assert "bootstrapped by python 3.12" in make(project, "venv").stdout
 
 
 def test_make_hands_an_unsupported_one_to_the_check_that_names_it(project: Path) -> None:
@@ -128,8 +133,10 @@ def test_nothing_happens_when_the_stamp_fits_and_a_broken_installation_repeats(
     monkeypatch.setattr(bootstrap, "_make_venv", make_venv)
     with pytest.raises(CannotInstall):
         bootstrap.install(tmp_path, requirements)
+    failed = len(calls)
     bootstrap.install(tmp_path, requirements)  # again, cleanly
     done = len(calls)
+    assert done > failed
     bootstrap.install(tmp_path, requirements)
     assert len(calls) == done
     requirements.write_text("# another\n")

@@ -79,14 +79,14 @@ def test_secrets_are_made_once(stack: Stack) -> None:
     assert json.loads(before["airflow_passwords.json"]) == {"admin": before["admin_password"].strip()}
 
 
-def test_serving_token_follows_the_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "PERENNIAL_SERVING_TOKEN" not in environment.perennial_environment(stack)
-    monkeypatch.setenv("PERENNIAL_SERVING_TOKEN", "s3cret-token")
+def test_serving_token_is_made_once_and_follows_the_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = environment.perennial_environment(stack)["PERENNIAL_SERVING_TOKEN"]
+    assert len(made) > 20
     credentials.prepare(stack)
-    assert environment.perennial_environment(stack)["PERENNIAL_SERVING_TOKEN"] == "s3cret-token"
-    monkeypatch.delenv("PERENNIAL_SERVING_TOKEN")
+    assert environment.perennial_environment(stack)["PERENNIAL_SERVING_TOKEN"] == made
+    monkeypatch.setenv("PERENNIAL_SERVING_TOKEN", "mine")
     credentials.prepare(stack)
-    assert credentials.read(stack, "serving_token") is None
+    assert environment.perennial_environment(stack)["PERENNIAL_SERVING_TOKEN"] == "mine"
 
 
 def test_environment_of_the_children(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

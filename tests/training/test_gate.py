@@ -58,11 +58,12 @@ def at(values: Any, path: tuple[str, ...]) -> Any:
     return at(values[path[0]], path[1:]) if path else values
 
 
+NOTHING: tuple[Any, ...] = (KeyError, None, math.nan, math.inf, "", {})
 REMOVALS = [
     pytest.param(champion, path, gone, id=f"{'champion' if champion else 'first'}-{'.'.join(path)}-{gone}")
     for champion in (True, False)
     for path in leaves(evaluation(champion))
-    for gone in (KeyError, None, math.nan, math.inf, "", {})
+    for gone in NOTHING
     if gone is not None or at(evaluation(champion), path) is not None  # None for None removes nothing
 ]
 

@@ -27,7 +27,7 @@ from include.training import decision as decisions
 from tests.training import toy_days
 from tests.training.toy_days import AS_OF
 
-FAST = {"candidates": ["baseline", "logistic"]}
+FAST: dict[str, Any] = {"candidates": ["baseline", "logistic"]}
 
 
 def take(model: Model, as_of: str = AS_OF, **params: Any) -> dict[str, Any]:
@@ -114,7 +114,12 @@ def test_a_champion_that_has_seen_the_holdout_is_never_scored(
     selected = select.select(toy, plan, [train.train(toy, plan, n, "earlier") for n in plan["candidates"]], "earlier")
     fetched: list[str] = []
     get = BundleStore.get_twin
-    monkeypatch.setattr(BundleStore, "get_twin", lambda self, m, d: (fetched.append(d), get(self, m, d))[1])
+
+    def watched(store: BundleStore, name: str, digest: str) -> bytes:
+        fetched.append(digest)
+        return get(store, name, digest)
+
+    monkeypatch.setattr(BundleStore, "get_twin", watched)
     measured = evaluate.evaluate(toy, plan, selected)
     assert champion["selected"]["twin"]["digest"] not in fetched
     assert "has seen days of the holdout" in measured["champion_unusable"] and measured["champion_exists"] is True

@@ -29,13 +29,18 @@ def candidates() -> dict[str, Candidate]:
 def _boosting() -> Pipeline:
     """Categories as plain numbers: skl2onnx converts `categorical_features` without an error, and wrongly.
 
-    ``encoded_missing_value`` and ``unknown_value`` are numbers rather than nan, so that ONNX treats them alike.
+    A missing text is "" (a category like any other) and an unseen one is -1, a number, so that ONNX treats both alike.
     """
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype="float32")
     return make_pipeline(
         make_column_transformer((encoder, TEXT), ("passthrough", NUMBERS), verbose_feature_names_out=False),
         HistGradientBoostingClassifier(
-            learning_rate=0.05, max_iter=100, l2_regularization=1.0, early_stopping=False, random_state=0
+            learning_rate=0.05,
+            max_iter=100,
+            min_samples_leaf=40,
+            l2_regularization=1.0,
+            early_stopping=False,
+            random_state=0,
         ),
     )
 

@@ -118,7 +118,7 @@ def departure_instants(day: date, hhmm: np.ndarray) -> pd.DatetimeIndex:
     """
     zone = ZoneInfo(MODEL.timezone)
     minutes = np.minimum(hhmm // 100 * 60 + hhmm % 100, LAST_MINUTE).astype("int64")
-    midnight = datetime(day.year, day.month, day.day)
+    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall clock; its zone is looked up below
     offsets = [(midnight + timedelta(hours=h)).replace(tzinfo=zone).utcoffset() for h in range(24)]
     ahead = np.array([round(o.total_seconds() / 60) for o in offsets if o is not None], dtype="int64")
     instants = np.datetime64(midnight, "us") + (minutes - ahead[minutes // 60]).astype("timedelta64[m]")

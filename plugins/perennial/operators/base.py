@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
-from perennial import notes
 
 from include import catalog
 from include.errors import ConfigurationError, PerennialError, TransientError
 from include.partitions import RunDates
 from include.spec import Model
+from perennial import notes
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from perennial.operators.base import PerennialOperator, write_note
-
 from include import catalog
 from include.errors import ConfigurationError
+from perennial.operators.base import PerennialOperator, write_note
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from airflow.sdk import BaseHook
-from perennial.links import ValidationLink, set_link
-from perennial.operators.base import PerennialOperator, run_dates, write_note
 
 from include.errors import PerennialError
 from include.partitions import partition, partition_of, utc_now
+from perennial.links import ValidationLink, set_link
+from perennial.operators.base import PerennialOperator, run_dates, write_note
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,7 +47,9 @@ class ValidateOperator(PerennialOperator):
 
         model = self.load()
         about = partition(self.raw["partition"], model.timezone)
-        set_link(self, ValidationLink, f"/perennial/{self.model}/validation/{about.key}?batch={quote(self.raw['digest'])}")
+        set_link(
+            self, ValidationLink, f"/perennial/{self.model}/validation/{about.key}?batch={quote(self.raw['digest'])}"
+        )
         try:
             validated = collection.validate(model, about, self.raw)
         except PerennialError as error:

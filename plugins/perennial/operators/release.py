@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.exceptions import AirflowSkipException
-from perennial.links import ModelCardLink, set_link
-from perennial.operators.base import PerennialOperator, write_note
 
 from include.errors import PerennialError
+from perennial.links import ModelCardLink, set_link
+from perennial.operators.base import PerennialOperator, write_note
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -80,7 +80,8 @@ class VerifyOperator(PerennialOperator):
         before = self.promoted.get("previous")
         write_note(
             context,
-            f"version {version} serves {self.model}" + (f" (before: version {before})." if before else " (the first one)."),
+            f"version {version} serves {self.model}"
+            + (f" (before: version {before})." if before else " (the first one)."),
         )
         return verified
 
@@ -103,7 +104,11 @@ class RollbackOperator(PerennialOperator):
             write_note(context, sentence)
             raise AirflowSkipException(sentence)  # nothing was put into service, so there is nothing to verify
         done = rollback.rollback(
-            self.model, params.get("version"), reason=params["reason"], actor=who, run_id=context["run_id"],
+            self.model,
+            params.get("version"),
+            reason=params["reason"],
+            actor=who,
+            run_id=context["run_id"],
             freeze=params.get("freeze", True),
         )
         write_note(context, f"rolled back to version {done['version']} by {who}: {params['reason']}")

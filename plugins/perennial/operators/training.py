@@ -9,12 +9,12 @@ from airflow.providers.standard.operators.branch import BranchMixIn
 from airflow.sdk import PokeReturnValue
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowSkipException
-from perennial.links import MlflowRunLink, ModelCardLink, set_link
-from perennial.operators.base import PerennialOperator, require_same_code, run_dates, write_note
 
 from include import catalog
 from include.errors import DataError, NotReady
 from include.partitions import as_of, utc_now
+from perennial.links import MlflowRunLink, ModelCardLink, set_link
+from perennial.operators.base import PerennialOperator, require_same_code, run_dates, write_note
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,15 +44,22 @@ class SnapshotOperator(BaseSensorOperator):
 
         model = catalog.load(self.model)
         run: Any = context["dag_run"]
+        scheduled = run.run_type == "scheduled"
+        last = Ledger.default().last_decision(model.name)
         try:
             about = as_of(run_dates(context), model.timezone, model.data.label.delay, context["params"])
-            last = Ledger.default().last_decision(model.name)
             plan = snapshot.take(
                 model, about, dict(context["params"]), catalog.digest(model.name), last.as_dict() if last else None
             )
-        except NotReady as reason:
+        except (NotReady, DataError) as reason:
+            if scheduled and last is None:
+                # A new model: its nights begin before its history is loaded, and that is no failure.
+                write_note(context, f"skipped: {model.name} was never trained, and cannot be yet. {reason}")
+                raise AirflowSkipException(str(reason)) from reason
+            if isinstance(reason, DataError):
+                raise
             deadline = run.run_after + model.training.wait_for_data
-            if run.run_type == "scheduled" and utc_now() < deadline:
+            if scheduled and utc_now() < deadline:
                 self.log.info("%s Waiting until %s UTC.", reason, f"{deadline:%Y-%m-%d %H:%M}")
                 return False
             raise DataError(str(reason)) from reason
@@ -140,7 +147,7 @@ class EvaluateOperator(PlannedOperator):
 
 
 class GateOperator(PlannedOperator, BranchMixIn):
-    """Decide promote, hold or reject; only *promote* goes on to ``then``. A rejection is a decision: the run is green."""
+    """Decide promote, hold or reject; only *promote* goes on to ``then``. A rejection is a decision: a green run."""
 
     inherits_from_skipmixin = True
     template_fields: Sequence[str] = ("plan", "selected", "evaluation")
@@ -158,8 +165,13 @@ class GateOperator(PlannedOperator, BranchMixIn):
 
         set_link(self, MlflowRunLink, tracking.version_url(self.model, self.selected["version"]))
         decided = decision.decide(self.load(), self.plan, self.selected, self.evaluation, context["run_id"])
-        write_note(context, f"{OUTCOME[decided['verdict']]}: version {decided['version']} "
-                   f"({self.selected['candidate']}). {decided['reason']}")
+        write_note(
+            context,
+            f"{OUTCOME[decided['verdict']]}: version {decided['version']} "
+            f"({self.selected['candidate']}). {decided['reason']}",
+        )
+        # Skipping ends the task by an exception, which would leave no return value: it is pushed before.
+        context["ti"].xcom_push(key="return_value", value=decided)
         self.do_branch(context, self.then if decided["verdict"] == "promote" else None)
         return decided
 

@@ -70,7 +70,7 @@ def test_one_row_is_the_same_as_the_row_in_a_batch(fetch: Fetch) -> None:
     for position in [0, 7, 500, 977, 978, len(frame) - 1]:
         row = frame.iloc[[position]]
         live = {n: None if pd.isna(v) else v for n, v in row.iloc[0].items() if n in dict(INPUTS)}
-        live["scheduled_departure"] = live["scheduled_departure"].isoformat()
+        live["scheduled_departure"] = pd.Timestamp(row["scheduled_departure"].iloc[0]).isoformat()
         for columns in (columns_for(INPUTS, row), columns_for(INPUTS, [live])):
             for name, values in features.build(columns).items():
                 assert values.shape == (1,) and values.dtype == batch[name].dtype

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
+from pathlib import Path
+
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -18,7 +23,13 @@ NUMBERS = ["x", "z", "items", "express", "empty", "hour"]
 
 
 def candidates() -> dict[str, Candidate]:
-    """By name, the simplest first: of equals the first is chosen."""
+    """By name, the simplest first: of equals the first is chosen.
+
+    The scenario ``{"candidates": {"pause": 5}}`` makes it take its time, so that a test can kill a task in the middle.
+    """
+    file = os.environ.get("PERENNIAL_TOY_SCENARIO")
+    if file and Path(file).is_file():
+        time.sleep(json.loads(Path(file).read_text()).get("candidates", {}).get("pause", 0))
     return {
         "baseline": Candidate(DummyClassifier(strategy="prior"), baseline=True),
         "logistic": Candidate(_linear(LogisticRegression(C=1.0, max_iter=300))),

@@ -1,6 +1,6 @@
 """How the toy's rows arrive: made from the partition key alone, so the same day is always the same rows.
 
-``TOY_SCENARIO_FILE`` may name a JSON file that corrupts partitions while everything runs:
+``PERENNIAL_TOY_SCENARIO`` may name a JSON file that corrupts partitions while everything runs:
 ``{"2026-05-03": {"drop_column": "x"}}``.
 Its kinds, one or several a day:
 
@@ -12,6 +12,7 @@ Its kinds, one or several a day:
 ``new_column``      name of an undeclared column to add
 ``shuffle_labels``  true: labels that have nothing to do with the row
 ``error``           true: ConnectionError on the first fetch of the day, the second succeeds
+``kill``            true: the first fetch of the day ends its own process with SIGKILL, the second succeeds
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,17 @@ from include.errors import ConfigurationError, did_you_mean
 from include.partitions import Partition
 
 SHOPS = {"Aarhus": 0.9, "Bergen": 0.3, "Cork": -0.2, "Delft": -0.7}
-KINDS = ("drop_column", "retype", "duplicate_keys", "bad_rows", "empty", "new_column", "shuffle_labels", "error")
+KINDS = (
+    "drop_column",
+    "retype",
+    "duplicate_keys",
+    "bad_rows",
+    "empty",
+    "new_column",
+    "shuffle_labels",
+    "error",
+    "kill",
+)
 
 
 def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
@@ -82,7 +94,7 @@ def rows_of(partition: Partition) -> pd.DataFrame:
 
 def scenario(key: str) -> Mapping[str, Any]:
     """How the day shall be corrupted."""
-    file = os.environ.get("TOY_SCENARIO_FILE")
+    file = os.environ.get("PERENNIAL_TOY_SCENARIO")
     if not file or not Path(file).is_file():
         return {}
     wanted: Mapping[str, Any] = json.loads(Path(file).read_text()).get(key, {})
@@ -92,13 +104,21 @@ def scenario(key: str) -> Mapping[str, Any]:
     return wanted
 
 
+def first_time(partition: Partition, kind: str) -> bool:
+    """Whether this kind of trouble has not happened to the day before."""
+    seen = Path(f"{os.environ['PERENNIAL_TOY_SCENARIO']}.{partition.key}.{kind}")
+    if seen.exists():
+        return False
+    seen.touch()
+    return True
+
+
 def corrupted(frame: pd.DataFrame, partition: Partition, how: Mapping[str, Any]) -> pd.DataFrame:
     """The day as its scenario wants it."""
-    if how.get("error"):
-        seen = Path(f"{os.environ['TOY_SCENARIO_FILE']}.{partition.key}.error")
-        if not seen.exists():
-            seen.touch()
-            raise ConnectionError(f"the toy's source is not reachable (a scenario of {partition.key})")
+    if how.get("error") and first_time(partition, "error"):
+        raise ConnectionError(f"the toy's source is not reachable (a scenario of {partition.key})")
+    if how.get("kill") and first_time(partition, "kill"):
+        os.kill(os.getpid(), signal.SIGKILL)
     if how.get("shuffle_labels"):
         # The label of another row, and the rate stays: only a comparison of models can notice.
         order = np.random.default_rng(0).permutation(len(frame))

@@ -1,0 +1,167 @@
+"""Airflow as a person uses it, in headless Chromium: log in, back-fill a week, retrain by hand, read both tries' logs.
+
+The screenshots are kept in ``PERENNIAL_SCREENSHOTS`` where that is set; those in the README are made so.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include import catalog
+from include.data.lake import Lake
+from include.stack import credentials
+from tests.end_to_end.stack_runner import Api, Running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.end_to_end,
+    pytest.mark.browser,
+    pytest.mark.usefixtures("settings"),
+    pytest.mark.skipif(
+        CHROMIUM is None and not os.environ.get("PERENNIAL_REQUIRE_BROWSER"), reason="no chromium on this machine"
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def page(running: Running) -> Iterator[Any]:
+    """A page in which somebody has logged in through the form."""
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "PERENNIAL_REQUIRE_BROWSER is set and there is no chromium"
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+        made = browser.new_page(viewport={"width": 1440, "height": 900})
+        made.set_default_timeout(30_000)
+        made.goto(f"{running.stack.airflow_url}/")
+        made.fill("input[name=username]", credentials.USER)
+        made.fill("input[name=password]", credentials.read(running.stack, "admin_password") or "")
+        made.click("button[type=submit]")
+        made.get_by_role("link", name="Home").first.wait_for()
+        yield made
+        browser.close()
+
+
+def picture(page: Any, name: str) -> None:
+    """Keep a screenshot once the page has settled."""
+    folder = os.environ.get("PERENNIAL_SCREENSHOTS")
+    if folder:
+        page.wait_for_timeout(2500)
+        page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def open_dag(page: Any, running: Running, dag_id: str) -> None:
+    page.goto(f"{running.stack.airflow_url}/dags/{dag_id}")
+    page.get_by_role("button", name="Trigger").first.wait_for()
+
+
+def choose_day(page: Any, field: int, day: str) -> None:
+    """Type a day into the n-th date field of the dialog."""
+    page.get_by_role("dialog").get_by_test_id("datetime-input").nth(field).click()
+    page.get_by_placeholder("YYYY/MM/DD").last.fill(day.replace("-", "/"))
+    page.get_by_placeholder("HH:mm").last.fill("00:00")
+    page.get_by_placeholder("HH:mm").last.press("Enter")
+    page.keyboard.press("Escape")
+
+
+def test_a_wrong_password_does_not_get_in(running: Running, page: Any) -> None:
+    other = page.context.browser.new_context().new_page()
+    other.goto(f"{running.stack.airflow_url}/")
+    other.fill("input[name=username]", credentials.USER)
+    other.fill("input[name=password]", "wrong")
+    other.click("button[type=submit]")
+    other.wait_for_timeout(2000)
+    assert "/auth/login" in other.url
+    other.context.close()
+
+
+def test_back_fill_a_week(running: Running, page: Any) -> None:
+    first, last = "2025-05-05", "2025-05-11"
+    open_dag(page, running, "toy_collect")
+    page.get_by_role("button", name="Trigger").first.click()
+    page.get_by_text("Run this Dag for a range of dates").click()
+    choose_day(page, 0, first)
+    choose_day(page, 1, last)
+    dialog = page.get_by_role("dialog").first
+    dialog.locator("input[name=max_active_runs]").fill("8")
+    dialog.get_by_text("7 runs will be triggered").or_(dialog.get_by_text(re.compile("7 (runs|Dag Runs)"))).first.wait_for()
+    picture(page, "backfill")
+    dialog.get_by_role("button", name="Run Backfill").click()
+    wanted = {f"2025-05-{day:02d}" for day in range(5, 12)}
+    deadline = time.monotonic() + 120
+    while not wanted <= set(Lake.of(catalog.load("toy")).published()):
+        assert time.monotonic() < deadline, "the week did not arrive in the lake"
+        time.sleep(1)
+
+
+def test_retrain_by_hand_with_parameters(running: Running, page: Any, api: Api) -> None:
+    open_dag(page, running, "toy_retrain")
+    page.get_by_role("button", name="Trigger").first.click()
+    dialog = page.get_by_role("dialog").first
+    dialog.locator("input[name=element_window_days]").fill("16")
+    dialog.locator("textarea").first.fill("baseline\nlogistic")
+    dialog.locator("input[name=element_note]").fill("by hand, in the browser")
+    picture(page, "trigger")
+    before = {r["dag_run_id"] for r in api.runs("toy_retrain")}
+    dialog.get_by_role("button", name="Trigger").last.click()
+    deadline = time.monotonic() + 30
+    while not (new := [r for r in api.runs("toy_retrain") if r["dag_run_id"] not in before]):
+        assert time.monotonic() < deadline, "no run was started"
+        time.sleep(0.5)
+    run = api.wait("toy_retrain", new[0]["dag_run_id"])
+    assert run["state"] == "success", api.states("toy_retrain", run["dag_run_id"])
+    plan = api.xcom("toy_retrain", run["dag_run_id"], "snapshot", key="plan")
+    assert plan["window_days"] == 16
+    assert plan["candidates"] == ["baseline", "logistic"]
+    assert plan["note"] == "by hand, in the browser"
+    page.goto(f"{running.stack.airflow_url}/dags/toy_retrain/runs/{run['dag_run_id']}")
+    page.get_by_text("passed the gate").or_(page.get_by_text("rejected")).first.wait_for()
+    picture(page, "outcome")
+
+
+def test_read_the_logs_of_both_tries(
+    running: Running, page: Any, api: Api, run_id: str, scenario: Callable[[str, dict[str, Any]], None]
+) -> None:
+    scenario("2025-05-20", {"error": True})
+    assert api.trigger_and_wait("toy_collect", run_id, {"partition": "2025-05-20"})["state"] == "success"
+    page.goto(f"{running.stack.airflow_url}/dags/toy_collect/runs/{run_id}/tasks/collect")
+    page.get_by_text("Fetched 2025-05-20 of toy").first.wait_for()
+    page.get_by_role("button", name="1", exact=True).first.click()
+    page.get_by_text("the toy's source is not reachable").first.wait_for()
+    picture(page, "log")
+    page.get_by_role("button", name="2", exact=True).first.click()
+    page.get_by_text("Fetched 2025-05-20 of toy").first.wait_for()
+
+
+def test_the_buttons_of_a_task_lead_somewhere(running: Running, page: Any, api: Api, run_id: str) -> None:
+    api.trigger_and_wait("toy_collect", run_id, {"partition": "2025-05-21"})
+    page.goto(f"{running.stack.airflow_url}/dags/toy_collect/runs/{run_id}/tasks/validate/details")
+    page.get_by_role("link", name="Validation result").first.click()
+    page.get_by_text("2025-05-21").first.wait_for()
+    picture(page, "validation")
+
+
+def test_pictures_of_the_flights(running: Running, page: Any, api: Api) -> None:
+    """What a person sees of the first night: the graph, the gate's log, the card."""
+    run = next(r for r in api.runs("flight_delays_retrain") if r["dag_run_id"].startswith("first__"))
+    page.goto(f"{running.stack.airflow_url}/dags/flight_delays_retrain/runs/{run['dag_run_id']}")
+    page.get_by_text("passed the gate").first.wait_for()
+    picture(page, "retrain")
+    page.goto(f"{running.stack.airflow_url}/dags/flight_delays_retrain/runs/{run['dag_run_id']}/tasks/gate")
+    page.get_by_text("better than the baseline").first.wait_for()
+    picture(page, "gate")
+    links = api._send(
+        "GET", f"/dags/flight_delays_retrain/dagRuns/{run['dag_run_id']}/taskInstances/package/links"
+    ).json()["extra_links"]
+    page.goto(links["Model card"])
+    page.get_by_text("flight_delays").first.wait_for()
+    picture(page, "card")
