@@ -19,6 +19,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Cron = Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
 
 
+Metric = Literal["log_loss", "roc_auc", "average_precision", "brier", "mae", "rmse", "r2"]
+
+
 class Declaration(BaseModel):
     """Base of all parts of a model: frozen, and an unknown key is an error with the nearest known one."""
 
@@ -165,7 +168,7 @@ class Training(Declaration):
     max_missing_days: Annotated[int, Field(ge=0)] = 3
     min_rows: Annotated[int, Field(ge=1)] = 1000
     max_rows: Annotated[int, Field(ge=1)] = 5_000_000
-    metric: Literal["log_loss", "roc_auc", "average_precision", "brier", "mae", "rmse", "r2"] = "log_loss"
+    metric: Metric = "log_loss"
     seed: int = 0
     wait_for_data: timedelta = timedelta(hours=2)
 
@@ -176,9 +179,14 @@ class Training(Declaration):
 
 
 class Gate(Declaration):
-    """What a challenger has to show on the holdout. ``margin`` is in units of ``training.metric``."""
+    """What a challenger has to show on the holdout.
+
+    ``margin`` (in units of ``training.metric``) is how much worse than the champion it may be; ``baseline_metric`` is what
+    it has to beat the trivial baseline in (``None``: ``training.metric``).
+    """
 
     margin: Annotated[float, Field(ge=0)] = 0.02
+    baseline_metric: Metric | None = None
     min_days: Annotated[int, Field(ge=1)] = 10
     min_rows: Annotated[int, Field(ge=1)] = 2000
 
@@ -225,12 +233,18 @@ class Model(Declaration):
 
     @model_validator(mode="after")
     def _metric_fits_task(self) -> Model:
-        regression = self.training.metric in ("mae", "rmse", "r2")
-        if regression != (self.data.label.task is Task.REGRESSION):
-            raise ValueError(
-                f"training.metric {self.training.metric!r} does not fit a {self.data.label.task} label: "
-                f"use {'mae, rmse or r2' if not regression else 'log_loss, roc_auc, average_precision or brier'}"
-            )
+        fitting = {
+            Task.REGRESSION: ("mae", "rmse", "r2"),
+            Task.CLASSIFICATION: ("log_loss", "roc_auc", "average_precision", "brier"),
+        }[self.data.label.task]
+        for where, metric in (
+            ("training.metric", self.training.metric),
+            ("gate.baseline_metric", self.gate.baseline_metric),
+        ):
+            if metric is not None and metric not in fitting:
+                raise ValueError(
+                    f"{where} {metric!r} does not fit a {self.data.label.task} label: use one of {', '.join(fitting)}"
+                )
         return self
 
 

@@ -233,15 +233,14 @@ def _unseen(evaluation: Mapping[str, Any]) -> Check:
     )
 
 
-def _compared(model: Model, evaluation: Mapping[str, Any], other: str) -> tuple[str, float, float] | None:
+def _compared(metric: str, evaluation: Mapping[str, Any], other: str) -> tuple[str, float, float] | None:
     """The metric's name, the challenger's value and the other's; None where one is missing."""
-    name = model.training.metric
-    pair = [_number(_part(_part(evaluation, side), "metrics").get(name)) for side in ("challenger", other)]
-    return None if pair[0] is None or pair[1] is None else (name, pair[0], pair[1])
+    pair = [_number(_part(_part(evaluation, side), "metrics").get(metric)) for side in ("challenger", other)]
+    return None if pair[0] is None or pair[1] is None else (metric, pair[0], pair[1])
 
 
 def _better_than_baseline(model: Model, evaluation: Mapping[str, Any], sound: bool) -> Check:
-    values = _compared(model, evaluation, "baseline") if sound else None
+    values = _compared(model.gate.baseline_metric or model.training.metric, evaluation, "baseline") if sound else None
     if values is None:
         return Check(
             "better than the baseline", None, 0.0, None, "It cannot be said whether the challenger beats the baseline."
@@ -261,7 +260,7 @@ def _not_worse_than_champion(model: Model, evaluation: Mapping[str, Any], sound:
     name = "not worse than the champion"
     if sound and evaluation["champion_exists"] is False:
         return Check(name, None, -margin, True, "There is no champion yet, so it needs to beat the baseline only.")
-    values = _compared(model, evaluation, "champion") if sound else None
+    values = _compared(model.training.metric, evaluation, "champion") if sound else None
     if values is None:
         return Check(name, None, -margin, None, "It cannot be said whether the challenger is worse than the champion.")
     metric, mine, theirs = values

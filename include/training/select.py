@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def best(model: Model, names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The result with the best selection metric; of equal ones the first declared. The baseline may win.
+    """The result with the best selection metric among ``names``; of equal ones the first named.
 
     Raises
     ------
@@ -48,7 +48,9 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
     ``mlflow_run_id``,
     ``selection`` {metric, first, last, table}. Idempotent: the same run again gets the same version.
     """
-    winner = best(model, plan["candidates"], results)
+    # The trivial baseline is what the gate measures by: it cannot beat itself, so it stands only where nothing else does.
+    real = [name for name in plan["candidates"] if name != plan["baseline"]]
+    winner = best(model, real or plan["candidates"], results)
     name = str(winner["candidate"])
     declared = candidates.load(model)
     recipe = {

@@ -93,7 +93,9 @@ def test_back_fill_a_week(running: Running, page: Any) -> None:
     choose_day(page, 1, last)
     dialog = page.get_by_role("dialog").first
     dialog.locator("input[name=max_active_runs]").fill("8")
-    dialog.get_by_text("7 runs will be triggered").or_(dialog.get_by_text(re.compile("7 (runs|Dag Runs)"))).first.wait_for()
+    dialog.get_by_text("7 runs will be triggered").or_(
+        dialog.get_by_text(re.compile("7 (runs|Dag Runs)"))
+    ).first.wait_for()
     picture(page, "backfill")
     dialog.get_by_role("button", name="Run Backfill").click()
     wanted = {f"2025-05-{day:02d}" for day in range(5, 12)}

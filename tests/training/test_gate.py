@@ -163,3 +163,13 @@ def test_a_decision_survives_json_and_the_evidence_is_left_alone(toy: Model) -> 
     decision = gate.decide(toy, evidence)
     assert evidence == before
     assert gate.Decision.from_dict(decision.as_dict()) == decision
+
+
+def test_the_baseline_is_beaten_in_the_metric_that_the_model_names(toy: Model) -> None:
+    """A blizzard in the holdout makes the base rate's log loss win while the ranking holds: the model may say so."""
+    stormy = changed(evaluation(champion=False), ("baseline", "metrics", "log_loss"), 0.49)
+    assert gate.decide(toy, stormy).verdict is Verdict.REJECT
+    by_rank = toy.model_copy(update={"gate": toy.gate.model_copy(update={"baseline_metric": "roc_auc"})})
+    assert gate.decide(by_rank, stormy).verdict is Verdict.PROMOTE
+    tied = changed(stormy, ("challenger", "metrics", "roc_auc"), 0.5)
+    assert gate.decide(by_rank, tied).verdict is Verdict.REJECT

@@ -304,6 +304,15 @@ def test_an_onnx_model_that_differs_is_not_released(home: Path, toy: Model, monk
     assert row is not None and row.bundle is None
 
 
+def test_the_trivial_baseline_is_never_the_challenger_beside_a_real_candidate(home: Path, toy: Model) -> None:
+    """It cannot beat itself, so choosing it would only say that nothing was learned, and promote nothing."""
+    plan = take(toy, candidates="logistic")
+    measured = [train.train(toy, plan, name, "never-the-baseline") for name in plan["candidates"]]
+    for one in measured:
+        one["metrics"] = {**one["metrics"], "log_loss": 0.1 if one["candidate"] == "baseline" else 0.9}
+    assert select.select(toy, plan, measured, "never-the-baseline")["candidate"] == "logistic"
+
+
 def test_the_best_is_chosen_by_the_metric_and_ties_go_to_the_first(toy: Model) -> None:
     def results(**values: float | None) -> list[dict[str, Any]]:
         return [{"candidate": n, "metrics": {"log_loss": v, "roc_auc": v}} for n, v in values.items()]
