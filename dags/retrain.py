@@ -62,9 +62,9 @@ for model in models("retrain"):
     ):
         snapshot = training.SnapshotOperator(task_id="snapshot", model=model.name)
         plan = XComArg(snapshot, key=training.PLAN)
-        trained = training.TrainOperator.partial(task_id="train", model=model.name, plan=plan).expand(
-            candidate=snapshot.output
-        )
+        trained = training.TrainOperator.partial(
+            task_id="train", model=model.name, plan=plan, map_index_template="{{ task.candidate }}"
+        ).expand(candidate=snapshot.output)
         selected = training.SelectOperator(task_id="select", model=model.name, plan=plan, results=trained.output).output
         evaluation = training.EvaluateOperator(
             task_id="evaluate", model=model.name, plan=plan, selected=selected

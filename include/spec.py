@@ -181,8 +181,8 @@ class Training(Declaration):
 class Gate(Declaration):
     """What a challenger has to show on the holdout.
 
-    ``margin`` (in units of ``training.metric``) is how much worse than the champion it may be; ``baseline_metric`` is what
-    it has to beat the trivial baseline in (``None``: ``training.metric``).
+    ``margin`` (in units of ``training.metric``) is how much worse than the champion it may be; ``baseline_metric`` is
+    what it has to beat the trivial baseline in (``None``: ``training.metric``).
     """
 
     margin: Annotated[float, Field(ge=0)] = 0.02

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from deltalake import CommitProperties, Transaction
+from deltalake import CommitProperties, DeltaTable, Transaction
 
 from include.data import files
 from include.errors import IntegrityError
@@ -61,9 +61,15 @@ def load(lake: Lake, segment: Path, app_id: str, number: int) -> int:
         "predictions",
         data,
         CommitProperties(app_transactions=[Transaction(app_id, number)]),
-        done=lambda table: (table.transaction_version(app_id) or -1) >= number,
+        done=lambda table: _loaded(table, app_id) >= number,
     )
     return len(rows) if appended else 0
+
+
+def _loaded(table: DeltaTable, app_id: str) -> int:
+    """The number of the last segment of ``app_id`` in the table; -1 where there is none."""
+    version = table.transaction_version(app_id)
+    return -1 if version is None else int(version)
 
 
 def _row(line: dict[str, Any], zone: ZoneInfo, segment: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -66,7 +67,7 @@ def prepare(stack: Stack) -> bool:
     command = [str(_bin() / "initdb"), "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres"]
     done = subprocess.run(
         [*command, "--no-sync", "-D", str(fresh)],
-        user=_system_user(),
+        **_as_system_user(),
         cwd="/",
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
         capture_output=True,
@@ -161,6 +162,12 @@ def _own(folder: Path) -> None:
     if user:
         entry = pwd.getpwnam(user)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
+
+
+def _as_system_user() -> dict[str, Any]:
+    """Arguments of `subprocess` for a process of the system user alone: root's group would bar it, not help it."""
+    user = _system_user()
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
 
 def _let_through(path: Path) -> None:

@@ -48,7 +48,7 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
     ``mlflow_run_id``,
     ``selection`` {metric, first, last, table}. Idempotent: the same run again gets the same version.
     """
-    # The trivial baseline is what the gate measures by: it cannot beat itself, so it stands only where nothing else does.
+    # The trivial baseline is what the gate measures by and cannot beat itself: it stands only where nothing else does.
     real = [name for name in plan["candidates"] if name != plan["baseline"]]
     winner = best(model, real or plan["candidates"], results)
     name = str(winner["candidate"])

@@ -54,7 +54,7 @@ LINKS = (MlflowRunLink(), ValidationLink(), ModelCardLink())
 
 
 def set_link(operator: Any, link: type[PerennialLink], url: str) -> None:
-    """Let the button ``link`` of a running task lead to ``url`` (a path: of Airflow's own server), and say it in the log."""
+    """Let the button ``link`` of a running task lead to ``url`` (a path: of Airflow's server); name it in the log."""
     name = link().name
     if url.startswith("/"):
         url = conf.get("api", "base_url", fallback="").rstrip("/") + url

@@ -19,6 +19,11 @@ from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The fresh clone first: its time is measured, so no other stack may run beside it yet."""
+    items.sort(key=lambda item: "test_fresh_clone" not in item.nodeid)
+
+
 def scenario_file(home: Path) -> Path:
     """Where the toy reads how its days are to be corrupted."""
     return home.parent / f"{home.name}-scenario.json"
