@@ -18,10 +18,20 @@ from include.stack import environment
 from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
 
+STACK = pytest.StashKey[Running]()
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The fresh clone first: its time is measured, so no other stack may run beside it yet."""
-    items.sort(key=lambda item: "test_fresh_clone" not in item.nodeid)
+    """These before all others, so that their stack can end before those; the fresh clone first, whose time is measured
+    and beside which no other stack may run yet."""
+    items.sort(key=lambda item: ("end_to_end" not in item.nodeid, "test_fresh_clone" not in item.nodeid))
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stop the stack after the last of these tests: the others shall have the machine for themselves."""
+    made = item.config.stash.get(STACK, None)
+    if made is not None and (nextitem is None or "end_to_end" not in nextitem.nodeid):
+        made.end()
 
 
 def scenario_file(home: Path) -> Path:
@@ -30,7 +40,7 @@ def scenario_file(home: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Running]:
+def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     """The stack, ready, with a champion of every model.
 
     While writing tests, ``PERENNIAL_TEST_HOME`` may name the home of one that runs already (with its ports in the usual
@@ -50,6 +60,7 @@ def running() -> Iterator[Running]:
             "PERENNIAL_TOY_SCENARIO": str(scenario_file(home)),
         },
     ).start()
+    pytestconfig.stash[STACK] = made
     try:
         made.until_ready(400)
         yield made

@@ -23,6 +23,12 @@ ROOT = Path(__file__).parent.parent.parent
 READY = re.compile(r"^State is in ", re.MULTILINE)
 
 
+def outside() -> dict[str, str]:
+    """The environment of a person's terminal: nothing of this test run, of a stack, or of the `make` that runs the tests."""
+    ours = ("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHONPATH", "MAKE", "MFLAGS")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
 @dataclass
 class Running:
     """A stack that was started in the foreground, in a process group of its own as a terminal would."""
@@ -45,15 +51,12 @@ class Running:
             "MLFLOW_PORT": mlflow,
             "SERVING_PORT": serving,
         }
-        clean = {
-            k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHONPATH"))
-        }
         self.lines.clear()
         self.started = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
             cwd=self.folder,
-            env=clean | ours | dict(self.variables),
+            env=outside() | ours | dict(self.variables),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from include.registry.bundles import BundleStore
-from tests.end_to_end.stack_runner import ROOT, Running
+from tests.end_to_end.stack_runner import ROOT, Running, outside
 from tests.services import free_port
 
 pytestmark = pytest.mark.end_to_end
@@ -115,7 +114,7 @@ def test_a_night_on_the_running_stack_ends_with_one_line(cloned: Running) -> Non
     done = subprocess.run(
         ["make", "night", "MODEL=flight_delays"],
         cwd=cloned.folder,
-        env=os.environ | ports,
+        env=outside() | ports,
         capture_output=True,
         text=True,
     )
@@ -126,7 +125,7 @@ def test_a_night_on_the_running_stack_ends_with_one_line(cloned: Running) -> Non
     wrong = subprocess.run(
         ["make", "night", "MODEL=flight_delay"],
         cwd=cloned.folder,
-        env=os.environ | ports,
+        env=outside() | ports,
         capture_output=True,
         text=True,
     )
