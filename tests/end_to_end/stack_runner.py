@@ -24,7 +24,7 @@ READY = re.compile(r"^State is in ", re.MULTILINE)
 
 
 def outside() -> dict[str, str]:
-    """The environment of a person's terminal: nothing of this test run, of a stack, or of the `make` that runs the tests."""
+    """The environment of a person's terminal: nothing of this test run, of a stack, or of the `make` around it."""
     ours = ("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHONPATH", "MAKE", "MFLAGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
