@@ -1,4 +1,4 @@
-"""Command line of the embedded stack: ``python -m include.stack run|night|stop|status|clean|lock``."""
+"""Command line of the embedded stack: ``python -m include.stack run|night|stop|status|airflow|clean|lock``."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def main(arguments: list[str] | None = None) -> int:
     night.add_argument("--model", required=True)
     commands.add_parser("stop", help="stop the stack of this PERENNIAL_HOME")
     commands.add_parser("status", help="what runs and what serves")
+    airflow = commands.add_parser("airflow", help="Airflow's own command line, with the settings of this stack")
+    airflow.add_argument("arguments", nargs=argparse.REMAINDER)
     commands.add_parser("clean", help="delete PERENNIAL_HOME; refuses while its stack runs")
     lock = commands.add_parser("lock", help="write requirements.txt from pyproject.toml")
     lock.add_argument("--upgrade", action="store_true")
@@ -47,6 +49,13 @@ def _dispatch(asked: argparse.Namespace) -> int:
     stack = stack.as_recorded()
     if asked.command == "night":
         return night.night(stack, asked.model)
+    if asked.command == "airflow":
+        from pathlib import Path
+
+        from include.stack import environment
+
+        program = str(Path(sys.executable).parent / "airflow")
+        os.execve(program, [program, *asked.arguments], environment.child_environment(stack, sys.executable))
     return {"stop": running.stop, "status": running.status, "clean": running.clean}[asked.command](stack)
 
 
