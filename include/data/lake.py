@@ -124,6 +124,8 @@ class Lake:
                     str(path),
                     schema=Schema.from_arrow(columns),
                     mode="error",
+                    # With retries Delta commits the loser's `create` as version 1, where a concurrent write may be lost.
+                    commit_properties=CommitProperties(max_commit_retries=0),
                     partition_by=["partition"],
                     name=f"{self.model.name}.{name}",
                     configuration={

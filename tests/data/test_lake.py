@@ -73,9 +73,11 @@ def test_tables_are_created_once_with_their_retention(lake: Lake) -> None:
 
 
 def test_several_processes_create_the_same_tables(tmp_path: Path, model: Model) -> None:
-    together("lake.create()", tmp_path / "lake", tmp_path / "gate", ["a", "b", "c", "d"])
-    lake = Lake(model, tmp_path / "lake")
-    assert [lake.table(n).version() for n in ("rows", "quarantine", "predictions")] == [0, 0, 0]
+    lakes = [Lake(model, tmp_path / "lakes" / str(number)) for number in range(20)]  # a race is won by chance
+    script = "for number in range(20): Lake(model, Path(sys.argv[1]) / str(number)).create()"
+    together(script, tmp_path / "lakes", tmp_path / "gate", ["a", "b", "c", "d"])
+    assert {lake.table(n).version() for lake in lakes for n in ("rows", "quarantine", "predictions")} == {0}
+    lake = lakes[0]
     day = partition("2026-05-03", model.timezone)
     assert lake.publish(day, rows(day), "a" * 64, NOW) == 1
 
