@@ -19,7 +19,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Cron = Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
 
 
-Metric = Literal["log_loss", "roc_auc", "average_precision", "brier", "mae", "rmse", "r2"]
+Metric = Literal["log_loss", "roc_auc", "average_precision", "brier", "accuracy", "mae", "rmse", "r2"]
+Class = str | int | bool
 
 
 class Declaration(BaseModel):
@@ -91,13 +92,34 @@ class Label(Declaration):
     """What is predicted: a column of the raw data, known only after the event.
 
     ``delay`` is how long after the end of its partition the last label of it is final. A row without a label is kept
-    and never trained on. ``positive`` is the class whose probability is the score of a binary classification.
+    and never trained on. A binary classification names ``positive``, the class whose probability is the score; one with
+    three classes or more names all of them in ``classes``, in the order in which their probabilities are shown.
     """
 
     column: str
     task: Task
     delay: timedelta = timedelta(0)
-    positive: str | int | bool = 1
+    positive: Class = 1
+    classes: tuple[Class, ...] | None = None
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Label:
+        if self.classes is None:
+            return self
+        if self.task is not Task.CLASSIFICATION:
+            raise ValueError("classes are declared for a classification only")
+        if len(set(self.classes)) != len(self.classes) or len({type(c) for c in self.classes}) != 1:
+            raise ValueError("classes must be distinct and of one type")
+        if len(self.classes) < 3:
+            raise ValueError(
+                f"{len(self.classes)} classes: leave `classes` out and name the class to be scored in `positive`"
+            )
+        return self
+
+    @property
+    def multiclass(self) -> bool:
+        """Whether the score of a row is one probability for each of ``classes``, not one number."""
+        return self.classes is not None
 
 
 class Data(Declaration):
@@ -207,7 +229,8 @@ class Monitoring(Declaration):
 class Model(Declaration):
     """One use case: a folder under `include/models/` whose `model.py` assigns one of these to ``MODEL``.
 
-    ``start`` is the first partition that exists; ``timezone`` (IANA) decides where a day begins.
+    ``start`` is the first partition that exists; ``timezone`` (IANA) decides where a day begins. Where several models
+    want to run, those of higher ``priority`` go first (Airflow's ``priority_weight``, and the order of a first start).
     """
 
     name: Name
@@ -216,6 +239,7 @@ class Model(Declaration):
     start: date
     timezone: str = "UTC"
     tags: tuple[str, ...] = ()
+    priority: Annotated[int, Field(ge=1, le=100)] = 1
     data: Data
     training: Training = Training()
     gate: Gate = Gate()
@@ -235,7 +259,7 @@ class Model(Declaration):
     def _metric_fits_task(self) -> Model:
         fitting = {
             Task.REGRESSION: ("mae", "rmse", "r2"),
-            Task.CLASSIFICATION: ("log_loss", "roc_auc", "average_precision", "brier"),
+            Task.CLASSIFICATION: ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"),
         }[self.data.label.task]
         for where, metric in (
             ("training.metric", self.training.metric),

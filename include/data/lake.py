@@ -124,7 +124,7 @@ class Lake:
                     str(path),
                     schema=Schema.from_arrow(columns),
                     mode="error",
-                    # With retries Delta commits the loser's `create` as version 1, where a concurrent write may be lost.
+                    # With retries, Delta commits the create of the one who comes second as version 1.
                     commit_properties=CommitProperties(max_commit_retries=0),
                     partition_by=["partition"],
                     name=f"{self.model.name}.{name}",

@@ -45,6 +45,7 @@ METRICS: dict[str, Metric] = {
     "roc_auc": Metric(_needs_both(roc_auc_score), True, Task.CLASSIFICATION),
     "average_precision": Metric(_needs_both(average_precision_score), True, Task.CLASSIFICATION),
     "brier": Metric(lambda y, p: float(np.mean((y - p) ** 2)), False, Task.CLASSIFICATION),
+    "accuracy": Metric(lambda y, p: float(np.mean((p >= 0.5) == (y == 1))), True, Task.CLASSIFICATION),
     "mae": Metric(lambda y, p: float(np.mean(np.abs(y - p))), False, Task.REGRESSION),
     "rmse": Metric(lambda y, p: float(np.sqrt(np.mean((y - p) ** 2))), False, Task.REGRESSION),
     "r2": Metric(_r2, True, Task.REGRESSION),

@@ -378,7 +378,7 @@ def test_the_card_says_what_a_person_wants_to_know(home: Path, toy: Model) -> No
     text, page = bundle.read("card.md").decode(), bundle.read("card.html").decode()
     for shown in (toy.owner, AS_OF, outcome["plan"]["snapshot"]["digest"], outcome["run_id"], "logistic", "2026-05-04"):
         assert shown in text and shown in page
-    for metric in ("log_loss", "roc_auc", "average_precision", "brier"):
+    for metric in ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"):
         assert metric in text and metric in page
     assert "<b>bold" not in page and "http" not in page and "<script" not in page
     assert f"{outcome['evaluation']['challenger']['metrics']['log_loss']:.4f}" in text

@@ -1,0 +1,1 @@
+"""Writes new model folders from a user's data, and their documentation."""

@@ -1,0 +1,48 @@
+"""Which day of a finished history stands for a day of now, so that "last night" exists every night, for ever.
+
+A history that ended is repeated in whole weeks: weekdays stay true, and the same day always gets the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+WEEK = 7
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A history of ``days`` days that began on ``first``, replayed again and again from ``anchor`` on.
+
+    Parameters
+    ----------
+    first, last : the history, both days included. What does not fill a whole week at its end is never replayed.
+    anchor : the day on which the first day of the history is replayed; of the same weekday.
+
+    Raises
+    ------
+    ValueError : less than a week of history, or an anchor of another weekday.
+    """
+
+    first: date
+    last: date
+    anchor: date
+
+    def __post_init__(self) -> None:
+        if self.cycle < WEEK:
+            raise ValueError(f"the history {self.first} to {self.last} is shorter than a week and cannot be replayed")
+        if self.first.weekday() != self.anchor.weekday():
+            raise ValueError(
+                f"{self.anchor} is a {self.anchor:%A} and {self.first} a {self.first:%A}: choose an anchor of the same "
+                f"weekday, e.g. {self.anchor + timedelta(days=(self.first.weekday() - self.anchor.weekday()) % WEEK)}"
+            )
+
+    @property
+    def cycle(self) -> int:
+        """Days until the history begins again; a multiple of seven."""
+        return ((self.last - self.first).days + 1) // WEEK * WEEK
+
+    def original(self, day: date) -> date:
+        """The day of the history that is replayed on ``day`` (before the anchor, too)."""
+        return self.first + timedelta(days=(day - self.anchor).days % self.cycle)
