@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.errors import DataError, PerennialError
+from include.errors import DataError, PerennialError, ReleaseError
 from include.spec import Model
-from include.training import candidates, evaluate, evaluation, gate, package, select, snapshot, train
+from include.training import candidates, dataset, evaluate, evaluation, gate, package, select, snapshot, train
 from include.training.candidates import Fitted
 
 
@@ -126,6 +126,17 @@ def refit(
     """The release model and its rows, after the guards of a refit; see `package.refit`."""
     fitted, rows, _ = package.refit(model, plan, made.recipe, made.twin.pipeline, lake)
     return fitted, rows
+
+
+def release(model: Model, plan: Mapping[str, Any], made: Fits, lake: snapshot.Rows) -> tuple[Fitted, str | None]:
+    """The release model, and why the guards of a refit refuse it (it is fitted all the same), or None."""
+    try:
+        return refit(model, plan, made, lake)[0], None
+    except ReleaseError as refused:
+        name = str(made.recipe["candidate"])
+        rows = dataset.labelled(model, snapshot.read(model, plan, snapshot.spans_of(plan, name).release, lake))
+        declared = candidates.load(model)[name]
+        return candidates.fit(model, declared, rows, plan["seed"], made.recipe["iterations"]), str(refused)
 
 
 def _scorer(model: Model, champion: Champion) -> Any:
