@@ -1,6 +1,6 @@
 """Draws a back-test: the rolling metric of the policies, what the gate decided each night, and how old the champion is.
 
-Objects of matplotlib only, no `pyplot` (it keeps figures in a global and picks a backend). The same report, the same bytes.
+Objects of matplotlib only, no `pyplot` (it keeps figures in a global and picks a backend); same report, same bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from include.backtest.night import number
+from include.backtest.outcome import number
 from include.backtest.policies import FROZEN, MONTHLY, NIGHTLY, NO_DECISION, REFUSED, UNGATED
 from include.backtest.report import titles
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from include.backtest.night import number, shown_metrics
+from include.backtest.outcome import number, shown_metrics
 from include.backtest.policies import FROZEN, MONTHLY, NIGHTLY, NO_DECISION, POLICIES, REFUSED, UNGATED, Decided
 from include.backtest.prequential import Day
 from include.spec import Model

@@ -30,8 +30,8 @@ MOST_NIGHTS = 365  # by default; with FIRST, as many as there are
 
 @dataclass(frozen=True)
 class Span:
-    """The days of a back-test, as partition keys: data from ``collected`` on, nights about ``first`` and later, judged on
-    days up to ``last``; a release model serves from ``lag`` days after its as-of."""
+    """The days of a back-test, as partition keys: data from ``collected`` on, nights about ``first`` and later, judged
+    on days up to ``last``; a release model serves from ``lag`` days after its as-of."""
 
     collected: str
     first: str
@@ -185,9 +185,10 @@ def _fitted(
             )
             each = [seconds for _, seconds in fit(ends)]
             rest = missing[1:-1]
+            left = spell(sum(each) / len(each) * len(rest) / workers)
             progress.say(
-                f"A night takes {min(each):.1f} to {max(each):.1f} s of a processor: about "
-                f"{spell(sum(each) / len(each) * len(rest) / workers)} for the other {len(rest)} with {workers} workers."
+                f"A night takes {min(each):.1f} to {max(each):.1f} s of a processor: about {left} for the other "
+                f"{len(rest)} with {workers} {'worker' if workers == 1 else 'workers'}."
             )
             with progress.bar(f"{model.name}: fit nights", len(rest)) as advance:
                 for as_of, _ in fit(rest):

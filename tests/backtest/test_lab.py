@@ -11,7 +11,7 @@ import pytest
 
 from include import catalog
 from include.backtest.lab import Lab, connections_from_environment
-from include.backtest.night import Night
+from include.backtest.outcome import Night
 from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, NotReady, TransientError
 from include.partitions import partition
