@@ -37,7 +37,7 @@ def _hour_of_week() -> Pipeline:
 
 
 def _ridge() -> Pipeline:
-    """The shape of a working and of a free day, moved by the weather; four weeks, since it cannot bend with a season."""
+    """The shape of a working and a free day, moved by the weather; four weeks, for it cannot bend with a season."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     return make_pipeline(
         make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["hour_of_day"]), (numbers, WEATHER)),

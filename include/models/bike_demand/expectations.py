@@ -1,7 +1,7 @@
 """What a day of rentals must look like: the known faults of the real data, each with what it does.
 
-Severity ``warning`` sends the rows that fail to quarantine, or reports a table that is unusual; ``info`` reports what is
-known and harmless. Four days of the two years are stopped: one because its humidity is impossible in every row, three
+Severity ``warning`` sends the rows that fail to quarantine, or reports a table that is unusual; ``info`` reports what
+is known and harmless. Four days of the two years are stopped: one because its humidity is impossible in every row, three
 because less than half of their hours are there.
 """
 
@@ -122,9 +122,7 @@ def _between(column: str, low: float, high: float, sentence: str) -> Expectation
 
 
 def _in_set(column: str, values: list[str], sentence: str) -> Expectation:
-    return gxe.ExpectColumnValuesToBeInSet(
-        column=column, value_set=values, severity="warning", description=sentence
-    )
+    return gxe.ExpectColumnValuesToBeInSet(column=column, value_set=values, severity="warning", description=sentence)
 
 
 class FirstIsSumOfOthers(MulticolumnMapMetricProvider):
@@ -135,7 +133,7 @@ class FirstIsSumOfOthers(MulticolumnMapMetricProvider):
     condition_value_keys = ()
 
     @multicolumn_condition_partial(engine=PandasExecutionEngine)
-    def _pandas(cls, column_list: pd.DataFrame, **kwargs: Any) -> pd.Series:  # noqa: N805 - the decorator's convention
+    def _pandas(cls, column_list: pd.DataFrame, **kwargs: Any) -> pd.Series:
         return column_list.iloc[:, 0] == column_list.iloc[:, 1:].sum(axis=1)
 
 

@@ -22,7 +22,9 @@ CALENDAR = (
 )
 # Observed, not forecast: on the day a caller has a forecast at best, so live predictions will be a little worse.
 WEATHER = (
-    Column(name="weathersit", type=TEXT, description="Clear, Mist, Light Rain or Heavy Rain; missing in 7 % of the rows"),
+    Column(
+        name="weathersit", type=TEXT, description="Clear, Mist, Light Rain or Heavy Rain; missing in 7 % of the rows"
+    ),
     Column(name="temp", type=NUMBER, description="degrees Celsius"),
     Column(name="atemp", type=NUMBER, description="degrees Celsius, as felt; stuck at -0.0016 on 17 August 2012"),
     Column(name="hum", type=NUMBER, description="relative humidity, %; 0 on 10 March 2011, a dead sensor"),

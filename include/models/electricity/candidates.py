@@ -45,9 +45,7 @@ def _logistic() -> Pipeline:
     """The market's figures are nearly constant in some weeks, so it leans on the label before and the time of day."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     return make_pipeline(
-        make_column_transformer(
-            (OneHotEncoder(handle_unknown="ignore"), ["half_hour"]), (numbers, [*LABEL, *MARKET])
-        ),
+        make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["half_hour"]), (numbers, [*LABEL, *MARKET])),
         LogisticRegression(C=0.1, max_iter=200),
     )
 

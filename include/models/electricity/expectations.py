@@ -1,7 +1,7 @@
 """What a day of the electricity market must look like.
 
-Severity ``warning`` sends the rows that fail to quarantine, or reports a table that is unusual; ``info`` reports what is
-known and harmless.
+Severity ``warning`` sends the rows that fail to quarantine, or reports a table that is unusual; ``info`` reports what
+is known and harmless.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def suite() -> list[Expectation]:
 
 def _table() -> list[Expectation]:
     return [
-        # The market never sleeps: another number is half a delivery, or two days in one. (On the days of a clock change,
-        # too: the history is replayed by the wall clock, and has 48 half-hours on every day.)
+        # The market never sleeps: another number is half a delivery, or two days in one. (Also on the days of a clock
+        # change: the history is replayed by the wall clock, and has 48 half-hours on every day.)
         gxe.ExpectTableRowCountToBeBetween(
             min_value=48, max_value=48, severity="critical", description="a day has 48 half-hours"
         ),

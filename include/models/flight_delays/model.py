@@ -66,6 +66,7 @@ MODEL = Model(
     start=date(2025, 1, 1),
     timezone="America/New_York",
     tags=("flights", "classification"),
+    priority=100,  # the first of a first start, and first in line when tasks have to wait
     data=Data(
         columns=(*SCHEDULE, *PLANE, *DESTINATION, *WEATHER, *OUTCOME),
         key=("flight_date", "carrier", "flight", "origin"),

@@ -54,5 +54,7 @@ def test_the_history_drifts() -> None:
     summer = days("2026-06-01", "2026-06-14")
     fresh = candidates.fit(MODEL, boosting, days("2026-04-02", "2026-05-31"), 0)
     labels = dataset.labels(MODEL, summer)
-    stale, good = (float(np.mean(np.abs(labels - evaluation.score(MODEL, f.pipeline, summer)))) for f in (frozen, fresh))
+    stale, good = (
+        float(np.mean(np.abs(labels - evaluation.score(MODEL, f.pipeline, summer)))) for f in (frozen, fresh)
+    )
     assert good < 70 < 120 < stale

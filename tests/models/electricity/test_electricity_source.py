@@ -45,9 +45,9 @@ def test_dates_are_right_as_weekends_and_holidays_show() -> None:
     """Demand is low on Sundays in both deliveries, and on public holidays before and after the doubled day."""
     days = pd.date_range("1996-05-07", "1998-12-05")
     demand = pd.Series(source.history()["nsw_demand"].to_numpy().reshape(-1, 48).mean(axis=1), days)
-    for part in (demand[:"1997-05-04"], demand["1997-05-05":]):  # type: ignore[misc]
-        assert part.groupby(part.index.weekday).mean().idxmin() == 6  # type: ignore[attr-defined]
-    usual = demand.groupby(demand.index.weekday).transform(lambda s: s.rolling(5, center=True, min_periods=3).median())  # type: ignore[attr-defined]
+    for part in (demand[:"1997-05-04"], demand["1997-05-05":]):
+        assert part.groupby(part.index.weekday).mean().idxmin() == 6
+    usual = demand.groupby(demand.index.weekday).transform(lambda s: s.rolling(5, center=True, min_periods=3).median())
     holidays = ["1996-06-10", "1996-12-26", "1997-01-01", "1997-04-25", "1997-12-25", "1998-01-26", "1998-04-10"]
     assert (demand / usual)[holidays].max() < 0.9
 
