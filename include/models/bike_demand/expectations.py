@@ -1,8 +1,8 @@
 """What a day of rentals must look like: the known faults of the real data, each with what it does.
 
 Severity ``warning`` sends the rows that fail to quarantine, or reports a table that is unusual; ``info`` reports what
-is known and harmless. Four days of the two years are stopped: one because its humidity is impossible in every row, three
-because less than half of their hours are there.
+is known and harmless. Four days of the two years are stopped: one because its humidity is impossible in every row,
+three because less than half of their hours are there.
 """
 
 from __future__ import annotations
