@@ -56,5 +56,7 @@ MODEL = Model(
     # a holdout of 14 days has 336. Wanted are three weeks to fit, and the rows of `gate.min_days` with an hour missing
     # here and there.
     training=Training(schedule="30 5 * * *", window_days=60, metric="mae", min_rows=500),
+    # In bikes an hour. A model is worse by more than 5 than the same recipe of 14 days before on 1 of 44 nights (by
+    # more than 2 on 2); the errors are 36 on average, those of the trivial baseline 138.
     gate=Gate(margin=5.0, min_rows=220),
 )

