@@ -123,7 +123,10 @@ class Label(Declaration):
 
 
 class Data(Declaration):
-    """Where a day's rows come from and what they look like; the schema is a contract."""
+    """Where a day's rows come from and what they look like; the schema is a contract.
+
+    ``empty_days``: a day may have no rows (a shop that is closed on Sundays); without it an empty batch is critical.
+    """
 
     columns: tuple[Column, ...]
     key: tuple[str, ...]
@@ -133,6 +136,7 @@ class Data(Declaration):
     connections: tuple[str, ...] = ()
     keep: timedelta = timedelta(days=400)
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.05
+    empty_days: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Data:
