@@ -90,7 +90,7 @@ class Rhythm:
     replay: Replay | None
     empty_days: bool
     window: int
-    longer: int
+    second: int  # days of the second candidate: longer where the history has them, else shorter
     selection: int
     holdout: int
     slack: int

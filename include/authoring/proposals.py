@@ -15,7 +15,7 @@ from include.spec import ColumnType
 
 NUMBERS = (ColumnType.INTEGER, ColumnType.NUMBER)
 MOST_VALUES = 20  # of a text that are written down as a set
-MOST_RANGES = 40  # columns of a wide table that get a range: each costs time at every collect
+MOST_RANGES = 20  # columns of a wide table that get a range: each costs time at every collect
 
 
 @dataclass(frozen=True)

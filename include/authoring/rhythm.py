@@ -66,16 +66,19 @@ def settle_rhythm(found: Findings, today: date) -> None:
     share, a_day = with_labels / days, float(labelled.sum()) / with_labels
     empty = int((rows == 0).sum())
     window, selection, holdout = _spans(days - SLACK, a_day, share, (found, first, last))
-    longer = min(2 * window, days - SLACK - selection - holdout)
+    second = min(2 * window, days - SLACK - selection - holdout)
+    if second < 1.25 * window:
+        second = ceil(window * 2 / 3)
     night = window + selection + holdout + SLACK
     start, replay = first, None
     if replayed:
         start, replay = _replayed(first, last, days, night, today)
-    of_holdouts, of_windows = _sliding(labelled, holdout, replayed), _sliding(labelled, window, replayed)
+    of_holdouts = _sliding(labelled, holdout, replayed)
+    of_windows = _sliding(labelled, min(window, second), replayed)
     filled = _sliding((labelled > 0).astype(float), holdout, replayed)
     found.rhythm = Rhythm(
         first=first, last=last, start=start, replay=replay, empty_days=empty > 0,
-        window=window, longer=longer, selection=selection, holdout=holdout, slack=SLACK,
+        window=window, second=second, selection=selection, holdout=holdout, slack=SLACK,
         min_rows=max(50, min(1000, floor(0.5 * np.quantile(of_windows, 0.02)))),
         gate_days=max(1, floor(0.6 * np.quantile(filled, 0.02))),
         gate_rows=max(30, min(2000, floor(0.5 * np.quantile(of_holdouts, 0.02)))),
@@ -134,7 +137,7 @@ def _say(found: Findings, a_day: float, empty: int, days: int) -> None:
     found.say(
         "Days",
         f"{a_day:,.0f} labelled rows on a day that has some. A night trains on {r.window} days (a second candidate on "
-        f"{r.longer}), selects on {r.selection}, holds out {r.holdout}; the gate wants {r.gate_rows} rows on "
+        f"{r.second}), selects on {r.selection}, holds out {r.holdout}; the gate wants {r.gate_rows} rows on "
         f"{r.gate_days} days.",
     )
     delay = found.request.delay

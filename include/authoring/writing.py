@@ -124,7 +124,7 @@ def _context(found: Findings) -> dict[str, Any]:
         "key": found.key,
         "row_number": found.row_number,
         "delay": round(request.delay.total_seconds()),
-        "keep": r.days_needed + r.longer + 60 if r.days_needed + r.longer > 340 else 0,
+        "keep": r.days_needed + r.second + 60 if r.days_needed + r.second > 340 else 0,
         "metric": ("mae" if found.skewed else "rmse") if regression else "log_loss",
         "margin": float(f"{MARGIN_SHARE * error:.2g}"),
         "margin_share": MARGIN_SHARE,
@@ -151,8 +151,6 @@ def _context(found: Findings) -> dict[str, Any]:
         "skewed": found.skewed,
         "target_encoder": target_encoder,
         "encoders": sorted(encoders),
-        "longer": r.longer if r.longer >= 1.25 * r.window else 0,
-        "shorter": max(r.window // 2, 1),
         "replayed": r.replay is not None,
     }
 

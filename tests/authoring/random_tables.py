@@ -33,11 +33,11 @@ class Table:
 
 
 def random_table(
-    seed: int, task: str, *, signal: bool = True, wide: bool = False, closed_sundays: bool = False, days: int = 130
+    seed: int, task: str, *, signal: bool = True, wide: bool = False, closed_sundays: bool = False, days: int = 24
 ) -> Table:
-    """``days`` days of some ten to forty rows each."""
+    """``days`` days of some 90 to 120 rows each."""
     random = np.random.default_rng(seed)
-    at = _times(random, days, closed_sundays, int(random.integers(14, 30)))
+    at = _times(random, days, closed_sundays, int(random.integers(90, 120)))
     n = len(at)
     columns: dict[str, Any] = {}
     push = np.zeros(n)
