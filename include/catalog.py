@@ -210,17 +210,17 @@ def _function_problems(
     for node in named[:1]:
         if isinstance(node, ast.AsyncFunctionDef):
             problems.append(Problem(source.place(node), f"{function} is async", f"wanted: {wanted}"))
-        problems += _argument_problems(source, node.args, node, arguments, wanted)
+        problems += argument_problems(source, node, arguments, wanted)
     return tuple(problems)
 
 
-def _argument_problems(
+def argument_problems(
     source: Source,
-    args: ast.arguments,
     node: ast.FunctionDef | ast.AsyncFunctionDef,
     arguments: tuple[str, ...],
     wanted: str,
 ) -> list[Problem]:
+    args = node.args
     positional = [*args.posonlyargs, *args.args]
     required = len(positional) - len(args.defaults)
     fits = required <= len(arguments) and (len(positional) >= len(arguments) or args.vararg is not None)

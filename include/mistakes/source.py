@@ -122,9 +122,10 @@ class Source:
             at = parent.keys.index(node)
             return self._cut([(k or v, v) for k, v in zip(parent.keys, parent.values, strict=True)], at)
         if isinstance(parent, (ast.Tuple, ast.List, ast.Set)):
-            return self._cut([(e, e) for e in parent.elts], parent.elts.index(node))
+            elements: list[ast.AST] = list(parent.elts)
+            return self._cut([(e, e) for e in elements], elements.index(node))
         if isinstance(parent, ast.Call):
-            parts: list[ast.AST] = sorted([*parent.args, *parent.keywords], key=lambda n: self.place(n))
+            parts: list[ast.AST] = sorted([*parent.args, *parent.keywords], key=self.place)
             return self._cut([(p, p) for p in parts], parts.index(node)) if node in parts else None
         if isinstance(node, ast.stmt):
             start, end = self.place(node), self.end(node)
