@@ -47,7 +47,11 @@ def load(model: Model) -> dict[str, Candidate]:
     ------
     ConfigurationError : fewer than two, not exactly one baseline, or an estimator that scikit-learn cannot clone.
     """
-    declared = catalog.module(model.name, "candidates").candidates()
+    return checked(model, catalog.module(model.name, "candidates").candidates())
+
+
+def checked(model: Model, declared: object) -> dict[str, Candidate]:
+    """What `candidates()` of a model returned, if it can be used; ConfigurationError as `load`."""
     if not isinstance(declared, Mapping) or len(declared) < 2:
         raise ConfigurationError(
             f"candidates() of {model.name} must return at least two named candidates, one of them the baseline."
@@ -139,7 +143,9 @@ def seeded(estimator: Any, seed: int) -> Any:
     """An unfitted copy in which every ``random_state`` (of every step) is ``seed``."""
     copy = clone(estimator)
     states = {
-        name: seed for name in copy.get_params(deep=True) if name == "random_state" or name.endswith("__random_state")
+        name: seed
+        for name, value in copy.get_params(deep=True).items()
+        if (name == "random_state" or name.endswith("__random_state")) and value != "deprecated"
     }
     return copy.set_params(**states) if states else copy
 
