@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run night stop status test lint format types bench lock clean
+.PHONY: help venv run night stop status test lint format types bench docs lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -56,6 +56,9 @@ types: venv  ## mypy
 
 bench: venv  ## the retrain DAG against the same functions in one process; task start latency
 	$(VENV)/python -m tests.bench
+
+docs: venv  ## the reference in include/models/README.md, from the code
+	@$(VENV)/python -m include.authoring.reference
 
 lock: venv  ## requirements.txt from pyproject.toml (UPGRADE=1: newest versions that fit)
 	$(VENV)/python -m include.stack lock $(if $(UPGRADE),--upgrade)
