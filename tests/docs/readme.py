@@ -19,6 +19,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,10 +37,11 @@ _PLACE = re.compile(
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its language, its text, the heading above it and its first line in the file."""
+    """One fenced block: its language, its text, the heading above it (with its chapter) and its first line."""
 
     kind: str
     text: str
+    section: str
     heading: str
     line: int
 
@@ -49,12 +51,14 @@ class Block:
 
 def blocks(text: str) -> Iterator[Block]:
     """Every fenced block in order. AssertionError on a fence that is not closed, or without a language."""
-    heading, begun = "", None
+    section = heading = ""
+    begun: tuple[int, str] | None = None
     lines = text.splitlines()
     for number, line in enumerate(lines):
         fence = _FENCE.match(line)
         if begun is None and line.startswith("#"):
             heading = line.lstrip("# ")
+            section = heading if line.startswith("## ") else section
         if not line.startswith("```"):
             continue
         assert fence, f"line {number + 1}: a fence has a language and nothing else: {line}"
@@ -63,9 +67,31 @@ def blocks(text: str) -> Iterator[Block]:
             begun = number, fence[1]
         else:
             assert not fence[1], f"line {begun[0] + 1}: this block is not closed before line {number + 1}"
-            yield Block(begun[1], "\n".join(lines[begun[0] + 1 : number]) + "\n", heading, begun[0] + 2)
+            yield Block(begun[1], "\n".join(lines[begun[0] + 1 : number]) + "\n", section, heading, begun[0] + 2)
             begun = None
     assert begun is None, f"line {begun[0] + 1}: this block is not closed"
+
+
+def needs_stack(block: Block) -> bool:
+    """Whether a block of the shell talks to a running stack."""
+    return block.kind == "sh" and bool(re.search(r"make (?:run|night)|curl|include\.stack|show_quarantine", block.text))
+
+
+def resembles(shown: str, printed: str) -> bool:
+    """Whether the lines shown were printed, in this order; numbers may be others, and ``...`` is anything."""
+    position = 0
+    for line in filter(None, map(str.strip, shown.splitlines())):
+        parts = [re.sub(r"\d+", r"\\d+", re.escape(part)) for part in line.split("...")]
+        found = re.compile(".*".join(parts)).search(printed, position)
+        if not found:
+            return False
+        position = found.end()
+    return True
+
+
+TEXT = README.read_text()
+BLOCKS = list(blocks(TEXT))
+TOUR = [block for block in BLOCKS if re.match(r"\d\. ", block.heading)]
 
 
 @dataclass
@@ -99,7 +125,18 @@ class UsersFolder:
     def project(self) -> Path:
         return self.home / "perennial"
 
-    def sh(self, command: str) -> str:
+    @contextmanager
+    def models_restored(self) -> Iterator[None]:
+        """Whatever is done to the models meanwhile is taken back."""
+        models, kept = self.project / "include" / "models", self.home / "models-before"
+        shutil.copytree(models, kept, symlinks=True)
+        try:
+            yield
+        finally:
+            shutil.rmtree(models)
+            kept.rename(models)
+
+    def sh(self, command: str, **variables: str) -> str:
         """Run a block of the shell as it stands; what it printed. AssertionError where a command of it fails."""
         ours = ("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHON", "MAKE", "MFLAGS")
         outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
@@ -107,7 +144,7 @@ class UsersFolder:
         done = subprocess.run(
             ["sh", "-e", "-c", command],
             cwd=self.project,
-            env=outer | {"PATH": path, "HOME": str(self.home)} | self.variables,
+            env=outer | {"PATH": path, "HOME": str(self.home)} | self.variables | variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

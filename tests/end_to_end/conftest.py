@@ -39,6 +39,11 @@ def scenario_file(home: Path) -> Path:
     return home.parent / f"{home.name}-scenario.json"
 
 
+def readers_models(home: Path) -> Path:
+    """A second folder of models, empty at first: what a reader of a README makes while everything runs."""
+    return home.parent / "models"
+
+
 @pytest.fixture(scope="session")
 def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     """The stack, ready, with a champion of every model.
@@ -56,7 +61,7 @@ def running(pytestconfig: pytest.Config) -> Iterator[Running]:
         (free_port(), free_port(), free_port()),
         [sys.executable, "-m", "include.stack", "run"],
         variables={
-            "PERENNIAL_MODELS": str(ROOT / "tests" / "models_for_tests"),
+            "PERENNIAL_MODELS": f"{ROOT / 'tests' / 'models_for_tests'}:{readers_models(home)}",
             "PERENNIAL_TOY_SCENARIO": str(scenario_file(home)),
         },
     ).start()
