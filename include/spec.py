@@ -147,6 +147,8 @@ class Data(Declaration):
     """How long older versions of the lake's tables stay readable, and with them past trainings repeatable."""
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.05
     """The share of a batch that may go to quarantine; a larger one stops the partition."""
+    empty_days: bool = False
+    """Whether a day may have no rows (a shop that is closed on Sundays); without it an empty batch is critical."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Data:
