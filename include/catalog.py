@@ -11,14 +11,15 @@ import hashlib
 import importlib
 import sys
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
-from pydantic import ValidationError
-
 import include.models
-from include.errors import ConfigurationError, did_you_mean
+from include import declared
+from include.errors import ConfigurationError, did_you_mean, nearest
+from include.mistakes.problem import Place, Problem, in_order
+from include.mistakes.source import Source
 from include.settings import PROJECT
 from include.spec import Model
 
@@ -38,12 +39,17 @@ SIGNATURES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A model folder: its name, and either the model or the sentence that says what is wrong with it."""
+    """A model folder: its name, and either the model or what is wrong with the folder."""
 
     name: str
     folder: Path
     model: Model | None = None
-    problem: str | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def problem(self) -> str | None:
+        """The mistakes, one a line, each with file, line and what is wanted; None for a healthy folder."""
+        return "\n".join(map(str, self.problems)) or None
 
 
 def folders() -> dict[str, Path]:
@@ -75,10 +81,16 @@ def entry(name: str) -> Entry:
             f"no model {name!r} in {', '.join(include.models.__path__)}{did_you_mean(name, known)}"
         )
     folder = known[name]
-    try:
-        return Entry(name, folder, model=_read(name, folder))
-    except ConfigurationError as error:
-        return Entry(name, folder, problem=str(error))
+    problems = file_problems(folder)
+    if (folder / "model.py").is_file():
+        try:
+            model = _imported(name, folder, _stamp(folder / "model.py"))
+            if not problems:
+                return Entry(name, folder, model)
+        except ConfigurationError as error:
+            found = declared.read(folder / "model.py", name).problems
+            problems += found or [Problem(Place(folder / "model.py"), str(error))]
+    return Entry(name, folder, problems=tuple(in_order(problems)))
 
 
 def load(name: str) -> Model:
@@ -131,23 +143,22 @@ def digest(name: str) -> str:
     return hasher.hexdigest()
 
 
-def _read(name: str, folder: Path) -> Model:
-    """Import `model.py` (cheap by contract) and check the other files by their syntax trees."""
-    for file in ("model", *FILES):
-        if not (folder / f"{file}.py").is_file():
-            others = [p.name for p in folder.glob("*.py")]
-            raise ConfigurationError(
-                f"{folder / file}.py is missing: a model has {', '.join(f'{f}.py' for f in ('model', *FILES))}"
-                f"{did_you_mean(f'{file}.py', others) if others else ''}"
-            )
-    for file, (function, arguments) in FILES.items():
-        _lint(folder / f"{file}.py", function, arguments, SIGNATURES[file])
-    declared = _declared(name, folder, _stamp(folder / "model.py"))
-    if declared.name != name:
-        raise ConfigurationError(
-            f"{folder / 'model.py'}: the model is named {declared.name!r} but its folder {name!r}: make them the same"
-        )
-    return declared
+def file_problems(folder: Path) -> list[Problem]:
+    """What the syntax trees tell: files that are missing, and functions that are missing or take other arguments."""
+    files = ("model", *FILES)
+    present = [p.name for p in folder.glob("*.py")]
+    strangers = [name for name in present if name.removesuffix(".py") not in (*files, "__init__")]
+    problems = []
+    for file in files:
+        path = folder / f"{file}.py"
+        if not path.is_file():
+            near = nearest(path.name, strangers)
+            wanted = SIGNATURES.get(file, "MODEL = Model(...)")
+            hint = f"did you mean {near!r}? Rename it to {path.name}" if near else f"wanted: {path.name} with {wanted}"
+            problems.append(Problem(Place(path), f"{path.name} is missing", hint))
+        elif file in FILES:
+            problems += _function_problems(path, *FILES[file], SIGNATURES[file], _stamp(path))
+    return problems
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -155,56 +166,70 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_mtime_ns, stat.st_size
 
 
-@cache
-def _declared(name: str, folder: Path, stamp: tuple[int, int]) -> Model:
+@lru_cache(maxsize=4096)
+def _imported(name: str, folder: Path, stamp: tuple[int, int]) -> Model:
     """`MODEL` of a folder's `model.py`; ``stamp`` makes a changed file a new entry of the cache."""
     path = folder / "model.py"
     try:
         sys.modules.pop(f"include.models.{name}.model", None)
         loaded = importlib.import_module(f"include.models.{name}.model")
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'model'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        )
-        raise ConfigurationError(f"{_place(error, folder, path)}: {problems}") from error
     except Exception as error:
-        raise ConfigurationError(
-            f"{_place(error, folder, path)}: cannot be imported: {type(error).__name__}: {error}"
-        ) from error
+        raise ConfigurationError(f"{_place(error, folder, path)}: cannot be imported: {error}") from error
     model = getattr(loaded, "MODEL", None)
-    if not isinstance(model, Model):
-        raise ConfigurationError(f"{path}: assigns no MODEL = Model(...){did_you_mean('MODEL', vars(loaded))}")
+    if not isinstance(model, Model) or model.name != name:
+        raise ConfigurationError(f"{path}: assigns no MODEL = Model(name={name!r}, ...)")
     return model
 
 
-@cache
-def _lint_result(
+@lru_cache(maxsize=4096)
+def _function_problems(
     path: Path, function: str, arguments: tuple[str, ...], wanted: str, stamp: tuple[int, int]
-) -> str | None:
-    try:
-        tree = ast.parse(path.read_text(), filename=str(path))
-    except SyntaxError as error:
-        return f"{path}:{error.lineno}: {error.msg}"
-    functions = {n.name: n for n in tree.body if isinstance(n, ast.FunctionDef)}
-    assigned = {a.asname or a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
-    if function in assigned:
-        return None
-    if function not in functions:
-        return f"{path}: has no function {function!r}{did_you_mean(function, functions)} Wanted: {wanted}"
-    node = functions[function]
-    positional = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
-    required = len(positional) - len(node.args.defaults)
-    fits = required <= len(arguments) and (len(positional) >= len(arguments) or node.args.vararg is not None)
-    if not fits or any(d is None for d in node.args.kw_defaults):
-        return f"{path}:{node.lineno}: {function}({', '.join(positional)}) has the wrong arguments. Wanted: {wanted}"
-    return None
+) -> tuple[Problem, ...]:
+    """What is wrong with the one function that a file is wanted for."""
+    source = Source.read(path)
+    if isinstance(source, Problem):
+        return (source,)
+    functions = [n for n in source.tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    named = [n for n in functions if n.name == function]
+    if not named:
+        bound = {a.asname or a.name for n in source.tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
+        if function in bound | set(source.assigned):
+            return ()
+        near = nearest(function, [n.name for n in functions])
+        what = f"there is no function {function!r}"
+        for node in functions:
+            if node.name == near:
+                hint = f"did you mean {near!r}? Wanted: {wanted}"
+                return (Problem(source.place(node), what, hint, suggestion=source.rename(node, near, function)),)
+        return (Problem(Place(path), what, f"wanted: {wanted}"),)
+    problems = []
+    if len(named) > 1:
+        again, first = source.place(named[-1]), named[0].lineno
+        what = f"{function} is defined twice; the first one, in line {first}, is never used"
+        problems.append(Problem(again, what, "take one of them out", suggestion=source.without(named[-1])))
+    for node in named[:1]:
+        if isinstance(node, ast.AsyncFunctionDef):
+            problems.append(Problem(source.place(node), f"{function} is async", f"wanted: {wanted}"))
+        problems += argument_problems(source, node, arguments, wanted)
+    return tuple(problems)
 
 
-def _lint(path: Path, function: str, arguments: tuple[str, ...], wanted: str) -> None:
-    problem = _lint_result(path, function, arguments, wanted, _stamp(path))
-    if problem:
-        raise ConfigurationError(problem)
+def argument_problems(
+    source: Source,
+    node: ast.FunctionDef | ast.AsyncFunctionDef,
+    arguments: tuple[str, ...],
+    wanted: str,
+) -> list[Problem]:
+    args = node.args
+    positional = [*args.posonlyargs, *args.args]
+    required = len(positional) - len(args.defaults)
+    fits = required <= len(arguments) and (len(positional) >= len(arguments) or args.vararg is not None)
+    if fits and not any(default is None for default in args.kw_defaults):
+        return []
+    given = {a.arg: ast.get_source_segment(source.text, a) or a.arg for a in positional}
+    what = f"{node.name}({', '.join(given)}) has the wrong arguments"
+    mend = source.new_arguments(node, ", ".join(given.get(name, name) for name in arguments))
+    return [Problem(source.place(node), what, f"wanted: {wanted}", suggestion=mend)]
 
 
 def _place(error: BaseException, folder: Path, default: Path | None = None) -> str:

@@ -6,18 +6,20 @@ below a field is its meaning; `include.authoring.reference` makes the reference 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from include.errors import did_you_mean
+from include.cron import require_cron
+from include.errors import Finding, Misdeclared, did_you_mean, nearest
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
-Cron = Annotated[str, Field(pattern=r"^\S+ \S+ \S+ \S+ \S+$")]
+Cron = Annotated[str, AfterValidator(require_cron)]
 
 
 Metric = Literal["log_loss", "roc_auc", "average_precision", "brier", "accuracy", "mae", "rmse", "r2"]
@@ -33,9 +35,10 @@ class Declaration(BaseModel):
     @classmethod
     def _name_the_unknown_key(cls, values: Any) -> Any:
         if isinstance(values, dict):
-            for key in values:
-                if key not in cls.model_fields:
-                    raise ValueError(f"{cls.__name__} has no {key!r}{did_you_mean(key, cls.model_fields)}")
+            fields = tuple(cls.model_fields)
+            unknown = [Finding((k,), f"{cls.__name__} has no {k!r}", k, fields) for k in values if k not in fields]
+            if unknown:
+                raise Misdeclared(unknown)
         return values
 
 
@@ -112,14 +115,19 @@ class Label(Declaration):
     def _classes_fit(self) -> Label:
         if self.classes is None:
             return self
+        found = []
         if self.task is not Task.CLASSIFICATION:
-            raise ValueError("classes are declared for a classification only")
-        if len(set(self.classes)) != len(self.classes) or len({type(c) for c in self.classes}) != 1:
-            raise ValueError("classes must be distinct and of one type")
-        if len(self.classes) < 3:
-            raise ValueError(
-                f"{len(self.classes)} classes: leave `classes` out and name the class to be scored in `positive`"
-            )
+            found.append(Finding(("classes",), "classes are declared for a classification only", excess=True))
+        for n, name in enumerate(self.classes):
+            if name in self.classes[:n]:
+                found.append(Finding(("classes", n), f"class {name!r} is declared twice", excess=True))
+        if len({type(c) for c in self.classes}) > 1:
+            found.append(Finding(("classes",), "classes must be of one type"))
+        if len(set(self.classes)) < 3:
+            few = f"{len(set(self.classes))} classes: name the class to be scored in `positive` and leave `classes` out"
+            found.append(Finding(("classes",), few, excess=True))
+        if found:
+            raise Misdeclared(found)
         return self
 
     @property
@@ -152,31 +160,67 @@ class Data(Declaration):
 
     @model_validator(mode="after")
     def _consistent(self) -> Data:
-        names = [c.name for c in self.columns]
-        twice = {n for n in names if names.count(n) > 1}
-        if twice:
-            raise ValueError(f"columns declared twice: {', '.join(sorted(twice))}")
-        for part, wanted in (
-            ("key", self.key),
-            ("event_time", (self.event_time,)),
-            ("label.column", (self.label.column,)),
-        ):
-            for name in wanted:
-                if name not in names:
-                    raise ValueError(f"{part} names {name!r}, which is no declared column{did_you_mean(name, names)}")
+        found = [*self._doubles(), *self._unknown_names()]
         if not self.key:
-            raise ValueError("key is empty: name the columns that identify a row")
-        by_name = {c.name: c for c in self.columns}
-        if by_name[self.event_time].type is not ColumnType.TIMESTAMP:
-            raise ValueError(f"event_time {self.event_time!r} must be a column of type timestamp")
-        if by_name[self.label.column].known is not Known.AFTER:
-            raise ValueError(f'the label {self.label.column!r} must be declared known="after"')
-        for name in (*self.key, self.event_time):
-            if by_name[name].nullable or by_name[name].known is Known.AFTER:
-                raise ValueError(
-                    f'{name!r} is part of the key or the event time: declare it nullable=False, known="before"'
-                )
+            found.append(Finding(("key",), "key is empty: name the columns that identify a row"))
+        if not found:
+            found = [*self._roles(), *self._label_fits()]
+        if found:
+            raise Misdeclared(found)
         return self
+
+    def _doubles(self) -> Iterator[Finding]:
+        names = [c.name for c in self.columns]
+        for part, listed in (("columns", names), ("key", list(self.key))):
+            for n, name in enumerate(listed):
+                if name in listed[:n]:
+                    yield Finding((part, n), f"{part}: {name!r} is declared twice", excess=True)
+
+    def _unknown_names(self) -> Iterator[Finding]:
+        names = tuple(c.name for c in self.columns)
+        after = tuple(c.name for c in self.columns if c.known is Known.AFTER)
+        times = tuple(c.name for c in self.columns if c.type is ColumnType.TIMESTAMP)
+        for where, name, fitting in (
+            *((("key", n), name, names) for n, name in enumerate(self.key)),
+            (("event_time",), self.event_time, times or names),
+            (("label", "column"), self.label.column, after or names),
+        ):
+            if name not in names:
+                part = ".".join(w for w in where if isinstance(w, str))
+                yield Finding(where, f"{part} names {name!r}, which is no declared column", name, fitting)
+
+    def _roles(self) -> Iterator[Finding]:
+        """What the key, the event time and the label have to be declared as."""
+        index = {c.name: n for n, c in enumerate(self.columns)}
+        if self.column(self.event_time).type is not ColumnType.TIMESTAMP:
+            where = ("columns", index[self.event_time], "type")
+            yield Finding(where, f"event_time {self.event_time!r} must be of type timestamp", wanted='"timestamp"')
+        if self.column(self.label.column).known is not Known.AFTER:
+            where = ("columns", index[self.label.column], "known")
+            yield Finding(where, f'the label {self.label.column!r} must be declared known="after"', wanted='"after"')
+        for name in dict.fromkeys((*self.key, self.event_time)):
+            role = f"{name!r} is part of the key or the event time: declare it"
+            if self.column(name).nullable:
+                yield Finding(("columns", index[name], "nullable"), f"{role} nullable=False", wanted="False")
+            if self.column(name).known is Known.AFTER and name != self.label.column:
+                yield Finding(("columns", index[name], "known"), f'{role} known="before"', wanted='"before"')
+
+    def _label_fits(self) -> Iterator[Finding]:
+        """Values that the label's column can never have make no class."""
+        column = self.column(self.label.column)
+        text = column.type is ColumnType.STRING
+        if self.label.task is Task.REGRESSION:
+            if column.type in (ColumnType.STRING, ColumnType.TIMESTAMP):
+                what = f"a regression predicts a number, and {column.name!r} is declared {column.type}"
+                yield Finding(("label", "column"), what)
+            return
+        parts = ("positive",) if self.label.classes is None else ("classes",)
+        for part in parts:
+            values = (self.label.positive,) if part == "positive" else self.label.classes or ()
+            wrong = [value for value in values if isinstance(value, str) is not text]
+            if wrong:
+                what = f"label.{part} {wrong[0]!r} can be no value of {column.name!r}, which is declared {column.type}"
+                yield Finding(("label", part), what)
 
     @property
     def inputs(self) -> tuple[Column, ...]:
@@ -286,7 +330,9 @@ class Model(Declaration):
         try:
             ZoneInfo(value)
         except Exception:
-            raise ValueError(f"{value!r} is no IANA timezone, e.g. 'UTC' or 'America/New_York'") from None
+            zones = tuple(available_timezones())
+            what = f"{value!r} is no IANA timezone, e.g. 'UTC' or 'America/New_York'"
+            raise Misdeclared([Finding((), what, value, zones if nearest(value, zones) else ("UTC",))]) from None
         return value
 
     @model_validator(mode="after")
@@ -295,14 +341,14 @@ class Model(Declaration):
             Task.REGRESSION: ("mae", "rmse", "r2"),
             Task.CLASSIFICATION: ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"),
         }[self.data.label.task]
-        for where, metric in (
-            ("training.metric", self.training.metric),
-            ("gate.baseline_metric", self.gate.baseline_metric),
-        ):
+        found = []
+        for part, metric in (("training", self.training.metric), ("gate", self.gate.baseline_metric)):
             if metric is not None and metric not in fitting:
-                raise ValueError(
-                    f"{where} {metric!r} does not fit a {self.data.label.task} label: use one of {', '.join(fitting)}"
-                )
+                field = "metric" if part == "training" else "baseline_metric"
+                what = f"{part}.{field} {metric!r} does not fit a {self.data.label.task} label"
+                found.append(Finding((part, field), what, metric, fitting))
+        if found:
+            raise Misdeclared(found)
         return self
 
 

@@ -1,1 +1,1 @@
-"""Says what is wrong with a model's folder: file, line, and the nearest right thing."""
+"""Says every mistake of a model folder, with file, line and what mends it; needs no network and none of the data."""

@@ -47,7 +47,11 @@ def load(model: Model) -> dict[str, Candidate]:
     ------
     ConfigurationError : fewer than two, not exactly one baseline, or an estimator that scikit-learn cannot clone.
     """
-    declared = catalog.module(model.name, "candidates").candidates()
+    return checked(model, catalog.module(model.name, "candidates").candidates())
+
+
+def checked(model: Model, declared: object) -> dict[str, Candidate]:
+    """What `candidates()` of a model returned, if it can be used; ConfigurationError as `load`."""
     if not isinstance(declared, Mapping) or len(declared) < 2:
         raise ConfigurationError(
             f"candidates() of {model.name} must return at least two named candidates, one of them the baseline."

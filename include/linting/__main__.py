@@ -1,0 +1,65 @@
+"""Lints model folders: ``python -m include.linting [--model X ...] [--format text|github|json]``.
+
+``python -m include.linting changed --base REF`` prints the names of the models that a branch changes, one a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from include.errors import ConfigurationError, PerennialError
+from include.linting import run
+from include.linting.changed import changed
+from include.mistakes.problem import Problem, to_json
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0: no error; 1: errors, each with its place; 2: there is nothing to lint, or not what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m include.linting", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="lint this one (may be repeated)")
+    parser.add_argument("--format", choices=("text", "github", "json"), default="text")
+    parser.add_argument("--seconds", type=float, default=run.SECONDS, help="time that a folder's code may take")
+    commands = parser.add_subparsers(dest="command")
+    branch = commands.add_parser("changed", help="print the models that the working tree changes against REF")
+    branch.add_argument("--base", required=True, metavar="REF")
+    asked = parser.parse_args(arguments)
+    try:
+        if asked.command == "changed":
+            for name in changed(asked.base):
+                print(name)
+            return 0
+        _require_roots()
+        folders = run.chosen([name for names in asked.model for name in names.split()])
+        return _report(run.lint(folders, asked.seconds), len(folders), asked.format)
+    except PerennialError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _report(problems: list[Problem], models: int, form: str) -> int:
+    errors = sum(problem.severity == "error" for problem in problems)
+    warnings = len(problems) - errors
+    if form == "json":
+        print(to_json(problems))
+        return 1 if errors else 0
+    for problem in problems:
+        print(problem.annotation if form == "github" else problem)
+    found = ", ".join(_counted(n, what) for n, what in ((errors, "mistake"), (warnings, "warning")) if n)
+    print(f"{_counted(models, 'model')}, {found or 'no mistake'}")
+    return 1 if errors else 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _require_roots() -> None:
+    for root in os.environ.get("PERENNIAL_MODELS", "").split(":"):
+        if root and not os.path.isdir(root):
+            raise ConfigurationError(f"PERENNIAL_MODELS names {root!r}, which is no folder")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

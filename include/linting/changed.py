@@ -1,0 +1,35 @@
+"""Which models a branch changes: what a pull request has to lint and train."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from include import catalog
+from include.errors import ConfigurationError
+from include.settings import PROJECT
+
+MODELS = "include/models"
+
+
+def changed(base: str, project: Path = PROJECT) -> list[str]:
+    """Names of the models whose folders differ from where this branch left ``base``; a deleted folder is none.
+
+    Raises
+    ------
+    ConfigurationError : ``project`` is no git repository, or has no such revision.
+    """
+    start = _git(project, "merge-base", base, "HEAD").strip()
+    files = _git(project, "diff", "--name-only", "-z", "--no-renames", start, "--", MODELS).split("\0")
+    files += _git(project, "ls-files", "--others", "--exclude-standard", "-z", "--", MODELS).split("\0")
+    names = {Path(file).parts[2] for file in files if len(Path(file).parts) > 3}
+    return [name for name in catalog.folders() if name in names and (project / MODELS / name).is_dir()]
+
+
+def _git(project: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip() or f"exit status {done.returncode}"
+        hint = "; in CI, check out with fetch-depth: 0" if arguments[0] == "merge-base" else ""
+        raise ConfigurationError(f"git {' '.join(arguments[:3])} in {project}: {said}{hint}")
+    return done.stdout

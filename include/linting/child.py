@@ -1,0 +1,53 @@
+"""The process in which the code of model folders runs: it may hang, crash or end itself, and only it does.
+
+Reads folders as JSON from standard input and writes one JSON line for each thing that it does to the file named as its
+argument: ``{"stage": path}`` before a file's code runs, ``{"folder": ..., "problems": [...]}`` when a folder is done.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from include.errors import PerennialError
+
+
+class NoNetwork(PerennialError):
+    """The code of a folder opens a connection while it is looked at."""
+
+
+def main(output: str, seconds: float) -> int:
+    """Lint the folders of standard input; each has so many seconds before the process ends with its traceback."""
+    from include.linting.folder import lint  # takes seconds, which belong to no folder
+
+    asked = json.load(sys.stdin)
+    sys.stdout = sys.stderr  # what a folder prints is no result
+    sys.addaudithook(_refuse_connections)
+    with open(output, "a", buffering=1) as out, open(f"{output}.trace", "w") as trace:
+
+        def say(what: dict[str, Any]) -> None:
+            out.write(json.dumps(what) + "\n")
+            out.flush()
+
+        for item in asked:
+            say({"start": item["folder"]})
+            faulthandler.dump_traceback_later(seconds, exit=True, file=trace)
+            problems = lint(item["name"], Path(item["folder"]), lambda path: say({"stage": str(path)}))
+            faulthandler.cancel_dump_traceback_later()
+            say({"folder": item["folder"], "problems": [problem.as_dict() for problem in problems]})
+    return 0
+
+
+def _refuse_connections(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        raise NoNetwork("the lint has no network: only fetch() may open a connection, and the lint does not call it")
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1], float(sys.argv[2]))
+    sys.stderr.flush()
+    os._exit(code)  # threads that a folder has left behind end here

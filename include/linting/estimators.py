@@ -1,0 +1,233 @@
+"""Runs `candidates()` of a folder: what it returns, the features that it names, whether it fits made-up rows."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, clone
+from sklearn.compose import ColumnTransformer
+from threadpoolctl import threadpool_limits
+
+from include.errors import ConfigurationError, nearest
+from include.linting import plain
+from include.linting.columns import Use
+from include.mistakes.explaining import told
+from include.mistakes.problem import Place, Problem, Suggestion
+from include.mistakes.running import Traced
+from include.spec import Candidate, Model, Task
+from include.training import candidates as rules
+
+FEW = {"max_iter": 3, "n_estimators": 3}  # iterations of a trial fit
+
+
+class Candidates:
+    """The candidates of a folder and what is wrong with them."""
+
+    def __init__(self, run: Traced, function: ast.FunctionDef | None, model: Model) -> None:
+        self.run, self.function, self.model = run, function, model
+        self.returned: Any = run.call("candidates") if function is not None else None
+        self.failed = run.failed or function is None
+        found = self.returned if isinstance(self.returned, Mapping) else {}
+        self.all = {n: c if isinstance(c, Candidate) else Candidate(c) for n, c in found.items()}
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong beside the names of features and what the run itself has noted."""
+        if self.failed:
+            return
+        yield from self._together()
+        for name, candidate in self.all.items():
+            yield from self._window(name, candidate)
+            refused = list(self._parameters(candidate)) or list(self._alone(name, candidate))
+            yield from refused
+
+    def uses(self) -> list[Use]:
+        """Every feature that a `ColumnTransformer` names."""
+        found = []
+        for transformer in self._transformers():
+            for _, _, columns in transformer.transformers:
+                who, at = "a ColumnTransformer names", self._at(transformer)
+                found += [Use.of(n, self.run.source, self.run.node_of(n), who, at) for n in _texts(columns)]
+        return found
+
+    def unused(self, features: Mapping[str, Use]) -> Iterator[Problem]:
+        """Features that are built for nothing: no candidate takes them."""
+        if self.failed or not self.all:
+            return
+        taken: set[str] = set()
+        for candidate in self.all.values():
+            if candidate.baseline:
+                continue
+            first = candidate.estimator
+            while getattr(first, "steps", None):
+                first = first.steps[0][1]
+            named = isinstance(first, ColumnTransformer) and first.remainder == "drop"
+            lists = [columns for _, _, columns in first.transformers] if named else [None]
+            if not all(_texts(columns) or columns == [] for columns in lists):
+                return
+            taken |= {name for columns in lists for name in _texts(columns)}
+        names = {use.name for use in features.values()}
+        for name in sorted(names - taken):
+            if nearest(name, taken - names) is None:
+                what = f"feature {name!r} is built, and no candidate takes it"
+                yield Problem(features[name].place, what, "name it in candidates.py, or leave it out", "warning")
+
+    def fits(self, built: Mapping[str, Any]) -> Iterator[Problem]:
+        """Fit each candidate on made-up features and labels, a few iterations long."""
+        names = {str(name): name for name in self.all}  # the same names, which know where they are written
+        frame = pd.DataFrame({str(n): _column(v) for n, v in built.items()})
+        empty = [n for n in frame if frame[n].dtype != object and frame[n].isna().all()]
+        frame = frame.drop(columns=empty)
+        target = self._target(len(frame))
+        again = plain.call(self.run, "candidates")
+        for name, candidate in (again[0] if again else {}).items():
+            try:
+                estimator = clone(getattr(candidate, "estimator", candidate))
+                rules.without_features(estimator, map(str, empty))
+                for key in list(estimator.get_params(deep=True)):
+                    if key.split("__")[-1] in FEW:
+                        estimator.set_params(**{key: FEW[key.split("__")[-1]]})
+                with threadpool_limits(1), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    estimator.fit(frame, target)
+                    predict = "predict" if self.model.data.label.task is Task.REGRESSION else "predict_proba"
+                    getattr(estimator, predict)(frame.iloc[:1])
+            except Exception as error:
+                what = f"candidate {str(name)!r} could not be fitted on {len(frame)} made-up rows: {told(error)}"
+                hint = "try it on real ones: make try-model MODEL=" + self.model.name
+                yield Problem(self._of(names.get(str(name))), what, hint, "warning")
+
+    def _target(self, rows: int) -> np.ndarray:
+        label = self.model.data.label
+        if label.task is Task.REGRESSION:
+            return np.arange(rows, dtype=np.float64)
+        return np.arange(rows) % (len(label.classes) if label.classes else 2)
+
+    def _together(self) -> Iterator[Problem]:
+        """What only all candidates together show."""
+        baselines = [name for name, candidate in self.all.items() if candidate.baseline]
+        if isinstance(self.returned, Mapping) and len(self.all) > 1 and len(baselines) > 1:
+            for name in baselines[1:]:
+                site = self.run.made.get(id(self.all[name]))
+                keyword = site[1].keyword("baseline") if site else None
+                place = self.run.source.place(keyword) if keyword else self._of(name)
+                what = f"{str(name)!r} is a second baseline beside {str(baselines[0])!r}: exactly one is"
+                mend = self.run.source.without(keyword) if keyword else None
+                yield Problem(place, what, "take baseline=True out of one of them", suggestion=mend)
+            return
+        if isinstance(self.returned, Mapping) and len(self.all) > 1 and not baselines:
+            dummy = next((n for n, c in self.all.items() if type(c.estimator).__name__.startswith("Dummy")), None)
+            what = "candidates() declares no baseline, which every challenger has to beat"
+            if dummy is not None:
+                mend = self._add_baseline(self.all[dummy])
+                yield Problem(self._of(dummy), what, "add baseline=True to the trivial one", suggestion=mend)
+            else:
+                hint = "add one, e.g. Candidate(DummyClassifier(strategy='prior'), baseline=True)"
+                yield Problem(self._at(None), what, hint)
+            return
+        try:
+            rules.checked(self.model, self.returned if len(self.all) < 2 else {})
+        except ConfigurationError as error:
+            if len(self.all) < 2:
+                yield Problem(self._at(None), str(error).rstrip("."), "wanted: dict[str, Candidate]")
+
+    def _add_baseline(self, candidate: Candidate) -> Suggestion | None:
+        site = self.run.made.get(id(candidate))
+        return self.run.source.add_argument(site[1].node, "baseline=True") if site else None
+
+    def _alone(self, name: Any, candidate: Candidate) -> Iterator[Problem]:
+        """What training would refuse of one candidate: asked of training itself, beside a baseline that is right."""
+        from sklearn.dummy import DummyClassifier, DummyRegressor
+
+        regression = self.model.data.label.task is Task.REGRESSION
+        trivial = Candidate(DummyRegressor() if regression else DummyClassifier(), baseline=not candidate.baseline)
+        try:
+            rules.checked(self.model, {"the other": trivial, str(name): candidate})
+        except ConfigurationError as error:
+            yield Problem(self._of(name), str(error).rstrip("."), "wanted: a scikit-learn estimator or pipeline")
+        else:
+            if not regression and not hasattr(candidate.estimator, "predict_proba"):
+                what = (
+                    f"candidate {str(name)!r} has no predict_proba, and probabilities are what is compared and served"
+                )
+                yield Problem(self._of(name), what, "use a classifier that has it, e.g. LogisticRegression")
+
+    def _window(self, name: Any, candidate: Candidate) -> Iterator[Problem]:
+        days = candidate.window_days
+        if days is None or days == "all" or (isinstance(days, int) and not isinstance(days, bool) and days > 0):
+            return
+        site = self.run.made.get(id(candidate))
+        keyword = site[1].keyword("window_days") if site else None
+        node = self.run.node_of(days) or (keyword.value if keyword else None)
+        place = self.run.source.place(node) if node is not None else self._of(name)
+        mend = self.run.source.replace(node, '"all"') if node is not None else None
+        what = f"window_days of candidate {str(name)!r} is {days!r}"
+        yield Problem(place, what, 'wanted: a number of days (1 or more), or "all"', suggestion=mend)
+
+    def _parameters(self, candidate: Candidate) -> Iterator[Problem]:
+        """Values of parameters that an estimator of scikit-learn would refuse when it is fitted."""
+        parts = [candidate.estimator, *self._nested(candidate.estimator)]
+        for part in parts:
+            validate = getattr(part, "_validate_params", None)
+            if not isinstance(part, BaseEstimator) or validate is None:
+                continue
+            try:
+                validate()
+            except ValueError as error:
+                yield self._refused(part, error)
+            except Exception:  # an estimator of somebody else, with another idea of this method
+                continue
+
+    def _refused(self, part: BaseEstimator, error: ValueError) -> Problem:
+        message = " ".join(str(error).split())
+        parameter = message.split("'")[1] if message.count("'") > 1 else ""
+        value = part.get_params(deep=False).get(parameter)
+        site = self.run.made.get(id(part))
+        keyword = site[1].keyword(parameter) if site else None
+        node = self.run.node_of(value) or (keyword.value if keyword else None)
+        allowed = message.split("Got")[0].split("'")[3::2]
+        near = nearest(value, allowed) if isinstance(value, str) else None
+        mend = None
+        if near and node is not None:
+            mend = self.run.source.replace(node, self.run.source.quoted(node, near))
+        elif keyword is not None:
+            mend = self.run.source.without(keyword)
+        place = self.run.source.place(node) if node is not None else self._at(part)
+        hint = f"did you mean {near!r}?" if near else "leave it out for the default"
+        return Problem(place, message.split(" Got ")[0].rstrip("."), hint if mend else "", suggestion=mend)
+
+    def _transformers(self) -> Iterator[ColumnTransformer]:
+        for candidate in self.all.values():
+            for part in [candidate.estimator, *self._nested(candidate.estimator)]:
+                if isinstance(part, ColumnTransformer):
+                    yield part
+
+    def _nested(self, estimator: Any) -> list[Any]:
+        try:
+            return list(estimator.get_params(deep=True).values())
+        except Exception:
+            return []
+
+    def _of(self, name: Any) -> Place:
+        """Where a candidate is: its name in the dict."""
+        node = self.run.node_of(name)
+        return self.run.source.place(node) if node is not None else self._at(None)
+
+    def _at(self, part: Any) -> Place:
+        node = self.run.node_of(part) or self.function
+        return self.run.source.place(node) if node is not None else Place(self.run.source.path)
+
+
+def _texts(columns: Any) -> list[str]:
+    """The names in what a `ColumnTransformer` was given as columns; none where it is given otherwise."""
+    listed = [columns] if isinstance(columns, str) else columns if isinstance(columns, list | tuple) else []
+    return list(listed) if all(isinstance(column, str) for column in listed) else []
+
+
+def _column(values: Any) -> Any:
+    array = np.asarray(values)
+    return array.astype(object) if array.dtype.kind in "OUST" else array.astype(np.float32)

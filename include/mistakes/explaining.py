@@ -1,0 +1,100 @@
+"""Turns an exception of a model's file into a problem: the node that raised it, the nearest right thing, the edit."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+from include.errors import nearest
+from include.mistakes.problem import Place, Problem, one_of
+from include.mistakes.source import Source
+
+
+def explain(error: BaseException, source: Source) -> Problem:
+    """The problem that an exception tells of, at the innermost line of the file that took part in it."""
+    if isinstance(error, SyntaxError) and error.filename and Path(error.filename) != source.path:
+        return Problem(Place(Path(error.filename), error.lineno or 1), f"no valid Python: {error.msg}")
+    node, place = _raised_at(error.__traceback__, source)
+    if isinstance(error, AttributeError) and isinstance(node, ast.Attribute) and error.name == node.attr:
+        return no_attribute(source, node, error.obj, node.attr)
+    if isinstance(error, TypeError) and isinstance(node, ast.Call):
+        lacking = re.search(r"missing \d+ required .*?arguments?: (.*)", str(error))
+        if lacking:
+            names = re.findall(r"'(\w+)'", lacking[1])
+            text = ast.get_source_segment(source.text, node.func) or "the call"
+            return Problem(place, f"{text}() lacks {_listed(names)}", f"wanted: {', '.join(f'{n}=...' for n in names)}")
+    if isinstance(error, KeyError) and error.args and hasattr(error.args[0], "node"):
+        place = source.place(error.args[0].node)
+    if isinstance(error, SystemExit):
+        return Problem(place, "ends the process (SystemExit)", "wanted: a function that returns")
+    return Problem(place, f"fails: {told(error)}", "see the line; what it needs is in the message")
+
+
+def told(error: BaseException) -> str:
+    """Type and message on one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
+
+
+def no_attribute(source: Source, node: ast.Attribute, value: Any, name: str) -> Problem:
+    """A module, class or object has no such attribute."""
+    known = [n for n in dir(value) if not n.startswith("_")]
+    near = nearest(name, known)
+    end = source.end(node)
+    start = Place(end.file, end.line, end.column - len(name))
+    what = value.__name__ if isinstance(value, (type, ModuleType)) else type(value).__name__
+    suggestion = None
+    if near:
+        replaced = source.replace(node, near)
+        suggestion = type(replaced)(start, end, near)
+    return Problem(start, f"{what} has no {name!r}", one_of(name, known), suggestion=suggestion)
+
+
+def unknown_keyword(source: Source, keyword: ast.keyword, function: Any, known: Iterable[str]) -> Problem:
+    """A call has a keyword that its function does not take."""
+    wrong = keyword.arg or ""
+    near = nearest(wrong, known)
+    mend = source.rename(keyword, wrong, near) if near else source.without(keyword)
+    name = getattr(function, "__name__", str(function))
+    hint = one_of(wrong, known)
+    return Problem(source.place(keyword), f"{name} has no {wrong!r}", hint, suggestion=mend)
+
+
+def parameters(function: Any) -> list[str]:
+    """Names that may be given as keywords; empty where they cannot be known, or where anything may be given."""
+    try:
+        found = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        # Classes written in C tell their arguments in the docstring only: "timedelta(days=0, seconds=0, ...)".
+        first = re.search(rf"\b{getattr(function, '__name__', ' ')}\(([^)]*)\)", inspect.getdoc(function) or "")
+        return re.findall(r"(\w+)\s*=", first[1]) if first else []
+    if any(p.kind is p.VAR_KEYWORD for p in found):
+        return []
+    return [p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def _raised_at(trace: TracebackType | None, source: Source) -> tuple[ast.AST | None, Place]:
+    """The innermost node of the file on the way to the error."""
+    node: ast.AST | None = None
+    place = Place(source.path)
+    for frame, line in traceback.walk_tb(trace):
+        if frame.f_code.co_filename != str(source.path):
+            continue
+        place = Place(source.path, line)
+        while trace is not None and trace.tb_frame is not frame:
+            trace = trace.tb_next
+        if trace is not None:
+            positions = list(frame.f_code.co_positions())[trace.tb_lasti // 2]
+            node = source.at((positions[0], positions[1], positions[2], positions[3]))
+            place = source.place(node) if node is not None and hasattr(node, "lineno") else place
+    return node, place
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)

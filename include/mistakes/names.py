@@ -1,0 +1,68 @@
+"""Names that a file uses and nobody defines: found in the symbol tables, so in code that no run reaches, too."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import symtable
+
+from include.errors import nearest
+from include.mistakes.problem import OtherEnd, Problem, one_of
+from include.mistakes.source import Source
+
+ALWAYS = {*dir(builtins), "__file__", "__name__", "__doc__", "__package__", "__path__", "__spec__", "__builtins__"}
+
+
+def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
+    """Undefined names, each with its problem (at its first use) and the name that was meant, where one is near."""
+    if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in ast.walk(source.tree)):
+        return {}
+    table = symtable.symtable(source.text, str(source.path), "exec")
+    known = _defined(table)
+    used = _globals_used(table)
+    loads: dict[str, list[ast.Name]] = {}
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            loads.setdefault(node.id, []).append(node)
+    idle = {d.name: d for d in source.tree.body if isinstance(d, ast.FunctionDef) and d.name not in loads}
+    found = {}
+    for name in sorted(used - known - ALWAYS):
+        uses = sorted(loads.get(name, []), key=source.place)
+        if not uses:
+            continue
+        # Candidates: what the module defines; a builtin only where nothing of the module is near.
+        near = nearest(name, known) or nearest(name, {n for n in dir(builtins) if n[0] != "_"})
+        also: tuple[OtherEnd, ...] = ()
+        if near in idle:
+            definition = idle[str(near)]
+            end = source.rename(definition, str(near), name)
+            also = (OtherEnd(source.place(definition), f"or name the function {name!r} here", end),)
+        hint = one_of(name, known) if near in known or near is None else f"did you mean {near!r}?"
+        mend = source.replace(uses[0], near) if near else None
+        found[name] = (
+            Problem(source.place(uses[0]), f"{name!r} is not defined", hint, suggestion=mend, also=also),
+            near,
+        )
+    return found
+
+
+def _defined(table: symtable.SymbolTable) -> set[str]:
+    names = {s.get_name() for s in table.get_symbols() if s.is_assigned() or s.is_imported() or s.is_namespace()}
+    pending = list(table.get_children())
+    while pending:
+        child = pending.pop()
+        names |= {s.get_name() for s in child.get_symbols() if s.is_declared_global() and s.is_assigned()}
+        pending += child.get_children()
+    return names
+
+
+def _globals_used(table: symtable.SymbolTable) -> set[str]:
+    at_top = table.get_type() == "module"
+    names = {
+        s.get_name()
+        for s in table.get_symbols()
+        if s.is_referenced() and (s.is_global() or (at_top and not s.is_assigned()))
+    }
+    for child in table.get_children():
+        names |= _globals_used(child)
+    return names

@@ -1,0 +1,395 @@
+"""Runs a file so that its mistakes can be placed: strings know where they are written, calls where they stand.
+
+A mistake that has a nearest right thing (a keyword, a name of a module, an enum's member) is noted and the run goes on
+with that thing, so that one run finds all of them.
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import importlib
+import pkgutil
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+from include.errors import nearest
+from include.mistakes import explaining
+from include.mistakes.names import undefined
+from include.mistakes.problem import Problem, one_of
+from include.mistakes.source import Source
+
+# These look at the frame that calls them, so nothing may stand in between.
+FRAME_READERS = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "__import__", "breakpoint"}
+
+
+class Placed(str):
+    """A string literal of the file, with the node that it was written as."""
+
+    node: ast.AST
+
+    def __deepcopy__(self, memo: Any) -> Placed:
+        return self
+
+    def __copy__(self) -> Placed:
+        return self
+
+
+@dataclass
+class Site:
+    """One call: its node, what was called with what, and the sites of the calls that it happened in."""
+
+    source: Source
+    node: ast.Call
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outer: tuple[ast.Call, ...] = ()
+
+    def keyword(self, name: str) -> ast.keyword | None:
+        return next((k for k in self.node.keywords if k.arg == name), None)
+
+
+Watch = Callable[["Traced", Site], Any]
+"""Makes the call of a site; returns `NotImplemented` where it is none of its business."""
+
+
+@dataclass
+class Traced:
+    """A run of one file; `problems`, `failures` (what was raised) and `made` grow while its functions are called.
+
+    Parameters
+    ----------
+    package : name of the package that the file is in, for what it imports of its own folder.
+    watch : makes the calls that somebody wants to see.
+    """
+
+    source: Source
+    package: str
+    watch: Watch | None = None
+    problems: list[Problem] = field(default_factory=list)
+    made: dict[int, tuple[Any, Site]] = field(default_factory=dict)
+    lost: dict[int, set[str]] = field(default_factory=dict)  # by id of an object: fields that are not what was written
+    namespace: dict[str, Any] = field(default_factory=dict)
+    failures: list[Problem] = field(default_factory=list)
+    failed: bool = False
+    _strings: list[Placed] = field(default_factory=list)
+    _nodes: list[ast.AST] = field(default_factory=list)
+    _outer: list[ast.Call] = field(default_factory=list)
+    _lost: set[str] = field(default_factory=set)
+    _undefined: dict[str, Problem] = field(default_factory=dict)
+
+    def run(self) -> Traced:
+        """Execute the file, statement by statement; a statement that fails is noted and the next one runs."""
+        name = f"{self.package}.{self.source.path.stem}"
+        module = ModuleType(name)
+        module.__file__ = str(self.source.path)
+        module.__package__ = self.package
+        self.namespace = module.__dict__
+        self.namespace.update(__call__=self._call, __attribute__=self._attribute, __strings__=self._strings)
+        wrong = undefined(self.source)
+        self._undefined = {name: problem for name, (problem, _) in wrong.items()}
+        meant = {name: near for name, (_, near) in wrong.items() if near}
+        self._lost |= set(wrong) - set(meant)
+        tree = _Tracing(self, meant).visit(ast.parse(self.source.text))
+        flags = 0
+        sys.modules[name] = module
+        try:
+            for node, statement in zip(self.source.tree.body, ast.fix_missing_locations(tree).body, strict=True):
+                if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+                    for alias in node.names:
+                        flags |= getattr(__future__, alias.name).compiler_flag if alias.name in dir(__future__) else 0
+                self._statement(node, statement, flags)
+        finally:
+            sys.modules.pop(name, None)
+        self.problems += self._undefined.values()
+        return self
+
+    def call(self, function: str, *args: Any) -> Any:
+        """Call one of the file's functions; None, and `failed`, where it raises."""
+        try:
+            return self.namespace[function](*args)
+        except BaseException as error:
+            self._note(error)
+            return None
+
+    def node_of(self, value: Any) -> ast.AST | None:
+        """Where a string was written, or an object was made."""
+        if isinstance(value, Placed):
+            return value.node
+        made = self.made.get(id(value))
+        return made[1].node if made else None
+
+    def _note(self, error: BaseException) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        self.failed = True
+        if not (isinstance(error, NameError) and error.name in self._lost):
+            self.failures.append(explaining.explain(error, self.source))
+
+    def _statement(self, node: ast.stmt, statement: ast.stmt, flags: int) -> None:
+        code = compile(
+            ast.Module([statement], []), str(self.source.path), "exec", flags=flags, dont_inherit=True, optimize=0
+        )
+        try:
+            exec(code, self.namespace)
+        except ImportError as error:
+            if isinstance(node, (ast.Import, ast.ImportFrom)) and not node.__dict__.get("level"):
+                self._import(node)
+            else:
+                self._note(error)
+                self._lost |= _bound(node)
+        except BaseException as error:
+            self._note(error)
+            self._lost |= _bound(node)
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> None:
+        """Import name by name; what is not there is noted, and the nearest thing taken for it."""
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                module = self._module(node, alias.name)
+                bound = alias.asname or alias.name.split(".")[0]
+                if module is None:
+                    self._lost.add(bound)
+                else:
+                    self.namespace[bound] = module if alias.asname else sys.modules[module.__name__.split(".")[0]]
+            return
+        module = self._module(node, node.module or "")
+        for alias in node.names:
+            bound = alias.asname or alias.name
+            if module is None:
+                self._lost.add(bound)
+                continue
+            found = _member(module, alias.name)
+            if found is None:
+                near = nearest(alias.name, _members(module))
+                self.problems.append(
+                    Problem(
+                        self.source.place(alias),
+                        f"{module.__name__} has no {alias.name!r}",
+                        one_of(alias.name, _members(module)) if near else "see its documentation for what it has",
+                        suggestion=self.source.rename(alias, alias.name, near) if near else None,
+                    )
+                )
+                found = _member(module, near)
+                self._undefined.pop(near or "", None)  # where it is spelt right it is no second mistake
+            if found is None:
+                self._lost.add(bound)
+            else:
+                self.namespace[bound] = found[0]
+
+    def _module(self, node: ast.stmt, name: str) -> ModuleType | None:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            missing = error.name or name
+            if not (name == missing or name.startswith(f"{missing}.")):
+                self._note(error)
+                return None
+        except BaseException as error:
+            self.problems.append(
+                Problem(self.source.place(node), f"{name} cannot be imported: {explaining.told(error)}")
+            )
+            self.failed = True
+            return None
+        parent, _, last = missing.rpartition(".")
+        siblings = _submodules(parent)
+        near = nearest(last, siblings)
+        whole = name.replace(missing, f"{parent}.{near}" if parent else str(near), 1)
+        self.problems.append(
+            Problem(
+                self.source.place(node),
+                f"there is no module {missing!r}",
+                f"did you mean {whole!r}?" if near else "install it, or leave the import out",
+                suggestion=self.source.rename(node, name, whole) if near else None,
+            )
+        )
+        return self._module(node, whole) if near else None
+
+    def _call(self, number: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        node = self._nodes[number]
+        assert isinstance(node, ast.Call)
+        site = Site(self.source, node, function, args, kwargs, tuple(self._outer))
+        self._outer.append(node)
+        try:
+            if self.watch is not None:
+                result = self.watch(self, site)
+                if result is not NotImplemented:
+                    return result
+            try:
+                result = function(*args, **kwargs)
+            except TypeError as error:
+                mended = self._misfit(site, error)
+                if mended is None:
+                    raise
+                result = function(*args, **mended)
+            if isinstance(function, type):
+                self.made[id(result)] = (result, site)
+            return result
+        finally:
+            self._outer.pop()
+
+    def _misfit(self, site: Site, error: TypeError) -> dict[str, Any] | None:
+        """Note keywords that the function does not take; the keywords that were meant, if all have a nearest one."""
+        known = explaining.parameters(site.function)
+        if not known or not re.search(r"keyword argument|unexpected", str(error)):
+            return None
+        mended: dict[str, Any] = {}
+        wrong = False
+        for name, value in site.kwargs.items():
+            if name in known:
+                mended[name] = value
+                continue
+            near = nearest(name, set(known) - set(site.kwargs))
+            keyword = site.keyword(name)
+            if near is None or keyword is None:
+                return None
+            wrong = True
+            mended[near] = value
+            self.problems.append(explaining.unknown_keyword(self.source, keyword, site.function, known))
+        return mended if wrong else None
+
+    def _attribute(self, number: int, value: Any, name: str) -> Any:
+        try:
+            return getattr(value, name)
+        except AttributeError as error:
+            node = self._nodes[number]
+            assert isinstance(node, ast.Attribute)
+            if error.name not in (None, name):
+                raise
+            near = nearest(name, [n for n in dir(value) if not n.startswith("_")])
+            if near is None:
+                raise
+            self.problems.append(explaining.no_attribute(self.source, node, value, name))
+            return getattr(value, near)
+
+
+class _Tracing(ast.NodeTransformer):
+    """Rewrites a tree: each call, attribute and string literal goes through the run."""
+
+    def __init__(self, run: Traced, meant: Mapping[str, str]) -> None:
+        self.run, self.meant = run, meant
+        self.originals = {_where(n): n for n in ast.walk(run.source.tree) if isinstance(n, ast.expr)}
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        original = self._original(node)
+        reads_frame = isinstance(node.func, ast.Name) and node.func.id in FRAME_READERS
+        self.generic_visit(node)
+        if reads_frame or not isinstance(original, ast.Call):
+            return node
+        number = self._number(original)
+        return _at(node, ast.Call(_name("__call__"), [ast.Constant(number), node.func, *node.args], node.keywords))
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        original = self._original(node)
+        self.generic_visit(node)
+        if not isinstance(node.ctx, ast.Load) or node.attr.startswith("__") or not isinstance(original, ast.Attribute):
+            return node
+        number = self._number(original)
+        arguments = [ast.Constant(number), node.value, ast.Constant(node.attr)]
+        return _at(node, ast.Call(_name("__attribute__"), arguments, []))
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if type(node.value) is not str:
+            return node
+        text = Placed(node.value)
+        text.node = self._original(node) or node
+        self.run._strings.append(text)
+        number = ast.Constant(len(self.run._strings) - 1)
+        return _at(node, ast.Subscript(_name("__strings__"), number, ast.Load()))
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if isinstance(node.ctx, ast.Load) and node.id in self.meant:
+            return ast.copy_location(ast.Name(self.meant[node.id], ast.Load()), node)
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        return node if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                part.value = self.visit(part.value)
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        return node  # an annotation is not run
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.args = self.visit(node.args)
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        node.body = [self.visit(s) for s in node.body]
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.value = self.visit(node.value) if node.value else None
+        return node
+
+    def visit_Try(self, node: ast.Try) -> ast.AST:
+        return node  # whoever catches errors wants to see them
+
+    def visit_Match(self, node: ast.Match) -> ast.AST:
+        node.subject = self.visit(node.subject)
+        for case in node.cases:
+            case.body = [self.visit(s) for s in case.body]
+        return node
+
+    def _original(self, node: ast.expr) -> ast.AST | None:
+        return self.originals.get(_where(node))
+
+    def _number(self, node: ast.AST) -> int:
+        self.run._nodes.append(node)
+        return len(self.run._nodes) - 1
+
+
+def _where(node: ast.expr) -> tuple[Any, ...]:
+    return type(node), node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+
+
+def _name(name: str) -> ast.expr:
+    return ast.Name(name, ast.Load())
+
+
+def _at(node: ast.expr, new: ast.expr) -> ast.expr:
+    for child in ast.walk(new):
+        if not hasattr(child, "lineno") and isinstance(child, ast.expr):
+            ast.copy_location(child, node)
+    return ast.copy_location(new, node)
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """The names that a statement would have bound."""
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        names.add(node.name)
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        names |= {(a.asname or a.name).split(".")[0] for a in node.names}
+    return names
+
+
+def _members(module: ModuleType) -> set[str]:
+    return {n for n in dir(module) if not n.startswith("_")} | set(_submodules(module.__name__))
+
+
+def _member(module: ModuleType, name: str | None) -> tuple[Any] | None:
+    """The module's attribute or submodule of this name, in a tuple of one."""
+    if name is None:
+        return None
+    if hasattr(module, name):
+        return (getattr(module, name),)
+    try:
+        return (importlib.import_module(f"{module.__name__}.{name}"),)
+    except ImportError:
+        return None
+
+
+def _submodules(parent: str) -> list[str]:
+    """Modules below a package; for an empty name what can be imported at the top: installed or in the library."""
+    if not parent:
+        return [*sys.stdlib_module_names, *(m.name for m in pkgutil.iter_modules())]
+    module = sys.modules.get(parent)
+    return [m.name for m in pkgutil.iter_modules(getattr(module, "__path__", []))]
