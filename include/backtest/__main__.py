@@ -25,10 +25,23 @@ def main(arguments: list[str] | None = None) -> int:
     trial.add_argument("--max-rows", type=int, help="fit on a sample of so many rows")
     trial.add_argument("--root", type=Path, help="folder to work in and to keep; default: a temporary one")
     trial.add_argument("--summary", type=Path, help="file to which the report is appended, as Markdown")
+    replay = commands.add_parser("run", help="replay history night by night; killed, it goes on where it was")
+    replay.add_argument("--model", required=True)
+    replay.add_argument("--first", help="the day that the first night is about; default: the first possible, a year")
+    replay.add_argument("--last", help="the last day that is judged; default: the newest whose labels are final")
+    replay.add_argument("--every", type=int, default=1, help="a night every so many days")
+    replay.add_argument("--workers", type=int, help="processes that fit; default: one for each processor")
+    replay.add_argument("--home", type=Path, help="folder of it all; default: PERENNIAL_HOME/backtest/<model>")
     asked = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    handler = logging.StreamHandler(sys.stderr)
+    # A handler's level binds every logger, also one that sets its own; hundreds of days and fits would only make noise.
+    handler.setLevel(logging.WARNING if asked.command == "try" else logging.ERROR)
+    logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[handler])
     try:
+        if asked.command == "run":
+            from include.backtest import run
+
+            return run.run(asked.model, asked.first, asked.last, asked.every, asked.workers, asked.home)
         from include.backtest import trying
 
         return trying.run(asked.model, asked.as_of, asked.days, asked.max_rows, asked.root, asked.summary)

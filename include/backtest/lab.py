@@ -14,7 +14,8 @@ from typing import Any
 
 from include import catalog
 from include.backtest import night as nights
-from include.backtest.night import Champion, Night
+from include.backtest.night import Champion
+from include.backtest.outcome import Night
 from include.data import collection, files
 from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, TransientError
@@ -168,7 +169,7 @@ class Lab:
         ------
         ReleaseError : a guard of the refit, or ONNX differs: the version would not be released.
         """
-        fitted, rows = nights.refit(night.model, night.plan, night, self.lake)
+        fitted, rows = nights.refit(night.model, night.plan, night.fits, self.lake)
         return fitted, package.proven_onnx(night.model, night.challenger, fitted, rows)[1]
 
 

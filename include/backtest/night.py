@@ -6,7 +6,6 @@ MLflow, ledger and bundle store, over any `snapshot.Rows`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.errors import DataError, PerennialError
+from include.errors import DataError, PerennialError, ReleaseError
 from include.spec import Model
-from include.training import candidates, evaluate, evaluation, gate, package, select, snapshot, train
+from include.training import candidates, dataset, evaluate, evaluation, select, snapshot, train
+from include.training import refit as refitting
 from include.training.candidates import Fitted
 
 
@@ -44,44 +44,6 @@ class Champion:
     version: int
     candidate: str
     twin: Fitted
-
-
-@dataclass(frozen=True)
-class Night:
-    """What a night ended with.
-
-    Attributes
-    ----------
-    results : for each candidate what `train.train` returns, but for ``mlflow_run_id``.
-    challenger : the name of the candidate that won the selection.
-    twin, baseline : the fits that were compared on the holdout.
-    evaluation : what `evaluate.evaluate` returns, but for ``champion_epoch`` and ``by_day``.
-    """
-
-    model: Model
-    plan: Mapping[str, Any]
-    results: list[dict[str, Any]]
-    recipe: Mapping[str, Any]
-    twin: Fitted
-    baseline: Fitted
-    evaluation: Mapping[str, Any]
-    decision: gate.Decision
-
-    @property
-    def as_of(self) -> str:
-        return str(self.plan["as_of"])
-
-    @property
-    def challenger(self) -> str:
-        return str(self.recipe["candidate"])
-
-    def champion(self, version: int) -> Champion:
-        """The challenger as the champion of later nights."""
-        return Champion(version, self.challenger, self.twin)
-
-    def table(self) -> str:
-        """The candidates as a Markdown table: metrics on the selection days, and on the holdout where it was scored."""
-        return _table(self)
 
 
 def fits(model: Model, plan: Mapping[str, Any], lake: snapshot.Rows) -> Fits:
@@ -120,12 +82,21 @@ def judge(
     return found.result
 
 
-def refit(
-    model: Model, plan: Mapping[str, Any], made: Fits | Night, lake: snapshot.Rows
-) -> tuple[Fitted, pd.DataFrame]:
-    """The release model and its rows, after the guards of a refit; see `package.refit`."""
-    fitted, rows, _ = package.refit(model, plan, made.recipe, made.twin.pipeline, lake)
+def refit(model: Model, plan: Mapping[str, Any], made: Fits, lake: snapshot.Rows) -> tuple[Fitted, pd.DataFrame]:
+    """The release model and its rows, after the guards of a refit; see `refit.refit`."""
+    fitted, rows, _ = refitting.refit(model, plan, made.recipe, made.twin.pipeline, lake)
     return fitted, rows
+
+
+def release(model: Model, plan: Mapping[str, Any], made: Fits, lake: snapshot.Rows) -> tuple[Fitted, str | None]:
+    """The release model, and why the guards of a refit refuse it (it is fitted all the same), or None."""
+    try:
+        return refit(model, plan, made, lake)[0], None
+    except ReleaseError as refused:
+        name = str(made.recipe["candidate"])
+        rows = dataset.labelled(model, snapshot.read(model, plan, snapshot.spans_of(plan, name).release, lake))
+        declared = candidates.load(model)[name]
+        return candidates.fit(model, declared, rows, plan["seed"], made.recipe["iterations"]), str(refused)
 
 
 def _scorer(model: Model, champion: Champion) -> Any:
@@ -141,40 +112,3 @@ def _scorer(model: Model, champion: Champion) -> Any:
             raise DataError(f"its twin cannot be scored ({type(problem).__name__}: {problem})") from problem
 
     return score
-
-
-def shown_metrics(model: Model, measured: Mapping[str, Any]) -> list[str]:
-    """The metrics worth a column: what selection and gate compare, and one that everybody knows."""
-    compared = [model.training.metric, model.gate.baseline_metric or model.training.metric]
-    familiar = [name for name in ("roc_auc", "accuracy", "r2") if name in measured][:1]
-    return list(dict.fromkeys([*map(str, compared), *familiar]))
-
-
-def number(value: float | None) -> str:
-    """A metric for people: four significant places after the point, fewer for large values; "undefined" where it is."""
-    if value is None or not math.isfinite(value):
-        return "undefined"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
-
-
-def _table(night: Night) -> str:
-    model, evaluated = night.model, night.evaluation
-    metrics = shown_metrics(model, night.results[0]["metrics"])
-    sides = {night.plan["baseline"]: evaluated["baseline"], night.challenger: evaluated["challenger"]}
-    head = ["candidate", "fitted on", "rows", *(f"selection {m}" for m in metrics), *(f"holdout {m}" for m in metrics)]
-    lines = [head, ["---", "---", *("--:" for _ in head[2:])]]
-
-    def holdout(side: Mapping[str, Any] | None) -> list[str]:
-        return [number(((side or {}).get("metrics") or {}).get(m)) if side else "" for m in metrics]
-
-    for result in night.results:
-        name = result["candidate"]
-        role = " (challenger)" if name == night.challenger else " (baseline)" if name == night.plan["baseline"] else ""
-        selection = [number(result["metrics"].get(m)) for m in metrics]
-        fitted = f"{result['first']} to {result['last']}"
-        lines.append([f"{name}{role}", fitted, f"{result['rows']:,}", *selection, *holdout(sides.get(name))])
-    champion = evaluated["champion"]
-    if champion:
-        name = f"{champion['name']} ({champion.get('candidate', 'not comparable')})"
-        lines.append([name, f"up to {champion.get('last', '?')}", "", *("" for _ in metrics), *holdout(champion)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

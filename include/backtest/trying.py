@@ -9,7 +9,7 @@ from pathlib import Path
 
 from include import catalog
 from include.backtest.lab import Lab, connections_from_environment
-from include.backtest.night import Night
+from include.backtest.outcome import Night
 from include.backtest.progress import Progress
 from include.errors import ConfigurationError, DataError, ReleaseError
 from include.partitions import partition

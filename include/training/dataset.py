@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from include import catalog
-from include.errors import ConfigurationError, DataError, IntegrityError
+from include.errors import ConfigurationError, DataError, IntegrityError, did_you_mean
 from include.features import columns_for
 from include.spec import Model, Task
 
@@ -106,27 +107,61 @@ def labelled(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
-    """The label of each row: float64 values of a regression; 1 (``label.positive``) or 0 of a binary classification.
+    """The label of each row, as an array of shape (rows,).
+
+    float64 values of a regression; int64 of a classification: 1 (``label.positive``) or 0 where it is binary, else the
+    index of the class in ``label.classes``.
 
     Raises
     ------
-    DataError : a missing label, or a classification label with more than two classes (not supported yet).
+    DataError : a missing or infinite label, or one that is none of the declared classes (named, with its count).
     """
     label = model.data.label
     column = frame[label.column]
     if column.isna().any():
         raise DataError(f"{int(column.isna().sum())} of {len(column)} rows have no {label.column!r}: drop them first.")
     if label.task is Task.REGRESSION:
-        return column.to_numpy(dtype=np.float64)
+        numbers = column.to_numpy(dtype=np.float64)
+        if not np.isfinite(numbers).all():
+            raise DataError(
+                f"{int((~np.isfinite(numbers)).sum())} of {len(numbers)} rows have an infinite {label.column!r}: "
+                "nothing can be learned from them. Let an expectation send such rows to quarantine."
+            )
+        return numbers
     values = column.to_numpy(dtype=object)
+    if label.classes is not None:
+        return _class_indices(model, values)
     classes = set(values.tolist())
     if len(classes | {label.positive}) > 2:
         shown = ", ".join(sorted(map(repr, classes))[:6])
         raise DataError(
-            f"label {label.column!r} of {model.name} has the values {shown}: a classification label has two classes "
-            f"here, one of them label.positive ({label.positive!r})."
+            f"label {label.column!r} of {model.name} has the values {shown}: a binary label has two, one of them "
+            f"label.positive ({label.positive!r}). Declare three classes or more in label.classes."
         )
     return (values == label.positive).astype(np.int64)
+
+
+def _class_indices(model: Model, values: np.ndarray) -> np.ndarray:
+    """The index in ``label.classes`` of each value."""
+    label = model.data.label
+    classes = label.classes or ()
+    index = {value: at for at, value in enumerate(classes)}
+    found = np.array([index.get(value, -1) for value in values.tolist()], dtype=np.int64)
+    if (found < 0).any():
+        unknown = Counter(values[found < 0].tolist()).most_common()
+        shown = ", ".join(f"{value!r} ({count} {'row' if count == 1 else 'rows'})" for value, count in unknown[:5])
+        near = did_you_mean(str(unknown[0][0]), map(str, classes))
+        raise DataError(
+            f"label {label.column!r} of {model.name} has values that are no declared class: {shown}"
+            f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}. label.classes declares "
+            f"{', '.join(map(repr, classes))}{near if 'did you mean' in near else '.'}"
+        )
+    return found
+
+
+def class_names(model: Model) -> tuple[str, ...]:
+    """The classes of a multi-class label as text, in their order; empty for a binary label and a regression."""
+    return tuple(map(str, model.data.label.classes or ()))
 
 
 def input_arrays(model: Model, frame: pd.DataFrame) -> dict[str, np.ndarray]:

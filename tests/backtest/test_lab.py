@@ -11,7 +11,7 @@ import pytest
 
 from include import catalog
 from include.backtest.lab import Lab, connections_from_environment
-from include.backtest.night import Night
+from include.backtest.outcome import Night
 from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, NotReady, TransientError
 from include.partitions import partition
@@ -41,8 +41,9 @@ def same(mine: Night, real: dict[str, Any]) -> None:
     assert mine.plan["windows"] == real["plan"]["windows"]
     assert mine.recipe == real["selected"]["recipe"] and mine.challenger == real["selected"]["candidate"]
     assert (mine.twin.first, mine.twin.last) == (real["selected"]["twin"]["first"], real["selected"]["twin"]["last"])
-    theirs = {k: v for k, v in real["evaluation"].items() if k not in ("champion_epoch", "by_day")}
     ours = dict(mine.evaluation)
+    theirs = {k: v for k, v in real["evaluation"].items() if k in ours}
+    assert set(real["evaluation"]) - set(ours) <= {"champion_epoch", "by_day", "plots"}
     if theirs["champion"]:
         theirs["champion"] = {k: v for k, v in theirs["champion"].items() if k != "digest"}
         ours["champion"] = {k: v for k, v in ours["champion"].items() if k != "digest"}

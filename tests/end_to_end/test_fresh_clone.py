@@ -79,10 +79,15 @@ def test_a_second_copy_runs_beside_it_and_a_taken_port_is_said_before_anything_s
     assert running.process is not None and running.process.poll() is None, "the session's own stack is the other copy"
     assert {p.pid for p in running.processes()} & {p.pid for p in cloned.processes()} == set()
     third = Running(cloned.folder / "var3", cloned.ports, ["make", "run"], folder=cloned.folder).start()
-    assert third.process is not None
-    assert third.process.wait(60) != 0
-    assert "AIRFLOW_PORT" in third.output
-    assert third.processes() == []
+    try:
+        assert third.process is not None
+        assert third.process.wait(60) != 0
+        for variable in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT"):
+            assert variable in third.output
+        assert not third.stack.pgdata.exists(), f"PostgreSQL was there before the ports were looked at:\n{third.output}"
+        assert third.processes() == []
+    finally:
+        third.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
