@@ -71,6 +71,10 @@ types: venv  ## mypy
 bench: venv  ## the retrain DAG against the same functions in one process; task start latency
 	$(VENV)/python -m tests.bench
 
+.PHONY: docs
+docs: venv  ## the reference in include/models/README.md, from the code
+	@$(VENV)/python -m include.authoring.reference
+
 lock: venv  ## requirements.txt from pyproject.toml (UPGRADE=1: newest versions that fit)
 	$(VENV)/python -m include.stack lock $(if $(UPGRADE),--upgrade)
 
