@@ -47,6 +47,7 @@ MODEL = Model(
     priority=50,
     data=Data(
         columns=(*CALENDAR, *WEATHER, *OUTCOME),
+        repeats_after=728,  # 104 weeks later the same hours come again
         key=("ride_date", "hour"),
         event_time="began_at",
         label=Label(column="cnt", task=Task.REGRESSION),  # counted when the hour is over: nothing matures later

@@ -56,6 +56,7 @@ MODEL = Model(
     priority=40,
     data=Data(
         columns=(*TIME, *BEFORE, *OUTCOME),
+        repeats_after=938,  # 134 weeks later the same half-hours come again
         key=("market_date", "half_hour"),
         event_time="began_at",
         label=Label(column="up", task=Task.CLASSIFICATION, positive=1),
