@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run night stop status test lint format types bench lock clean
+.PHONY: help venv run night try-model backtest stop status test lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -17,7 +17,7 @@ FIND_PYTHON = for python in $(PYTHON) $(if $(PYTHON),,.venv/bin/python python3.1
 	fi; done
 
 help:  ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  PERENNIAL_HOME (./var), AIRFLOW_PORT (8080), MLFLOW_PORT (5000) and SERVING_PORT (8000) may be set."
 
@@ -33,6 +33,13 @@ run: venv  ## start everything, load the data, train, release; Ctrl-C stops it
 
 night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release
 	@exec $(VENV)/python -m include.stack night --model $(MODEL)
+
+try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
+	@exec $(VENV)/python -m include.backtest try --model $(MODEL) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))
+
+backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, WORKERS)
+	@exec $(VENV)/python -m include.backtest run --model $(MODEL) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) \
+	  $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS))
 
 stop: venv  ## stop the stack of this PERENNIAL_HOME, whatever started it
 	@exec $(VENV)/python -m include.stack stop

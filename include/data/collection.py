@@ -21,8 +21,14 @@ from include.spec import Model, Severity
 log = logging.getLogger(__name__)
 
 
-def collect(model: Model, partition: Partition, connections: Mapping[str, str], now: datetime) -> dict[str, Any]:
+def collect(
+    model: Model, partition: Partition, connections: Mapping[str, str], now: datetime, lake: Lake | None = None
+) -> dict[str, Any]:
     """Fetch the partition from the model's source and keep the batch as it came.
+
+    Parameters
+    ----------
+    lake : where to keep it (of this step and the next two); ``None``: the lake of this deployment.
 
     Returns
     -------
@@ -34,7 +40,7 @@ def collect(model: Model, partition: Partition, connections: Mapping[str, str], 
     DataError : the source returned something else than a DataFrame.
     """
     partition.require_over(now)
-    lake = Lake.of(model)
+    lake = lake or Lake.of(model)
     lake.create()
     frame = catalog.module(model.name, "source").fetch(partition, connections)
     if not isinstance(frame, pd.DataFrame):
@@ -53,7 +59,7 @@ def collect(model: Model, partition: Partition, connections: Mapping[str, str], 
     return {"partition": partition.key, **batch.as_dict(), "collected_at": now.astimezone(UTC).isoformat()}
 
 
-def validate(model: Model, partition: Partition, raw: Mapping[str, Any]) -> dict[str, Any]:
+def validate(model: Model, partition: Partition, raw: Mapping[str, Any], lake: Lake | None = None) -> dict[str, Any]:
     """Validate the raw batch, put bad rows into quarantine, stage the good ones, write the report.
 
     Parameters
@@ -70,7 +76,7 @@ def validate(model: Model, partition: Partition, raw: Mapping[str, Any]) -> dict
     DataError : something critical was found; one line with every finding. Nothing is staged; the report and the
         quarantine are written.
     """
-    lake = Lake.of(model)
+    lake = lake or Lake.of(model)
     batch = RawBatch(raw["path"], raw["digest"], raw["rows"])
     suite = catalog.module(model.name, "expectations").suite()
     found = quality.validate(model, partition, lake.read_raw(batch), suite, lake.undeclared())
@@ -110,7 +116,11 @@ def validate(model: Model, partition: Partition, raw: Mapping[str, Any]) -> dict
 
 
 def publish(
-    model: Model, partition: Partition, validated: Mapping[str, Any], collected_at: datetime | str | None = None
+    model: Model,
+    partition: Partition,
+    validated: Mapping[str, Any],
+    collected_at: datetime | str | None = None,
+    lake: Lake | None = None,
 ) -> dict[str, Any]:
     """Replace the partition in the lake by the staged rows.
 
@@ -127,7 +137,7 @@ def publish(
         )
     if isinstance(moment, str):
         moment = datetime.fromisoformat(moment)
-    lake = Lake.of(model)
+    lake = lake or Lake.of(model)
     rows = lake.read_staged(validated["staged"])
     version = lake.publish(partition, rows, validated["digest"], moment)
     log.info(

@@ -95,11 +95,9 @@ def freeze(
                     day = rows.filter(pc.equal(rows["partition"], key)).sort_by(order)
                     days.append([key, day.num_rows, files.content_digest(day)])
                     writer.write_table(day, row_group_size=max(day.num_rows, 1))
-            manifest = json.dumps(
-                {"columns": [[f.name, str(f.type)] for f in columns], "partitions": days}, separators=(",", ":")
-            )
+            manifest = _encoded({"columns": [[f.name, str(f.type)] for f in columns], "partitions": days})
             writer.add_key_value_metadata({MANIFEST: manifest})
-        digest = files.sha256(manifest.encode())
+        digest = files.sha256(manifest)
         path = f"snapshots/{digest}.parquet"
         if not (root / path).is_file():
             files.settle(working, root / path)
@@ -149,6 +147,21 @@ def verify(root: Path, digest: str) -> None:
         for number, (key, _, expected) in enumerate(manifest["partitions"]):
             if files.content_digest(file.read_row_group(number)) != expected:
                 raise IntegrityError(f"the rows of {key} in snapshot {digest[:12]} were changed; freeze it again")
+
+
+def manifest(root: Path, digest: str) -> dict[str, Any]:
+    """What a snapshot says about itself: ``columns`` [name, type] and ``partitions`` [key, rows, content digest]."""
+    with _open(root, digest) as (_, found):
+        return found
+
+
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """The digest that a snapshot with this manifest is named by."""
+    return files.sha256(_encoded(manifest))
+
+
+def _encoded(manifest: Mapping[str, Any]) -> bytes:
+    return json.dumps(manifest, separators=(",", ":")).encode()
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import io
 import json
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,31 @@ SCORES = "holdout/scores.parquet"
 BY_DAY = "holdout/by_day.json"
 
 
+@dataclass(frozen=True)
+class Incumbent:
+    """What the challenger is measured against: a version and how to score its twin.
+
+    ``score(rows, first)`` takes the holdout rows and the first day of the holdout, and gives the name of the candidate,
+    the last day that the twin was fitted on and the scores; it raises a `PerennialError` where that cannot be.
+    """
+
+    version: int
+    digest: str | None
+    score: Callable[[pd.DataFrame, str], tuple[str, str, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What `measure` found, and what it found it on: rows, labels and the scores by side."""
+
+    result: dict[str, Any]
+    rows: pd.DataFrame
+    labels: np.ndarray
+    scores: dict[str, np.ndarray]
+
+
 def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure everything that the gate wants to know.
+    """Measure everything that the gate wants to know, and keep it beside the challenger's MLflow run.
 
     A twin whose last day of training is not before the first day of the holdout is never scored: for the champion's
     that
@@ -40,15 +64,56 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
     one); ``champion_unusable`` (why, or None); ``by_day`` (where the scores and metrics by day are kept). Undefined
     metrics are None.
     """
+    store, standing = BundleStore.default(), Ledger.default().standing(model.name)
+    champion = None
+    if standing.version is not None:
+        version, digest = standing.version, str(standing.digest)
+
+        def score(rows: pd.DataFrame, first: str) -> tuple[str, str, np.ndarray]:
+            row, scores = _score_champion(model, store, version, digest, rows, first)
+            return row.candidate, row.twin_last, scores
+
+        champion = Incumbent(version, digest, score)
+    measured = measure(
+        model,
+        plan,
+        selected,
+        lambda twin: export.from_skops(store.get_twin(model.name, twin["digest"])),
+        champion,
+    )
+    result = {
+        **measured.result,
+        "champion_epoch": standing.epoch,
+        "by_day": {"mlflow_run_id": selected["mlflow_run_id"], "scores": SCORES, "metrics": BY_DAY},
+    }
+    _tell(model, selected["mlflow_run_id"], measured.rows, measured.labels, measured.scores, result)
+    return result
+
+
+def measure(
+    model: Model,
+    plan: Mapping[str, Any],
+    selected: Mapping[str, Any],
+    pipeline_of: Callable[[Mapping[str, Any]], Any],
+    standing: Incumbent | None,
+    lake: snapshot.Rows | None = None,
+) -> Measured:
+    """Score the twins on the holdout; nothing is recorded. The result is that of `evaluate`, but for ``champion_epoch``
+    and ``by_day``.
+
+    Parameters
+    ----------
+    selected : ``candidate``, ``twin`` and ``baseline_twin`` {name, last}.
+    pipeline_of : the pipeline of one of these twins.
+    """
     first, last = snapshot.spans_of(plan, selected["candidate"]).holdout
-    rows = dataset.labelled(model, snapshot.read(model, plan, (first, last)))
+    rows = dataset.labelled(model, snapshot.read(model, plan, (first, last), lake))
     if rows.empty:
         raise DataError(
             f"no row of the holdout {first} to {last} has a label: there is nothing to judge {model.name} on."
         )
     rows = dataset.sort(model, rows)
     y = dataset.labels(model, rows)
-    store = BundleStore.default()
     features = dataset.features_frame(model, rows)
     kept: dict[str, np.ndarray] = {}
 
@@ -59,23 +124,22 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
             raise IntegrityError(f"the {side}'s twin ({twin['name']}) {refuse}.")
         sides[side] = {"name": twin["name"], "last": twin["last"], "rows": len(rows), "error": None, "metrics": {}}
         try:
-            pipeline = export.from_skops(store.get_twin(model.name, twin["digest"]))
-            kept[side] = evaluation.score_features(model, pipeline, features)
+            kept[side] = evaluation.score_features(model, pipeline_of(twin), features)
             sides[side]["metrics"] = _finite(evaluation.metrics(model, y, kept[side]))
         except DataError as problem:
             sides[side]["error"] = str(problem)
-    standing = Ledger.default().standing(model.name)
-    champion, unusable = None, None
-    if standing.version is not None:
+    champion: dict[str, Any] | None = None
+    unusable = None
+    if standing is not None:
         champion = {
             "name": f"champion version {standing.version}",
             "version": standing.version,
             "digest": standing.digest,
         }
         try:
-            row, scores = _score_champion(model, store, standing.version, str(standing.digest), rows, first)
+            candidate, seen_until, scores = standing.score(rows, first)
             kept["champion"] = scores
-            champion |= {"candidate": row.candidate, "last": row.twin_last, "rows": len(rows), "error": None}
+            champion |= {"candidate": candidate, "last": seen_until, "rows": len(rows), "error": None}
             champion["metrics"] = _finite(evaluation.metrics(model, y, scores))
         except TransientError:
             raise
@@ -93,12 +157,9 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
         **sides,
         "champion": champion,
         "champion_exists": champion is not None,
-        "champion_epoch": standing.epoch,
         "champion_unusable": unusable,
-        "by_day": {"mlflow_run_id": selected["mlflow_run_id"], "scores": SCORES, "metrics": BY_DAY},
     }
-    _tell(model, selected["mlflow_run_id"], rows, y, kept, result)
-    return result
+    return Measured(result, rows, y, kept)
 
 
 def seen(twin_last: str, holdout_first: str) -> str | None:

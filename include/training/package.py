@@ -70,22 +70,10 @@ def package(
             f"{decision.get('verdict')!r}, not 'promote'."
         )
     name, version = str(selected["candidate"]), int(selected["version"])
-    spans = snapshot.spans_of(plan, name)
-    rows = dataset.labelled(model, snapshot.read(model, plan, spans.release))
-    older, newest = dataset.between(rows, spans.twin), dataset.between(rows, spans.holdout)
-    guards = guard_days(model, older, newest)
-    fitted = candidates.fit(
-        model, candidates.load(model)[name], rows, plan["seed"], selected["recipe"].get("iterations")
-    )
-    guards.append(_guard_likeness(model, selected, fitted, newest))
-    onnx = export.to_onnx(fitted, model)
-    parity = export.parity(model, onnx, fitted.pipeline, _spread(rows, PARITY_ROWS))
-    if not parity <= model.release.parity:
-        raise ReleaseError(
-            f"the ONNX model of {name} differs from scikit-learn by up to {parity:.3g} (release.parity is "
-            f"{model.release.parity:g}): it is not released. Trees on features with missing values, and native "
-            "categorical features, do not convert: put a SimpleImputer or an OrdinalEncoder before them."
-        )
+    twin = export.from_skops(BundleStore.default().get_twin(model.name, selected["twin"]["digest"]))
+    fitted, rows, guards = refit(model, plan, selected["recipe"], twin)
+    newest = dataset.between(rows, snapshot.spans_of(plan, name).holdout)
+    onnx, parity = proven_onnx(model, name, fitted, rows)
     facts = manifest(model, plan, selected, evaluated, decision, fitted, run_id)
     described = {**facts, "guards": guards, "parity": parity, "selection": selected["selection"]}
     files = {
@@ -116,6 +104,48 @@ def package(
         "last": fitted.last,
         "bytes": size,
     }
+
+
+def refit(
+    model: Model, plan: Mapping[str, Any], recipe: Mapping[str, Any], twin: Any, lake: snapshot.Rows | None = None
+) -> tuple[candidates.Fitted, pd.DataFrame, list[str]]:
+    """Fit the recipe on all matured rows: the fit, its rows, and what the guards of a refit found.
+
+    Parameters
+    ----------
+    twin : the pipeline of the recipe's twin, which the refit must resemble.
+
+    Raises
+    ------
+    ReleaseError : the newest days are not fit to learn from, or the refit is grossly unlike its twin.
+    """
+    spans = snapshot.spans_of(plan, str(recipe["candidate"]))
+    # The twin's days begin before those of the release model, and a short window may share none of them with it.
+    every = dataset.labelled(model, snapshot.read(model, plan, (spans.twin[0], spans.release[1]), lake))
+    rows, newest = dataset.between(every, spans.release), dataset.between(every, spans.holdout)
+    guards = guard_days(model, dataset.between(every, spans.twin), newest)
+    declared = candidates.load(model)[str(recipe["candidate"])]
+    fitted = candidates.fit(model, declared, rows, plan["seed"], recipe.get("iterations"))
+    guards.append(guard_likeness(model, twin, fitted, newest))
+    return fitted, rows, guards
+
+
+def proven_onnx(model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame) -> tuple[bytes, float]:
+    """The fit of candidate ``name`` as ONNX, and by how much its scores differ from scikit-learn's at most.
+
+    Raises
+    ------
+    ReleaseError : it cannot be converted, or differs by more than ``release.parity``.
+    """
+    onnx = export.to_onnx(fitted, model)
+    parity = export.parity(model, onnx, fitted.pipeline, _spread(rows, PARITY_ROWS))
+    if not parity <= model.release.parity:
+        raise ReleaseError(
+            f"the ONNX model of {name} differs from scikit-learn by up to {parity:.3g} (release.parity is "
+            f"{model.release.parity:g}): it is not released. Trees on features with missing values, and native "
+            "categorical features, do not convert: put a SimpleImputer or an OrdinalEncoder before them."
+        )
+    return onnx, parity
 
 
 def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[str]:
@@ -170,9 +200,8 @@ def _days(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
     return labels.groupby("day").agg(rows=("label", "count"), label=("label", "mean"))
 
 
-def _guard_likeness(model: Model, selected: Mapping[str, Any], fitted: candidates.Fitted, newest: pd.DataFrame) -> str:
-    """Raise `ReleaseError` where release model and twin hardly agree on the newest days."""
-    twin = export.from_skops(BundleStore.default().get_twin(model.name, selected["twin"]["digest"]))
+def guard_likeness(model: Model, twin: Any, fitted: candidates.Fitted, newest: pd.DataFrame) -> str:
+    """Raise `ReleaseError` where release model and twin (a pipeline) hardly agree on the newest days."""
     features = dataset.features_frame(model, newest)
     mine, theirs = (evaluation.score_features(model, p, features) for p in (fitted.pipeline, twin))
     difference, limit = float(np.mean(np.abs(mine - theirs))), GROSSLY_UNLIKE

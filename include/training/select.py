@@ -48,20 +48,11 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
     ``mlflow_run_id``,
     ``selection`` {metric, first, last, table}. Idempotent: the same run again gets the same version.
     """
-    # The trivial baseline is what the gate measures by and cannot beat itself: it stands only where nothing else does.
-    real = [name for name in plan["candidates"] if name != plan["baseline"]]
-    winner = best(model, real or plan["candidates"], results)
-    name = str(winner["candidate"])
-    declared = candidates.load(model)
-    recipe = {
-        "candidate": name,
-        "window_days": candidates.window_of(declared[name], plan["window_days"]),
-        "seed": plan["seed"],
-        "iterations": winner.get("iterations"),
-    }
+    winner, recipe = challenger(model, plan, results)
+    name = str(recipe["candidate"])
     store = BundleStore.default()
-    twin = _fit_twin(model, plan, name, store, recipe["iterations"])
-    baseline = twin if name == plan["baseline"] else _fit_twin(model, plan, plan["baseline"], store, None)
+    twin = _keep_twin(model, plan, name, store, recipe["iterations"])
+    baseline = twin if name == plan["baseline"] else _keep_twin(model, plan, plan["baseline"], store, None)
     first, last = snapshot.spans_of(plan, name).selection
     table = [
         {k: r[k] for k in ("candidate", "mlflow_run_id", "metrics", "rows", "first", "last", "seconds")}
@@ -102,17 +93,46 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
     }
 
 
-def _fit_twin(
-    model: Model, plan: Mapping[str, Any], name: str, store: BundleStore, iterations: int | None
-) -> dict[str, Any]:
-    """Fit the recipe up to the day before the holdout, and keep the fit."""
+def challenger(
+    model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]]
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """The result that wins the selection, and its recipe {candidate, window_days, seed, iterations}."""
+    # The trivial baseline is what the gate measures by and cannot beat itself: it stands only where nothing else does.
+    real = [name for name in plan["candidates"] if name != plan["baseline"]]
+    winner = best(model, real or plan["candidates"], results)
+    name = str(winner["candidate"])
+    return winner, {
+        "candidate": name,
+        "window_days": candidates.window_of(candidates.load(model)[name], plan["window_days"]),
+        "seed": plan["seed"],
+        "iterations": winner.get("iterations"),
+    }
+
+
+def fit_twin(
+    model: Model, plan: Mapping[str, Any], name: str, iterations: int | None, lake: snapshot.Rows | None = None
+) -> candidates.Fitted:
+    """Fit the recipe up to the day before the holdout.
+
+    Raises
+    ------
+    IntegrityError : the fit has seen a day of the holdout.
+    """
     spans = snapshot.spans_of(plan, name)
-    rows = snapshot.read(model, plan, spans.twin)
+    rows = snapshot.read(model, plan, spans.twin, lake)
     fitted = candidates.fit(model, candidates.load(model)[name], rows, plan["seed"], iterations)
     if fitted.last >= spans.holdout[0]:
         raise IntegrityError(
             f"the twin of {name} has seen {fitted.last}, a day of the holdout that begins on {spans.holdout[0]}."
         )
+    return fitted
+
+
+def _keep_twin(
+    model: Model, plan: Mapping[str, Any], name: str, store: BundleStore, iterations: int | None
+) -> dict[str, Any]:
+    """Fit the twin and keep it."""
+    fitted = fit_twin(model, plan, name, iterations)
     digest = store.put_twin(model.name, export.to_skops(fitted.pipeline))
     return {
         "name": name,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import pandas as pd
 
 from include.data.lake import Lake, Snapshot
 from include.errors import ConfigurationError, DataError, NotReady, did_you_mean
@@ -18,8 +20,27 @@ PARAMETERS = ("as_of", "window_days", "candidates", "seed", "note")
 """What a person may hand to a run; an empty value means the model's own."""
 
 
+class Rows(Protocol):
+    """What a run reads: the lake of the deployment, or whatever freezes days and gives their rows as a lake does."""
+
+    def published(self) -> Mapping[str, Any]: ...
+    def snapshot(self, first_key: str, last_key: str) -> Snapshot: ...
+    def read_snapshot(
+        self,
+        snapshot: Snapshot | str,
+        first: str | None = None,
+        last: str | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> pd.DataFrame: ...
+
+
 def take(
-    model: Model, as_of: Partition, params: Mapping[str, Any], code_digest: str, last_decision: Mapping[str, Any] | None
+    model: Model,
+    as_of: Partition,
+    params: Mapping[str, Any],
+    code_digest: str,
+    last_decision: Mapping[str, Any] | None,
+    lake: Rows | None = None,
 ) -> dict[str, Any]:
     """Freeze the rows and the settings of a run; everything after it reads this plan and nothing else.
 
@@ -28,6 +49,7 @@ def take(
     params : any of `PARAMETERS`.
     code_digest : `catalog.digest` of the model, which every later task compares with its own.
     last_decision : the newest row of the ledger's decisions as a dict, or None.
+    lake : what to read; ``None``: the lake of this deployment.
 
     Returns
     -------
@@ -44,7 +66,7 @@ def take(
     declared = candidates.load(model)
     chosen = candidates.choose(declared, settings["candidates"])
     spans = _windows(model, as_of.key, {n: declared[n] for n in chosen}, settings["window_days"])
-    lake = Lake.of(model)
+    lake = lake or Lake.of(model)
     published = sorted(lake.published())
     if as_of.key not in published:
         newest = f"the newest is {published[-1]}" if published else "none is"
@@ -116,9 +138,9 @@ def spans_of(plan: Mapping[str, Any], candidate: str) -> dataset.Windows:
     return dataset.Windows.from_dict(plan["windows"][candidate])
 
 
-def read(model: Model, plan: Mapping[str, Any], span: dataset.Span) -> Any:
-    """The rows of the plan's snapshot of these days (a DataFrame), never the live table."""
-    return Lake.of(model).read_snapshot(Snapshot.from_dict(plan["snapshot"]), first=span[0], last=span[1])
+def read(model: Model, plan: Mapping[str, Any], span: dataset.Span, lake: Rows | None = None) -> pd.DataFrame:
+    """The rows of the plan's snapshot of these days, never the live table."""
+    return (lake or Lake.of(model)).read_snapshot(Snapshot.from_dict(plan["snapshot"]), first=span[0], last=span[1])
 
 
 def _settings(model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,7 +202,7 @@ def _refuse_missing_days(model: Model, as_of: str, window_days: dataset.WindowDa
 
 
 def _count_labels(
-    model: Model, lake: Lake, snapshot: Snapshot, spans: Mapping[str, dataset.Windows]
+    model: Model, lake: Rows, snapshot: Snapshot, spans: Mapping[str, dataset.Windows]
 ) -> dict[str, dict[str, int]]:
     """Days and rows with labels in each part of the protocol; refuses a run that could not end in a decision."""
     frame = lake.read_snapshot(snapshot, columns=["partition", model.data.label.column])

@@ -48,8 +48,26 @@ def train(
 def _train(
     model: Model, plan: Mapping[str, Any], name: str, candidate: Candidate, run_id: str, mlflow_run_id: str
 ) -> dict[str, Any]:
+    result, fitted, judged = trial(model, plan, name, candidate)
+    measured = {metric: value for metric, value in result["metrics"].items() if value is not None}
+    known = {f"selection.{metric}": value for metric, value in measured.items()}
+    told = {**known, "fit.seconds": fitted.seconds, "fit.rows": fitted.rows, "selection.rows": judged}
+    mlflow_run_id = _log(model, plan, name, candidate, run_id, mlflow_run_id, told, fitted)
+    tracking.finish(mlflow_run_id)
+    return {"mlflow_run_id": mlflow_run_id, **result}
+
+
+def trial(
+    model: Model, plan: Mapping[str, Any], name: str, candidate: Candidate, lake: snapshot.Rows | None = None
+) -> tuple[dict[str, Any], candidates.Fitted, int]:
+    """Fit one candidate and score it on the selection days; nothing is recorded.
+
+    Returns
+    -------
+    What `train` returns but for ``mlflow_run_id``, the fit, and the number of rows that it was scored on.
+    """
     spans = snapshot.spans_of(plan, name)
-    rows = snapshot.read(model, plan, (spans.train[0], spans.selection[1]))
+    rows = snapshot.read(model, plan, (spans.train[0], spans.selection[1]), lake)
     fitted = candidates.fit(model, candidate, dataset.between(rows, spans.train), plan["seed"])
     if fitted.last >= spans.selection[0]:
         raise IntegrityError(
@@ -60,18 +78,13 @@ def _train(
         raise DataError(f"no row of the selection days {spans.selection[0]} to {spans.selection[1]} has a label.")
     scores = evaluation.score(model, fitted.pipeline, judged)
     measured = evaluation.metrics(model, dataset.labels(model, judged), scores)
-    known = {f"selection.{metric}": value for metric, value in measured.items() if math.isfinite(value)}
-    told = {"metrics": {**known, "fit.seconds": fitted.seconds, "fit.rows": fitted.rows, "selection.rows": len(judged)}}
-    mlflow_run_id = _log(model, plan, name, candidate, run_id, mlflow_run_id, told["metrics"], fitted)
-    tracking.finish(mlflow_run_id)
     log.info(
         "%s: %s %s on %d selection rows (%s to %s), fitted on %d rows (%s to %s) in %.2f s.",
         name, model.training.metric, _shown(measured[model.training.metric]), len(judged), *spans.selection,
         fitted.rows, fitted.first, fitted.last, fitted.seconds,
     )  # fmt: skip
-    return {
+    result = {
         "candidate": name,
-        "mlflow_run_id": mlflow_run_id,
         "metrics": {metric: value if math.isfinite(value) else None for metric, value in measured.items()},
         "seconds": round(fitted.seconds, 4),
         "rows": fitted.rows,
@@ -80,6 +93,7 @@ def _train(
         "iterations": candidates.stopped_after(fitted.pipeline),
         "dropped": list(fitted.dropped),
     }
+    return result, fitted, len(judged)
 
 
 def _declared(model: Model, name: str) -> Candidate:

@@ -1,0 +1,60 @@
+"""Command line: ``python -m include.backtest try|run``: one night of a model, or its history night by night."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from include.errors import PerennialError
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy: one thread gives the bytes of a task (FACTS: Speed)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; the exit status: 0 for a decision, whatever it is, 1 where there could be none."""
+    parser = argparse.ArgumentParser(prog="python -m include.backtest", description=(__doc__ or "").split("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    trial = commands.add_parser("try", help="one night of a model on the newest days, without a stack")
+    trial.add_argument("--model", required=True)
+    trial.add_argument("--as-of", help="the day it is about, YYYY-MM-DD; default: the newest whose labels are final")
+    trial.add_argument("--days", type=int, help="days of data to collect; fewer than a night needs shorten the window")
+    trial.add_argument("--max-rows", type=int, help="fit on a sample of so many rows")
+    trial.add_argument("--root", type=Path, help="folder to work in and to keep; default: a temporary one")
+    trial.add_argument("--summary", type=Path, help="file to which the report is appended, as Markdown")
+    replay = commands.add_parser("run", help="replay history night by night; killed, it goes on where it was")
+    replay.add_argument("--model", required=True)
+    replay.add_argument("--first", help="the day that the first night is about; default: the first possible, a year")
+    replay.add_argument("--last", help="the last day that is judged; default: the newest whose labels are final")
+    replay.add_argument("--every", type=int, default=1, help="a night every so many days")
+    replay.add_argument("--workers", type=int, help="processes that fit; default: one for each processor")
+    replay.add_argument("--home", type=Path, help="folder of it all; default: PERENNIAL_HOME/backtest/<model>")
+    asked = parser.parse_args(arguments)
+    handler = logging.StreamHandler(sys.stderr)
+    # A handler's level binds every logger, also one that sets its own; hundreds of days and fits would only make noise.
+    handler.setLevel(logging.WARNING if asked.command == "try" else logging.ERROR)
+    logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[handler])
+    try:
+        if asked.command == "run":
+            from include.backtest import run
+
+            return run.run(asked.model, asked.first, asked.last, asked.every, asked.workers, asked.home)
+        from include.backtest import trying
+
+        return trying.run(asked.model, asked.as_of, asked.days, asked.max_rows, asked.root, asked.summary)
+    except PerennialError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # deltalake's threads can abort the interpreter while it ends (FACTS: Delta); everything of ours is closed by now
+    os._exit(code)

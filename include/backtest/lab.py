@@ -1,0 +1,210 @@
+"""A model's nights without Airflow, MLflow, ledger or servers: its days collected into a folder, a night over them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from include import catalog
+from include.backtest import night as nights
+from include.backtest.night import Champion
+from include.backtest.outcome import Night
+from include.data import collection, files
+from include.data.lake import Lake
+from include.errors import ConfigurationError, DataError, TransientError
+from include.partitions import keys_between, newest_closed, partition, utc_now
+from include.spec import Model
+from include.training import gate, package, snapshot
+from include.training.candidates import Fitted
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Champion", "Lab", "Night", "connections_from_environment"]
+
+TRIES = 3
+COLLECTED = "collected"
+
+
+class Lab:
+    """One model's nights; everything lies under ``root``.
+
+    Parameters
+    ----------
+    root : any folder; ``<root>/lake/<model>`` is the lake. That of a deployment (its ``PERENNIAL_HOME``) does, too.
+    """
+
+    def __init__(self, model: Model, root: Path) -> None:
+        self.model = model
+        self.root = Path(root)
+        self.lake = Lake(model, self.root / "lake" / model.name)
+
+    # -- days
+
+    def missing(self, first: date, last: date) -> list[str]:
+        """Keys between two days (both included) that have to be collected: not published, published before their labels
+        were final, or published by other code of the model's folder than today's. None before ``model.start``."""
+        model, there, made_by = self.model, self.lake.published(), self._made_by()
+        first = max(first, model.start)
+        if first > last:
+            return []
+        code = _source_digest(model)
+
+        def settled(key: str) -> bool:
+            mature = partition(key, model.timezone).end + model.data.label.delay
+            return key in there and there[key].collected_at >= mature and made_by.get(key, code) == code
+
+        return [key for key in keys_between(first.isoformat(), last.isoformat()) if not settled(key)]
+
+    def collect_day(self, key: str, connections: Mapping[str, str]) -> str | None:
+        """Source, validate and publish one day, as the collect DAG does; the finding that stopped it, or None.
+
+        Raises
+        ------
+        NotReady : the day is not over.
+        TransientError : the source did not answer in `TRIES` tries.
+        """
+        model, about = self.model, partition(key, self.model.timezone)
+        for attempt in range(1, TRIES + 1):
+            try:
+                raw = collection.collect(model, about, connections, utc_now(), self.lake)
+                break
+            except (TransientError, ConnectionError, TimeoutError) as reason:
+                if attempt == TRIES:
+                    raise TransientError(
+                        f"the source of {model.name} did not answer for {key} in {TRIES} tries: {reason}"
+                    ) from reason
+                log.warning("%s of %s: %s; another try follows.", key, model.name, reason)
+                time.sleep(attempt)
+        try:
+            validated = collection.validate(model, about, raw, self.lake)
+        except DataError as finding:
+            log.warning("%s of %s was stopped: %s", key, model.name, finding)
+            return str(finding)
+        collection.publish(model, about, validated, lake=self.lake)
+        files.write(self.lake.root / COLLECTED / key, _source_digest(model).encode())
+        return None
+
+    def collect(
+        self,
+        first: date,
+        last: date,
+        connections: Mapping[str, str] | None = None,
+        report: Callable[[str], None] | None = None,
+    ) -> list[str]:
+        """Collect the days between ``first`` and ``last`` (both included) that are missing; may be killed and repeated.
+
+        Parameters
+        ----------
+        report : is told "43/85 days" after each.
+
+        Returns
+        -------
+        Keys that a critical finding stopped; the reason is in the log and in the report below the lake's
+        ``validation``.
+        """
+        wanted, stopped = self.missing(first, last), []
+        for done, key in enumerate(wanted, 1):
+            if self.collect_day(key, connections or {}) is not None:
+                stopped.append(key)
+            if report:
+                report(f"{done}/{len(wanted)} days")
+        return stopped
+
+    def _made_by(self) -> dict[str, str]:
+        """The code that each day was collected by, a file for each; days that others collected have none."""
+        folder = self.lake.root / COLLECTED
+        return {path.name: path.read_text() for path in folder.glob("[0-9]*")} if folder.is_dir() else {}
+
+    # -- nights
+
+    def newest(self) -> str:
+        """The newest day that is over and whose labels are final: what tonight's run would be about."""
+        return newest_closed(utc_now(), self.model.timezone, self.model.data.label.delay).key
+
+    def night(
+        self,
+        as_of: str,
+        champion: Champion | None = None,
+        candidates: Sequence[str] | None = None,
+        max_rows: int | None = None,
+        window_days: int | None = None,
+    ) -> Night:
+        """Freeze, fit every candidate, select, compare twins on the holdout, decide: a night up to its verdict.
+
+        Parameters
+        ----------
+        champion : `Night.champion` of an earlier night; ``None``: there is none.
+        candidates : the names to try; ``None``: all.
+        max_rows : fit on a sample of so many rows (``training.max_rows``, and ``min_rows`` is lowered to it).
+        window_days : days of training data; ``None``: the model's own.
+
+        Raises
+        ------
+        NotReady, DataError, ConfigurationError : what `snapshot.take` refuses, with what to do.
+        """
+        model = sampled(self.model, max_rows)
+        params: dict[str, Any] = {"candidates": list(candidates) if candidates else None, "window_days": window_days}
+        about = partition(as_of, model.timezone)
+        plan = snapshot.take(model, about, params, catalog.digest(model.name), None, self.lake)
+        made = nights.fits(model, plan, self.lake)
+        evaluated = nights.judge(model, plan, made, champion, self.lake)
+        decision = gate.decide(model, evaluated)
+        return Night(model, plan, made.results, made.recipe, made.twin, made.baseline, evaluated, decision)
+
+    def release(self, night: Night) -> tuple[Fitted, float]:
+        """What packaging would do: the release model, and by how much its ONNX scores differ at most.
+
+        Raises
+        ------
+        ReleaseError : a guard of the refit, or ONNX differs: the version would not be released.
+        """
+        fitted, rows = nights.refit(night.model, night.plan, night.fits, self.lake)
+        return fitted, package.proven_onnx(night.model, night.challenger, fitted, rows)[1]
+
+
+def sampled(model: Model, max_rows: int | None) -> Model:
+    """The model with fits on at most ``max_rows`` rows."""
+    if max_rows is None:
+        return model
+    if max_rows < 1:
+        raise ConfigurationError(f"max_rows is {max_rows}: 1 or more is wanted.")
+    capped = {"max_rows": max_rows, "min_rows": min(model.training.min_rows, max_rows)}
+    return model.model_copy(update={"training": model.training.model_copy(update=capped)})
+
+
+def connections_from_environment(model: Model) -> dict[str, str]:
+    """The connections that the model's source wants, from ``AIRFLOW_CONN_<NAME>`` (URIs, as Airflow reads them).
+
+    Raises
+    ------
+    ConfigurationError : one is not set.
+    """
+    found = {}
+    for name in model.data.connections:
+        variable = f"AIRFLOW_CONN_{name.upper()}"
+        value = os.environ.get(variable, "")
+        if not value:
+            raise ConfigurationError(
+                f"{model.name} wants the connection {name!r}: set {variable} to its URI, e.g. postgresql://user@host/db."
+            )
+        found[name] = value
+    return found
+
+
+def _source_digest(model: Model) -> str:
+    """The code that makes a day's rows: the model's folder without what only training and serving use."""
+    hasher = hashlib.sha256()
+    folder = catalog.folder(model.name)
+    for path in sorted(folder.rglob("*.py")):
+        if path.name not in ("model.py", "features.py", "candidates.py"):
+            content = path.read_bytes()
+            hasher.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode() + content)
+    declared = model.data.model_dump_json(include={"columns", "key", "event_time", "label", "max_quarantined"})
+    hasher.update(declared.encode() + model.timezone.encode())
+    return hasher.hexdigest()[:16]

@@ -1,0 +1,131 @@
+"""Collects days and fits nights in worker processes, one thread each; what is done is on disk, whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, TypeVar
+
+from include.backtest import night as nights
+from include.backtest.history import History
+from include.backtest.lab import Lab
+from include.backtest.store import Store
+from include.errors import DataError, PerennialError
+from include.spec import Model
+
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Work:
+    """One night to be fitted: its plan (of `snapshot.take`) and the key that it is kept under."""
+
+    plan: Mapping[str, Any]
+    key: str
+
+    @property
+    def as_of(self) -> str:
+        return str(self.plan["as_of"])
+
+
+Fit = Callable[[Iterable[Work]], Iterator[tuple[str, float]]]
+Collect = Callable[[Iterable[str]], Iterator[tuple[str, str | None]]]
+T = TypeVar("T")
+
+
+@contextmanager
+def fitting(model: Model, history: History, store: Store, count: int) -> Iterator[Fit]:
+    """``count`` processes; the value fits nights and yields as-of and seconds of each, as they are done.
+
+    Raises
+    ------
+    PerennialError : a worker was killed (by the machine's memory, most likely); the nights that are done are kept.
+    """
+    with _processes(count, _start_fitting, (model, history.root, history.digest, store.root)) as executor:
+        yield lambda works: _done([executor.submit(_fit, work) for work in works])
+
+
+@contextmanager
+def collecting(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[Collect]:
+    """``count`` processes; the value collects days into the lab at ``root`` and yields key and finding of each."""
+    with _processes(count, _start_collecting, (model, root, dict(connections))) as executor:
+        yield lambda keys: _done([executor.submit(_collect, key) for key in keys])
+
+
+@contextmanager
+def _processes(count: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[ProcessPoolExecutor]:
+    os.environ.update(ONE_THREAD)
+    spawn = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(count, mp_context=spawn, initializer=start, initargs=arguments)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _done(futures: list[Future[T]]) -> Iterator[T]:
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool:
+        raise PerennialError(
+            "a worker process was killed, most likely because the machine has too little memory. What is done is kept: "
+            "run the same command again with fewer workers (--workers 1)."
+        ) from None
+
+
+# -- in a worker
+
+_OURS: dict[str, Any] = {}
+
+
+def _start_fitting(model: Model, lake: Path, digest: str, store: Path) -> None:
+    _start()
+    _OURS.update(model=model, history=History(model, lake, digest), store=Store(store))
+
+
+def _start_collecting(model: Model, root: Path, connections: dict[str, str]) -> None:
+    _start()
+    _OURS.update(lab=Lab(model, root), connections=connections)
+
+
+def _start() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which ends us
+    logging.disable(logging.WARNING)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """A worker waits for work for ever, also when nobody is left to give it any."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _collect(key: str) -> tuple[str, str | None]:
+    return key, _OURS["lab"].collect_day(key, _OURS["connections"])
+
+
+def _fit(work: Work) -> tuple[str, float]:
+    model, history, store = _OURS["model"], _OURS["history"], _OURS["store"]
+    began = time.perf_counter()
+    try:
+        made = nights.fits(model, work.plan, history)
+        release, guard = nights.release(model, work.plan, made, history)
+    except DataError as refused:
+        store.put(work.as_of, work.key, time.perf_counter() - began, refused=str(refused))
+    else:
+        store.put(work.as_of, work.key, time.perf_counter() - began, made, release, guard)
+    return work.as_of, time.perf_counter() - began

@@ -1,0 +1,95 @@
+"""Scores every day by what each policy had in service on it: fitted on days before, and never on the day itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from include.backtest.history import History
+from include.backtest.store import Kept
+from include.errors import IntegrityError
+from include.partitions import keys_between
+from include.spec import Model
+from include.training import dataset, evaluation
+from include.training.candidates import Fitted
+
+DAYS_AT_ONCE = 28
+
+
+@dataclass(frozen=True)
+class Served:
+    """One policy on one day: the as-of of the night that it served, the last day of its fit, the scores."""
+
+    as_of: str
+    fitted_to: str
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day with labels, of shape (rows,), and what each policy said about it."""
+
+    key: str
+    labels: np.ndarray
+    served: Mapping[str, Served]
+
+
+def lag_days(model: Model) -> int:
+    """Days from an as-of to the first day that its release model serves: it is made when the labels are final."""
+    return 1 + model.data.label.delay // timedelta(days=1)
+
+
+def in_service(releases: Sequence[str], day: str, lag: int) -> str | None:
+    """The as-of of the newest release that serves on ``day``, or None."""
+    newest = (date.fromisoformat(day) - timedelta(days=lag)).isoformat()
+    there = [as_of for as_of in releases if as_of <= newest]
+    return there[-1] if there else None
+
+
+def score(
+    model: Model,
+    history: History,
+    kept: Mapping[str, Kept],
+    releases: Mapping[str, Sequence[str]],
+    last: str,
+    advance: Any,
+) -> list[Day]:
+    """Score all days from the first that a model served to ``last``; days without a label are left out.
+
+    Raises
+    ------
+    IntegrityError : a model would score a day that it has seen.
+    """
+    lag = lag_days(model)
+    first = min(as_ofs[0] for as_ofs in releases.values())
+    days = keys_between((date.fromisoformat(first) + timedelta(days=lag)).isoformat(), last)
+    loaded: dict[str, Fitted] = {}
+    found = []
+    for at in range(0, len(days), DAYS_AT_ONCE):
+        portion = days[at : at + DAYS_AT_ONCE]
+        snapshot = history.snapshot(portion[0], portion[-1])
+        rows = dataset.sort(model, dataset.labelled(model, history.read_snapshot(snapshot)))
+        for day in portion:
+            here = dataset.between(rows, (day, day))
+            serving = {policy: in_service(as_ofs, day, lag) for policy, as_ofs in releases.items()}
+            wanted = {as_of for as_of in serving.values() if as_of}
+            loaded = {as_of: loaded.get(as_of) or kept[as_of].fitted("release") for as_of in sorted(wanted)}
+            if len(here):
+                found.append(_day(model, day, here, serving, loaded))
+            advance(day)
+    return found
+
+
+def _day(model: Model, day: str, rows: Any, serving: Mapping[str, str | None], loaded: Mapping[str, Fitted]) -> Day:
+    features = dataset.features_frame(model, rows)
+    served = {}
+    for as_of, fitted in loaded.items():
+        if fitted.last >= day:
+            raise IntegrityError(f"the release model of {as_of} was fitted up to {fitted.last}: it has seen {day}.")
+        scores = evaluation.score_features(model, fitted.pipeline, features)
+        served[as_of] = Served(as_of, fitted.last, scores)
+    return Day(day, dataset.labels(model, rows), {policy: served[a] for policy, a in serving.items() if a})

@@ -1,0 +1,233 @@
+"""`make backtest`: replays the history of a model night by night, and tells what each policy would have been worth."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from include import catalog
+from include.backtest import picture, policies, pool, prequential, report
+from include.backtest.history import History
+from include.backtest.lab import Lab, connections_from_environment
+from include.backtest.pool import Work
+from include.backtest.progress import Progress, spell
+from include.backtest.store import Kept, Store, code_digest, key_of
+from include.data import files
+from include.errors import ConfigurationError, DataError, NotReady
+from include.partitions import keys_between, partition
+from include.settings import Settings
+from include.spec import Model
+from include.training import dataset, snapshot
+
+MONTH = 30
+MOST_NIGHTS = 365  # by default; with FIRST, as many as there are
+
+
+@dataclass(frozen=True)
+class Span:
+    """The days of a back-test, as partition keys: data from ``collected`` on, nights about ``first`` and later, judged
+    on days up to ``last``; a release model serves from ``lag`` days after its as-of."""
+
+    collected: str
+    first: str
+    last: str
+    every: int
+    lag: int
+
+    @property
+    def nights(self) -> list[str]:
+        """The as-ofs that the gate decides about; each is followed by a day that it can be judged on."""
+        return [key for at, key in enumerate(self._as_ofs) if at % self.every == 0]
+
+    @property
+    def monthly(self) -> list[str]:
+        """The as-ofs of the monthly releases."""
+        return [key for at, key in enumerate(self._as_ofs) if at % MONTH == 0]
+
+    @property
+    def _as_ofs(self) -> list[str]:
+        return keys_between(self.first, (date.fromisoformat(self.last) - timedelta(days=self.lag)).isoformat())
+
+
+def run(name: str, first: str | None, last: str | None, every: int, workers: int | None, home: Path | None) -> int:
+    """Collect, fit, decide, score, draw. Everything lies in ``home`` (by default ``PERENNIAL_HOME/backtest/<model>``),
+    and what is there already is used again: a back-test that was killed goes on where it was.
+
+    Raises
+    ------
+    ConfigurationError : an unknown model, a span that is none.
+    DataError : too little history, or no night that could be judged.
+    """
+    model = catalog.load(name)
+    connections = connections_from_environment(model)
+    root = home or Settings.from_environment().home / "backtest" / name
+    lab, store, progress = Lab(model, root), Store(root / "nights"), Progress()
+    if every < 1 or (workers is not None and workers < 1):
+        raise ConfigurationError(f"every is {every} and workers {workers}: whole numbers from 1 on are wanted.")
+    span = span_of(model, lab.newest(), first, last, every)
+    _introduce(progress, model, span, root, bounded=first is None)
+
+    _collect(lab, span, connections, workers or _processors(), progress)
+    history = History.freeze(lab.lake, span.collected, span.last)
+    code = code_digest(model)
+    plans, refused = _plans(model, history, sorted({*span.nights, *span.monthly}), progress)
+    works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
+    kept = _fitted(model, history, store, works, workers or _processors(), progress)
+    refused |= {as_of: str(night.record["refused"]) for as_of, night in kept.items() if night.record["refused"]}
+    kept = {as_of: night for as_of, night in kept.items() if as_of not in refused}
+
+    with progress.bar(f"{name}: decide", len(span.nights)) as advance:
+        decided = policies.decide(model, span.nights, kept, plans, refused, history, advance)
+    releases = policies.releases(decided, span.monthly, kept)
+    days: list[prequential.Day] = []
+    if releases:
+        served = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
+        with progress.bar(f"{name}: score days", served) as advance:
+            days = prequential.score(model, history, kept, releases, span.last, advance)
+    found = report.compose(model, _protocol(model, span, history, code), decided, releases, days)
+    files.write(root / "report.json", (json.dumps(found, indent=1) + "\n").encode())
+    if not days:
+        raise DataError(
+            f"no night of {name} from {span.nights[0]} to {span.nights[-1]} came to a champion. The last one: "
+            f"{decided[-1].verdict}, {decided[-1].reason} All reasons are in {root / 'report.json'}."
+        )
+    for file, content in {**picture.draw(found), "report.md": report.table(model, found).encode()}.items():
+        files.write(root / file, content)
+    progress.say()
+    progress.say(report.table(model, found))
+    progress.say(f"{root / 'report.json'}  report.md  backtest.svg  backtest.png")
+    return 0
+
+
+def span_of(model: Model, newest: str, first: str | None, last: str | None, every: int) -> Span:
+    """The days of a back-test; what is not given is as long as the history, and at most a year of nights.
+
+    Raises
+    ------
+    ConfigurationError : ``last`` is not over or before ``first``.
+    DataError : there is nothing to train on by ``first``, or nothing to judge by after it.
+    """
+    lag, training = prequential.lag_days(model), model.training
+    until = partition(last or newest, model.timezone).date
+    if until.isoformat() > newest:
+        raise ConfigurationError(f"the labels of {until} are not final yet: LAST can be {newest} at most.")
+    if first:
+        begin = partition(first, model.timezone).date
+        if begin > until:
+            raise ConfigurationError(f"FIRST ({begin}) is after LAST ({until}).")
+        dataset.windows(model, begin.isoformat())  # refuses a day before which nothing can be trained
+    else:
+        earliest = model.start + timedelta(days=training.days_needed - 1)
+        begin = max(earliest, until - timedelta(days=lag + MOST_NIGHTS - 1))
+    if begin + timedelta(days=lag) > until:
+        raise DataError(
+            f"too little history: the first night of {model.name} that can be judged is about {begin} (it starts on "
+            f"{model.start}, a night wants {training.days_needed} days), and its model serves from "
+            f"{begin + timedelta(days=lag)} on, but the last day with final labels is {until}."
+        )
+    collected = max(model.start, begin - timedelta(days=training.days_needed - 1))
+    return Span(collected.isoformat(), begin.isoformat(), until.isoformat(), every, lag)
+
+
+def _introduce(progress: Progress, model: Model, span: Span, root: Path, bounded: bool) -> None:
+    nights, extra = span.nights, sorted({*span.monthly} - {*span.nights})
+    progress.say(
+        f"{model.name}: {len(nights)} nights about {nights[0]} to {nights[-1]}"
+        f"{f', every {span.every} days' if span.every > 1 else ''}"
+        f"{f', and {len(extra)} more for the monthly policy' if extra else ''}; judged on the days up to {span.last}."
+    )
+    if bounded and len(keys_between(span.first, span.last)) - span.lag >= MOST_NIGHTS:
+        progress.say(f"At most {MOST_NIGHTS} nights are replayed unless FIRST is given.")
+    progress.say(f"Data from {span.collected} on, as a deployment that began then would have it; all in {root}.")
+
+
+def _collect(lab: Lab, span: Span, connections: Mapping[str, str], workers: int, progress: Progress) -> None:
+    """Collect what is missing; a day that a critical finding stops is told, and stays missing."""
+    keys = lab.missing(date.fromisoformat(span.collected), date.fromisoformat(span.last))
+    if not keys:
+        return
+    lab.lake.create()
+    with (
+        pool.collecting(lab.model, lab.root, connections, min(workers, len(keys))) as collect,
+        progress.bar(f"{lab.model.name}: collect days", len(keys)) as advance,
+    ):
+        for key, finding in collect(keys):
+            if finding:
+                progress.say(f"  {finding}")
+            advance(key)
+
+
+def _plans(
+    model: Model, history: History, as_ofs: Sequence[str], progress: Progress
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """The plan of each night as its `snapshot` task would make it, or why it refuses."""
+    plans, refused = {}, {}
+    with progress.bar(f"{model.name}: plan nights", len(as_ofs)) as advance:
+        for as_of in as_ofs:
+            try:
+                plans[as_of] = snapshot.take(model, partition(as_of, model.timezone), {}, "", None, history)
+            except (DataError, NotReady) as why:
+                refused[as_of] = str(why)
+            advance(as_of)
+    if not plans:
+        raise DataError(f"no night of {model.name} can be trained. The first: {refused[as_ofs[0]]}")
+    return plans, refused
+
+
+def _fitted(
+    model: Model, history: History, store: Store, works: Mapping[str, Work], workers: int, progress: Progress
+) -> dict[str, Kept]:
+    """Fit what is not on disk yet, the first and the last night before the others, for an estimate."""
+    missing = [work for as_of, work in works.items() if store.get(as_of, work.key) is None]
+    if len(missing) < len(works):
+        progress.say(f"{len(works) - len(missing)} of {len(works)} nights are fitted already.")
+    if missing:
+        workers = min(workers, len(missing))
+        with pool.fitting(model, history, store, workers) as fit:
+            ends = [missing[0], missing[-1]][: len(missing)]
+            progress.say(
+                f"{model.name}: fit {len(missing)} nights; the first and the last of them, for an estimate ..."
+            )
+            each = [seconds for _, seconds in fit(ends)]
+            rest = missing[1:-1]
+            left = spell(sum(each) / len(each) * len(rest) / workers)
+            progress.say(
+                f"A night takes {min(each):.1f} to {max(each):.1f} s of a processor: about {left} for the other "
+                f"{len(rest)} with {workers} {'worker' if workers == 1 else 'workers'}."
+            )
+            with progress.bar(f"{model.name}: fit nights", len(rest)) as advance:
+                for as_of, _ in fit(rest):
+                    advance(as_of)
+    found = {as_of: store.get(as_of, work.key) for as_of, work in works.items()}
+    return {as_of: night for as_of, night in found.items() if night}
+
+
+def _protocol(model: Model, span: Span, history: History, code: str) -> dict[str, Any]:
+    """Everything that the figures depend on."""
+    training = model.training
+    there = history.published()
+    return {
+        "collected_from": span.collected,
+        "missing_days": [key for key in keys_between(span.collected, span.last) if key not in there],
+        "first_night": span.nights[0],
+        "last_night": span.nights[-1],
+        "last_day": span.last,
+        "every": span.every,
+        "monthly_days": MONTH,
+        "rolling_days": report.ROLLING_DAYS,
+        "serves_after_days": span.lag,
+        "training": training.model_dump(mode="json", exclude={"schedule", "wait_for_data"}),
+        "gate": model.gate.model_dump(mode="json"),
+        "snapshot": history.digest,
+        "code": code,
+    }
+
+
+def _processors() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,175 @@
+"""The lab's night is the real night: same windows, refusals, metrics, challenger and verdict; how it collects."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include import catalog
+from include.backtest.lab import Lab, connections_from_environment
+from include.backtest.outcome import Night
+from include.data.lake import Lake
+from include.errors import ConfigurationError, DataError, NotReady, TransientError
+from include.partitions import partition
+from include.registry.ledger import Ledger
+from include.spec import Model
+from include.training import reference
+from tests.training import toy_days
+from tests.training.toy_days import AS_OF
+
+EARLIER = "2026-05-02"
+
+
+def promote(model: Model, outcome: dict[str, Any]) -> None:
+    """Make the packaged version of a real run the champion, as the release does."""
+    ledger, packaged = Ledger.default(), outcome["package"]
+    epoch = ledger.standing(model.name).epoch
+    ledger.promote(model.name, packaged["version"], packaged["digest"], epoch, "perennial", outcome["run_id"], "test")
+
+
+def same(mine: Night, real: dict[str, Any]) -> None:
+    """Everything that a night found, but for what only a real one has (MLflow runs, digests, epochs, durations)."""
+    for result, theirs in zip(mine.results, real["results"], strict=True):
+        assert {k: v for k, v in result.items() if k != "seconds"} == {
+            k: v for k, v in theirs.items() if k not in ("seconds", "mlflow_run_id")
+        }
+    assert mine.plan["snapshot"]["digest"] == real["plan"]["snapshot"]["digest"]
+    assert mine.plan["windows"] == real["plan"]["windows"]
+    assert mine.recipe == real["selected"]["recipe"] and mine.challenger == real["selected"]["candidate"]
+    assert (mine.twin.first, mine.twin.last) == (real["selected"]["twin"]["first"], real["selected"]["twin"]["last"])
+    ours = dict(mine.evaluation)
+    theirs = {k: v for k, v in real["evaluation"].items() if k in ours}
+    assert set(real["evaluation"]) - set(ours) <= {"champion_epoch", "by_day", "plots"}
+    if theirs["champion"]:
+        theirs["champion"] = {k: v for k, v in theirs["champion"].items() if k != "digest"}
+        ours["champion"] = {k: v for k, v in ours["champion"].items() if k != "digest"}
+    assert ours == theirs
+    decided = {k: v for k, v in real["decision"].items() if k != "version"}
+    assert mine.decision.as_dict() == decided
+
+
+def test_nights_of_the_lab_are_the_real_nights(home: Path, toy: Model) -> None:
+    lab = Lab(toy, home)
+    real = reference.in_one_process(toy, EARLIER, {"window_days": 8})
+    first = lab.night(EARLIER, window_days=8)
+    same(first, real)
+    assert first.decision.verdict == "promote"
+    fitted, parity = lab.release(first)
+    assert (fitted.rows, fitted.first, fitted.last) == tuple(real["package"][k] for k in ("rows", "first", "last"))
+    assert parity == real["package"]["parity"]
+    promote(toy, real)
+    champion = first.champion(real["package"]["version"])
+
+    second = lab.night(AS_OF, champion)
+    real = reference.in_one_process(toy, AS_OF)
+    same(second, real)
+    assert second.evaluation["champion"]["metrics"] and second.decision.verdict == "promote"
+    assert [line.split("|")[1].strip() for line in second.table().splitlines()[2:]] == [
+        "baseline (baseline)",
+        *(f"{n}{' (challenger)' if n == second.challenger else ''}" for n in second.plan["candidates"][1:]),
+        f"champion version {champion.version} ({champion.candidate})",
+    ]
+
+    worse = lab.night(AS_OF, champion, candidates=["coarse"])
+    same(worse, reference.in_one_process(toy, AS_OF, {"candidates": ["coarse"]}))
+    assert worse.decision.verdict == "reject"
+
+
+def test_a_champion_that_has_seen_the_holdout_holds(home: Path, toy: Model) -> None:
+    """Its twin was fitted up to 2026-05-03, which is a day of the holdout of a night about the 12th."""
+    lab = Lab(toy, home)
+    champion = lab.night(AS_OF, candidates=["logistic"]).champion(1)
+    night = lab.night("2026-05-12", champion, candidates=["logistic"])
+    assert night.decision.verdict == "hold" and "has seen days of the holdout" in night.decision.reason
+    assert "metrics" not in night.evaluation["champion"]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "settings"), [("2026-04-28", {}), ("2026-05-15", {}), (AS_OF, {"candidates": ["boostin"]})]
+)
+def test_what_a_real_night_refuses_the_lab_refuses_in_the_same_words(
+    home: Path, toy: Model, as_of: str, settings: dict[str, Any]
+) -> None:
+    with pytest.raises((DataError, NotReady, ConfigurationError)) as real:
+        reference.in_one_process(toy, as_of, settings)
+    with pytest.raises(type(real.value)) as ours:
+        Lab(toy, home).night(as_of, **settings)
+    assert str(ours.value) == str(real.value)
+
+
+def test_a_sample_of_rows_is_a_smaller_fit_and_no_other_judgement(home: Path, toy: Model) -> None:
+    whole, sample = (Lab(toy, home).night(AS_OF, candidates=["logistic"], max_rows=n) for n in (None, 150))
+    assert {r["rows"] for r in sample.results} == {150} and min(r["rows"] for r in whole.results) > 1000
+    assert sample.evaluation["holdout"] == whole.evaluation["holdout"]
+
+
+def test_days_are_collected_once_and_stopped_ones_are_told(
+    tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = tmp_path / "scenario.json"
+    trouble = {"2026-04-02": {"drop_column": "x"}, "2026-04-03": {"error": True}, "2026-04-04": {"bad_rows": 3}}
+    scenario.write_text(json.dumps(trouble))
+    monkeypatch.setenv("PERENNIAL_TOY_SCENARIO", str(scenario))
+    lab, told = Lab(toy, tmp_path / "lab"), list[str]()
+    span = date(2026, 4, 1), date(2026, 4, 4)
+    assert lab.collect(*span, report=told.append) == ["2026-04-02"]
+    assert told[-1] == "4/4 days"
+    assert sorted(lab.lake.published()) == ["2026-04-01", "2026-04-03", "2026-04-04"]
+    assert lab.missing(*span) == ["2026-04-02"], "a day that was stopped is tried again, the others are not"
+    scenario.write_text("{}")
+    version = lab.lake.table("rows").version()
+    assert lab.collect(*span) == [] and lab.missing(*span) == []
+    assert lab.lake.table("rows").version() == version + 1
+    assert len(lab.lake.read_quarantine("2026-04-04")) == 3
+
+
+def test_a_source_that_does_not_come_back_is_an_error(
+    tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(*_: Any) -> None:
+        raise ConnectionError("nobody there")
+
+    monkeypatch.setattr(catalog.module("toy", "source"), "fetch", fetch)
+    monkeypatch.setattr("include.backtest.lab.TRIES", 2)
+    with pytest.raises(TransientError, match="did not answer for 2026-04-01 in 2 tries: nobody there"):
+        Lab(toy, tmp_path).collect(date(2026, 4, 1), date(2026, 4, 1))
+
+
+def test_a_day_published_before_its_labels_were_final_is_collected_again(tmp_path: Path, toy: Model) -> None:
+    label = toy.data.label.model_copy(update={"delay": timedelta(hours=9)})
+    late = toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})})
+    lab = Lab(late, tmp_path)
+    lab.lake.create()
+    toy_days.publish(lab.lake, toy, "2026-04-01", toy_days.day(toy, "2026-04-01"), after=timedelta(hours=2))
+    toy_days.publish(lab.lake, toy, "2026-04-02", toy_days.day(toy, "2026-04-02"), after=timedelta(hours=10))
+    assert lab.missing(date(2026, 4, 1), date(2026, 4, 2)) == ["2026-04-01"]
+    assert lab.collect(date(2026, 4, 1), date(2026, 4, 2)) == [] and not lab.missing(date(2026, 4, 1), date(2026, 4, 2))
+
+
+def test_days_of_other_code_are_collected_again(tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab, span = Lab(toy, tmp_path), (date(2026, 4, 1), date(2026, 4, 2))
+    lab.collect(*span)
+    monkeypatch.setattr("include.backtest.lab._source_digest", lambda model: "another")
+    assert len(lab.missing(*span)) == 2
+
+
+def test_nothing_is_collected_before_the_start_or_before_a_day_is_over(tmp_path: Path, toy: Model) -> None:
+    lab = Lab(toy, tmp_path)
+    assert lab.missing(date(2024, 12, 1), date(2024, 12, 31)) == []
+    assert lab.missing(date(2024, 12, 30), date(2025, 1, 2)) == ["2025-01-01", "2025-01-02"]
+    today = partition(lab.newest(), toy.timezone).date.toordinal() + 1
+    with pytest.raises(NotReady, match="is not over"):
+        lab.collect(date.fromordinal(today), date.fromordinal(today))
+
+
+def test_connections_come_from_airflows_variables(toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanting = toy.model_copy(update={"data": toy.data.model_copy(update={"connections": ("shop_db",)})})
+    with pytest.raises(ConfigurationError, match="AIRFLOW_CONN_SHOP_DB"):
+        connections_from_environment(wanting)
+    monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", "postgresql://me@there/shop")
+    assert connections_from_environment(wanting) == {"shop_db": "postgresql://me@there/shop"}
+    assert Lake(toy, Path("/nowhere")).published() == {}
