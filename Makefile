@@ -5,7 +5,6 @@
 SHELL := /bin/sh
 
 VENV := .venv/bin
-MODEL ?= flight_delays
 # Bytecode is kept even where the environment says otherwise: without it every import takes two to four times as long.
 unexport PYTHONDONTWRITEBYTECODE
 unexport MAKEFLAGS
@@ -32,7 +31,7 @@ run: venv  ## start everything, load the data, train, release; Ctrl-C stops it
 	@exec $(VENV)/python -m include.stack run
 
 night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release
-	@exec $(VENV)/python -m include.stack night --model $(MODEL)
+	@exec $(VENV)/python -m include.stack night $(if $(MODEL),--model $(MODEL))
 
 try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try --model $(MODEL) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))
@@ -71,6 +70,10 @@ types: venv  ## mypy
 
 bench: venv  ## the retrain DAG against the same functions in one process; task start latency
 	$(VENV)/python -m tests.bench
+
+.PHONY: docs
+docs: venv  ## the reference in include/models/README.md, from the code
+	@$(VENV)/python -m include.authoring.reference
 
 lock: venv  ## requirements.txt from pyproject.toml (UPGRADE=1: newest versions that fit)
 	$(VENV)/python -m include.stack lock $(if $(UPGRADE),--upgrade)

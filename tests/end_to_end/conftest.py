@@ -1,4 +1,4 @@
-"""One real stack for all end-to-end tests of a session: the project's flights and the toy, loaded by `run` itself."""
+"""One real stack for all end-to-end tests of a session: the project's models and the toy, loaded by `run` itself."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     made.start()
     pytestconfig.stash[STACK] = made
     try:
-        made.until_ready(400)
+        made.until_all_serve(900)
         yield made
     finally:
         made.end()
