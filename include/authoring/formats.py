@@ -20,7 +20,8 @@ SEPARATORS = (",", ";", "\t", "|")
 DATES = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
-WHOLE = re.compile(r"^[+-]?(?:0|[1-9]\d{0,17})(?:[.,]0)?$")  # pandas writes 3.0 where values are missing
+# Pandas writes 3.0 where values are missing.
+WHOLE = {".": re.compile(r"^[+-]?(?:0|[1-9]\d{0,17})(?:\.0)?$"), ",": re.compile(r"^[+-]?(?:0|[1-9]\d{0,17})(?:,0)?$")}
 DECIMAL = {
     ".": re.compile(r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"),
     ",": re.compile(r"^[+-]?(?:(?:0|[1-9]\d*|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?$"),

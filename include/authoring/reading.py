@@ -135,7 +135,7 @@ def _of_texts(array: pa.Array, untyped: bool, decimal: str) -> tuple[ColumnType,
     """What texts mean: only in a CSV file, where everything is text, may they be numbers (a zip code stays a text)."""
     known = [text.strip() for text in array.drop_null().unique().to_pylist()]
     if untyped:
-        if all(formats.WHOLE.match(text) for text in known):
+        if all(formats.WHOLE[decimal].match(text) for text in known):
             return ColumnType.INTEGER, None
         if all(formats.DECIMAL[decimal].match(text) for text in known):
             return ColumnType.NUMBER, None

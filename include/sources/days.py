@@ -124,7 +124,12 @@ def _text(values: pa.Array, decimal: str) -> pa.Array:
 
 def _stripped(values: pa.Array, decimal: str) -> pa.Array:
     texts = pc.utf8_trim_whitespace(values)
-    return pc.replace_substring(pc.replace_substring(texts, ".", ""), ",", ".") if decimal == "," else texts
+    if decimal == ".":
+        return texts
+    grouped = pc.match_substring_regex(texts, r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$")
+    if pc.any(pc.and_(pc.match_substring(texts, "."), pc.invert(grouped))).as_py():
+        raise ValueError("a point that separates no thousands, in a file with decimal commas")
+    return pc.replace_substring(pc.replace_substring(texts, ".", ""), ",", ".")
 
 
 def _is_text(values: pa.Array) -> bool:
