@@ -157,6 +157,9 @@ class Data(Declaration):
     """The share of a batch that may go to quarantine; a larger one stops the partition."""
     empty_days: bool = False
     """Whether a day may have no rows (a shop that is closed on Sundays); without it an empty batch is critical."""
+    repeats_after: Annotated[int, Field(ge=7)] | None = None
+    """Days after which the source repeats itself (a finished history, replayed). No fit reaches back to the copy of a
+    day that it is judged on: with it, keeping all days would look better than it is."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Data:
@@ -336,7 +339,7 @@ class Model(Declaration):
         return value
 
     @model_validator(mode="after")
-    def _metric_fits_task(self) -> Model:
+    def _parts_fit(self) -> Model:
         fitting = {
             Task.REGRESSION: ("mae", "rmse", "r2"),
             Task.CLASSIFICATION: ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"),
@@ -347,6 +350,10 @@ class Model(Declaration):
                 field = "metric" if part == "training" else "baseline_metric"
                 what = f"{part}.{field} {metric!r} does not fit a {self.data.label.task} label"
                 found.append(Finding((part, field), what, metric, fitting))
+        repeats, least = self.data.repeats_after, self.training.holdout_days + self.training.selection_days + 2
+        if repeats is not None and repeats < least:
+            what = f"data.repeats_after {repeats} leaves no day to train on that holdout and selection do not repeat"
+            found.append(Finding(("data", "repeats_after"), what, wanted=str(least)))
         if found:
             raise Misdeclared(found)
         return self

@@ -68,6 +68,12 @@ def _features_of_the_key(found: Findings) -> None:
 
 
 def _check(request: Request) -> None:
+    wanted = {"NAME": request.name, "SOURCE": request.source, "TARGET": request.target, "TIME": request.time}
+    if absent := [argument for argument, value in wanted.items() if not value]:
+        raise ConfigurationError(
+            f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing: make new-model NAME=late_orders "
+            "SOURCE=orders.csv TARGET=late TIME=ordered_at"
+        )
     if not NAME.match(request.name):
         raise ConfigurationError(
             f"NAME={request.name!r} is no name of a model: lower-case letters, digits and _, beginning with a letter, "

@@ -62,7 +62,10 @@ def settle_rhythm(found: Findings, today: date) -> None:
     days = len(rows)
     with_labels = int((labelled > 0).sum())
     if not with_labels:
-        raise DataError(f"{found.total} rows from {first} to {last} do not fill a week: nothing can be held out")
+        raise DataError(
+            f"{found.total:,} rows from {min(found.counts)} to {last} are too few or too short: they do not fill a "
+            "week, and some weeks to train on, to select on and to hold out are the least."
+        )
     share, a_day = with_labels / days, float(labelled.sum()) / with_labels
     empty = int((rows == 0).sum())
     window, selection, holdout = _spans(days - SLACK, a_day, share, (found, first, last))

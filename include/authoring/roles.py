@@ -10,6 +10,7 @@ import pandas as pd
 
 from include.authoring.findings import Findings, FoundColumn, Role
 from include.authoring.names import free_name
+from include.errors import DataError
 from include.spec import ColumnType
 
 FEW_TEXTS = 50  # a text with more values than this is encoded by what its values mean, not by one column each
@@ -33,6 +34,12 @@ def settle_key(found: Findings) -> None:
     """Find what identifies a row: the columns named in KEY, one identifier, few columns, or a number of our own."""
     if found.request.key:
         found.key = tuple(next(c.name for c in found.columns if c.original == k) for k in found.request.key)
+        twice = int(pd.concat([found.rows[list(found.key)], local_days(found)], axis=1).duplicated().sum())
+        if twice:
+            raise DataError(
+                f"KEY={','.join(found.request.key)} does not identify a row: {twice:,} rows have the key of another "
+                "row of their day. Name more columns, or leave KEY out."
+            )
         found.say("Key", f"{', '.join(found.key)}, as you said.")
         return
     usable = [
@@ -121,7 +128,7 @@ def _no_accident(found: Findings, key: list[str]) -> bool:
     """Whether the rows are distinct because of what the columns mean: were the columns drawn independently, doubles
     would be seen (3 or more are expected), or would come less than once in a thousand days."""
     frame = found.rows
-    days = frame[found.time].dt.tz_convert(found.request.timezone).dt.strftime("%Y-%m-%d")
+    days = local_days(found)
     expected = 0.0
     for _, day in frame.groupby(days.to_numpy()):
         match = 1.0
@@ -131,6 +138,11 @@ def _no_accident(found: Findings, key: list[str]) -> bool:
             match *= max(float((shares**2).sum()), 1 / len(day)) if len(day) else 0.0
         expected += len(day) * (len(day) - 1) / 2 * match
     return expected >= 3 or expected < 0.001 * days.nunique()
+
+
+def local_days(found: Findings) -> pd.Series:
+    """The partition of each row."""
+    return found.rows[found.time].dt.tz_convert(found.request.timezone).dt.strftime("%Y-%m-%d").rename("day of the row")
 
 
 def _shown(value: object) -> str:

@@ -143,7 +143,9 @@ def seeded(estimator: Any, seed: int) -> Any:
     """An unfitted copy in which every ``random_state`` (of every step) is ``seed``."""
     copy = clone(estimator)
     states = {
-        name: seed for name in copy.get_params(deep=True) if name == "random_state" or name.endswith("__random_state")
+        name: seed
+        for name, value in copy.get_params(deep=True).items()
+        if (name == "random_state" or name.endswith("__random_state")) and value != "deprecated"
     }
     return copy.set_params(**states) if states else copy
 

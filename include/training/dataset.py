@@ -23,6 +23,7 @@ from include.spec import Model, Task
 log = logging.getLogger(__name__)
 
 Span = tuple[str, str]
+SERVES_DAYS = 28  # a fit on all days of a replayed history has not seen the copies of so many days after it
 WindowDays = int | Literal["all"] | None
 Build = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -61,7 +62,7 @@ def windows(model: Model, as_of_key: str, window_days: WindowDays = None) -> Win
     Parameters
     ----------
     window_days : days of training data; ``None``: the model's ``training.window_days``; ``"all"``: from
-    ``model.start``.
+        ``model.start``, or as far back as a replayed history does not repeat itself (``data.repeats_after``).
 
     Raises
     ------
@@ -74,8 +75,17 @@ def windows(model: Model, as_of_key: str, window_days: WindowDays = None) -> Win
     holdout_first = as_of - timedelta(days=model.training.holdout_days - 1)
     selection_first = holdout_first - timedelta(days=model.training.selection_days)
 
+    earliest = model.start
+    if model.data.repeats_after is not None:
+        # The copies of the holdout's days are not trained on, nor those of the days that the release model will serve:
+        # the next one, or where nothing but the replay ends the window, of as many as leave window_days of it.
+        training = model.training
+        spare = model.data.repeats_after - training.holdout_days - training.selection_days - training.window_days
+        ahead = max(1, min(SERVES_DAYS, spare)) if length == "all" else 1
+        earliest = max(earliest, as_of - timedelta(days=model.data.repeats_after - 1 - ahead))
+
     def fit_until(last: date) -> Span:
-        first = model.start if length == "all" else max(model.start, last - timedelta(days=length - 1))
+        first = earliest if length == "all" else max(earliest, last - timedelta(days=length - 1))
         return first.isoformat(), last.isoformat()
 
     day = timedelta(days=1)

@@ -20,6 +20,7 @@ from include.data.lake import Lake
 from include.stack import credentials
 from tests.end_to_end.stack_runner import Api, Running
 
+FIRST = catalog.by_priority()[0].name
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.end_to_end,
@@ -161,20 +162,20 @@ def test_the_buttons_of_a_task_lead_somewhere(running: Running, page: Any, api: 
     picture(page, "validation")
 
 
-def test_pictures_of_the_flights(running: Running, page: Any, api: Api) -> None:
+def test_pictures_of_the_first_model(running: Running, page: Any, api: Api) -> None:
     """What a person sees of the first night: the graph, the gate's log, the card."""
-    run = next(r for r in api.runs("flight_delays_retrain") if r["dag_run_id"].startswith("first__"))
-    page.goto(f"{running.stack.airflow_url}/dags/flight_delays_retrain/runs/{run['dag_run_id']}")
+    run = next(r for r in api.runs(f"{FIRST}_retrain") if r["dag_run_id"].startswith("first__"))
+    page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run['dag_run_id']}")
     page.get_by_text("passed the gate").first.wait_for()
     picture(page, "retrain")
-    page.goto(f"{running.stack.airflow_url}/dags/flight_delays_retrain/runs/{run['dag_run_id']}/tasks/gate")
+    page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run['dag_run_id']}/tasks/gate")
     page.get_by_text("better than the baseline").first.wait_for()
     picture(page, "gate")
-    links = api._send(
-        "GET", f"/dags/flight_delays_retrain/dagRuns/{run['dag_run_id']}/taskInstances/package/links"
-    ).json()["extra_links"]
+    links = api._send("GET", f"/dags/{FIRST}_retrain/dagRuns/{run['dag_run_id']}/taskInstances/package/links").json()[
+        "extra_links"
+    ]
     page.goto(links["Model card"])
-    version = api.xcom("flight_delays_retrain", run["dag_run_id"], "package")["version"]
-    page.get_by_role("heading", name=f"flight_delays, version {version}").wait_for()
+    version = api.xcom(f"{FIRST}_retrain", run["dag_run_id"], "package")["version"]
+    page.get_by_role("heading", name=f"{FIRST}, version {version}").wait_for()
     page.get_by_text("better than the baseline").first.wait_for()
     picture(page, "card")

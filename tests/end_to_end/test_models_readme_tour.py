@@ -10,7 +10,7 @@ import pytest
 
 from include.registry.ledger import Ledger
 from tests.docs.readme import BLOCKS, TOUR, Block, UsersFolder, needs_stack, resembles
-from tests.end_to_end.conftest import readers_models
+from tests.end_to_end.conftest import models_folder
 from tests.end_to_end.stack_runner import ROOT, Api, Running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
@@ -27,7 +27,7 @@ def reader(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     ports = {"AIRFLOW_PORT": airflow, "MLFLOW_PORT": mlflow, "SERVING_PORT": serving}
     folder = UsersFolder(tmp_path_factory.mktemp("reader"), {"PERENNIAL_HOME": str(running.home), **ports})
     yield folder
-    for link in readers_models(running.home).iterdir():
+    for link in models_folder(running.home).iterdir():
         link.unlink()
 
 
@@ -50,7 +50,7 @@ def do(reader: UsersFolder, running: Running, wanted: list[Block]) -> None:
 
 def show_new_models(reader: UsersFolder, home: Path) -> None:
     """Let the running stack see the models that the reader has made, at the place where they are."""
-    shown = readers_models(home)
+    shown = models_folder(home)
     shown.mkdir(exist_ok=True)
     for folder in (reader.project / "include" / "models").iterdir():
         theirs = (folder / "model.py").is_file() and not (ROOT / "include" / "models" / folder.name).exists()

@@ -27,7 +27,7 @@ def test_loading_the_plugin_imports_no_web_server_and_nothing_heavy() -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]", done.stdout
 
 
-@pytest.mark.parametrize("path", ["/flight_delays/validation/2026-01-01", "/flight_delays/card/1"])
+@pytest.mark.parametrize("path", ["/demand/validation/2026-01-01", "/demand/card/1"])
 def test_a_page_without_a_login_is_401(path: str) -> None:
     from perennial.console.app import create_app
 

@@ -158,4 +158,4 @@ def test_what_mlflow_refuses_is_no_reason_to_retry(model: str) -> None:
 def test_addresses_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERENNIAL_MLFLOW_PUBLIC_URL", "https://mlflow.example.org/")
     assert tracking.run_url("abc") == "https://mlflow.example.org/#/runs/abc"
-    assert tracking.version_url("flights", 3) == "https://mlflow.example.org/#/models/flights/versions/3"
+    assert tracking.version_url("parcels", 3) == "https://mlflow.example.org/#/models/parcels/versions/3"
