@@ -27,7 +27,7 @@ from tests.authoring.random_tables import Table, random_table, save
 from tests.services import shared
 
 CONNECTION = "strangers"
-SEEDS = range(24)
+SEEDS = range(21)
 
 
 def case(seed: int) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def case(seed: int) -> dict[str, Any]:
     return {
         "task": ("binary", "regression", "multiclass")[seed % 3],
         "format": ("csv", "parquet", "sql")[seed // 3 % 3],
-        "signal": seed not in (9, 16, 23),
-        "wide": seed in (4, 20),
+        "signal": seed not in (9, 16),
+        "wide": seed == 4,
         "closed_sundays": seed in (1, 12, 14),
     }
 
