@@ -46,7 +46,6 @@ new-model: venv  ## a model's folder from NAME= SOURCE= TARGET= TIME= (a CSV or 
 	@exec $(VENV)/python -m include.authoring new --name "$$NAME" --source "$$SOURCE" --target "$$TARGET" --time "$$TIME" \
 	  --timezone "$$TIMEZONE" --delay "$$DELAY" --task "$$TASK" --positive "$$POSITIVE" --key "$$KEY" \
 	  --time-format "$$TIME_FORMAT" --owner "$$OWNER" --into "$$INTO"
-new-model: export NAME SOURCE TARGET TIME TIMEZONE DELAY TASK POSITIVE KEY TIME_FORMAT OWNER INTO
 
 stop: venv  ## stop the stack of this PERENNIAL_HOME, whatever started it
 	@exec $(VENV)/python -m include.stack stop

@@ -82,12 +82,12 @@ def nearest(wrong: str, known: Iterable[str]) -> str | None:
     """The known name that was most likely meant: another case, one slip of the finger, or else what looks like it."""
     names = sorted(set(map(str, known)))
     same = [name for name in names if name.lower() == wrong.lower()]
-    slips = [name for name in names if _one_slip(wrong, name)]
+    slips = [name for name in names if one_slip(wrong, name)]
     like = difflib.get_close_matches(wrong, same or slips or names, n=1, cutoff=0.0 if same or slips else 0.6)
     return next(iter(like), None)
 
 
-def _one_slip(wrong: str, right: str) -> bool:
+def one_slip(wrong: str, right: str) -> bool:
     """Whether one letter was swapped with its neighbour, left out, added or replaced."""
     if len(right) < 2 or abs(len(wrong) - len(right)) > 1 or wrong == right:
         return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import time
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 __all__ = ["Champion", "Lab", "Night", "connections_from_environment"]
 
 TRIES = 3
-COLLECTED = "collected.json"
+COLLECTED = "collected"
 
 
 class Lab:
@@ -88,10 +87,7 @@ class Lab:
             log.warning("%s of %s was stopped: %s", key, model.name, finding)
             return str(finding)
         collection.publish(model, about, validated, lake=self.lake)
-        files.write(
-            self.lake.root / COLLECTED,
-            json.dumps({**self._made_by(), key: _source_digest(model)}, indent=0, sort_keys=True).encode(),
-        )
+        files.write(self.lake.root / COLLECTED / key, _source_digest(model).encode())
         return None
 
     def collect(
@@ -121,10 +117,9 @@ class Lab:
         return stopped
 
     def _made_by(self) -> dict[str, str]:
-        try:
-            return dict(json.loads((self.lake.root / COLLECTED).read_text()))
-        except FileNotFoundError:
-            return {}
+        """The code that each day was collected by, a file for each; days that others collected have none."""
+        folder = self.lake.root / COLLECTED
+        return {path.name: path.read_text() for path in folder.glob("[0-9]*")} if folder.is_dir() else {}
 
     # -- nights
 

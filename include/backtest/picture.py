@@ -63,8 +63,8 @@ def sentence(report: Mapping[str, Any]) -> str:
     values = {policy: number(found["metrics"][metric]) for policy, found in report["policies"].items()}
     often = "every night" if protocol["every"] == 1 else f"every {protocol['every']} nights"
     return (
-        f"{report['model']}, retrained {often} behind the gate: {name_of(metric)} {values[NIGHTLY]}; "
-        f"retrained monthly: {values[MONTHLY]}; never again: {values[FROZEN]}"
+        f"{report['model']}: {name_of(metric)} {values[NIGHTLY]} retrained {often} behind the gate, "
+        f"{values[MONTHLY]} monthly, {values[FROZEN]} never"
     )
 
 
@@ -80,6 +80,14 @@ def _figure(report: Mapping[str, Any]) -> Figure:
     gate = figure.add_subplot(grid[1], sharex=top)
     age = figure.add_subplot(grid[2], sharex=top)
     figure.suptitle(sentence(report), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    days, after = report["days"], report["protocol"]["serves_after_days"]
+    top.set_title(
+        f"Each day from {days[0]['day']} to {days[-1]['day']} is scored by the model that would have served it: "
+        f"fitted up to {'the day' if after == 1 else f'{after} days'} before, at the newest.",
+        loc="left",
+        fontsize=9,
+        color="#4a4f57",
+    )
     _metric(top, report)
     _decisions(gate, report)
     _ages(age, report)

@@ -1,4 +1,4 @@
-"""Fits the nights of a back-test in worker processes, one thread each; what is done is on disk, whatever happens."""
+"""Collects days and fits nights in worker processes, one thread each; what is done is on disk, whatever happens."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from include.backtest import night as nights
 from include.backtest.history import History
+from include.backtest.lab import Lab
 from include.backtest.store import Store
 from include.errors import DataError, PerennialError
 from include.spec import Model
@@ -39,39 +40,49 @@ class Work:
 
 
 Fit = Callable[[Iterable[Work]], Iterator[tuple[str, float]]]
+Collect = Callable[[Iterable[str]], Iterator[tuple[str, str | None]]]
+T = TypeVar("T")
 
 
 @contextmanager
-def workers(model: Model, history: History, store: Store, count: int) -> Iterator[Fit]:
+def fitting(model: Model, history: History, store: Store, count: int) -> Iterator[Fit]:
     """``count`` processes; the value fits nights and yields as-of and seconds of each, as they are done.
 
     Raises
     ------
     PerennialError : a worker was killed (by the machine's memory, most likely); the nights that are done are kept.
     """
+    with _processes(count, _start_fitting, (model, history.root, history.digest, store.root)) as executor:
+        yield lambda works: _done([executor.submit(_fit, work) for work in works])
+
+
+@contextmanager
+def collecting(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[Collect]:
+    """``count`` processes; the value collects days into the lab at ``root`` and yields key and finding of each."""
+    with _processes(count, _start_collecting, (model, root, dict(connections))) as executor:
+        yield lambda keys: _done([executor.submit(_collect, key) for key in keys])
+
+
+@contextmanager
+def _processes(count: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[ProcessPoolExecutor]:
     os.environ.update(ONE_THREAD)
-    executor = ProcessPoolExecutor(
-        count,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(model, history.root, history.digest, store.root),
-    )
-
-    def fit(works: Iterable[Work]) -> Iterator[tuple[str, float]]:
-        futures: list[Future[tuple[str, float]]] = [executor.submit(_fit, work) for work in works]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BrokenProcessPool:
-            raise PerennialError(
-                "a worker process was killed, most likely because the machine has too little memory. The nights that "
-                "are done are kept: run the same command again with fewer workers (--workers 1)."
-            ) from None
-
+    spawn = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(count, mp_context=spawn, initializer=start, initargs=arguments)
     try:
-        yield fit
+        yield executor
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _done(futures: list[Future[T]]) -> Iterator[T]:
+    try:
+        for future in as_completed(futures):
+            yield future.result()
+    except BrokenProcessPool:
+        raise PerennialError(
+            "a worker process was killed, most likely because the machine has too little memory. What is done is kept: "
+            "run the same command again with fewer workers (--workers 1)."
+        ) from None
 
 
 # -- in a worker
@@ -79,11 +90,20 @@ def workers(model: Model, history: History, store: Store, count: int) -> Iterato
 _OURS: dict[str, Any] = {}
 
 
-def _start(model: Model, lake: Path, digest: str, store: Path) -> None:
+def _start_fitting(model: Model, lake: Path, digest: str, store: Path) -> None:
+    _start()
+    _OURS.update(model=model, history=History(model, lake, digest), store=Store(store))
+
+
+def _start_collecting(model: Model, root: Path, connections: dict[str, str]) -> None:
+    _start()
+    _OURS.update(lab=Lab(model, root), connections=connections)
+
+
+def _start() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which ends us
     logging.disable(logging.WARNING)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    _OURS.update(model=model, history=History(model, lake, digest), store=Store(store))
 
 
 def _end_with_the_parent() -> None:
@@ -92,6 +112,10 @@ def _end_with_the_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
+
+
+def _collect(key: str) -> tuple[str, str | None]:
+    return key, _OURS["lab"].collect_day(key, _OURS["connections"])
 
 
 def _fit(work: Work) -> tuple[str, float]:

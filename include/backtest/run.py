@@ -72,13 +72,7 @@ def run(name: str, first: str | None, last: str | None, every: int, workers: int
     span = span_of(model, lab.newest(), first, last, every)
     _introduce(progress, model, span, root, bounded=first is None)
 
-    keys = lab.missing(date.fromisoformat(span.collected), date.fromisoformat(span.last))
-    with progress.bar(f"{name}: collect days", len(keys)) as advance:
-        for key in keys:
-            finding = lab.collect_day(key, connections)
-            if finding:
-                progress.say(f"  {finding}")
-            advance(key)
+    _collect(lab, span, connections, workers or _processors(), progress)
     history = History.freeze(lab.lake, span.collected, span.last)
     code = code_digest(model)
     plans, refused = _plans(model, history, sorted({*span.nights, *span.monthly}), progress)
@@ -152,6 +146,22 @@ def _introduce(progress: Progress, model: Model, span: Span, root: Path, bounded
     progress.say(f"Data from {span.collected} on, as a deployment that began then would have it; all in {root}.")
 
 
+def _collect(lab: Lab, span: Span, connections: Mapping[str, str], workers: int, progress: Progress) -> None:
+    """Collect what is missing; a day that a critical finding stops is told, and stays missing."""
+    keys = lab.missing(date.fromisoformat(span.collected), date.fromisoformat(span.last))
+    if not keys:
+        return
+    lab.lake.create()
+    with (
+        pool.collecting(lab.model, lab.root, connections, min(workers, len(keys))) as collect,
+        progress.bar(f"{lab.model.name}: collect days", len(keys)) as advance,
+    ):
+        for key, finding in collect(keys):
+            if finding:
+                progress.say(f"  {finding}")
+            advance(key)
+
+
 def _plans(
     model: Model, history: History, as_ofs: Sequence[str], progress: Progress
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
@@ -178,7 +188,7 @@ def _fitted(
         progress.say(f"{len(works) - len(missing)} of {len(works)} nights are fitted already.")
     if missing:
         workers = min(workers, len(missing))
-        with pool.workers(model, history, store, workers) as fit:
+        with pool.fitting(model, history, store, workers) as fit:
             ends = [missing[0], missing[-1]][: len(missing)]
             progress.say(
                 f"{model.name}: fit {len(missing)} nights; the first and the last of them, for an estimate ..."

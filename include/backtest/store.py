@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Kept:
     def challenger(self) -> str:
         return str(self.record["recipe"]["candidate"])
 
-    @cached_property
+    @property
     def fits(self) -> Fits:
         """The fits that a judgement needs, loaded."""
         return Fits(self.record["results"], self.record["recipe"], self.fitted("twin"), self.fitted("baseline"))
@@ -57,7 +57,7 @@ class Kept:
         """One of `SIDES`, loaded by the list of trusted types."""
         about = self.record[side]
         return Fitted(
-            pipeline=export.from_skops((self.folder / f"{side}.skops").read_bytes()),
+            pipeline=_pipeline(self.folder / f"{side}.skops"),
             feature_names=tuple(about["feature_names"]),
             feature_types=tuple(about["feature_types"]),
             rows=int(about["rows"]),
@@ -72,6 +72,11 @@ class Kept:
         if not path.is_file():
             files.write(path, json.dumps(make(), indent=1).encode())
         return dict(json.loads(path.read_bytes()))
+
+
+@lru_cache(maxsize=8)  # the champion's twin is wanted night after night; all nights at once would not fit into memory
+def _pipeline(path: Path) -> Any:
+    return export.from_skops(path.read_bytes())
 
 
 class Store:

@@ -10,10 +10,12 @@ import faulthandler
 import json
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 from include.errors import PerennialError
+from include.mistakes.problem import Place, Problem
 
 
 class NoNetwork(PerennialError):
@@ -22,6 +24,7 @@ class NoNetwork(PerennialError):
 
 def main(output: str, seconds: float) -> int:
     """Lint the folders of standard input; each has so many seconds before the process ends with its traceback."""
+    from include import catalog
     from include.linting.folder import lint  # takes seconds, which belong to no folder
 
     asked = json.load(sys.stdin)
@@ -36,7 +39,14 @@ def main(output: str, seconds: float) -> int:
         for item in asked:
             say({"start": item["folder"]})
             faulthandler.dump_traceback_later(seconds, exit=True, file=trace)
-            problems = lint(item["name"], Path(item["folder"]), lambda path: say({"stage": str(path)}))
+            folder = Path(item["folder"])
+            try:
+                problems = lint(item["name"], folder, lambda path: say({"stage": str(path)}))
+            except Exception as error:  # a folder that confuses the lint is still one that nobody has looked at
+                traceback.print_exc()
+                what = f"could not be looked at to the end: {type(error).__name__}: {error}"
+                problems = [Problem(Place(folder / "model.py"), what, "mend what is known and lint again")]
+                problems += catalog.file_problems(folder)
             faulthandler.cancel_dump_traceback_later()
             say({"folder": item["folder"], "problems": [problem.as_dict() for problem in problems]})
     return 0

@@ -117,7 +117,7 @@ def _known_of(column: Column, declared: Declared) -> tuple[OtherEnd, ...]:
 
 def unmentioned(source: Source, given: Mapping[str, Use]) -> Iterator[Problem]:
     """Declared columns that `source.py` does not name, where it has another name that is one slip away."""
-    texts = {n.value: n for n in ast.walk(source.tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    texts = {n.value: n for n in source.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
     for name, use in given.items():
         if name in texts or len(name) < 4:
             continue

@@ -105,8 +105,8 @@ def _usable(found: declared.Declared) -> bool:
         return False
     try:
         inputs = [(c.name, c.type.value, c.known.value, c.nullable) for c in data.columns]
-        roles = (data.key, data.event_time, data.label.column, data.label.task.value)
-    except AttributeError:
+        roles = (*data.key, data.event_time, data.label.column, data.label.task.value)
+    except (AttributeError, TypeError):
         return False
     lost = [found.run.lost.get(id(c), set()) for c in data.columns]
     return bool(inputs and roles) and not any({"name", "type"} & names for names in lost)

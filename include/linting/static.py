@@ -26,7 +26,7 @@ def problems(source: Source, model: str) -> Iterator[Problem]:
 
 
 def _imports(source: Source, file: str, model: str) -> Iterator[Problem]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -62,7 +62,7 @@ def _import(source: Source, node: ast.stmt, file: str, model: str, name: str) ->
 
 
 def _changing_values(source: Source) -> Iterator[Problem]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.Call):
             continue
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
@@ -70,14 +70,14 @@ def _changing_values(source: Source) -> Iterator[Problem]:
         if called in CHANGING or owner.startswith(("random.", "os.environ", "secrets.")):
             what = f"{owner}() has another value at each parse, so model.py would declare another model each time"
             yield Problem(source.place(node), what, "write the value down, e.g. date(2025, 1, 1)")
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute) and node.attr == "environ":
             what = "model.py reads the environment, which is another one in each process"
             yield Problem(source.place(node), what, "write the value down")
 
 
 def _doubled_keys(source: Source) -> Iterator[Problem]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.Dict):
             continue
         seen: dict[object, int] = {}

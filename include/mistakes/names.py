@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import symtable
+from functools import lru_cache
 
 from include.errors import nearest
 from include.mistakes.problem import OtherEnd, Problem, one_of
@@ -13,15 +14,16 @@ from include.mistakes.source import Source
 ALWAYS = {*dir(builtins), "__file__", "__name__", "__doc__", "__package__", "__path__", "__spec__", "__builtins__"}
 
 
+@lru_cache(maxsize=64)
 def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
     """Undefined names, each with its problem (at its first use) and the name that was meant, where one is near."""
-    if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in ast.walk(source.tree)):
+    if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in source.nodes):
         return {}
     table = symtable.symtable(source.text, str(source.path), "exec")
     known = _defined(table)
     used = _globals_used(table)
     loads: dict[str, list[ast.Name]] = {}
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             loads.setdefault(node.id, []).append(node)
     idle = {d.name: d for d in source.tree.body if isinstance(d, ast.FunctionDef) and d.name not in loads}

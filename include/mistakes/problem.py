@@ -129,7 +129,8 @@ def shown(path: Path) -> Path:
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """By file and line, each place and sentence once, an error before a warning about the same place."""
-    unique = {(p.place.file, p.place.line, p.what): p for p in sorted(problems, key=lambda p: p.severity, reverse=True)}
+    told = sorted(problems, key=lambda p: (p.severity == "error", len(p.also), p.suggestion is not None))
+    unique = {(p.place.file, p.place.line, p.what): p for p in told}
     return sorted(unique.values(), key=lambda p: (p.place, p.severity, p.what))
 
 

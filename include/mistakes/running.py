@@ -12,12 +12,14 @@ import importlib
 import pkgutil
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
+from enum import EnumType
+from functools import lru_cache
+from types import CodeType, ModuleType
 from typing import Any
 
-from include.errors import nearest
+from include.errors import nearest, one_slip
 from include.mistakes import explaining
 from include.mistakes.names import undefined
 from include.mistakes.problem import Problem, one_of
@@ -77,8 +79,6 @@ class Traced:
     namespace: dict[str, Any] = field(default_factory=dict)
     failures: list[Problem] = field(default_factory=list)
     failed: bool = False
-    _strings: list[Placed] = field(default_factory=list)
-    _nodes: list[ast.AST] = field(default_factory=list)
     _outer: list[ast.Call] = field(default_factory=list)
     _lost: set[str] = field(default_factory=set)
     _undefined: dict[str, Problem] = field(default_factory=dict)
@@ -90,24 +90,28 @@ class Traced:
         module.__file__ = str(self.source.path)
         module.__package__ = self.package
         self.namespace = module.__dict__
-        self.namespace.update(__call__=self._call, __attribute__=self._attribute, __strings__=self._strings)
+        code = _instrumented(self.source)
+        self._nodes = code.nodes
+        self.namespace.update(__call__=self._call, __attribute__=self._attribute, __strings__=code.strings)
         wrong = undefined(self.source)
         self._undefined = {name: problem for name, (problem, _) in wrong.items()}
-        meant = {name: near for name, (_, near) in wrong.items() if near}
-        self._lost |= set(wrong) - set(meant)
-        tree = _Tracing(self, meant).visit(ast.parse(self.source.text))
-        flags = 0
+        self._lost |= {name for name, (_, near) in wrong.items() if not near}
         sys.modules[name] = module
         try:
-            for node, statement in zip(self.source.tree.body, ast.fix_missing_locations(tree).body, strict=True):
-                if isinstance(node, ast.ImportFrom) and node.module == "__future__":
-                    for alias in node.names:
-                        flags |= getattr(__future__, alias.name).compiler_flag if alias.name in dir(__future__) else 0
-                self._statement(node, statement, flags)
+            for node, statement in zip(self.source.tree.body, code.statements, strict=True):
+                self._statement(node, statement)
         finally:
             sys.modules.pop(name, None)
-        self.problems += self._undefined.values()
+        self.problems += [*self._undefined.values(), *self._lacking()]
         return self
+
+    def _lacking(self) -> Iterator[Problem]:
+        """Attributes that an imported module or an enum does not have, on branches that no run takes as well."""
+        for node in self.source.nodes:
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and isinstance(node.ctx, ast.Load):
+                owner = self.namespace.get(node.value.id)
+                if isinstance(owner, (ModuleType, EnumType)) and not hasattr(owner, node.attr):
+                    yield explaining.no_attribute(self.source, node, owner, node.attr)
 
     def call(self, function: str, *args: Any) -> Any:
         """Call one of the file's functions; None, and `failed`, where it raises."""
@@ -131,10 +135,7 @@ class Traced:
         if not (isinstance(error, NameError) and error.name in self._lost):
             self.failures.append(explaining.explain(error, self.source))
 
-    def _statement(self, node: ast.stmt, statement: ast.stmt, flags: int) -> None:
-        code = compile(
-            ast.Module([statement], []), str(self.source.path), "exec", flags=flags, dont_inherit=True, optimize=0
-        )
+    def _statement(self, node: ast.stmt, code: CodeType) -> None:
         try:
             exec(code, self.namespace)
         except ImportError as error:
@@ -196,19 +197,11 @@ class Traced:
             )
             self.failed = True
             return None
-        parent, _, last = missing.rpartition(".")
-        siblings = _submodules(parent)
-        near = nearest(last, siblings)
-        whole = name.replace(missing, f"{parent}.{near}" if parent else str(near), 1)
-        self.problems.append(
-            Problem(
-                self.source.place(node),
-                f"there is no module {missing!r}",
-                f"did you mean {whole!r}?" if near else "install it, or leave the import out",
-                suggestion=self.source.rename(node, name, whole) if near else None,
-            )
-        )
-        return self._module(node, whole) if near else None
+        meant = _meant(name)
+        hint = f"did you mean {meant!r}?" if meant else "install it, or leave the import out"
+        mend = self.source.rename(node, name, meant) if meant else None
+        self.problems.append(Problem(self.source.place(node), f"there is no module {missing!r}", hint, suggestion=mend))
+        return importlib.import_module(meant) if meant else None
 
     def _call(self, number: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         node = self._nodes[number]
@@ -271,9 +264,11 @@ class Traced:
 class _Tracing(ast.NodeTransformer):
     """Rewrites a tree: each call, attribute and string literal goes through the run."""
 
-    def __init__(self, run: Traced, meant: Mapping[str, str]) -> None:
-        self.run, self.meant = run, meant
-        self.originals = {_where(n): n for n in ast.walk(run.source.tree) if isinstance(n, ast.expr)}
+    def __init__(self, source: Source, meant: Mapping[str, str]) -> None:
+        self.meant = meant
+        self.strings: list[Placed] = []
+        self.nodes: list[ast.AST] = []
+        self.originals = {_where(n): n for n in source.nodes if isinstance(n, ast.expr)}
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         original = self._original(node)
@@ -298,8 +293,8 @@ class _Tracing(ast.NodeTransformer):
             return node
         text = Placed(node.value)
         text.node = self._original(node) or node
-        self.run._strings.append(text)
-        number = ast.Constant(len(self.run._strings) - 1)
+        self.strings.append(text)
+        number = ast.Constant(len(self.strings) - 1)
         return _at(node, ast.Subscript(_name("__strings__"), number, ast.Load()))
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -342,8 +337,33 @@ class _Tracing(ast.NodeTransformer):
         return self.originals.get(_where(node))
 
     def _number(self, node: ast.AST) -> int:
-        self.run._nodes.append(node)
-        return len(self.run._nodes) - 1
+        self.nodes.append(node)
+        return len(self.nodes) - 1
+
+
+@dataclass(frozen=True)
+class Instrumented:
+    """A file's statements, compiled so that calls, attributes and strings go through a run."""
+
+    statements: list[CodeType]
+    strings: list[Placed]
+    nodes: list[ast.AST]
+
+
+@lru_cache(maxsize=64)
+def _instrumented(source: Source) -> Instrumented:
+    meant = {name: near for name, (_, near) in undefined(source).items() if near}
+    tracing = _Tracing(source, meant)
+    tree = tracing.visit(ast.parse(source.text))
+    flags = 0
+    statements = []
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            for alias in node.names:
+                flags |= getattr(__future__, alias.name).compiler_flag
+        part = ast.Module([node], [])
+        statements.append(compile(part, str(source.path), "exec", flags=flags, dont_inherit=True, optimize=0))
+    return Instrumented(statements, tracing.strings, tracing.nodes)
 
 
 def _where(node: ast.expr) -> tuple[Any, ...]:
@@ -355,8 +375,8 @@ def _name(name: str) -> ast.expr:
 
 
 def _at(node: ast.expr, new: ast.expr) -> ast.expr:
-    for child in ast.walk(new):
-        if not hasattr(child, "lineno") and isinstance(child, ast.expr):
+    for child in ast.iter_child_nodes(new):
+        if isinstance(child, ast.expr) and not hasattr(child, "lineno"):
             ast.copy_location(child, node)
     return ast.copy_location(new, node)
 
@@ -385,6 +405,23 @@ def _member(module: ModuleType, name: str | None) -> tuple[Any] | None:
         return (importlib.import_module(f"{module.__name__}.{name}"),)
     except ImportError:
         return None
+
+
+def _meant(name: str) -> str | None:
+    """The module that can be imported and was most likely meant."""
+    slips = [known for known in (*sys.modules, "include.spec", "include.partitions") if one_slip(name, known)]
+    if slips:
+        return nearest(name, slips)
+    found = ""
+    for part in name.split("."):
+        if part not in (siblings := _submodules(found)):
+            part = nearest(part, siblings) or ""
+        found = f"{found}.{part}".removeprefix(".")
+        try:
+            importlib.import_module(found)
+        except Exception:
+            return None
+    return found
 
 
 def _submodules(parent: str) -> list[str]:

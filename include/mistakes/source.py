@@ -1,18 +1,22 @@
 """One Python file: its syntax tree, where each node stands in characters, and the edits that a hint may propose."""
 
 from __future__ import annotations
+import __future__
 
 import ast
+import re
+import warnings
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
+from include.errors import nearest
 from include.mistakes.problem import Place, Problem, Suggestion
 
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """A file that parses. `read` says what is wrong with one that does not."""
 
@@ -27,20 +31,20 @@ class Source:
             text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         except (OSError, UnicodeDecodeError) as error:
             return Problem(Place(path), f"cannot be read: {error}", "wanted: Python in UTF-8")
-        try:
-            return cls(path, text, ast.parse(text, filename=str(path)))
-        except SyntaxError as error:
-            return _syntax_problem(path, text, error)
-        except ValueError as error:  # a NUL byte
-            return Problem(Place(path), f"cannot be parsed: {error}", "wanted: Python in UTF-8")
+        return _parsed(path, text)
 
     @cached_property
     def lines(self) -> list[str]:
         return self.text.split("\n")
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree, the outer ones first."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
-        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
     @cached_property
     def assigned(self) -> dict[str, ast.expr]:
@@ -144,7 +148,7 @@ class Source:
 
     def at(self, positions: tuple[int | None, ...]) -> ast.AST | None:
         """The outermost node with exactly these ``(line, end_line, column, end_column)`` of the compiler."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             where = (getattr(node, n, None) for n in ("lineno", "end_lineno", "col_offset", "end_col_offset"))
             if tuple(where) == positions:
                 return node
@@ -170,7 +174,35 @@ class Source:
         return offset if text.isascii() else len(text.encode()[:offset].decode(errors="ignore"))
 
 
+@lru_cache(maxsize=64)
+def _parsed(path: Path, text: str) -> Source | Problem:
+    try:
+        _compiled(text, path)
+        return Source(path, text, ast.parse(text, filename=str(path)))
+    except SyntaxError as error:
+        return _syntax_problem(path, text, error)
+    except ValueError as error:  # a NUL byte
+        return Problem(Place(path), f"cannot be parsed: {error}", "wanted: Python in UTF-8")
+
+
+def _compiled(text: str, path: Path) -> None:
+    """SyntaxError where the text is no Python; some of them only show when it is compiled."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compile(text, str(path), "exec", dont_inherit=True)
+
+
 def _syntax_problem(path: Path, text: str, error: SyntaxError) -> Problem:
+    repeated = re.match(r"keyword argument repeated: (\w+)", error.msg)
+    if repeated:
+        return _repeated_keyword(path, text, error, repeated[1])
+    feature = re.match(r"future feature (\w+) is not defined", error.msg)
+    if feature and (near := nearest(feature[1], __future__.all_feature_names)):
+        source = Source(path, text, ast.parse(text))
+        for node in source.tree.body:
+            if isinstance(node, ast.ImportFrom) and node.lineno == error.lineno:
+                mend = source.rename(node, feature[1], near)
+                return Problem(source.place(node), error.msg, f"did you mean {near!r}?", suggestion=mend)
     line = min(error.lineno or 1, len(text.rstrip("\n").split("\n")))
     column = max((error.offset or 1) - 1, 0)
     mend = _repair(path, text, line, column)
@@ -182,6 +214,20 @@ def _syntax_problem(path: Path, text: str, error: SyntaxError) -> Problem:
     return Problem(Place(path, line, column), what, hint or "see the line and the one before it", suggestion=mend)
 
 
+def _repeated_keyword(path: Path, text: str, error: SyntaxError, name: str) -> Problem:
+    source = Source(path, text, ast.parse(text))
+    doubles = [
+        keyword
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Call)
+        for n, keyword in enumerate(node.keywords)
+        if keyword.arg == name and name in [k.arg for k in node.keywords[:n]]
+    ]
+    keyword = next((k for k in doubles if k.lineno == error.lineno), doubles[0])
+    what = f"{name!r} is given twice in one call"
+    return Problem(source.place(keyword), what, "take one out", suggestion=source.without(keyword))
+
+
 def _repair(path: Path, text: str, line: int, column: int) -> Suggestion | None:
     """The smallest edit near the error that makes the file parse: take out one token, put in one sign, dedent."""
     source = text.split("\n")
@@ -191,11 +237,15 @@ def _repair(path: Path, text: str, line: int, column: int) -> Suggestion | None:
     token = column
     while token < len(row) and not row[token].isspace():
         token += 1
+    stray = [n for n, sign in enumerate(row) if not (sign.isalnum() or sign in " _\"'")]
     edits += [
         (start, end, "") for start, end in ((column, column + 1), (column, token), (code - 1, code)) if end > start
     ]
     edits += [(at, at, sign) for sign in (":", ")", "]", "}", ",", '"', "'", "(", "[") for at in (code, column)]
     edits += [(at, at, sign) for sign in (")", "]", "}", ",", '"', "'", "=") for at in range(len(row) + 1)]
+    for at in stray:
+        behind = at + 1 + len(row[at + 1 :]) - len(row[at + 1 :].lstrip())
+        edits += [(at, at + 1, ""), (at, behind, "")]
     indent = len(row) - len(row.lstrip())
     above = next((r for r in reversed(source[: line - 1]) if r.strip()), "")
     before = len(above) - len(above.lstrip())
@@ -203,7 +253,7 @@ def _repair(path: Path, text: str, line: int, column: int) -> Suggestion | None:
     for start, end, sign in edits:
         mend = Suggestion(Place(path, line, max(start, 0)), Place(path, line, max(end, 0)), sign)
         try:
-            ast.parse(mend.applied(text))
+            _compiled(mend.applied(text), path)
         except (SyntaxError, ValueError):
             continue
         return mend

@@ -103,6 +103,11 @@ class Predictor:
         for part in ("columns", "features", "output", "output_kind"):
             if part not in schema:
                 raise IntegrityError(f"{bundle.path}/input_schema.json has no {part!r}: the bundle is incomplete.")
+        columns, classes = schema.get("class_columns"), schema.get("classes") or []
+        if columns is not None and len(columns) != len(classes):
+            raise IntegrityError(
+                f"{bundle.path}/input_schema.json names {len(classes)} classes and {len(columns)} columns for them."
+            )
         session = _session(bundle)
         build = _build_function(bundle)
         wanted = {i.name for i in session.get_inputs()}

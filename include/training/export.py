@@ -44,6 +44,8 @@ TRUSTED = (
     # Beyond what skops trusts by itself (scikit-learn's estimators, numpy arrays, plain Python values). Each was read:
     # plain containers of numbers, restored by their state, that run nothing while they are loaded.
     "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",

@@ -113,8 +113,8 @@ def proven_onnx(model: Model, name: str, fitted: candidates.Fitted, rows: pd.Dat
     if not parity <= model.release.parity:
         raise ReleaseError(
             f"the ONNX model of {name} differs from scikit-learn by up to {parity:.3g} (release.parity is "
-            f"{model.release.parity:g}): it is not released. Trees on features with missing values, and native "
-            "categorical features, do not convert: put a SimpleImputer or an OrdinalEncoder before them."
+            f"{model.release.parity:g}): it is not released. Trees on features with missing or scaled values, and "
+            "native categorical features, do not convert: put SimpleImputer or OrdinalEncoder before them, no scaler."
         )
     return onnx, parity
 

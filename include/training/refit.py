@@ -16,8 +16,9 @@ GROSSLY_UNLIKE = 0.3
 """Largest mean |difference of probability| between release model and twin: healthy refits stay below .18 in 99 % of
 nights, inverted labels give .42 to .71 (FACTS "Data")."""
 
-GROSSLY_UNLIKE_VALUES = 0.5
-"""The same of a regression, in standard deviations of the label."""
+GROSSLY_UNLIKE_VALUES = 1.0
+"""The same of a regression, in standard deviations of the label. Two years of hourly bike rentals, windows of 60 days:
+healthy refits of boosting differ by .13 to .51, of ridge by .05 to .21; labels turned upside down give 1.8 and more."""
 
 ENOUGH = 10
 """Rows of a class that every older day must have, before a newer day may be said to have too few of them."""

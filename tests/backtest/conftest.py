@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import include.models
 from include import catalog
 from include.data.lake import Lake
 from include.registry.ledger import Ledger
@@ -39,3 +41,15 @@ def home(running: Services, tmp_path: Path, toy: Model, monkeypatch: pytest.Monk
     Ledger.default().migrate()
     toy_days.fill(Lake.of(toy), toy)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def drifting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of models, known to this process and to those that it starts; see `tests.backtest.drifting`."""
+    folder = tmp_path_factory.mktemp("models")
+    before, path = os.environ["PERENNIAL_MODELS"], list(include.models.__path__)
+    os.environ["PERENNIAL_MODELS"] = f"{before}:{folder}"
+    include.models.__path__ = [*path, str(folder)]
+    yield folder
+    os.environ["PERENNIAL_MODELS"] = before
+    include.models.__path__ = path

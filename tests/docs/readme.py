@@ -6,6 +6,7 @@ A python block begins with a comment that says where it goes, for the reader and
 ``# source.py``                                       into a file of the model: what has the same name is replaced
 ``# model.py, in Data(...)``                          arguments of that call, added or replaced
 ``# expectations.py, at the end of what suite() returns``   items of the list or dict that the function returns
+``# features.py, first in build()``                  lines of the function, below its docstring
 ``# features.py, before build() returns``             lines of the function, above its last return
 """
 
@@ -31,7 +32,7 @@ MODEL_FILES = {f"{file}.py" for file in ("model", *catalog.FILES)}
 _FENCE = re.compile(r"^```(\w*)$")
 _PLACE = re.compile(
     r"^# (?P<file>[\w/]+\.py)(?:, (?:in (?P<call>\w+)\(\.\.\.\)|at the end of what (?P<returned>\w+)\(\) returns"
-    r"|before (?P<before>\w+)\(\) returns))?$"
+    r"|first in (?P<first>\w+)\(\)|before (?P<before>\w+)\(\) returns))?$"
 )
 
 
@@ -126,15 +127,18 @@ class UsersFolder:
         return self.home / "perennial"
 
     @contextmanager
-    def models_restored(self) -> Iterator[None]:
-        """Whatever is done to the models meanwhile is taken back."""
-        models, kept = self.project / "include" / "models", self.home / "models-before"
-        shutil.copytree(models, kept, symlinks=True)
+    def restored(self, *folders: str) -> Iterator[None]:
+        """Whatever is done to these folders of the project meanwhile is taken back."""
+        kept = self.home / "before"
+        for folder in folders:
+            shutil.copytree(self.project / folder, kept / folder, symlinks=True)
         try:
             yield
         finally:
-            shutil.rmtree(models)
-            kept.rename(models)
+            for folder in folders:
+                shutil.rmtree(self.project / folder)
+                (kept / folder).rename(self.project / folder)
+            shutil.rmtree(kept)
 
     def sh(self, command: str, **variables: str) -> str:
         """Run a block of the shell as it stands; what it printed. AssertionError where a command of it fails."""
@@ -167,6 +171,8 @@ class UsersFolder:
             text = with_arguments(text, place["call"], body)
         elif place["returned"]:
             text = with_items(text, place["returned"], body)
+        elif place["first"]:
+            text = with_first_lines(text, place["first"], body)
         elif place["before"]:
             text = with_lines(text, place["before"], body)
         else:
@@ -218,10 +224,22 @@ def with_lines(text: str, function: str, body: str) -> str:
     return _inserted(text, found.lineno - 1, textwrap.indent(body.rstrip("\n"), " " * found.col_offset))
 
 
+def with_first_lines(text: str, function: str, body: str) -> str:
+    """``text`` with these lines as the first of the function."""
+    first, *others = _function(text, function).body
+    documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    node = others[0] if documented else first
+    return _inserted(text, node.lineno - 1, textwrap.indent(body.rstrip("\n"), " " * node.col_offset))
+
+
+def _function(text: str, name: str) -> ast.FunctionDef:
+    return next(n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == name)
+
+
 def _last_return(text: str, function: str) -> ast.Return:
-    node = next(n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name == function)
-    assert isinstance(node.body[-1], ast.Return), f"{function}() does not end with a return"
-    return node.body[-1]
+    last = _function(text, function).body[-1]
+    assert isinstance(last, ast.Return), f"{function}() does not end with a return"
+    return last
 
 
 def _name(node: ast.stmt) -> str | None:
@@ -229,6 +247,8 @@ def _name(node: ast.stmt) -> str | None:
         return node.name
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
         return node.targets[0].id
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return node.target.id
     return None
 
 

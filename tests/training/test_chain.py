@@ -19,7 +19,6 @@ import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-import include.models
 from include import catalog
 from include.data import collection
 from include.data.lake import Lake
@@ -33,9 +32,9 @@ from include.serving.predictor import Predictor
 from include.spec import Model
 from include.training import dataset, evaluate, evaluation, export, package, reference
 from tests.services import Services, model_server
+from tests.training import chain_models
 
 FIRST, AS_OF, NEXT = "2026-04-01", "2026-04-26", "2026-04-27"
-MODELS = Path(__file__).parent.parent / "models_for_chain"
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def chain(
         "PERENNIAL_HOME": str(home),
     }
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(include.models, "__path__", [*include.models.__path__, str(MODELS)])
+        chain_models.show(patch)
         for variable, value in variables.items():
             patch.setenv(variable, value)
         digest = catalog.digest(name)  # whoever edits a file while this runs is not what is tested
@@ -241,7 +240,7 @@ def test_a_prediction_ends_in_the_lake(chain: Chain) -> None:
         if several(chain):
             assert json.loads(found["scores"]) == told["scores"] and pd.isna(found["score"])
         else:
-            assert found["score"] == told["score"] and found["scores"] is None
+            assert found["score"] == told["score"] and pd.isna(found["scores"])
 
 
 def test_a_refit_unlike_its_twin_and_a_broken_day_are_refused(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:

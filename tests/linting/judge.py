@@ -1,0 +1,75 @@
+"""Judges the lint on one mutant: was the mistake found, was it placed, and does its hint mend it?"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from include.linting.folder import lint
+from include.mistakes.problem import Problem, Suggestion
+from tests.linting.mutants import Mutant
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the lint made of a mutant; ``left`` is what it says after the edit that it proposed."""
+
+    mutant: Mutant
+    found: bool
+    placed: bool
+    mended: bool
+    said: tuple[str, ...]
+    left: tuple[str, ...] = ()
+
+    @property
+    def right(self) -> bool:
+        return self.found and self.placed and self.mended
+
+    def __str__(self) -> str:
+        what = "not found" if not self.found else "not at its line" if not self.placed else "not mended"
+        said = "".join(f"\n      said: {text}" for text in self.said[:4])
+        return f"{what}: {self.mutant}{said}" + "".join(f"\n      left: {text}" for text in self.left[:3])
+
+
+def copy(valid: Path, target: Path) -> Path:
+    """A fresh copy of a valid folder."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(valid, target, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    return target
+
+
+def judge(mutant: Mutant, valid: Path, scratch: Path) -> Verdict:
+    """Make the mistake in a copy, lint it, apply what is proposed at its line, lint again."""
+    folder = copy(valid, scratch / valid.name)
+    mutant.made(folder)
+    problems = lint(valid.name, folder, fit=False)
+    said = tuple(map(str, problems))
+    here = (folder / f"{mutant.file}.py", mutant.line)
+    at = [p for p in problems if (p.place.file, p.place.line) == here]
+    edits = [p.suggestion for p in at]
+    for problem in problems:
+        for end in problem.also:
+            if (end.place.file, end.place.line) == here:
+                at.append(problem)
+                edits.append(end.suggestion)
+    if mutant.named and any(mutant.token in p.sentence for p in at):
+        return Verdict(mutant, bool(problems), bool(at), True, said)
+    left: tuple[str, ...] = ()
+    for edit in filter(None, edits):
+        left = after(edit, valid.name, folder)
+        if not left:
+            return Verdict(mutant, bool(problems), bool(at), True, said)
+    return Verdict(mutant, bool(problems), bool(at), False, said, left)
+
+
+def after(edit: Suggestion, name: str, folder: Path) -> tuple[str, ...]:
+    """What the lint says once the edit is made (and takes the edit back)."""
+    path = edit.start.file
+    before = path.read_text()
+    path.write_text(edit.applied(before))
+    try:
+        left: list[Problem] = lint(name, folder, fit=False)
+    finally:
+        path.write_text(before)
+    return tuple(map(str, left))

@@ -1,0 +1,311 @@
+"""Makes mistakes mechanically: from the syntax trees of a valid model folder, each with the place that it was made at.
+
+What is no mistake is left out by a rule, never by a list of cases: a free text (a description), a name that no other
+file knows, a value that an independent judge (pydantic's field, croniter, scikit-learn's constraints) still accepts.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import io
+import tokenize
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from croniter import croniter
+from pydantic import TypeAdapter, ValidationError
+from sklearn.utils._param_validation import StrOptions
+
+from include import catalog
+from tests.linting.mutants import FILES, PARTS, RUN, Folder, Mutant
+
+
+def mutants(path: Path, seed: int = 0) -> list[Mutant]:
+    """All mistakes that the makers below know how to make in this folder."""
+    folder = Folder.read(path, seed)
+    return [mutant for maker in MAKERS for mutant in maker(folder)]
+
+
+def keywords(folder: Folder) -> Iterator[Mutant]:
+    """Each keyword of each call, misspelt; a call that takes any keyword has no wrong one."""
+    for file in RUN:
+        for call in folder.calls(file):
+            for keyword in call.keywords if getattr(call.func, "id", "") != "dict" else ():
+                if keyword.arg:
+                    start, _ = folder.span(file, keyword)
+                    yield from folder.slips("keyword", file, start, keyword.arg, keyword.lineno)
+
+
+def columns(folder: Folder) -> Iterator[Mutant]:
+    """Each name of a column or feature, misspelt; one that no other file names is free to be anything."""
+    data = folder.model.data
+    declared = {c.name for c in data.columns}
+    roles = {*data.key, data.event_time, data.label.column}
+    features = {s.value for s in folder.strings("features")} & {s.value for s in folder.strings("candidates")}
+    for file in RUN:
+        known = declared | features if file in ("features", "candidates") else declared
+        others = tuple(f for f in RUN if f != file)
+        for node in folder.strings(file):
+            role = file == "model" and node.value in roles
+            if node.value in known and (role or folder.named_in(node.value, others)):
+                start = folder.span(file, node)[0] + 1
+                for mutant in folder.slips("column", file, start, str(node.value), node.lineno):
+                    if mutant.text not in known:
+                        yield mutant
+
+
+def function_names(folder: Folder) -> Iterator[Mutant]:
+    """The names of the functions that a file is wanted for, where they are defined."""
+    for file, node in _functions(folder):
+        start = folder.span(file, node)[0] + len("def ")
+        yield from folder.slips("function", file, start, node.name, node.lineno)
+
+
+def names(folder: Folder) -> Iterator[Mutant]:
+    """Each use of a name that the file itself defines or imports, misspelt."""
+    for file in FILES:
+        tree, skipped = folder.trees[file], folder.annotations(file)
+        known = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
+        for node in tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                known |= {a.asname or a.name for a in node.names}
+            if isinstance(node, ast.Assign):
+                known |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+        bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+        for node in ast.walk(tree):
+            loads = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in skipped
+            if loads and node.id in known and len(node.id) > 1:
+                for mutant in folder.slips("name", file, folder.span(file, node)[0], node.id, node.lineno):
+                    if mutant.text not in known | bound:
+                        yield mutant
+
+
+def attributes(folder: Folder) -> Iterator[Mutant]:
+    """Members of enums in model.py; names of modules elsewhere (``np.asarray``, ``gxe.Expect...``)."""
+    for file in RUN:
+        owners, skipped = {"ColumnType", "Known", "Task"}, folder.annotations(file)
+        for node in folder.trees[file].body:
+            owners |= {a.asname or a.name for a in node.names} if isinstance(node, ast.Import) else set()
+        for part in ast.walk(folder.trees[file]):
+            if isinstance(part, ast.Attribute) and getattr(part.value, "id", "") in owners and id(part) not in skipped:
+                start = folder.span(file, part)[1] - len(part.attr)
+                kind = "enum member" if file == "model" else "attribute"
+                yield from folder.slips(kind, file, start, part.attr, part.end_lineno)
+
+
+def choices(folder: Folder) -> Iterator[Mutant]:
+    """Texts that must be one of a few: severities, metrics, timezone, the model's name, parameters of estimators."""
+    few = {"severity", "metric", "baseline_metric", "timezone", "window_days"}
+    for file in ("model", "expectations", "candidates"):
+        namespace = vars(importlib.import_module(f"include.models.{folder.name}.{file}"))
+        for call in folder.calls(file):
+            called = getattr(call.func, "id", "")
+            constraints = getattr(namespace.get(called), "_parameter_constraints", {})
+            for keyword in call.keywords:
+                limits = constraints.get(keyword.arg, ())
+                limited = isinstance(limits, list) and any(isinstance(limit, StrOptions) for limit in limits)
+                own_name = called == "Model" and keyword.arg == "name"
+                text = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
+                if isinstance(text, str) and (limited or own_name or keyword.arg in few):
+                    start = folder.span(file, keyword.value)[0] + 1
+                    yield from folder.slips("choice", file, start, text, keyword.value.lineno)
+
+
+def schedules(folder: Folder) -> Iterator[Mutant]:
+    """Cron expressions with a field too many, too few, or out of range; croniter judges which are none."""
+    for _, _, keyword in folder.declarations():
+        if keyword.arg == "schedule" and isinstance(keyword.value, ast.Constant):
+            parts = str(keyword.value.value).split()
+            for n, wrong in enumerate(("60", "24", "32", "13", "8")):
+                for broken in ([*parts[:n], wrong, *parts[n + 1 :]], parts[:n] + parts[n + 1 :], [*parts, wrong]):
+                    text = " ".join(broken)
+                    if len(broken) != 5 or not croniter.is_valid(text):
+                        yield folder.replaced("cron", "model", keyword.value, " ".join(parts), f'"{text}"')
+
+
+def gaps(folder: Folder) -> Iterator[Mutant]:
+    """Each required argument, left out."""
+    for file in ("model", "expectations"):
+        for call in folder.calls(file):
+            required = {"column"} if _expectation(call) else _required(getattr(call.func, "id", ""))
+            for n, keyword in enumerate(call.keywords):
+                if keyword.arg in required:
+                    start, end = folder.span(file, keyword)
+                    if n + 1 < len(call.keywords):
+                        end = folder.span(file, call.keywords[n + 1])[0]
+                    elif n:
+                        start = folder.span(file, call.keywords[n - 1])[1]
+                    yield Mutant("gap", file, call.lineno, str(keyword.arg), start, end, "", named=True)
+
+
+def files(folder: Folder) -> Iterator[Mutant]:
+    """Each file, left out."""
+    for file in FILES:
+        yield Mutant("file", file, 1, f"{file}.py", drop=True, named=True)
+
+
+def arities(folder: Folder) -> Iterator[Mutant]:
+    """One argument more, and each argument left out."""
+    for file, node in _functions(folder):
+        text = folder.texts[file]
+        start = text.index("(", folder.span(file, node)[0]) + 1
+        given = [text[slice(*folder.span(file, argument))] for argument in node.args.args]
+        end = text.index(")", folder.span(file, node.args.args[-1])[1] if given else start)
+        wanted = catalog.FILES[file][1]
+        yield Mutant("arity", file, node.lineno, ", ".join(wanted), start, end, ", ".join([*given, "extra"]))
+        for n, argument in enumerate(node.args.args):
+            left = ", ".join([*given[:n], *given[n + 1 :]])
+            yield Mutant("arity", file, node.lineno, argument.arg, start, end, left)
+
+
+def types(folder: Folder) -> Iterator[Mutant]:
+    """Each argument of a declaration, with a value of another type; the field itself judges that it is none."""
+    for part, _, keyword in folder.declarations():
+        info = PARTS[part].model_fields[str(keyword.arg)]
+        judge: TypeAdapter[Any] = TypeAdapter(
+            Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        )
+        for text in ("1j", '"many words"', "-7", "[None]"):
+            try:
+                judge.validate_python(ast.literal_eval(text))
+            except ValidationError:
+                yield folder.replaced("type", "model", keyword.value, str(keyword.arg), text, named=True)
+
+
+def doubles(folder: Folder) -> Iterator[Mutant]:
+    """Columns, parts of the key, keywords, entries of a dict, functions and expectations, twice."""
+    for call in folder.calls("model"):
+        name = getattr(call.func, "id", "")
+        if name == "Column":
+            yield folder.again("double column", "model", call)
+        for keyword in call.keywords if name in PARTS else ():
+            yield folder.again("double keyword", "model", keyword)
+            if keyword.arg == "key" and isinstance(keyword.value, ast.Tuple):
+                for element in keyword.value.elts:
+                    yield folder.again("double key", "model", element)
+    for node in ast.walk(folder.trees["expectations"]):
+        for element in node.elts if isinstance(node, ast.List) else ():
+            if isinstance(element, ast.Call) and _expectation(element):
+                yield folder.again("double expectation", "expectations", element)
+    for file in ("features", "candidates"):
+        for node in ast.walk(folder.trees[file]):
+            for key, value in zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else ():
+                if isinstance(key, ast.Constant):
+                    start, end = folder.span(file, key)[0], folder.span(file, value)[1]
+                    entry = folder.texts[file][start:end]
+                    yield Mutant("double entry", file, value.end_lineno or 1, entry, end, end, f", {entry}")
+    for file, function in _functions(folder):
+        whole = folder.texts[file].rstrip("\n")
+        text = "\n\n\n" + whole[slice(*folder.span(file, function))]
+        yield Mutant("double function", file, whole.count("\n") + 4, function.name, len(whole), len(whole), text)
+
+
+def syntax(folder: Folder) -> Iterator[Mutant]:
+    """A stray sign before a token of each line, a `def` without its colon, a statement with a blank before it."""
+    quiet = {"COMMENT", "NL", "NEWLINE", "INDENT", "DEDENT", "ENDMARKER", "FSTRING_MIDDLE", "FSTRING_END"}
+    for file in FILES:
+        text = folder.texts[file]
+        starts = [0]
+        for row in text.split("\n"):
+            starts.append(starts[-1] + len(row) + 1)
+        tokens: dict[int, list[int]] = {}
+        within = 0  # depth of f-strings, whose parts are tokens since Python 3.12
+        for token in tokenize.generate_tokens(io.StringIO(text).readline):
+            kind = tokenize.tok_name[token.type]
+            if kind not in quiet and not within:
+                tokens.setdefault(token.start[0], []).append(starts[token.start[0] - 1] + token.start[1])
+            within += (kind == "FSTRING_START") - (kind == "FSTRING_END")
+        for line, offsets in tokens.items():
+            at = folder.random.choice(offsets)
+            yield Mutant("syntax", file, line, "", at, at, folder.random.choice("?$") + " ")
+        for node in ast.walk(folder.trees[file]):
+            if isinstance(node, ast.FunctionDef):
+                at = text.rindex(":", 0, folder.span(file, node.body[0])[0])
+                yield Mutant("syntax", file, text.count("\n", 0, at) + 1, ":", at, at + 1, "")
+        for node in folder.trees[file].body[1:]:
+            start, _ = folder.span(file, node)
+            yield Mutant("syntax", file, node.lineno, "", start, start, " ")
+
+
+def knowledge(folder: Folder) -> Iterator[Mutant]:
+    """The label known before; a column of the key, or one that features read, known after."""
+    data = folder.model.data
+    for call in folder.calls("model"):
+        if getattr(call.func, "id", "") != "Column":
+            continue
+        given = {k.arg: k for k in call.keywords}
+        name = getattr(given["name"].value, "value", None)
+        if name == data.label.column:
+            yield folder.replaced("known", "model", given["known"].value, "after", "Known.BEFORE")
+        elif "known" not in given and (folder.named_in(name, ("features",)) or name in (*data.key, data.event_time)):
+            _, end = folder.span("model", call.keywords[-1])
+            line = call.keywords[-1].end_lineno or 1
+            yield Mutant("known", "model", line, "", end, end, ", known=Known.AFTER")
+
+
+def baselines(folder: Folder) -> Iterator[Mutant]:
+    """No baseline, and two."""
+    for call in folder.calls("candidates"):
+        if getattr(call.func, "id", "") != "Candidate":
+            continue
+        marked = next((k for k in call.keywords if k.arg == "baseline"), None)
+        last = [*call.args, *(k for k in call.keywords if k is not marked)][-1]
+        behind = folder.span("candidates", last)[1]
+        if marked is not None:
+            end = folder.span("candidates", marked)[1]
+            yield Mutant("baseline", "candidates", call.lineno, "baseline=True", behind, end, "")
+        else:
+            line = last.end_lineno or 1
+            yield Mutant("baseline", "candidates", line, "", behind, behind, ", baseline=True")
+
+
+def imports(folder: Folder) -> Iterator[Mutant]:
+    """Each imported name and module, misspelt; and, in model.py, modules that do not belong there."""
+    for file in FILES:
+        for node in folder.trees[file].body:
+            for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
+                yield from folder.slips("import", file, folder.span(file, alias)[0], alias.name, alias.lineno)
+            module = getattr(node, "module", None) or "__future__"
+            if module != "__future__" and f".{folder.name}." not in module:
+                start = folder.span(file, node)[0] + len("from ")
+                yield from folder.slips("import", file, start, module, node.lineno)
+    first = folder.trees["model"].body[1]
+    start, _ = folder.span("model", first)
+    for heavy in ("pandas", "numpy", "sklearn.linear_model", "airflow", "include.catalog"):
+        yield Mutant("heavy import", "model", first.lineno, heavy, start, start, f"import {heavy}\n")
+
+
+def clocks(folder: Folder) -> Iterator[Mutant]:
+    """A start that is another one at the next parse."""
+    for part, _, keyword in folder.declarations():
+        if part == "Model" and keyword.arg == "start":
+            for text in ("date.today()", "date.fromtimestamp(__import__('time').time())"):
+                yield folder.replaced("clock", "model", keyword.value, "date(", text, named=True)
+
+
+MAKERS: tuple[Callable[[Folder], Iterator[Mutant]], ...] = (
+    *(keywords, columns, function_names, names, attributes, choices, schedules, gaps, files, arities, types, doubles),
+    *(syntax, knowledge, baselines, imports, clocks),
+)
+
+
+def _functions(folder: Folder) -> Iterator[tuple[str, ast.FunctionDef]]:
+    """The function that each file is wanted for."""
+    for file, (function, _) in catalog.FILES.items():
+        for node in folder.trees[file].body:
+            if isinstance(node, ast.FunctionDef) and node.name == function:
+                yield file, node
+
+
+def _required(part: str) -> set[str]:
+    return {n for n, f in PARTS[part].model_fields.items() if f.is_required()} if part in PARTS else set()
+
+
+def _expectation(call: ast.Call) -> bool:
+    """Whether the call makes an expectation and names its column itself, not on behalf of a caller."""
+    given = [k for k in call.keywords if k.arg == "column"]
+    made = getattr(call.func, "attr", "").startswith("Expect")
+    return made and bool(given) and isinstance(given[0].value, ast.Constant)
