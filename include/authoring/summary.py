@@ -39,12 +39,13 @@ def _say_columns(found: Findings) -> None:
 
 
 def _grouped(columns: list[FoundColumn]) -> Iterator[str]:
-    """One sentence a column; what a wide table has many of is told together."""
+    """One sentence a column; of a wide table, those with the same reason are told together."""
     reasons: dict[str, list[str]] = {}
     for column in columns:
-        reasons.setdefault(column.why, []).append(column.name)
-    for why, names in reasons.items():
-        yield f"{_listed(names)} {why}."
+        reasons.setdefault(column.why if len(columns) > MOST_NAMES else column.name, []).append(column.name)
+    why = {column.name: column.why for column in columns}
+    for names in reasons.values():
+        yield f"{_listed(names)}{':' if len(names) > 1 else ''} {why[names[0]]}."
 
 
 def _listed(names: list[str]) -> str:

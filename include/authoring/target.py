@@ -57,9 +57,8 @@ def _task(found: Findings, labels: pd.Series, distinct: int) -> Task:
         found.say("Target", f"{found.request.task}, as you said.")
         return found.request.task
     if column.type in (ColumnType.STRING, ColumnType.BOOLEAN):
-        found.say("Target", f"Classification: {name} is {'true or false' if distinct == 2 else 'a text'} of {distinct} "
-                  "values." if column.type is ColumnType.BOOLEAN else
-                  f"Classification: {name} is a text with {distinct} values.")  # fmt: skip
+        kind = "true or false" if column.type is ColumnType.BOOLEAN else f"a text with {distinct} values"
+        found.say("Target", f"Classification: {name} is {kind}.")
         return Task.CLASSIFICATION
     if column.type is ColumnType.INTEGER and distinct <= FEW_NUMBERS:
         found.say(

@@ -84,10 +84,11 @@ def render(found: Findings) -> dict[str, str]:
     environment = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters["py"] = _literal
     environment.filters["comment"] = _comment
+    environment.filters["doc"] = _docstring
     environment.filters["date"] = lambda day: f"date({day.year}, {day.month}, {day.day})"
     contents = _context(found)
     texts = {file: environment.get_template(f"{file}.j2").render(contents) for file in (*FILES, "test.py")}
-    return {"__init__.py": f'"""{contents["description"]}"""\n', **texts}
+    return {"__init__.py": f'"""{_docstring(contents["description"])}"""\n', **texts}
 
 
 def formatted(folder: Path) -> None:
@@ -250,6 +251,12 @@ def _literal(value: Any) -> str:
 def _comment(text: str) -> str:
     """As lines of a comment."""
     return "\n".join(f"# {line}" for line in textwrap.wrap(text, 100))
+
+
+def _docstring(text: str, indent: str = "") -> str:
+    """Lines for the inside of a docstring, whatever signs are in the names and values that it speaks about."""
+    plain = text.replace("\\", "\\\\").replace('"', "'")
+    return "\n".join(textwrap.wrap(plain, 114, subsequent_indent=indent, break_long_words=False))
 
 
 @contextlib.contextmanager

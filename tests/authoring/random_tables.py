@@ -46,7 +46,7 @@ def random_table(
     def named(usual: str) -> str:
         return str(odd.pop()) if odd and random.random() < 0.7 else usual
 
-    for number in range(int(random.integers(3, 6))):
+    for number in range(int(random.integers(2, 4))):
         values = random.normal(size=n) if number % 2 else random.lognormal(size=n)
         push += (1.2 if number < 2 else 0.2) * (values - values.mean()) / values.std()
         columns[named(f"amount_{number}")] = _with_gaps(random, np.round(values, 4), 0.15 if number == 2 else 0.0)

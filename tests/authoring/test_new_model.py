@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -18,14 +18,16 @@ from include.authoring.findings import Request
 from include.authoring.new import new_model
 from include.backtest.lab import Lab
 from include.data.lake import Lake
+from include.linting import run
 from include.partitions import newest_closed, utc_now
+from include.settings import PROJECT
 from include.sources import from_environment
-from include.training import dataset, export
+from include.training import dataset
 from tests.authoring.random_tables import Table, random_table, save
 from tests.services import shared
 
 CONNECTION = "strangers"
-SEEDS = range(24)
+SEEDS = range(21)
 
 
 def case(seed: int) -> dict[str, Any]:
@@ -33,8 +35,8 @@ def case(seed: int) -> dict[str, Any]:
     return {
         "task": ("binary", "regression", "multiclass")[seed % 3],
         "format": ("csv", "parquet", "sql")[seed // 3 % 3],
-        "signal": seed not in (9, 16, 23),
-        "wide": seed in (4, 20),
+        "signal": seed not in (9, 16),
+        "wide": seed == 4,
         "closed_sundays": seed in (1, 12, 14),
     }
 
@@ -106,7 +108,7 @@ def test_a_strangers_table_leads_to_a_champion(
     assert quarantined(lab.lake, first, last) == 0
     if table.signal:
         assert night.decision.verdict == "promote", f"{said}\n{night.table()}\n{night.decision.reason}"
-        assert parity(model, night, rows) <= model.release.parity
+        assert lab.release(night)[1] <= model.release.parity
     else:
         assert night.decision.verdict in ("promote", "hold", "reject")
 
@@ -116,6 +118,60 @@ def quarantined(lake: Lake, first: str, last: str) -> int:
     return int(found["partition"].between(first, last).sum())
 
 
-def parity(model: Any, night: Any, rows: pd.DataFrame) -> float:
-    """Of the challenger, as the release checks it."""
-    return export.parity(model, export.to_onnx(night.twin, model), night.twin.pipeline, rows.tail(300))
+def test_the_written_folders_are_clean(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No mistake for `make lint-models`, nothing for ruff and mypy to say, and the test beside the model runs."""
+    for seed, more in ((0, {}), (1, {"timezone": "Europe/Berlin"}), (4, {}), (5, {"delay": timedelta(hours=30)})):
+        about = case(seed)
+        about.pop("format")
+        table = random_table(seed, **about)
+        written(table, str(save(table, "csv", tmp_path / str(seed), seed)), folder, f"stranger_{seed}", **more)
+    monkeypatch.setenv("PERENNIAL_MODELS", str(folder))
+    problems = run.lint({path.name: path for path in folder.iterdir()})
+    assert not problems, "\n".join(map(str, problems))
+    ruff = [sys.executable, "-m", "ruff"]
+    config = ["--config", str(PROJECT / "pyproject.toml")]
+    ours = ["--config", "lint.isort.known-first-party=['include']", "--ignore", "TID253"]
+    for command in (
+        [*ruff, "format", "--check", *config, str(folder)],
+        [*ruff, "check", *config, *ours, str(folder)],
+    ):
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_names_and_values_are_never_taken_for_code(folder: Path, tmp_path: Path) -> None:
+    table = random_table(0, "binary")
+    nasty = [
+        'a"""b',
+        "back\\slash",
+        "new\nline",
+        "{{ brace }}",
+        "{% raw %}",
+        "# hash",
+        "quote'",
+        "",
+        "class",
+        "ümläut" * 20,
+    ]
+    for name in nasty:
+        table.frame[name] = f'{name}\\" {{{{ 1 }}}}'  # constant, so that the value is quoted as a reason
+    table.frame['number """ \\'] = range(len(table.frame))
+    path = tmp_path / "orders.parquet"
+    table.frame.to_parquet(path)
+    said = written(table, str(path), folder, "stranger_nasty")
+    model = catalog.load("stranger_nasty")
+    for file in catalog.FILES:
+        catalog.module("stranger_nasty", file)
+    last = newest_closed(utc_now(), model.timezone)
+    rows = catalog.module("stranger_nasty", "source").fetch(last, {})
+    assert len(rows) > 50 and set(rows.columns) == {c.name for c in model.data.columns}, said
+
+
+def test_the_test_beside_the_model_runs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = random_table(0, "binary")
+    written(table, str(save(table, "csv", tmp_path / "data", 0)), folder, "stranger_0")
+    monkeypatch.setenv("PERENNIAL_MODELS", str(folder))
+    test = folder / "stranger_0" / "test_stranger_0.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(PROJECT / "pyproject.toml"), "--rootdir", str(PROJECT)]
+    done = subprocess.run([*command, str(test)], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout + done.stderr

@@ -44,6 +44,15 @@ def models_folder(home: Path) -> Path:
     return home.parent / "models"
 
 
+def variables(made: Running) -> dict[str, str]:
+    """What a stack of these tests is started with."""
+    return {
+        "PERENNIAL_MODELS": f"{ROOT / 'tests' / 'models_for_tests'}:{models_folder(made.home)}",
+        "PERENNIAL_TOY_SCENARIO": str(scenario_file(made.home)),
+        "AIRFLOW_CONN_STRANGERS": made.stack.database_url("strangers"),
+    }
+
+
 @pytest.fixture(scope="session")
 def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     """The stack, ready, with a champion of every model.
@@ -53,21 +62,18 @@ def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     """
     if already := os.environ.get("PERENNIAL_TEST_HOME"):
         ports = [int(os.environ[name]) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT")]
-        kept = {k: v for k, v in os.environ.items() if k in ("PERENNIAL_MODELS", "AIRFLOW_CONN_STRANGERS")}
-        yield Running(Path(already), (ports[0], ports[1], ports[2]), [], variables=kept)
+        made = Running(Path(already), (ports[0], ports[1], ports[2]), [])
+        made.variables = variables(made)
+        yield made
         return
     home = Path(tempfile.mkdtemp(prefix="prn-e2e-", dir="/tmp")) / "home"
     made = Running(
         home,
         (free_port(), free_port(), free_port()),
         [sys.executable, "-m", "include.stack", "run"],
-        variables={
-            "PERENNIAL_MODELS": f"{ROOT / 'tests' / 'models_for_tests'}:{models_folder(home)}",
-            "PERENNIAL_TOY_SCENARIO": str(scenario_file(home)),
-        },
     )
+    made.variables = variables(made)
     models_folder(home).mkdir()
-    made.variables = {**made.variables, "AIRFLOW_CONN_STRANGERS": made.stack.database_url("strangers")}
     made.start()
     pytestconfig.stash[STACK] = made
     try:
