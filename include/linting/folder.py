@@ -96,7 +96,8 @@ def _together(
             unknown = list(columns.unknown(tried.uses(), made, (), "feature that build makes"))
             yield from unknown
             yield from tried.unused(made)
-            if fit and not (wrong or misnamed or unknown or features.found or runs["candidates"].problems or tried.failed):
+            known_wrong = [*wrong, *misnamed, *unknown, *features.found, *runs["candidates"].problems]
+            if fit and not known_wrong and not tried.failed:
                 yield from tried.fits(features.built)
 
 

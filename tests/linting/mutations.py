@@ -254,7 +254,7 @@ def baselines(folder: Folder) -> Iterator[Mutant]:
         if getattr(call.func, "id", "") != "Candidate":
             continue
         marked = next((k for k in call.keywords if k.arg == "baseline"), None)
-        last = [*call.args, *(k for k in call.keywords if k is not marked)][-1]
+        last = [*call.args, *(k.value for k in call.keywords if k is not marked)][-1]
         behind = folder.span("candidates", last)[1]
         if marked is not None:
             end = folder.span("candidates", marked)[1]
