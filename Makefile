@@ -1,11 +1,10 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv lint-models run night try-model backtest stop status test lint format types bench lock clean
+.PHONY: help venv run night new-model lint-models try-model backtest stop status test lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
-MODEL ?= flight_delays
 # Bytecode is kept even where the environment says otherwise: without it every import takes two to four times as long.
 unexport PYTHONDONTWRITEBYTECODE
 unexport MAKEFLAGS
@@ -32,7 +31,7 @@ run: venv  ## start everything, load the data, train, release; Ctrl-C stops it
 	@exec $(VENV)/python -m include.stack run
 
 night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release
-	@exec $(VENV)/python -m include.stack night --model $(MODEL)
+	@exec $(VENV)/python -m include.stack night $(if $(MODEL),--model $(MODEL))
 
 try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try --model $(MODEL) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))
@@ -40,6 +39,13 @@ try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS
 backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, WORKERS)
 	@exec $(VENV)/python -m include.backtest run --model $(MODEL) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) \
 	  $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS))
+
+# NAME, SOURCE, TARGET and TIME are wanted; the others are inferred where they are not given. Values reach Python through
+# the environment, so that a name with spaces or an apostrophe stays one value.
+new-model: venv  ## a model's folder from NAME= SOURCE= TARGET= TIME= (a CSV or Parquet file, or sql:<connection>/<table>)
+	@exec $(VENV)/python -m include.authoring new --name "$$NAME" --source "$$SOURCE" --target "$$TARGET" --time "$$TIME" \
+	  --timezone "$$TIMEZONE" --delay "$$DELAY" --task "$$TASK" --positive "$$POSITIVE" --key "$$KEY" \
+	  --time-format "$$TIME_FORMAT" --owner "$$OWNER" --into "$$INTO"
 
 stop: venv  ## stop the stack of this PERENNIAL_HOME, whatever started it
 	@exec $(VENV)/python -m include.stack stop
@@ -66,6 +72,10 @@ bench: venv  ## the retrain DAG against the same functions in one process; task 
 
 lint-models: venv  ## every mistake in the model folders, with file, line and what mends it (MODELS="a b"; default: all)
 	@exec $(VENV)/python -m include.linting $(foreach model,$(MODELS),--model $(model))
+
+.PHONY: docs
+docs: venv  ## the reference in include/models/README.md, from the code
+	@$(VENV)/python -m include.authoring.reference
 
 lock: venv  ## requirements.txt from pyproject.toml (UPGRADE=1: newest versions that fit)
 	$(VENV)/python -m include.stack lock $(if $(UPGRADE),--upgrade)

@@ -68,6 +68,11 @@ def entries() -> list[Entry]:
     return [entry(name) for name in folders()]
 
 
+def by_priority() -> list[Model]:
+    """The models that load, those of the highest `Model.priority` first, then by name."""
+    return sorted((e.model for e in entries() if e.model), key=lambda model: (-model.priority, model.name))
+
+
 def entry(name: str) -> Entry:
     """Load and lint one folder.
 

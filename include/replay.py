@@ -1,4 +1,4 @@
-"""Which day of a finished history stands for a day of now, so that "last night" exists every night, for ever.
+"""Which day of a finished history stands for a day of now, and when: so that "last night" exists every night, for ever.
 
 A history that ended is repeated in whole weeks: weekdays stay true, and the same day always gets the same rows.
 """
@@ -6,7 +6,12 @@ A history that ended is repeated in whole weeks: weekdays stay true, and the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    import numpy as np
 
 WEEK = 7
 
@@ -46,3 +51,24 @@ class Replay:
     def original(self, day: date) -> date:
         """The day of the history that is replayed on ``day`` (before the anchor, too)."""
         return self.first + timedelta(days=(day - self.anchor).days % self.cycle)
+
+
+def instants(day: date, minutes: np.ndarray, timezone: str) -> np.ndarray:
+    """Wall-clock times of ``day`` as instants: datetime64[us] in UTC, all within the local day.
+
+    In the hour that a clock change repeats, the first one is meant; in the hour that it skips, the time before it goes
+    on. A replayed day has other clock changes than its original, so both happen.
+
+    Parameters
+    ----------
+    minutes : after midnight, 0 to 1439, shape (n,).
+    timezone : IANA.
+    """
+    import numpy as np
+
+    zone = ZoneInfo(timezone)
+    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall clock; its zone is looked up below
+    distinct, places = np.unique(np.asarray(minutes, dtype=np.int64), return_inverse=True)
+    offsets = [(midnight + timedelta(minutes=int(m))).replace(tzinfo=zone).utcoffset() for m in distinct]
+    ahead = np.array([round(o.total_seconds() / 60) for o in offsets if o is not None], dtype=np.int64)
+    return np.datetime64(midnight, "us") + (distinct - ahead).astype("timedelta64[m]")[places]

@@ -1,6 +1,7 @@
 """The vocabulary of a model: what `model.py` declares. Frozen, strict, and cheap to import.
 
-The scheduler parses every `model.py` every few seconds, so this file imports nothing heavier than pydantic.
+The scheduler parses every `model.py` every few seconds, so this file imports nothing heavier than pydantic. The text
+below a field is its meaning; `include.authoring.reference` makes the reference in `include/models/README.md` of it.
 """
 
 from __future__ import annotations
@@ -78,32 +79,37 @@ class Severity(StrEnum):
 
 
 class Column(Declaration):
-    """One raw column of the source.
-
-    ``known="after"`` keeps a column in the lake but out of every feature and out of the server's input: leakage is
-    impossible by construction, because `features.build` is never handed such a column.
-    """
+    """One raw column of the source."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+    """Its name in the frame that `fetch` returns, in the lake and in requests."""
     type: ColumnType
+    """What its values are. A batch with other values is critical; a lossless cast (1 to 1.0) is not."""
     nullable: bool = True
+    """Whether a value may be missing. A row that lacks a value of a column that is not nullable goes to quarantine."""
     known: Known = Known.BEFORE
+    """``after`` keeps a column in the lake but out of every feature and out of the server's input: leakage is
+    impossible by construction, because `features.build` is never handed such a column."""
     description: str = ""
+    """What it means, with its unit; for those who read `model.py`."""
 
 
 class Label(Declaration):
     """What is predicted: a column of the raw data, known only after the event.
 
-    ``delay`` is how long after the end of its partition the last label of it is final. A row without a label is kept
-    and never trained on. A binary classification names ``positive``, the class whose probability is the score; one with
-    three classes or more names all of them in ``classes``, in the order in which their probabilities are shown.
+    A row without a label is kept and never trained on.
     """
 
     column: str
+    """Name of the column; it is declared ``known="after"``."""
     task: Task
+    """Whether a class or a number is predicted."""
     delay: timedelta = timedelta(0)
+    """How long after the end of its partition the last label of it is final. The as-of of a run lies so far back."""
     positive: Class = 1
+    """Of a binary classification: the class whose probability is the score."""
     classes: tuple[Class, ...] | None = None
+    """Of three classes or more: all of them, in the order in which their probabilities are shown."""
 
     @model_validator(mode="after")
     def _classes_fit(self) -> Label:
@@ -134,13 +140,26 @@ class Data(Declaration):
     """Where a day's rows come from and what they look like; the schema is a contract."""
 
     columns: tuple[Column, ...]
+    """Every raw column. A declared column that is missing is critical; an undeclared one is stored and reported."""
     key: tuple[str, ...]
+    """Names of the columns that identify a row; a doubled key is critical. None is nullable or known after."""
     event_time: str
+    """Name of the timestamp column that says to which partition a row belongs; a row of another day is critical."""
     label: Label
+    """What is predicted."""
     schedule: Cron = "0 2 * * *"
+    """When the day that is over is collected: five cron fields in the model's timezone, one tick a day."""
     connections: tuple[str, ...] = ()
+    """Ids of the Airflow connections that `fetch` is handed as URIs."""
     keep: timedelta = timedelta(days=400)
+    """How long older versions of the lake's tables stay readable, and with them past trainings repeatable."""
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.05
+    """The share of a batch that may go to quarantine; a larger one stops the partition."""
+    empty_days: bool = False
+    """Whether a day may have no rows (a shop that is closed on Sundays); without it an empty batch is critical."""
+    repeats_after: Annotated[int, Field(ge=7)] | None = None
+    """Days after which the source repeats itself (a finished history, replayed). No fit reaches back to the copy of a
+    day that it is judged on: with it, keeping all days would look better than it is."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Data:
@@ -220,23 +239,30 @@ class Data(Declaration):
 
 
 class Training(Declaration):
-    """The protocol: whole local days, newest last: ``[window] [selection_days] [holdout_days] as-of``.
-
-    ``metric`` is what selection and gate compare; ``max_missing_days`` is how many days of the needed span may be
-    absent from the lake before a run refuses; ``max_rows`` caps a fit (seeded sample, stated on the card).
-    """
+    """The protocol: whole local days up to the as-of, newest last: ``[window] [selection_days] [holdout_days]``."""
 
     schedule: Cron = "0 3 * * *"
+    """When a run begins: five cron fields in the model's timezone; later than `Data.schedule`."""
     window_days: Annotated[int, Field(ge=1)] = 60
+    """Days that a candidate is fitted on, where it names no window of its own."""
     selection_days: Annotated[int, Field(ge=1)] = 7
+    """Days on which the candidates are compared; the best becomes the challenger."""
     holdout_days: Annotated[int, Field(ge=1)] = 14
+    """The newest days with labels, on which challenger and champion are compared; no twin has seen them."""
     slack_days: Annotated[int, Field(ge=0)] = 4
+    """Days that are loaded for the first training beyond those that it needs."""
     max_missing_days: Annotated[int, Field(ge=0)] = 3
+    """Days of the needed span that may be absent from the lake; with more of them a run refuses."""
     min_rows: Annotated[int, Field(ge=1)] = 1000
+    """Labelled rows that a fit needs; with fewer a run refuses."""
     max_rows: Annotated[int, Field(ge=1)] = 5_000_000
+    """Rows that a fit sees at most: a seeded sample, stated on the card."""
     metric: Metric = "log_loss"
+    """What selection and gate compare. A regression needs one of its own metrics here."""
     seed: int = 0
+    """Every ``random_state`` of a candidate, and the sample of ``max_rows``."""
     wait_for_data: timedelta = timedelta(hours=2)
+    """How long a scheduled run waits for the night's partition before it fails."""
 
     @property
     def days_needed(self) -> int:
@@ -245,50 +271,61 @@ class Training(Declaration):
 
 
 class Gate(Declaration):
-    """What a challenger has to show on the holdout.
-
-    ``margin`` (in units of ``training.metric``) is how much worse than the champion it may be; ``baseline_metric`` is
-    what it has to beat the trivial baseline in (``None``: ``training.metric``).
-    """
+    """What a challenger has to show on the holdout."""
 
     margin: Annotated[float, Field(ge=0)] = 0.02
+    """How much worse than the champion it may be, in units of ``training.metric``."""
     baseline_metric: Metric | None = None
+    """The metric in which it has to beat the trivial baseline; ``None``: ``training.metric``."""
     min_days: Annotated[int, Field(ge=1)] = 10
+    """Days with labels that the holdout needs; with fewer a run refuses, and the gate holds."""
     min_rows: Annotated[int, Field(ge=1)] = 2000
+    """Labelled rows that the holdout needs; with fewer the gate holds."""
 
 
 class Release(Declaration):
-    """How a version goes into service. ``parity`` is the largest allowed |ONNX - scikit-learn| of a score."""
+    """How a version goes into service."""
 
     parity: Annotated[float, Field(gt=0)] = 1e-5
+    """The largest difference of a score between ONNX and scikit-learn (relative, where a number is predicted)."""
     verify_timeout: timedelta = timedelta(seconds=60)
+    """How long the model server may take to answer with a new champion before the old one comes back."""
 
 
 class Monitoring(Declaration):
-    """How predictions are brought home: the schedule on which the servers' spools are loaded into the lake."""
+    """How predictions are brought home."""
 
     schedule: Cron = "*/15 * * * *"
+    """When the servers' spools of predictions are loaded into the lake."""
 
 
 class Model(Declaration):
-    """One use case: a folder under `include/models/` whose `model.py` assigns one of these to ``MODEL``.
-
-    ``start`` is the first partition that exists; ``timezone`` (IANA) decides where a day begins. Where several models
-    want to run, those of higher ``priority`` go first (Airflow's ``priority_weight``, and the order of a first start).
-    """
+    """One use case: a folder under `include/models/` whose `model.py` assigns one of these to ``MODEL``."""
 
     name: Name
+    """The name of the folder."""
     owner: Annotated[str, Field(min_length=1)]
+    """Who is asked when something is wrong; the owner of its DAGs in Airflow."""
     description: Annotated[str, Field(min_length=1)]
+    """What is predicted, for whom, in one sentence."""
     start: date
+    """The first partition that exists; nothing earlier is trained on."""
     timezone: str = "UTC"
+    """IANA name; decides when a day begins, and in which the schedules are meant."""
     tags: tuple[str, ...] = ()
+    """More tags of its DAGs in Airflow."""
     priority: Annotated[int, Field(ge=1, le=100)] = 1
+    """Where several models want to run, the higher go first (Airflow's ``priority_weight``; a first start)."""
     data: Data
+    """Where a day's rows come from and what they look like."""
     training: Training = Training()
+    """When and on which days it is trained."""
     gate: Gate = Gate()
+    """What a challenger has to show."""
     release: Release = Release()
+    """How a version goes into service."""
     monitoring: Monitoring = Monitoring()
+    """How predictions are brought home."""
 
     @field_validator("timezone")
     @classmethod
@@ -302,7 +339,7 @@ class Model(Declaration):
         return value
 
     @model_validator(mode="after")
-    def _metric_fits_task(self) -> Model:
+    def _parts_fit(self) -> Model:
         fitting = {
             Task.REGRESSION: ("mae", "rmse", "r2"),
             Task.CLASSIFICATION: ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"),
@@ -313,6 +350,10 @@ class Model(Declaration):
                 field = "metric" if part == "training" else "baseline_metric"
                 what = f"{part}.{field} {metric!r} does not fit a {self.data.label.task} label"
                 found.append(Finding((part, field), what, metric, fitting))
+        repeats, least = self.data.repeats_after, self.training.holdout_days + self.training.selection_days + 2
+        if repeats is not None and repeats < least:
+            what = f"data.repeats_after {repeats} leaves no day to train on that holdout and selection do not repeat"
+            found.append(Finding(("data", "repeats_after"), what, wanted=str(least)))
         if found:
             raise Misdeclared(found)
         return self
@@ -320,15 +361,11 @@ class Model(Declaration):
 
 @dataclass(frozen=True)
 class Candidate:
-    """One estimator configuration tried in a run; what `candidates.py` returns by name.
-
-    Parameters
-    ----------
-    estimator : an unfitted scikit-learn estimator or pipeline over the columns that `features.build` returns.
-    window_days : days of training data; ``None``: the model's ``training.window_days``; ``"all"``: all days so far.
-    baseline : the trivial candidate that every challenger must beat. Exactly one candidate of a model is.
-    """
+    """One estimator configuration tried in a run; what `candidates.py` returns by name."""
 
     estimator: Any
+    """An unfitted scikit-learn estimator or pipeline over the columns that `features.build` returns."""
     window_days: int | Literal["all"] | None = None
+    """Days of training data; ``None``: the model's ``training.window_days``; ``"all"``: all days so far."""
     baseline: bool = False
+    """The trivial candidate that every challenger must beat. Exactly one candidate of a model is."""

@@ -38,9 +38,20 @@ def problem(folder: Path) -> str:
 
 
 def test_finds_the_models_of_the_project() -> None:
-    names = [e.name for e in catalog.entries()]
-    assert "flight_delays" in names
+    names = {e.name for e in catalog.entries()}
+    assert {"bike_demand", "electricity", "toy"} < names
     assert all(e.problem is None for e in catalog.entries()), [e.problem for e in catalog.entries()]
+
+
+def test_models_come_by_priority_then_by_name(folder: Path) -> None:
+    order = [(-model.priority, model.name) for model in catalog.by_priority()]
+    assert order == sorted(order) and len(order) == len(catalog.entries()) > 3
+    model = folder / "model.py"
+    model.write_text(model.read_text().replace("owner=", "priority=100, owner="))
+    others = [m.name for m in catalog.by_priority() if m.priority == 100]
+    assert "copied" in others and others == sorted(others)
+    model.write_text("MODEL = 1\n")
+    assert "copied" not in [m.name for m in catalog.by_priority()], "a broken one is none of them"
 
 
 def test_a_good_copy_loads(folder: Path) -> None:
@@ -49,8 +60,8 @@ def test_a_good_copy_loads(folder: Path) -> None:
 
 
 def test_an_unknown_model_gets_the_nearest_name() -> None:
-    with pytest.raises(ConfigurationError, match="did you mean 'flight_delays'"):
-        catalog.load("flight_delay")
+    with pytest.raises(ConfigurationError, match="did you mean 'bike_demand'"):
+        catalog.load("bike_demands")
 
 
 def test_an_unknown_key_gets_the_nearest_one(folder: Path) -> None:

@@ -49,12 +49,12 @@ def test_dags_reach_only_the_plugin_floor(path: Path) -> None:
 
 
 def test_model_files_import_only_the_vocabulary() -> None:
-    """Of Perennial, a model's files import `include.spec`, `include.partitions` and their own folder, nothing else."""
+    """Of Perennial, a model's files import the vocabulary, the helpers for time and their own folder, nothing else."""
     for path in python_files("include/models"):
         for name in imports(path):
             if name.startswith("include.") and path.parent.name != "models":
-                allowed = ("include.spec", "include.partitions", "include.errors", f"include.models.{path.parent.name}")
-                assert name.startswith((*allowed, "include.settings")), f"{path} imports {name}"
+                allowed = ("include.spec", "include.partitions", "include.replay", f"include.models.{path.parent.name}")
+                assert name.startswith((*allowed, "include.settings", "include.errors")), f"{path} imports {name}"
     for path in (ROOT / "include" / "models").glob("*/model.py"):
         assert {n for n in imports(path) if not n.startswith(("include.spec", "datetime", "__future__"))} == set(), path
 

@@ -15,7 +15,8 @@ import pandas as pd
 
 from include.errors import DataError, PerennialError, ReleaseError
 from include.spec import Model
-from include.training import candidates, dataset, evaluate, evaluation, package, select, snapshot, train
+from include.training import candidates, dataset, evaluate, evaluation, select, snapshot, train
+from include.training import refit as refitting
 from include.training.candidates import Fitted
 
 
@@ -82,8 +83,8 @@ def judge(
 
 
 def refit(model: Model, plan: Mapping[str, Any], made: Fits, lake: snapshot.Rows) -> tuple[Fitted, pd.DataFrame]:
-    """The release model and its rows, after the guards of a refit; see `package.refit`."""
-    fitted, rows, _ = package.refit(model, plan, made.recipe, made.twin.pipeline, lake)
+    """The release model and its rows, after the guards of a refit; see `refit.refit`."""
+    fitted, rows, _ = refitting.refit(model, plan, made.recipe, made.twin.pipeline, lake)
     return fitted, rows
 
 

@@ -243,7 +243,9 @@ class Lake:
             )
         ):
             data = data.add_column(position, pa.field(name, value.type), pa.repeat(value, data.num_rows))
-        return self._replace("rows", partition, data)
+        version = self._replace("rows", partition, data)
+        self._note_empty(partition, batch_digest, collected_at, data.num_rows)
+        return version
 
     def quarantine(self, partition: Partition, rows: pd.DataFrame, batch_digest: str) -> int:
         """Replace the partition in ``quarantine``; an empty frame clears it. Returns the version of the table."""
@@ -254,10 +256,11 @@ class Lake:
         return self._replace("quarantine", partition, pa.table(data, schema=QUARANTINE))
 
     def published(self) -> dict[str, Published]:
-        """What is in ``rows``, by partition key; from the table's log alone. Empty before the table exists."""
+        """What is in ``rows``, by partition key, from the table's log, and the days that were published empty, of which
+        the table knows nothing. Empty before the table exists."""
         if not DeltaTable.is_deltatable(str(self.root / "rows")):
             return {}
-        return published(self.table("rows"))
+        return dict(sorted((self._empty() | published(self.table("rows"))).items()))
 
     def read_quarantine(self, key: str) -> pd.DataFrame:
         """The quarantined rows of a partition."""
@@ -307,6 +310,21 @@ class Lake:
         return bool(self._committing(name, attempt))
 
     # -- inner parts ------------------------------------------------------------------------------------------------
+
+    def _note_empty(self, partition: Partition, batch_digest: str, collected_at: datetime, rows: int) -> None:
+        """Remember that a day was published without rows (`spec.Data.empty_days`): Delta keeps no file for it."""
+        note = self.root / "empty" / f"{partition.key}.json"
+        if rows:
+            note.unlink(missing_ok=True)
+        else:
+            files.write(note, json.dumps({"collected_at": collected_at.isoformat(), "batch": batch_digest}).encode())
+
+    def _empty(self) -> dict[str, Published]:
+        found = {}
+        for note in (self.root / "empty").glob("*.json"):
+            told = json.loads(note.read_text())
+            found[note.stem] = Published(0, datetime.fromisoformat(told["collected_at"]), told["batch"])
+        return found
 
     def _strict(self, frame: pd.DataFrame) -> pa.Table:
         conformed = schema.conform(self.model, frame, self.undeclared())

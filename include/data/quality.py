@@ -145,7 +145,7 @@ def validate(
             f"it should return a list of great_expectations.expectations, e.g. ExpectColumnValuesToBeBetween(...)"
         )
     conformed = schema.conform(model, frame, known)
-    checks = _schema_checks(conformed, len(frame))
+    checks = _schema_checks(conformed, len(frame), model.data.empty_days)
     if not all(check.success or check.severity is not Severity.CRITICAL for check in checks):
         # Without its columns the suite would only repeat this, once for each expectation.
         return Validation(
@@ -158,6 +158,8 @@ def validate(
             conformed.new,
         )
     rows = schema.to_frame(conformed.table)
+    if rows.empty:  # expected, or it would be critical; no expectation says anything about no rows
+        return Validation(partition.key, 0, rows, _no_quarantine(), checks, [], conformed.new)
     suite = [*contract(model, partition), *expectations]
     failed: dict[int, list[Check]] = {}  # row number -> what it failed
     for expectation, result in zip(suite, _run(rows, suite), strict=True):
@@ -220,7 +222,7 @@ def contract(model: Model, partition: Partition) -> list[Expectation]:
     return [unique, inside, *filled]
 
 
-def _schema_checks(conformed: schema.Conformed, rows: int) -> list[Check]:
+def _schema_checks(conformed: schema.Conformed, rows: int, may_be_empty: bool) -> list[Check]:
     def check(sentence: str, severity: Severity, success: bool, column: str = "") -> Check:
         return Check("schema", sentence, severity, column, success)
 
@@ -233,7 +235,7 @@ def _schema_checks(conformed: schema.Conformed, rows: int) -> list[Check]:
         for name in conformed.new
     ]
     has_rows = "the batch has rows" if rows else "the batch is empty: 0 rows"
-    return [*checks, check(has_rows, Severity.CRITICAL, rows > 0)]
+    return [*checks, check(has_rows, Severity.INFO if may_be_empty else Severity.CRITICAL, rows > 0)]
 
 
 def _run(rows: pd.DataFrame, suite: Sequence[Expectation]) -> list[ExpectationValidationResult]:

@@ -90,15 +90,32 @@ def log(
 
 def log_artifact_bytes(mlflow_run_id: str, path: str, data: bytes) -> None:
     """Store bytes as an artifact of a run under a POSIX path; the same path again is replaced. Round trips: 2."""
-    place = PurePosixPath(path)
-    if place.is_absolute() or ".." in place.parts or not place.name:
-        raise ConfigurationError(f"{path!r} is no artifact path: give a relative one, e.g. 'holdout/by_day.parquet'.")
-    folder = None if place.parent == PurePosixPath(".") else str(place.parent)
+    log_artifacts_bytes(mlflow_run_id, {path: data})
+
+
+def log_artifacts_bytes(mlflow_run_id: str, files: Mapping[str, bytes]) -> None:
+    """`log_artifact_bytes` of several files, by path. Round trips: 1, and 1 for each file."""
     with tempfile.TemporaryDirectory(prefix="perennial-") as temporary:
-        file = Path(temporary) / place.name
-        file.write_bytes(data)
-        with _speaking(f"store the artifact {path} of the MLflow run {mlflow_run_id}"):
-            _client().log_artifact(mlflow_run_id, str(file), folder)
+        for path, data in files.items():
+            place = PurePosixPath(path)
+            if place.is_absolute() or ".." in place.parts or not place.name:
+                raise ConfigurationError(
+                    f"{path!r} is no artifact path: give a relative one, e.g. 'holdout/by_day.parquet'."
+                )
+            file = Path(temporary, place)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+        with _speaking(f"store the artifacts {', '.join(files)} of the MLflow run {mlflow_run_id}"):
+            _client().log_artifacts(mlflow_run_id, temporary)
+
+
+def artifact_bytes(mlflow_run_id: str, path: str) -> bytes:
+    """The bytes of an artifact of a run. Round trips: 2."""
+    with (
+        tempfile.TemporaryDirectory(prefix="perennial-") as temporary,
+        _speaking(f"read the artifact {path} of the MLflow run {mlflow_run_id}"),
+    ):
+        return Path(_client().download_artifacts(mlflow_run_id, path, temporary)).read_bytes()
 
 
 def finish(mlflow_run_id: str, status: str = "FINISHED") -> None:

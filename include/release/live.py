@@ -67,9 +67,9 @@ class LiveServer:
             raise ReleaseError(
                 f"the model server gave {len(predictions)} answers to {len(probe['scores'])} probe rows."
             )
-        worst = 0.0
+        worst, scale = 0.0, float(probe.get("scale", 1.0))
         for at, (got, want) in enumerate(zip(predictions, probe["scores"], strict=True)):
-            difference = _difference(got, want, schema.get("classes") or [])
+            difference = _difference(got, want, schema.get("classes") or [], scale)
             if not difference <= TOLERANCE:
                 raise ReleaseError(
                     f"the model server answers {got} to probe row {at}; packaged with the version: {want}."
@@ -117,8 +117,11 @@ class LiveServer:
             time.sleep(_POLL_SECONDS)
 
 
-def _difference(got: Mapping[str, Any], want: Any, classes: Sequence[Any]) -> float:
-    """Largest difference of one answer from its packaged score (relative above 1); infinite where they don't fit."""
+def _difference(got: Mapping[str, Any], want: Any, classes: Sequence[Any], scale: float = 1.0) -> float:
+    """Largest difference of one answer from its packaged score; infinite where they don't fit.
+
+    Relative to the score or to ``scale``, whichever is larger.
+    """
     if isinstance(want, list):
         want = dict(zip(map(str, classes), want, strict=False))
     given: Any = got.get("scores") if isinstance(want, Mapping) else {"score": got.get("score")}
@@ -129,7 +132,7 @@ def _difference(got: Mapping[str, Any], want: Any, classes: Sequence[Any]) -> fl
         pairs = [(float(given[name]), float(value)) for name, value in expected.items()]
     except (TypeError, ValueError):
         return math.inf
-    gaps = [abs(one - other) / max(1.0, abs(other)) for one, other in pairs]
+    gaps = [abs(one - other) / max(scale, abs(other)) for one, other in pairs]
     return max(gaps) if all(map(math.isfinite, gaps)) else math.inf
 
 

@@ -64,7 +64,7 @@ _PREDICTION = {
         "scores": {"type": "object", "additionalProperties": {"type": "number"}},
     },
 }
-_PREDICTIONS = {
+_PREDICTIONS: dict[str, Any] = {
     "title": "Predictions",
     "type": "object",
     "required": ["model", "version", "digest", "request_id", "predictions"],
@@ -109,8 +109,10 @@ def with_predictions(document: dict[str, Any], served: Mapping[str, Served], tok
         schemas[f"{model}_rows"] = {**_ANY_ROWS, "title": f"Rows of {model}", "properties": {"rows": reference}}
         operation = _operation(
             f"predict_{model}", f"Predict with {model} (version {version.version})",
-            f"#/components/schemas/{model}_rows", example_rows(version), token,
+            f"#/components/schemas/{model}_rows", example_rows(version), token, f"{model}_predictions",
         )  # fmt: skip
+        schemas[f"{model}_prediction"] = _prediction_schema(version)
+        schemas[f"{model}_predictions"] = _predictions_of(model)
         document["paths"][f"/models/{model}/predict"] = operation
     if token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -132,7 +134,12 @@ def example_rows(served: Served) -> list[dict[str, Any]]:
 
 
 def _operation(
-    operation_id: str, summary: str, schema: str, example: list[dict[str, Any]] | None, token: bool
+    operation_id: str,
+    summary: str,
+    schema: str,
+    example: list[dict[str, Any]] | None,
+    token: bool,
+    answer: str = "Predictions",
 ) -> dict[str, Any]:
     body: dict[str, Any] = {"schema": {"$ref": schema}}
     if example:
@@ -142,7 +149,7 @@ def _operation(
         "200": {
             "description": "One prediction per row, all made by the version named.",
             "headers": {"X-Request-ID": {"schema": {"type": "string"}}},
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Predictions"}}},
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}},
         }
     }
     for status, description in _ERRORS.items():
@@ -158,6 +165,33 @@ def _operation(
             "responses": responses,
         }
     }
+
+
+def _prediction_schema(served: Served) -> dict[str, Any]:
+    """What the answer to one row of this version looks like."""
+    schema, classes = served.predictor.schema, served.predictor.classes
+    if classes is None:
+        value: dict[str, Any] = {"type": "number", "description": "The predicted value."}
+        if schema["output_kind"] == "probabilities":
+            what = f"The probability that the label is {schema.get('positive')!r}."
+            value = {"type": "number", "minimum": 0, "maximum": 1, "description": what}
+        properties: dict[str, Any] = {"score": value}
+    else:
+        names = [str(c) for c in classes]
+        each = {name: {"type": "number", "minimum": 0, "maximum": 1} for name in names}
+        scores = {"type": "object", "required": names, "additionalProperties": False, "properties": each}
+        properties = {
+            "label": {"enum": list(classes), "description": "The most probable class."},
+            "scores": {**scores, "description": "The probability of each class."},
+        }
+    return {"title": f"Prediction of {served.model}", "type": "object", "required": list(properties),
+            "additionalProperties": False, "properties": properties}  # fmt: skip
+
+
+def _predictions_of(model: str) -> dict[str, Any]:
+    items = {**_PREDICTIONS["properties"]["predictions"], "items": {"$ref": f"#/components/schemas/{model}_prediction"}}
+    properties = {**_PREDICTIONS["properties"], "predictions": items}
+    return {**_PREDICTIONS, "title": f"Predictions of {model}", "properties": properties}
 
 
 def _row_schema(served: Served) -> dict[str, Any]:

@@ -29,7 +29,8 @@ from include.serving.contract import MAX_PROBLEMS, InputContract, InvalidRows
 logger = logging.getLogger(__name__)
 
 TOLERANCE = 1e-5
-"""Largest accepted difference between a probe row's score here and in `probe.json` (relative above 1)."""
+"""Largest accepted difference between a probe row's score here and in `probe.json`, relative to the score or to the
+probe's ``scale``, whichever is larger (`export.score_scale`)."""
 
 
 class ModelFailure(PerennialError):
@@ -82,7 +83,10 @@ class Predictor:
         self._outputs = [str(schema["output"])]
         self._kind = str(schema["output_kind"])
         classes = schema.get("classes") or []
-        self._classes = classes if self._kind == "probabilities" and len(classes) > 2 else None
+        self.classes: list[Any] | None = classes if self._kind == "probabilities" and len(classes) > 2 else None
+        self._names = [str(c) for c in self.classes or ()]
+        columns = schema.get("class_columns") or range(len(self._names))
+        self._columns = [(at, column) for at, column in enumerate(columns) if column is not None]
         self._positive = int(schema.get("positive_index", 1) if schema.get("positive_index") is not None else 1)
 
     @classmethod
@@ -99,6 +103,11 @@ class Predictor:
         for part in ("columns", "features", "output", "output_kind"):
             if part not in schema:
                 raise IntegrityError(f"{bundle.path}/input_schema.json has no {part!r}: the bundle is incomplete.")
+        columns, classes = schema.get("class_columns"), schema.get("classes") or []
+        if columns is not None and len(columns) != len(classes):
+            raise IntegrityError(
+                f"{bundle.path}/input_schema.json names {len(classes)} classes and {len(columns)} columns for them."
+            )
         session = _session(bundle)
         build = _build_function(bundle)
         wanted = {i.name for i in session.get_inputs()}
@@ -149,10 +158,10 @@ class Predictor:
             scores = self.predict(rows)
         except (InvalidRows, ModelFailure) as error:
             raise ReleaseError(f"the probe rows of the bundle cannot be scored: {error}") from error
-        worst = 0.0
+        worst, scale = 0.0, float(self.probe.get("scale", 1.0))
         for at, (got, want) in enumerate(zip(_flat(scores), expected, strict=True)):
-            for one, other in zip(got, _as_list(want, self._classes), strict=True):
-                difference = abs(one - other) / max(1.0, abs(other))
+            for one, other in zip(got, _as_list(want, self.classes), strict=True):
+                difference = abs(one - other) / max(scale, abs(other))
                 if not difference <= TOLERANCE:
                     raise ReleaseError(
                         f"probe row {at} scores {one:.7g} here and scored {other:.7g} when the bundle was packaged: "
@@ -164,16 +173,23 @@ class Predictor:
     def _scores(self, output: Any, count: int) -> Scores:
         if self._kind == "probabilities":
             table = np.asarray(output).reshape(count, -1)
-            if self._classes is not None:
-                self._require_finite(table.sum(axis=1).tolist())
-                names = [str(c) for c in self._classes]
-                by_label = [dict(zip(names, row, strict=True)) for row in table.tolist()]
-                return Scores(None, [self._classes[at] for at in table.argmax(axis=1)], by_label)
+            if self.classes is not None:
+                return self._of_classes(table)
             scores: list[float] = table[:, self._positive].tolist()
         else:
             scores = np.asarray(output).reshape(count).tolist()
         self._require_finite(scores)
         return Scores(scores)
+
+    def _of_classes(self, table: np.ndarray) -> Scores:
+        """Probabilities of every declared class; 0 of one that the model was fitted without."""
+        self._require_finite(table.sum(axis=1).tolist())
+        every = np.zeros((len(table), len(self._names)))
+        for at, column in self._columns:
+            every[:, at] = table[:, column]
+        classes = self.classes or []
+        by_label = [dict(zip(self._names, row, strict=True)) for row in every.tolist()]
+        return Scores(None, [classes[at] for at in every.argmax(axis=1)], by_label)
 
     @staticmethod
     def _require_finite(scores: list[float]) -> None:

@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="start everything, bring every model to a champion, stay until Ctrl-C")
     night = commands.add_parser("night", help="a whole night of one model now, on the running stack")
-    night.add_argument("--model", required=True)
+    night.add_argument("--model", help="may be left out where there is only one")
     commands.add_parser("stop", help="stop the stack of this PERENNIAL_HOME")
     commands.add_parser("status", help="what runs and what serves")
     airflow = commands.add_parser("airflow", help="Airflow's own command line, with the settings of this stack")

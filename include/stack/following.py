@@ -65,7 +65,7 @@ class Follower:
         asked: set[str] = set()
         total = len(self.missing(days) if wanted is None else wanted)
         while True:
-            active = self._patiently(lambda: self.api.active_backfill(dag_id))
+            active = self.patiently(lambda: self.api.active_backfill(dag_id))
             if active:
                 self._await_backfill(dag_id, active, total, days, report)
                 continue
@@ -75,7 +75,7 @@ class Follower:
             if not open_ranges:
                 return missing
             first, last = open_ranges[0]
-            self._patiently(lambda first=first, last=last: self.api.backfill(dag_id, first, last))  # type: ignore[misc]
+            self.patiently(lambda first=first, last=last: self.api.backfill(dag_id, first, last))  # type: ignore[misc]
             asked.update(keys(first, last))
 
     def retrain(self, run_id: str, report: Report, unpause: bool = False) -> Outcome:
@@ -86,22 +86,22 @@ class Follower:
         RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
         """
         dag_id = f"{self.model.name}_retrain"
-        self._patiently(lambda: self.api.trigger(dag_id, run_id))
-        dag = self._patiently(lambda: self.api.dag(dag_id))
+        self.patiently(lambda: self.api.trigger(dag_id, run_id))
+        dag = self.patiently(lambda: self.api.dag(dag_id))
         if dag and dag["is_paused"]:
             if not unpause:
                 raise RunFailed(f"{dag_id} is paused in Airflow: unpause it there; run {run_id} waits for that.")
-            self._patiently(lambda: self.api.unpause(dag_id))
+            self.patiently(lambda: self.api.unpause(dag_id))
         run = self.follow(dag_id, run_id, report)
         return self._outcome(run, report)
 
     def follow(self, dag_id: str, run_id: str, report: Report) -> dict[str, Any]:
         """Wait for the end of a run; returns it when it succeeded."""
         while True:
-            run = self._patiently(lambda: self.api.run(dag_id, run_id))
+            run = self.patiently(lambda: self.api.run(dag_id, run_id))
             if run is None:
                 raise RunFailed(f"{dag_id}: run {run_id} has disappeared from Airflow.")
-            tasks = self._patiently(lambda: self.api.tasks(dag_id, run_id))
+            tasks = self.patiently(lambda: self.api.tasks(dag_id, run_id))
             report(f"{dag_id}: {describe(tasks)}")
             if run["state"] in TERMINAL:
                 break
@@ -132,7 +132,7 @@ class Follower:
     def _release_of(self, version: int) -> str:
         """The run id of the release of a version (``v<version>__<digest>``, started by the retraining)."""
         dag_id = f"{self.model.name}_release"
-        found = self._patiently(lambda: list(self.api.runs(dag_id, run_id_prefix_pattern=f"v{version}__")))
+        found = self.patiently(lambda: list(self.api.runs(dag_id, run_id_prefix_pattern=f"v{version}__")))
         if not found:
             raise RunFailed(f"{dag_id}: version {version} was to be promoted, but no release has been started for it.")
         return str(found[0]["dag_run_id"])
@@ -140,15 +140,15 @@ class Follower:
     def _await_backfill(self, dag_id: str, backfill: dict[str, Any], total: int, days: int, report: Report) -> None:
         """Wait until every run of a back-fill has ended, and close it."""
         while True:
-            runs = self._patiently(lambda: self._runs_since(dag_id, backfill["created_at"]))
+            runs = self.patiently(lambda: self._runs_since(dag_id, backfill["created_at"]))
             left = sum(1 for run in runs if run["state"] not in TERMINAL)
             missing = len(self.missing(days))
             report(f"{max(0, total - missing)}/{total} partitions")
             if left == 0 and runs:
-                self._patiently(lambda: self.api.complete_backfill(backfill["id"]))
+                self.patiently(lambda: self.api.complete_backfill(backfill["id"]))
                 return
             if not runs:  # created a moment ago, or empty: Airflow closes it itself
-                again = self._patiently(lambda: self.api.active_backfill(dag_id))
+                again = self.patiently(lambda: self.api.active_backfill(dag_id))
                 if not again or again["id"] != backfill["id"]:
                     return
             self._pause()
@@ -168,11 +168,11 @@ class Follower:
             return f"{dag_id}: run {run_id} failed without a failed task (timed out?)"
         first = min(failed, key=lambda t: t["end_date"] or "9")
         index = f"[{first['map_index']}]" if first["map_index"] >= 0 else ""
-        line = self._patiently(lambda: self.api.last_log_line(first))
+        line = self.patiently(lambda: self.api.last_log_line(first))
         return f"{dag_id}: task {first['task_id']}{index} failed (run {run_id}): {line}"
 
-    def _patiently(self, call: Callable[[], Any]) -> Any:
-        """Call, and again while the API is away; it is restarted by supervisord."""
+    def patiently(self, call: Callable[[], Any]) -> Any:
+        """Call, and again while the API is away (supervisord restarts it), for at most `AWAY_SECONDS`."""
         deadline = time.monotonic() + AWAY_SECONDS
         while True:
             try:

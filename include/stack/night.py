@@ -7,6 +7,7 @@ import os
 from include import catalog
 from include.errors import ConfigurationError
 from include.partitions import utc_now
+from include.spec import Model
 from include.stack import environment, leftovers
 from include.stack.airflow_api import AirflowApi
 from include.stack.following import Follower, RunFailed
@@ -14,18 +15,22 @@ from include.stack.layout import Stack
 from include.stack.progress import Progress
 
 
-def night(stack: Stack, model_name: str) -> int:
+def night(stack: Stack, model_name: str | None) -> int:
     """Run a night; prints the outcome as one line. 0 for a decision, 1 for a failure.
+
+    Parameters
+    ----------
+    model_name : None where there is but one model.
 
     Raises
     ------
-    ConfigurationError : no stack runs on this home, or there is no such model.
+    ConfigurationError : no stack runs on this home, no such model, or several and none was named.
     """
+    model = chosen(model_name)
     if not leftovers.owner(stack):
         raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run`, in another terminal.")
     stack = stack.as_recorded()
     os.environ.update(environment.perennial_environment(stack))
-    model = catalog.load(model_name)
     progress = Progress()
     follower = Follower(AirflowApi(stack), model, lambda: _still_there(stack))
     days = model.training.days_needed
@@ -42,6 +47,23 @@ def night(stack: Stack, model_name: str) -> int:
         return 1
     progress.say(outcome.sentence)
     return 0
+
+
+def chosen(name: str | None) -> Model:
+    """The model of this name; without a name the only one.
+
+    Raises
+    ------
+    ConfigurationError : no such model, or none was named and there are several.
+    """
+    if name:
+        return catalog.load(name)
+    models = catalog.by_priority()
+    if len(models) == 1:
+        return models[0]
+    names = ", ".join(m.name for m in models) or "there is none"
+    example = models[0].name if models else "my_model"
+    raise ConfigurationError(f"which model? Name one of: {names}; e.g. make night MODEL={example}")
 
 
 def _still_there(stack: Stack) -> None:

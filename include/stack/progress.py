@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 
 Report = Callable[[str], None]
-QUIET_SECONDS = 5.0  # between two plain lines of one step
+QUIET_SECONDS = 5.0
 
 
 class Progress:
@@ -19,9 +19,11 @@ class Progress:
     Parameters
     ----------
     terminal : draw a spinner; default: when standard output is a terminal.
+    quiet : seconds between two plain lines of one step.
     """
 
-    def __init__(self, terminal: bool | None = None) -> None:
+    def __init__(self, terminal: bool | None = None, quiet: float = QUIET_SECONDS) -> None:
+        self.quiet = quiet
         self.terminal = sys.stdout.isatty() if terminal is None else terminal
         self.durations: list[tuple[str, float]] = []
         self._console = Console(highlight=False, soft_wrap=True, force_terminal=self.terminal or None)
@@ -46,7 +48,7 @@ class Progress:
             elapsed = time.monotonic() - began
             if self.terminal:
                 spinner.update(f"{title}: {detail} [dim]({elapsed:.0f} s)[/dim]")  # type: ignore[union-attr]
-            elif elapsed - printed >= QUIET_SECONDS:
+            elif elapsed - printed >= self.quiet:
                 printed = elapsed
                 self.say(f"  {title}: {detail} ({elapsed:.0f} s)")
 

@@ -11,14 +11,14 @@ from typing import Any
 
 from include import catalog
 from include.errors import ConfigurationError, PerennialError
-from include.partitions import newest_closed, utc_now
 from include.spec import Model
 from include.stack import champion, credentials, environment, leftovers, ports
 from include.stack.airflow_api import AirflowApi
 from include.stack.bootstrap import CannotInstall, check_python
+from include.stack.first_champions import Others, answer_of, bring, closing, has_champion, paste, wait_for_dags
 from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
-from include.stack.progress import Progress, Report
+from include.stack.progress import Progress
 from include.stack.session import Background, Session
 from include.stack.signals import Stopped, StopSignals
 
@@ -47,9 +47,10 @@ def run(stack: Stack) -> int:
 
 def _serve(session: Session, progress: Progress) -> int:
     status = 0
+    others: Others | None = None
     try:
         session.start(progress)
-        status = _make_ready(session, progress)
+        others = _make_ready(session, progress)
         while True:
             session.check()
             time.sleep(0.5)
@@ -62,111 +63,57 @@ def _serve(session: Session, progress: Progress) -> int:
         began = time.monotonic()
         session.stop()
         progress.say(f"everything is stopped ({time.monotonic() - began:.1f} s); `make run` goes on from here")
-    return status
+    return 1 if others and others.failed else status
 
 
-def _make_ready(session: Session, progress: Progress) -> int:
-    """Bring every model to a champion that answers; 1 when one could not be."""
-    from include.registry.ledger import Ledger
-
-    stack, status = session.stack, 0
-    api = AirflowApi(stack)
+def _make_ready(session: Session, progress: Progress) -> Others:
+    """Bring one model to a champion that answers, say what can be used, and bring the others to theirs beside it."""
     models = _models(progress)
-    with progress.step("DAGs") as report:
-        _wait_for_dags(session, api, models, report)
-    fresh = [m for m in models if Ledger.default().champion(m.name) is None]
-    for model in fresh:
-        try:
-            _first_champion(session, Follower(api, model, session.check), progress)
-        except RunFailed as error:
-            status = 1
-            progress.say(
-                f"\nerror: {model.name} has no champion yet. {error}\n"
-                "Look at the run in Airflow, mend it, and run it again there.\n"
-            )
+    serving = [m for m in models if has_champion(m)]
+    waiting = [m for m in models if m not in serving]
+    failed: list[str] = []
+    resumed = list(serving)
+    if resumed:
+        _await_dags(session, resumed, progress, failed)
+    while waiting and not serving:  # of the highest priority first
+        model = waiting.pop(0)
+        done = bring(session, Follower(AirflowApi(session.stack), model, session.check), progress)
+        (serving if done else failed).append(model if done else model.name)  # type: ignore[arg-type]
     with progress.step("model server") as report:
         session.wait_for_servers(report)
         session.wait_for_airflow(report, ("metadatabase", "scheduler"))
-        answers = [answer for m in models if (answer := _answer(stack, m.name))]
+        answers = [answer for m in serving if (answer := answer_of(session.stack, m))]
     progress.summary()
-    _show(stack, answers, progress)
-    resumed = [m for m in models if m not in fresh]
+    _show(session.stack, models, answers, waiting, progress)
+    if not waiting:
+        progress.say(closing(len(models), failed))
     if resumed:
         Background(_catch_up, session, resumed, progress)
-    return status
+    return Others(session, waiting, len(models), failed)
+
+
+def _await_dags(session: Session, models: list[Model], progress: Progress, failed: list[str]) -> None:
+    """Wait for the DAGs of models that serve already; one whose DAGs do not appear is said, and keeps serving."""
+    with progress.step("DAGs") as report:
+        for model in models:
+            try:
+                wait_for_dags(Follower(AirflowApi(session.stack), model, session.check), report)
+            except RunFailed as error:
+                failed.append(model.name)
+                progress.say(f"\nerror: {error}\n")
 
 
 def _models(progress: Progress) -> list[Model]:
-    """The models that load, in the order of the catalog; the broken ones are named."""
-    found = []
+    """The models that load, those of the highest priority first; the broken ones are named."""
     for entry in catalog.entries():
         if entry.model is None:
             progress.say(f"warning: model {entry.name} is left out: {entry.problem}")
-        else:
-            found.append(entry.model)
-    return found
+    return catalog.by_priority()
 
 
-def _wait_for_dags(session: Session, api: AirflowApi, models: list[Model], report: Report) -> None:
-    """Wait until Airflow knows the DAGs that we start, and make sure that they are not paused."""
-    wanted = [f"{model.name}_{kind}" for model in models for kind in ("collect", "retrain", "release")]
-    deadline = time.monotonic() + 90
-    while wanted:
-        dag = Follower(api, models[0], session.check)._patiently(lambda: api.dag(wanted[0]))
-        if dag is not None:
-            if dag["is_paused"] and not wanted[0].endswith("_retrain"):  # that one when there is data to train on
-                api.unpause(wanted[0])
-            wanted.pop(0)
-            continue
-        report(f"waiting for {wanted[0]}")
-        if time.monotonic() > deadline:
-            problems = "\n".join(api.import_errors()) or "no import error is reported"
-            raise ConfigurationError(f"Airflow has not found the DAG {wanted[0]} after 90 s:\n{problems}")
-        session.check()
-        time.sleep(0.3)
-
-
-def _first_champion(session: Session, follower: Follower, progress: Progress) -> None:
-    """Load the data that the first training needs, train, release."""
-    from include.registry.ledger import Ledger
-
-    model = follower.model
-    missing = follower.missing(model.training.days_needed)
-    if missing:
-        with progress.step(f"{model.name}: collect {len(missing)} days") as report:
-            left = follower.collect(model.training.days_needed, report, missing)
-        if left:
-            progress.say(
-                f"warning: {len(left)} partitions are missing ({', '.join(left[:5])}): see {model.name}_collect"
-            )
-    with progress.step(f"{model.name}: retrain and release") as report:
-        session.wait_for_servers(report)
-        outcome = follower.retrain(_first_run_id(follower), report, unpause=True)
-    progress.say(outcome.sentence)
-    if Ledger.default().champion(model.name) is None:  # a scheduled run may have been faster: that is fine
-        raise RunFailed(outcome.sentence)
-
-
-def _first_run_id(follower: Follower) -> str:
-    """``first__<as-of>``; with a number where runs of that name have ended without a champion."""
-    model = follower.model
-    about = newest_closed(utc_now(), model.timezone, model.data.label.delay).key
-    for attempt in range(1, 1000):
-        run_id = f"first__{about}" + (f"__{attempt}" if attempt > 1 else "")
-        run = follower.api.run(f"{model.name}_retrain", run_id)
-        if run is None or run["state"] not in ("success", "failed"):
-            return run_id
-    raise RunFailed(f"{model.name}: 1000 first runs have ended without a champion")
-
-
-def _answer(stack: Stack, model: str) -> champion.Answer | None:
-    from include.registry.ledger import Ledger
-
-    serving = Ledger.default().champion(model)
-    return champion.ask(stack, model, serving.version, serving.digest) if serving else None
-
-
-def _show(stack: Stack, answers: list[champion.Answer], progress: Progress) -> None:
+def _show(
+    stack: Stack, models: list[Model], answers: list[champion.Answer], waiting: list[Model], progress: Progress
+) -> None:
     """What to open and what to paste."""
     lines = [
         "",
@@ -175,13 +122,12 @@ def _show(stack: Stack, answers: list[champion.Answer], progress: Progress) -> N
         f"Models   {stack.serving_url}/docs",
     ]
     for answer in answers:
-        lines += [
-            "",
-            f"{answer.model}: version {answer.version} serves. Ask it (it answers {answer.body['predictions'][0]}):",
-            "",
-            answer.curl,
-        ]
-    lines += ["", f"State is in {stack.home}. Ctrl-C stops everything; `make night` runs a whole night now."]
+        lines += ["", paste(answer)]
+    night = f"`make night MODEL={models[0].name}` runs a whole night now." if models else "There is no model yet."
+    lines += ["", f"State is in {stack.home}. Ctrl-C stops everything; {night}"]
+    if waiting:
+        names = ", ".join(m.name for m in waiting)
+        lines += [f"All this can be used now; meanwhile the first nights of {names} are run.", ""]
     progress.say("\n".join(lines))
 
 
@@ -257,14 +203,24 @@ def status(stack: Stack) -> int:
     token = credentials.read(stack, "serving_token")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        listing: Any = httpx.get(f"{stack.serving_url}/models", headers=headers, timeout=5, trust_env=False).json()
-    except (httpx.HTTPError, ValueError) as error:
+        answer = httpx.get(f"{stack.serving_url}/models", headers=headers, timeout=5, trust_env=False)
+        listing: list[dict[str, Any]] = answer.raise_for_status().json()["models"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
         print(f"the model server does not answer: {error!r}")
         return 1
-    for model in listing.get("models", listing) if isinstance(listing, dict) else listing:
-        print(
-            f"  {model.get('model') or model.get('name')}: version {model.get('version')}"
-            if isinstance(model, dict)
-            else f"  {model}"
-        )
+    print("\n".join(_served(listing)))
     return 0
+
+
+def _served(listing: list[dict[str, Any]]) -> list[str]:
+    """A line for each model: those of the house by priority, broken ones, and what serves without a folder."""
+    served = {str(m["model"]): m for m in listing}
+    lines = {m.name: "no champion yet" for m in catalog.by_priority()}
+    lines |= {e.name: f"broken: {e.problem}" for e in catalog.entries() if e.problem}
+    for name, state in served.items():
+        if state.get("version") is not None:
+            broken = f"; its folder is {lines[name]}" if lines.get(name, "").startswith("broken") else ""
+            lines[name] = f"version {state['version']}{broken}"
+        else:
+            lines.setdefault(name, "out of service")
+    return [f"  {name}: {line}" for name, line in lines.items()]

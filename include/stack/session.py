@@ -58,6 +58,7 @@ class Session:
         self.stack = stack
         self.signals = signals
         self.environment = environment.child_environment(stack, sys.executable)
+        self.ended = threading.Event()  # set when it is being stopped: what runs beside the main thread gives up
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor = supervision.Supervisor(stack)
         self._pids: dict[str, int] = {}
@@ -113,22 +114,22 @@ class Session:
                 return ["api-server"]
             return [part for part in parts if health.get(part) != "healthy"]
 
-        self._wait(missing, report)
+        self._wait(missing, report, self.check)
 
-    def wait_for_servers(self, report: Report) -> None:
-        """Wait until MLflow and the model server answer."""
+    def wait_for_servers(self, report: Report, check: Callable[[], None] | None = None) -> None:
+        """Wait until MLflow and the model server answer; ``check`` as of `Follower` (default: our own)."""
         urls = {"mlflow": f"{self.stack.mlflow_url}/health", "serving": f"{self.stack.serving_url}/health/live"}
 
         def missing() -> list[str]:
             return [name for name, url in urls.items() if not answers(url)]
 
-        self._wait(missing, report)
+        self._wait(missing, report, check or self.check)
 
-    def _wait(self, missing: Callable[[], list[str]], report: Report) -> None:
+    def _wait(self, missing: Callable[[], list[str]], report: Report, check: Callable[[], None]) -> None:
         deadline = time.monotonic() + START_SECONDS
         while waiting := missing():
             report(f"waiting for {', '.join(waiting)}")
-            self.check()
+            check()
             if time.monotonic() > deadline:
                 logs = "\n".join(f"{log}:\n{supervision.tail(log)}" for log in self._logs(waiting))
                 raise StackFailure(f"{', '.join(waiting)} did not come up within {START_SECONDS:.0f} s\n{logs}")
@@ -179,6 +180,7 @@ class Session:
 
     def stop(self) -> None:
         """Stop everything in order, PostgreSQL last, and whatever is left in the session after that."""
+        self.ended.set()
         self.signals.stopping(self._kill)
         if self._process is not None:
             supervision.stop(self._process, 14)

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from include import catalog
 from include.errors import ConfigurationError, DataError, PerennialError, did_you_mean
-from include.spec import Candidate, Model, Task
-from include.training import dataset
+from include.spec import Candidate, Label, Model, Task
+from include.training import converters, dataset
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,43 @@ def checked(model: Model, declared: object) -> dict[str, Candidate]:
             raise ConfigurationError(
                 f"candidate {name!r} of {model.name} is no scikit-learn estimator that can be cloned: {problem}"
             ) from problem
+        _fits_the_task(model, name, candidate.estimator)
     return found
+
+
+def _fits_the_task(model: Model, name: str, estimator: Any) -> None:
+    """Refuse an estimator that cannot give the scores of the model's task, or cannot be served, whatever the data."""
+    what = f"candidate {name!r} of {model.name}: {_called(estimator)}"
+    column = model.data.label.column
+    if model.data.label.task is Task.REGRESSION:
+        if is_classifier(estimator):
+            raise ConfigurationError(
+                f"{what} is a classifier, and the label {column!r} is declared a regression. Use a regressor, or "
+                'declare the label task="classification".'
+            )
+    elif is_regressor(estimator):
+        raise ConfigurationError(
+            f"{what} is a regressor, and the label {column!r} is declared a classification. Use a classifier, or "
+            'declare the label task="regression".'
+        )
+    elif not hasattr(estimator, "predict_proba"):
+        raise ConfigurationError(
+            f"{what} gives no probabilities (it has no predict_proba), and probabilities are what is compared and "
+            "served. Wrap it in CalibratedClassifierCV, or use one that has them, e.g. LogisticRegression."
+        )
+    lacking = converters.without_converter(estimator)
+    if lacking:
+        counts = " For counts there is HistGradientBoostingRegressor(loss='poisson')."
+        raise ConfigurationError(
+            f"{what} could be trained but never served: {', '.join(lacking)} cannot become ONNX. Use what can: "
+            f"https://onnx.ai/sklearn-onnx/supported.html{counts if 'TransformedTargetRegressor' in lacking else ''}"
+        )
+
+
+def _called(estimator: Any) -> str:
+    """The class of an estimator; of a pipeline, that of its last step."""
+    steps = getattr(estimator, "steps", None)
+    return type(steps[-1][1] if steps else estimator).__name__
 
 
 def choose(declared: Mapping[str, Candidate], names: Iterable[str] | None) -> list[str]:
@@ -107,7 +143,9 @@ def seeded(estimator: Any, seed: int) -> Any:
     """An unfitted copy in which every ``random_state`` (of every step) is ``seed``."""
     copy = clone(estimator)
     states = {
-        name: seed for name in copy.get_params(deep=True) if name == "random_state" or name.endswith("__random_state")
+        name: seed
+        for name, value in copy.get_params(deep=True).items()
+        if (name == "random_state" or name.endswith("__random_state")) and value != "deprecated"
     }
     return copy.set_params(**states) if states else copy
 
@@ -166,7 +204,8 @@ def fit(
 
     Raises
     ------
-    DataError : fewer rows than ``training.min_rows``, one class only, or an estimator that cannot be fitted on them.
+    DataError : fewer rows than ``training.min_rows``, the same label in all of them, or an estimator that cannot be
+    fitted on them.
     """
     rows = dataset.capped(model, dataset.sort(model, dataset.labelled(model, raw_frame)), seed)
     span = f"{rows['partition'].iloc[0]} to {rows['partition'].iloc[-1]}" if len(rows) else "the window"
@@ -175,13 +214,7 @@ def fit(
             f"{len(rows)} labelled rows of {span} are too few to fit {model.name}: training.min_rows is "
             f"{model.training.min_rows}."
         )
-    target = dataset.labels(model, rows)
-    if model.data.label.task is Task.CLASSIFICATION and len(np.unique(target)) < 2:
-        raise DataError(
-            f"all {len(rows)} rows of {span} have the same {model.data.label.column!r} "
-            f"({'' if target[0] else 'not '}{model.data.label.positive!r}): there is nothing to learn. Check the "
-            "source of the label."
-        )
+    rows, target = _learnable(model, rows, span)
     frame = dataset.features_frame(model, rows)
     dropped = tuple(str(c) for c in frame.columns if frame[c].dtype != object and frame[c].isna().all())
     if dropped:
@@ -213,3 +246,40 @@ def fit(
         dropped=dropped,
         seconds=time.perf_counter() - started,
     )
+
+
+def _learnable(model: Model, rows: pd.DataFrame, span: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """The rows that can be learned from, and their labels.
+
+    A class with one row only teaches nothing, and early stopping and calibration fail on it (they split by class): it
+    is left out with a warning, as is said of a class that is absent.
+    """
+    label = model.data.label
+    target = dataset.labels(model, rows)
+    if label.classes is not None:
+        counts = np.bincount(target, minlength=len(label.classes))
+        few = [repr(c) for c, count in zip(label.classes, counts, strict=True) if count < 2]
+        if few:
+            log.warning(
+                "%s of %s has less than two rows of %s: the fit will give it the probability 0.",
+                span, model.name, ", ".join(few),
+            )  # fmt: skip
+            kept = counts[target] > 1
+            rows, target = rows.loc[kept], target[kept]
+    if len(np.unique(target)) < 2:
+        raise DataError(
+            f"all {len(rows)} rows of {span} have the same {label.column!r} ({_only_label(label, target)}): there is "
+            "nothing to learn. Check the source of the label."
+        )
+    return rows, target
+
+
+def _only_label(label: Label, target: np.ndarray) -> str:
+    """In words, the one label that all rows have."""
+    if not len(target):
+        return "no class has two rows"
+    if label.task is Task.REGRESSION:
+        return f"{target[0]:g}"
+    if label.classes is not None:
+        return repr(label.classes[target[0]])
+    return f"{'' if target[0] else 'not '}{label.positive!r}"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -11,15 +12,19 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from include.spec import Model, Task
 
+Pictures = Mapping[str, bytes]
+"""SVG files by name, of `plots.draw`."""
+
 
 def markdown(model: Model, facts: Mapping[str, Any]) -> str:
     """The card as Markdown. ``facts``: `package.manifest` and ``guards``, ``parity``, ``selection``."""
     return _template("markdown").render(**_view(model, facts)).strip() + "\n"
 
 
-def html(model: Model, facts: Mapping[str, Any]) -> str:
-    """The card as a page that needs no other file; light and dark."""
-    return _template("html").render(**_view(model, facts)).strip() + "\n"
+def html(model: Model, facts: Mapping[str, Any], pictures: Pictures | None = None) -> str:
+    """The card as a page that needs no other file; light and dark. ``pictures`` of the holdout are shown in it."""
+    inline = [base64.b64encode(svg).decode() for svg in (pictures or {}).values()]
+    return _template("html").render(**_view(model, facts), pictures=inline).strip() + "\n"
 
 
 def _view(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +33,9 @@ def _view(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
     metrics = list(next(iter(facts["compared"].values()))["metrics"])
     metrics.sort(key=lambda name: name != model.training.metric)
     twin, release, holdout = facts["twin"], facts["release"], facts["holdout"]
-    if label.task is Task.CLASSIFICATION:
+    if label.classes is not None:
+        predicts = f"the probability of each `{label.column}`: {', '.join(map(repr, label.classes))}"
+    elif label.task is Task.CLASSIFICATION:
         predicts = f"the probability that `{label.column}` is {label.positive!r}"
     else:
         predicts = f"the value of `{label.column}`"
@@ -178,6 +185,7 @@ body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 62rem; background:
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .5rem; border-bottom: 1px solid var(--line); padding-bottom: .25rem; }
 p { margin: .4rem 0; } .soft { color: var(--soft); } code { font-size: .88em; overflow-wrap: anywhere; }
 .verdict { border-left: 4px solid var(--good); background: var(--fill); padding: .6rem .9rem; margin: 1rem 0; } .verdict.not { border-color: var(--bad); }
+img { width: 100%; max-width: 46rem; border: 1px solid var(--line); border-radius: 4px; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; margin: .6rem 0; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; } th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 .passed { color: var(--good); } .FAILED, .unknown { color: var(--bad); font-weight: 600; }
@@ -207,6 +215,9 @@ th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(-
 <h2>Holdout</h2>
 <p>{{ "{:,}".format(holdout.rows) }} rows of {{ holdout.days }} days, {{ holdout.first }} to {{ holdout.last }}, that no model below has seen.</p>
 {{ table(["model"] + metrics + ["fitted"], compared) }}
+{% for picture in pictures %}
+<p><img alt="The holdout in a picture, {{ loop.index }} of {{ loop.length }}" src="data:image/svg+xml;base64,{{ picture }}"></p>
+{% endfor %}
 <h2>Gate</h2>
 {{ table(["check", "value", "limit", "result", "in words"], checks) }}
 <h2>Make it again</h2>

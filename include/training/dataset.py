@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
@@ -15,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from include import catalog
-from include.errors import ConfigurationError, DataError, IntegrityError
+from include.errors import ConfigurationError, DataError, IntegrityError, did_you_mean
 from include.features import columns_for
 from include.spec import Model, Task
 
 log = logging.getLogger(__name__)
 
 Span = tuple[str, str]
+SERVES_DAYS = 28  # a fit on all days of a replayed history has not seen the copies of so many days after it
 WindowDays = int | Literal["all"] | None
 Build = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -60,7 +62,7 @@ def windows(model: Model, as_of_key: str, window_days: WindowDays = None) -> Win
     Parameters
     ----------
     window_days : days of training data; ``None``: the model's ``training.window_days``; ``"all"``: from
-    ``model.start``.
+        ``model.start``, or as far back as a replayed history does not repeat itself (``data.repeats_after``).
 
     Raises
     ------
@@ -73,8 +75,17 @@ def windows(model: Model, as_of_key: str, window_days: WindowDays = None) -> Win
     holdout_first = as_of - timedelta(days=model.training.holdout_days - 1)
     selection_first = holdout_first - timedelta(days=model.training.selection_days)
 
+    earliest = model.start
+    if model.data.repeats_after is not None:
+        # The copies of the holdout's days are not trained on, nor those of the days that the release model will serve:
+        # the next one, or where nothing but the replay ends the window, of as many as leave window_days of it.
+        training = model.training
+        spare = model.data.repeats_after - training.holdout_days - training.selection_days - training.window_days
+        ahead = max(1, min(SERVES_DAYS, spare)) if length == "all" else 1
+        earliest = max(earliest, as_of - timedelta(days=model.data.repeats_after - 1 - ahead))
+
     def fit_until(last: date) -> Span:
-        first = model.start if length == "all" else max(model.start, last - timedelta(days=length - 1))
+        first = earliest if length == "all" else max(earliest, last - timedelta(days=length - 1))
         return first.isoformat(), last.isoformat()
 
     day = timedelta(days=1)
@@ -106,27 +117,61 @@ def labelled(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
-    """The label of each row: float64 values of a regression; 1 (``label.positive``) or 0 of a binary classification.
+    """The label of each row, as an array of shape (rows,).
+
+    float64 values of a regression; int64 of a classification: 1 (``label.positive``) or 0 where it is binary, else the
+    index of the class in ``label.classes``.
 
     Raises
     ------
-    DataError : a missing label, or a classification label with more than two classes (not supported yet).
+    DataError : a missing or infinite label, or one that is none of the declared classes (named, with its count).
     """
     label = model.data.label
     column = frame[label.column]
     if column.isna().any():
         raise DataError(f"{int(column.isna().sum())} of {len(column)} rows have no {label.column!r}: drop them first.")
     if label.task is Task.REGRESSION:
-        return column.to_numpy(dtype=np.float64)
+        numbers = column.to_numpy(dtype=np.float64)
+        if not np.isfinite(numbers).all():
+            raise DataError(
+                f"{int((~np.isfinite(numbers)).sum())} of {len(numbers)} rows have an infinite {label.column!r}: "
+                "nothing can be learned from them. Let an expectation send such rows to quarantine."
+            )
+        return numbers
     values = column.to_numpy(dtype=object)
+    if label.classes is not None:
+        return _class_indices(model, values)
     classes = set(values.tolist())
     if len(classes | {label.positive}) > 2:
         shown = ", ".join(sorted(map(repr, classes))[:6])
         raise DataError(
-            f"label {label.column!r} of {model.name} has the values {shown}: a classification label has two classes "
-            f"here, one of them label.positive ({label.positive!r})."
+            f"label {label.column!r} of {model.name} has the values {shown}: a binary label has two, one of them "
+            f"label.positive ({label.positive!r}). Declare three classes or more in label.classes."
         )
     return (values == label.positive).astype(np.int64)
+
+
+def _class_indices(model: Model, values: np.ndarray) -> np.ndarray:
+    """The index in ``label.classes`` of each value."""
+    label = model.data.label
+    classes = label.classes or ()
+    index = {value: at for at, value in enumerate(classes)}
+    found = np.array([index.get(value, -1) for value in values.tolist()], dtype=np.int64)
+    if (found < 0).any():
+        unknown = Counter(values[found < 0].tolist()).most_common()
+        shown = ", ".join(f"{value!r} ({count} {'row' if count == 1 else 'rows'})" for value, count in unknown[:5])
+        near = did_you_mean(str(unknown[0][0]), map(str, classes))
+        raise DataError(
+            f"label {label.column!r} of {model.name} has values that are no declared class: {shown}"
+            f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}. label.classes declares "
+            f"{', '.join(map(repr, classes))}{near if 'did you mean' in near else '.'}"
+        )
+    return found
+
+
+def class_names(model: Model) -> tuple[str, ...]:
+    """The classes of a multi-class label as text, in their order; empty for a binary label and a regression."""
+    return tuple(map(str, model.data.label.classes or ()))
 
 
 def input_arrays(model: Model, frame: pd.DataFrame) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -17,11 +18,12 @@ from include.errors import DataError, IntegrityError, PerennialError, TransientE
 from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
-from include.spec import Model
-from include.training import dataset, evaluation, export, snapshot
+from include.spec import Model, Task
+from include.training import dataset, evaluation, export, plots, snapshot
 
 log = logging.getLogger(__name__)
 
+PLOTS = "holdout"
 SCORES = "holdout/scores.parquet"
 BY_DAY = "holdout/by_day.json"
 
@@ -58,11 +60,12 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
 
     Returns
     -------
-    ``holdout`` {first, last, days, rows, label_mean}; ``challenger``, ``baseline`` {name, last, rows, error, metrics};
+    ``holdout`` {first, last, days, rows, label_mean, label_shares (of several classes; label_mean is None then)};
+    ``challenger``, ``baseline`` {name, last, rows, error, metrics};
     ``champion`` the same with version, digest and epoch, or None; ``champion_exists``; ``champion_epoch`` (of the
     ledger, 0 where there never was
-    one); ``champion_unusable`` (why, or None); ``by_day`` (where the scores and metrics by day are kept). Undefined
-    metrics are None.
+    one); ``champion_unusable`` (why, or None); ``by_day`` (where the scores and metrics by day are kept); ``plots``
+    (their artifact paths, each with the SHA-256 of the picture). Undefined metrics are None.
     """
     store, standing = BundleStore.default(), Ledger.default().standing(model.name)
     champion = None
@@ -86,8 +89,8 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
         "champion_epoch": standing.epoch,
         "by_day": {"mlflow_run_id": selected["mlflow_run_id"], "scores": SCORES, "metrics": BY_DAY},
     }
-    _tell(model, selected["mlflow_run_id"], measured.rows, measured.labels, measured.scores, result)
-    return result
+    told = _tell(model, selected["mlflow_run_id"], measured.rows, measured.labels, measured.scores, result)
+    return {**result, "plots": told}
 
 
 def measure(
@@ -152,7 +155,7 @@ def measure(
             "last": last,
             "days": int(rows["partition"].nunique()),
             "rows": len(rows),
-            "label_mean": float(y.mean()),
+            **_label_summary(model, y),
         },
         **sides,
         "champion": champion,
@@ -160,6 +163,12 @@ def measure(
         "champion_unusable": unusable,
     }
     return Measured(result, rows, y, kept)
+
+
+def _label_summary(model: Model, y: np.ndarray) -> dict[str, Any]:
+    if model.data.label.multiclass:
+        return {"label_mean": None, "label_shares": evaluation.label_shares(model, y)}
+    return {"label_mean": float(y.mean())}
 
 
 def seen(twin_last: str, holdout_first: str) -> str | None:
@@ -181,16 +190,51 @@ def _score_champion(
     if refuse:
         raise DataError(f"its twin {refuse}")
     bundle = store.open(model.name, digest)
+    schema = bundle.json("input_schema.json")
+    then = _as_it_was_asked(model, schema)
     build = dataset.builder_from_source(bundle.read("source/features.py"), f"{bundle.path}/source/features.py")
     pipeline = export.from_skops(store.get_twin(model.name, row.twin))
     try:
-        return row, evaluation.score(model, pipeline, rows, build)
+        scores = evaluation.score(then, pipeline, rows, build)
     except PerennialError:
         raise
     except Exception as problem:
         raise DataError(
             f"its twin cannot be scored on today's columns ({type(problem).__name__}: {problem})"
         ) from problem
+    return row, _in_todays_classes(then, model, scores)
+
+
+def _as_it_was_asked(model: Model, schema: Mapping[str, Any]) -> Model:
+    """The model with the classes that a champion was fitted for: their indices mean something else after a change.
+
+    Raises
+    ------
+    DataError : the champion answers another question: another task, or another positive class.
+    """
+    label = model.data.label
+    several = schema.get("class_columns") is not None
+    then = (schema["task"], several, schema.get("positive"))
+    now = (label.task.value, label.multiclass, None if several or label.task is Task.REGRESSION else label.positive)
+    if then != now:
+        asked = f"one of {schema['classes']}" if several else f"the positive class {schema.get('positive')!r}"
+        raise DataError(
+            f"it answers another question than the model of today: a {then[0]} of "
+            f"{'a value' if then[0] == Task.REGRESSION.value else asked}"
+        )
+    if not several:
+        return model
+    declared = label.model_copy(update={"classes": tuple(schema["classes"])})
+    return model.model_copy(update={"data": model.data.model_copy(update={"label": declared})})
+
+
+def _in_todays_classes(then: Model, now: Model, scores: np.ndarray) -> np.ndarray:
+    """Scores in the order of the classes that are declared today; a class that was not there has probability 0."""
+    before, today = then.data.label.classes, now.data.label.classes
+    if before == today:
+        return scores
+    place = {value: at for at, value in enumerate(before or ())}
+    return evaluation.arranged(scores, [place.get(value) for value in today or ()])
 
 
 def _tell(
@@ -200,14 +244,23 @@ def _tell(
     y: np.ndarray,
     kept: Mapping[str, np.ndarray],
     result: Mapping[str, Any],
-) -> None:
-    """Keep scores and metrics by day beside the challenger's MLflow run, and say the outcome in the log."""
+) -> dict[str, str]:
+    """Keep scores, metrics by day and pictures beside the challenger's MLflow run, and say the outcome in the log.
+
+    Labels and scores in `SCORES` are those of `dataset.labels` and `evaluation.named`. Returns the digests of the
+    pictures by artifact path.
+    """
     buffer = io.BytesIO()
-    columns = {"partition": rows["partition"].astype(str).to_numpy(dtype=object), "label": y, **kept}
+    columns: dict[str, np.ndarray] = {"partition": rows["partition"].astype(str).to_numpy(dtype=object), "label": y}
+    for side, scores in kept.items():
+        columns |= evaluation.named(model, side, scores)
     pd.DataFrame(columns).to_parquet(buffer, index=False)
-    by_day = {side: _records(evaluation.by_day(model, rows, scores)) for side, scores in kept.items()}
-    tracking.log_artifact_bytes(mlflow_run_id, SCORES, buffer.getvalue())
-    tracking.log_artifact_bytes(mlflow_run_id, BY_DAY, json.dumps(by_day, indent=1).encode())
+    by_day = {side: evaluation.by_day(model, rows, scores) for side, scores in kept.items()}
+    told_by_day = {side: _records(days) for side, days in by_day.items()}
+    pictures = plots.draw(model, y, kept, by_day)
+    files = {f"{PLOTS}/{name}": picture for name, picture in pictures.items()}
+    files |= {SCORES: buffer.getvalue(), BY_DAY: json.dumps(told_by_day, indent=1).encode()}
+    tracking.log_artifacts_bytes(mlflow_run_id, files)
     metrics = {
         f"holdout.{'' if side == 'challenger' else side + '.'}{name}": value
         for side in kept
@@ -226,6 +279,7 @@ def _tell(
         metric,
         told,
     )
+    return {f"{PLOTS}/{name}": hashlib.sha256(picture).hexdigest() for name, picture in pictures.items()}
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

@@ -7,7 +7,8 @@ side
   of a feature's value: they are rounded down instead, which decides every float32 value exactly as scikit-learn does;
 * native categorical splits and single trees with missing values convert without error, but wrongly: `parity` finds
 them;
-* dummy estimators have no converter: here is one, so that the baseline can be packaged and compared like any other.
+* dummy estimators have no converter, and that of gradient boosting forgets the exponential of a Poisson loss: both are
+  mended in `converters`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,15 +26,14 @@ import onnx
 import onnxruntime
 import pandas as pd
 import skops.io
-from skl2onnx import convert_sklearn, update_registered_converter
-from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
-from sklearn.dummy import DummyClassifier, DummyRegressor
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.impute import SimpleImputer
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from include.errors import IntegrityError, ReleaseError
 from include.spec import Model, Task
-from include.training import dataset, evaluation
+from include.training import converters, dataset, evaluation
 from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
@@ -45,6 +44,8 @@ TRUSTED = (
     # Beyond what skops trusts by itself (scikit-learn's estimators, numpy arrays, plain Python values). Each was read:
     # plain containers of numbers, restored by their state, that run nothing while they are loaded.
     "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.tree._tree.Tree",
@@ -57,15 +58,15 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 def to_onnx(fitted: Fitted, model: Model) -> bytes:
     """The pipeline as an ONNX graph: one input of shape [rows, 1] for each feature, text or float32, named like it.
 
-    The score is the output `output_name`: probabilities of shape [rows, 2] of a classification (no ZipMap), values of
-    shape
-    [rows, 1] of a regression. The same fit gives the same bytes.
+    The score is the output `output_name`: probabilities of shape [rows, classes] of a classification (no ZipMap;
+    `evaluation.output_columns` says which column is which class), values of shape [rows, 1] of a regression. The same
+    fit gives the same bytes.
 
     Raises
     ------
     ReleaseError : skl2onnx cannot convert an estimator of the pipeline.
     """
-    _register_dummies()
+    converters.register()
     pipeline = _in_float32(fitted.pipeline)
     inputs = [
         (name, StringTensorType([None, 1]) if kind == "string" else FloatTensorType([None, 1]))
@@ -89,45 +90,63 @@ def output_name(onnx_bytes: bytes) -> str:
 
 
 class OnnxScorer:
-    """An ONNX graph of `to_onnx`, loaded once, that scores feature frames as the model server does."""
+    """An ONNX graph of `to_onnx`, loaded once, that scores feature frames as the model server does.
 
-    def __init__(self, model: Model, onnx_bytes: bytes, positive: int | None) -> None:
+    Parameters
+    ----------
+    columns : which output column is which class (`evaluation.output_columns` of the pipeline).
+    """
+
+    def __init__(self, onnx_bytes: bytes, columns: Sequence[int | None]) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
         self._text = {i.name: i.type == "tensor(string)" for i in self._session.get_inputs()}
         self._output = self._session.get_outputs()[-1].name
-        self._positive = positive if model.data.label.task is Task.CLASSIFICATION else None
+        self._columns = columns
 
     def score(self, frame: pd.DataFrame) -> np.ndarray:
-        """float64 scores of shape (rows,)."""
+        """float64 scores in the shape of `evaluation.score`."""
         feed = {
             name: frame[name].to_numpy(dtype=object if text else np.float32).reshape(-1, 1)
             for name, text in self._text.items()
         }
         found = np.asarray(self._session.run([self._output], feed)[0], dtype=np.float64)
-        return found.reshape(len(frame)) if self._positive is None else found[:, self._positive]
+        return evaluation.arranged(found, self._columns)
 
 
 def parity(model: Model, onnx_bytes: bytes, pipeline: Any, raw_frame: pd.DataFrame) -> float:
-    """The largest difference of a score between ONNX and scikit-learn; inf where one of them is not finite.
+    """The largest difference of a score between ONNX and scikit-learn; inf where only one of them is finite.
 
     Compared on the given real rows, on rows with each nullable input and then all of them missing, and on rows whose
-    text is
-    none that was ever seen. A probability is compared as it is; a value of a regression relative to ``max(1,
-    |value|)``,
-    because ONNX computes in float32.
+    text is none that was ever seen. A probability is compared as it is. A value of a regression is compared relative to
+    its size or to how far the values of the real rows spread (`score_scale`), whichever is larger, because ONNX
+    computes in float32: a value near 0 that is the difference of two large ones has no more digits than they have.
     """
-    positive = evaluation.positive_index(pipeline) if model.data.label.task is Task.CLASSIFICATION else None
-    scorer = OnnxScorer(model, onnx_bytes, positive)
-    frame = pd.concat(list(_trials(model, raw_frame)), ignore_index=True)
-    expected = evaluation.score_features(model, pipeline, frame)
-    found = scorer.score(frame)
-    if not np.isfinite(found).all():
+    scorer = OnnxScorer(onnx_bytes, evaluation.output_columns(model, pipeline))
+    frames = list(_trials(model, raw_frame))
+    real = len(frames[0])
+    frame = pd.concat(frames, ignore_index=True)
+    expected, found = evaluation.unchecked(model, pipeline, frame), scorer.score(frame)
+    if not (np.isfinite(expected[:real]).all() and np.isfinite(found[:real]).all()):
         return float("inf")
-    scale = np.maximum(1.0, np.abs(expected)) if positive is None else 1.0
-    return float(np.max(np.abs(found - expected) / scale, initial=0.0))
+    # Made-up extremes may overflow (the exponential of a Poisson regression); then both have to: it is answered 422.
+    expected[np.abs(expected) > np.finfo(np.float32).max] = np.inf
+    there = np.isfinite(expected)
+    if not np.array_equal(there, np.isfinite(found)):
+        return float("inf")
+    expected, found, scale = expected[there], found[there], score_scale(model, expected[:real])
+    return float(np.max(np.abs(found - expected) / np.maximum(scale, np.abs(expected)), initial=0.0))
+
+
+def score_scale(model: Model, scores: np.ndarray) -> float:
+    """What differences of scores are relative to: 1 for probabilities, the standard deviation of a regression's values.
+
+    Where these are all the same it is 1, too.
+    """
+    spread = float(np.std(scores)) if model.data.label.task is Task.REGRESSION else 0.0
+    return spread if spread > 0 else 1.0
 
 
 def _trials(model: Model, raw_frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -262,63 +281,3 @@ def _float32_not_above(thresholds: np.ndarray) -> np.ndarray:
     above = rounded.astype(np.float64) > thresholds
     rounded[above] = np.nextafter(rounded[above], np.float32(-np.inf))
     return rounded.astype(np.float64)
-
-
-@cache
-def _register_dummies() -> None:
-    """Teach skl2onnx the trivial estimators (constant probabilities, constant value), once in a process."""
-    update_registered_converter(
-        DummyClassifier,
-        "PerennialDummyClassifier",
-        _dummy_classifier_shape,
-        _convert_dummy_classifier,
-        options={"zipmap": [True, False, "columns"], "nocl": [True, False], "output_class_labels": [False, True]},
-    )
-    update_registered_converter(
-        DummyRegressor, "PerennialDummyRegressor", _dummy_regressor_shape, _convert_dummy_regressor
-    )
-
-
-def _dummy_classifier_shape(operator: Any) -> None:
-    operator.outputs[0].type = Int64TensorType([None])
-    operator.outputs[1].type = FloatTensorType([None, len(operator.raw_operator.classes_)])
-
-
-def _dummy_regressor_shape(operator: Any) -> None:
-    operator.outputs[0].type = FloatTensorType([None, 1])
-
-
-def _convert_dummy_classifier(scope: Any, operator: Any, container: Any) -> None:
-    dummy = operator.raw_operator
-    if dummy.strategy not in ("prior", "most_frequent"):
-        raise ReleaseError(
-            f"a DummyClassifier with strategy {dummy.strategy!r} answers at random: use strategy='prior'."
-        )
-    constant = dummy.predict_proba(np.zeros((1, 1))).astype(np.float32)
-    label = np.array([int(dummy.classes_[int(np.argmax(constant))])], dtype=np.int64)
-    _repeated(scope, container, operator, label, operator.outputs[0].full_name, columns=False)
-    _repeated(scope, container, operator, constant, operator.outputs[1].full_name, columns=True)
-
-
-def _convert_dummy_regressor(scope: Any, operator: Any, container: Any) -> None:
-    constant = np.asarray(operator.raw_operator.constant_, dtype=np.float32).reshape(1, 1)
-    _repeated(scope, container, operator, constant, operator.outputs[0].full_name, columns=True)
-
-
-def _repeated(scope: Any, container: Any, operator: Any, values: np.ndarray, output: str, columns: bool) -> None:
-    """``values`` once for each row of the first input."""
-    constant, shape, rows, first, target = (
-        scope.get_unique_variable_name(n) for n in ("constant", "shape", "rows", "first", "target")
-    )
-    kind = onnx.TensorProto.INT64 if values.dtype == np.int64 else onnx.TensorProto.FLOAT
-    container.add_initializer(constant, kind, list(values.shape), values.ravel().tolist())
-    container.add_initializer(first, onnx.TensorProto.INT64, [1], [0])
-    container.add_node("Shape", operator.inputs[0].full_name, shape, name=scope.get_unique_operator_name("Shape"))
-    container.add_node("Gather", [shape, first], rows, name=scope.get_unique_operator_name("Gather"))
-    if columns:
-        width = scope.get_unique_variable_name("width")
-        container.add_initializer(width, onnx.TensorProto.INT64, [1], [values.shape[1]])
-        container.add_node("Concat", [rows, width], target, name=scope.get_unique_operator_name("Concat"), axis=0)
-    else:
-        target = rows
-    container.add_node("Expand", [constant, target], output, name=scope.get_unique_operator_name("Expand"))

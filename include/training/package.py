@@ -18,24 +18,19 @@ import numpy as np
 import pandas as pd
 
 from include import catalog
-from include.errors import ReleaseError
+from include.errors import IntegrityError, ReleaseError
 from include.features import columns_for
 from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.settings import PROJECT
 from include.spec import ColumnType, Model, Task
-from include.training import candidates, card, dataset, evaluation, export, snapshot
+from include.training import candidates, card, dataset, evaluation, export, plots, refit, snapshot
 
 log = logging.getLogger(__name__)
 
 PROBE_ROWS = 23
 PARITY_ROWS = 5_000
-GROSSLY_UNLIKE = 0.3
-"""Largest mean |difference of probability| between release model and twin: healthy refits stay below .18 in 99 % of
-nights,
-inverted labels give .42 to .71 (FACTS "Data")."""
-
 PACKAGES = (
     "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "threadpoolctl", "skops", "skl2onnx", "onnx", "onnxruntime",
     "protobuf", "deltalake", "great-expectations", "mlflow", "apache-airflow",
@@ -71,7 +66,7 @@ def package(
         )
     name, version = str(selected["candidate"]), int(selected["version"])
     twin = export.from_skops(BundleStore.default().get_twin(model.name, selected["twin"]["digest"]))
-    fitted, rows, guards = refit(model, plan, selected["recipe"], twin)
+    fitted, rows, guards = refit.refit(model, plan, selected["recipe"], twin)
     newest = dataset.between(rows, snapshot.spans_of(plan, name).holdout)
     onnx, parity = proven_onnx(model, name, fitted, rows)
     facts = manifest(model, plan, selected, evaluated, decision, fitted, run_id)
@@ -83,7 +78,7 @@ def package(
         "probe.json": _json(probe(model, fitted, onnx, newest)),
         "manifest.json": _json(facts),
         "card.md": card.markdown(model, described).encode(),
-        "card.html": card.html(model, described).encode(),
+        "card.html": card.html(model, described, _pictures(selected, evaluated)).encode(),
         **source_files(catalog.folder(model.name)),
     }
     digest = BundleStore.default().write(model.name, files)
@@ -106,30 +101,6 @@ def package(
     }
 
 
-def refit(
-    model: Model, plan: Mapping[str, Any], recipe: Mapping[str, Any], twin: Any, lake: snapshot.Rows | None = None
-) -> tuple[candidates.Fitted, pd.DataFrame, list[str]]:
-    """Fit the recipe on all matured rows: the fit, its rows, and what the guards of a refit found.
-
-    Parameters
-    ----------
-    twin : the pipeline of the recipe's twin, which the refit must resemble.
-
-    Raises
-    ------
-    ReleaseError : the newest days are not fit to learn from, or the refit is grossly unlike its twin.
-    """
-    spans = snapshot.spans_of(plan, str(recipe["candidate"]))
-    # The twin's days begin before those of the release model, and a short window may share none of them with it.
-    every = dataset.labelled(model, snapshot.read(model, plan, (spans.twin[0], spans.release[1]), lake))
-    rows, newest = dataset.between(every, spans.release), dataset.between(every, spans.holdout)
-    guards = guard_days(model, dataset.between(every, spans.twin), newest)
-    declared = candidates.load(model)[str(recipe["candidate"])]
-    fitted = candidates.fit(model, declared, rows, plan["seed"], recipe.get("iterations"))
-    guards.append(guard_likeness(model, twin, fitted, newest))
-    return fitted, rows, guards
-
-
 def proven_onnx(model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame) -> tuple[bytes, float]:
     """The fit of candidate ``name`` as ONNX, and by how much its scores differ from scikit-learn's at most.
 
@@ -142,88 +113,34 @@ def proven_onnx(model: Model, name: str, fitted: candidates.Fitted, rows: pd.Dat
     if not parity <= model.release.parity:
         raise ReleaseError(
             f"the ONNX model of {name} differs from scikit-learn by up to {parity:.3g} (release.parity is "
-            f"{model.release.parity:g}): it is not released. Trees on features with missing values, and native "
-            "categorical features, do not convert: put a SimpleImputer or an OrdinalEncoder before them."
+            f"{model.release.parity:g}): it is not released. Trees on features with missing or scaled values, and "
+            "native categorical features, do not convert: put SimpleImputer or OrdinalEncoder before them, no scaler."
         )
     return onnx, parity
 
 
-def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[str]:
-    """Compare each day that only the release model learns from with the twin's days; sentences about what was checked.
-
-    A day may have half to twice the rows of the leanest and the fullest older day. Its rate of positive labels may be
-    half
-    of the lowest older one, or half as far from 1 as the highest; its mean label (regression) may leave their range
-    by as
-    much as that range is wide. Wide on purpose: a healthy day passes, a broken one (no label arrived, all are 0) does
-    not.
-
-    Raises
-    ------
-    ReleaseError : a day is outside; names it, with the numbers.
-    """
-    if older.empty or newest.empty:
-        raise ReleaseError(
-            f"there are {len(older)} older and {len(newest)} newest rows with labels: the refit cannot be checked."
-        )
-    before, after = _days(model, older), _days(model, newest)
-    fewest, most = before["rows"].min() / 2, before["rows"].max() * 2
-    low, high = float(before["label"].min()), float(before["label"].max())
-    if model.data.label.task is Task.CLASSIFICATION:
-        low, high = low / 2, 1 - (1 - high) / 2
-    else:
-        low, high = low - (high - low), high + (high - low)
-    problems = []
-    for day, rows, label in zip(after.index, after["rows"], after["label"], strict=True):
-        if not fewest <= rows <= most:
-            problems.append(f"{day} has {rows} rows with labels ({fewest:.0f} to {most:.0f} are usual)")
-        if not low <= label <= high:
-            problems.append(f"the mean label of {day} is {label:.4g} ({low:.4g} to {high:.4g} is usual)")
-    if problems:
-        raise ReleaseError(
-            f"the release model of {model.name} is not fitted, because its newest days are unlike the {len(before)} "
-            f"before: {'; '.join(problems[:5])}{f' and {len(problems) - 5} more' if len(problems) > 5 else ''}. Look "
-            "at the validation reports of these days and collect them again."
-        )
-    return [
-        f"{len(after)} newest days: {after['rows'].min()} to {after['rows'].max()} rows a day (allowed "
-        f"{fewest:.0f} to {most:.0f}).",
-        f"{len(after)} newest days: mean label {after['label'].min():.4g} to {after['label'].max():.4g} (allowed "
-        f"{low:.4g} to {high:.4g}).",
-    ]
-
-
-def _days(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
-    labels = pd.DataFrame(
-        {"day": rows["partition"].astype(str).to_numpy(dtype=object), "label": dataset.labels(model, rows)}
-    )
-    return labels.groupby("day").agg(rows=("label", "count"), label=("label", "mean"))
-
-
-def guard_likeness(model: Model, twin: Any, fitted: candidates.Fitted, newest: pd.DataFrame) -> str:
-    """Raise `ReleaseError` where release model and twin (a pipeline) hardly agree on the newest days."""
-    features = dataset.features_frame(model, newest)
-    mine, theirs = (evaluation.score_features(model, p, features) for p in (fitted.pipeline, twin))
-    difference, limit = float(np.mean(np.abs(mine - theirs))), GROSSLY_UNLIKE
-    if model.data.label.task is Task.REGRESSION:
-        limit = GROSSLY_UNLIKE * 10 * max(float(np.std(theirs)), 1e-12)
-    if not difference <= limit:
-        raise ReleaseError(
-            f"the release model of {model.name} is grossly unlike its twin: on the {len(newest)} newest rows their "
-            f"scores differ by {difference:.3g} on average ({limit:.3g} is allowed). Something in these rows changed "
-            "what the model learns."
-        )
-    return f"Release model and twin differ by {difference:.3g} on average on the newest days (allowed {limit:.3g})."
-
-
 def input_schema(model: Model, fitted: candidates.Fitted, onnx: bytes) -> dict[str, Any]:
-    """What the server needs to know about the ONNX model and its inputs."""
-    classification = model.data.label.task is Task.CLASSIFICATION
+    """What the server needs to know about the ONNX model and its inputs.
+
+    Binary: ``positive_index`` is the output column of the positive class. Several classes: ``classes`` are the declared
+    ones, and ``class_columns`` says of each which output column is its own, null where the fit did not have it.
+    """
+    label = model.data.label
+    classification = label.task is Task.CLASSIFICATION
+    columns = evaluation.output_columns(model, fitted.pipeline)
+    if label.classes is not None:
+        classes: dict[str, Any] = {"positive": None, "classes": list(label.classes)}
+        classes |= {"positive_index": None, "class_columns": columns}
+    else:
+        classes = {
+            "positive": label.positive if classification else None,
+            "classes": [int(c) for c in fitted.pipeline.classes_] if classification else None,
+            "positive_index": columns[0] if classification else None,
+        }
     return {
         "model": model.name,
-        "task": model.data.label.task.value,
-        "positive": model.data.label.positive if classification else None,
-        "classes": [int(c) for c in fitted.pipeline.classes_] if classification else None,
+        "task": label.task.value,
+        **classes,
         "columns": [{"name": c.name, "type": c.type.value, "nullable": c.nullable} for c in model.data.inputs],
         "key": list(model.data.key),
         "event_time": model.data.event_time,
@@ -231,27 +148,31 @@ def input_schema(model: Model, fitted: candidates.Fitted, onnx: bytes) -> dict[s
         "features": [{"name": n, "type": t} for n, t in zip(fitted.feature_names, fitted.feature_types, strict=True)],
         "output": export.output_name(onnx),
         "output_kind": "probabilities" if classification else "value",
-        "positive_index": evaluation.positive_index(fitted.pipeline) if classification else None,
     }
 
 
 def probe(model: Model, fitted: candidates.Fitted, onnx: bytes, rows: pd.DataFrame) -> dict[str, Any]:
     """Real rows as JSON with the scores of the ONNX model: one more with all that may be missing, one with unseen
-    texts."""
+    texts.
+
+    ``scores`` has a number for each row, or a mapping of class to probability; ``scale`` is what a difference of a
+    score is relative to, where the score itself is smaller (`export.score_scale`).
+    """
     inputs = [c.name for c in model.data.inputs]
     real = _spread(rows, PROBE_ROWS)[[n for n in inputs if n in rows.columns]]
     found = [_json_row(model, row) for row in _records(real)]
     bare = {c.name: None if c.nullable else found[0][c.name] for c in model.data.inputs}
     found += [bare, {**found[-1], **dict.fromkeys(_free_texts(model, found[-1]), export.UNSEEN)}]
-    features = _features_of(model, found)
-    positive = evaluation.positive_index(fitted.pipeline) if model.data.label.task is Task.CLASSIFICATION else None
-    scores = export.OnnxScorer(model, onnx, positive).score(features)
+    scorer = export.OnnxScorer(onnx, evaluation.output_columns(model, fitted.pipeline))
+    scores = scorer.score(_features_of(model, found))
     if not np.isfinite(scores).all():
         raise ReleaseError(
-            f"the ONNX model of {model.name} gives {int((~np.isfinite(scores)).sum())} of {len(scores)} probe "
-            "rows no finite score."
+            f"the ONNX model of {model.name} gives {int((~np.isfinite(scores)).sum())} of {scores.size} scores of the "
+            "probe rows that are not finite."
         )
-    return {"rows": found, "scores": [float(s) for s in scores]}
+    names = dataset.class_names(model)
+    told = [dict(zip(names, row, strict=True)) for row in scores.tolist()] if names else scores.tolist()
+    return {"rows": found, "scores": told, "scale": export.score_scale(model, scores)}
 
 
 def _features_of(model: Model, rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -302,6 +223,26 @@ def _json_row(model: Model, row: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
+def _pictures(selected: Mapping[str, Any], evaluated: Mapping[str, Any]) -> dict[str, bytes]:
+    """The most telling pictures of the holdout, as `evaluate` has kept them; a changed one is refused.
+
+    Raises
+    ------
+    IntegrityError : a picture is not the one that was drawn: the bundle would not be a function of its run.
+    """
+    drawn = evaluated.get("plots") or {}
+    wanted = {name: path for name in plots.TELLING for path in drawn if path.endswith(f"/{name}.svg")}
+    found = {}
+    for name, path in wanted.items():
+        found[name] = tracking.artifact_bytes(selected["mlflow_run_id"], path)
+        if hashlib.sha256(found[name]).hexdigest() != drawn[path]:
+            raise IntegrityError(
+                f"the artifact {path} of the MLflow run {selected['mlflow_run_id']} is not what evaluate has drawn: "
+                "clear the task evaluate, and this one with it."
+            )
+    return found
+
+
 def manifest(
     model: Model,
     plan: Mapping[str, Any],
@@ -350,12 +291,8 @@ def manifest(
 
 
 def source_files(folder: Path) -> dict[str, bytes]:
-    """The model folder as it is now, below ``source/``: what it was made with, and the features code that serves."""
-    files = (
-        p
-        for p in sorted(folder.rglob("*"))
-        if p.is_file() and "__pycache__" not in p.parts and not p.name.startswith(".")
-    )
+    """The code of the model folder as it is now, below ``source/``: what it is made with and what serves."""
+    files = sorted(p for p in folder.rglob("*.py") if "__pycache__" not in p.parts)
     return {f"source/{p.relative_to(folder).as_posix()}": p.read_bytes() for p in files}
 
 

@@ -64,6 +64,8 @@ def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG
             "max_retry_delay": timedelta(minutes=10),
             "retry_policy": RETRY_POLICY,
             "execution_timeout": timedelta(hours=2),
+            "priority_weight": model.priority,
+            "weight_rule": "absolute",  # the model's priority counts, not how many tasks come after this one
         },
         **(defaults | arguments),
     )

@@ -1,9 +1,9 @@
 """`make bench`: what Airflow adds to a retraining, as ratios measured in one run.
 
-Starts a stack of its own on free ports, loads the flights as `make run` does, and then measures in turn, five times:
+Starts a stack of its own on free ports, loads the models as `make run` does, and then measures in turn, five times:
 
 - the same functions called one after the other in one plain Python process (imports done before the clock starts);
-- the DAG ``flight_delays_retrain``, from the start of its run to the end of its last task.
+- the DAG ``<model>_retrain`` of the first model, from the start of its run to the end of its last task.
 
 Both on the same snapshot of the same days, with the same services. The latency of a task is the time from *queued* to
 the first line after Airflow's own preparation in its log.
@@ -26,11 +26,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from include import catalog
 from include.stack import environment
 from tests.end_to_end.stack_runner import ROOT, Api, Running
 from tests.services import free_port
 
-MODEL = "flight_delays"
+MODEL = catalog.by_priority()[0].name
 BAR_RATIO, BAR_START = 1.25, 0.3
 STEPS = ("snapshot", "train", "select", "evaluate", "gate", "package")
 
@@ -144,7 +145,7 @@ def main() -> int:
     ).start()
     plain_process = None
     try:
-        print(f"a stack of its own was ready after {running.until_ready(600):.0f} s")
+        print(f"a stack of its own was ready after {running.until_all_serve(900):.0f} s")
         api = Api(running.stack)
         variables = environment.child_environment(running.stack, sys.executable)
         plain_process = subprocess.Popen(

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from include import catalog
+
 ROOT = Path(__file__).parent.parent.parent
 KINDS = {"collect", "retrain", "release", "rollback", "score"}
 
@@ -26,8 +28,18 @@ def test_every_file_imports(bag: Any) -> None:
 
 
 def test_every_model_has_its_dags(bag: Any) -> None:
-    assert {f"flight_delays_{kind}" for kind in KINDS} <= set(bag.dags)
-    assert {f"toy_{kind}" for kind in KINDS} <= set(bag.dags)
+    names = [model.name for model in catalog.by_priority()]
+    assert "toy" in names and len(names) > 1
+    assert {f"{name}_{kind}" for name in names for kind in KINDS} <= set(bag.dags)
+
+
+def test_tasks_of_a_model_of_higher_priority_go_first(bag: Any) -> None:
+    for model in catalog.by_priority():
+        for kind in KINDS:
+            tasks = bag.dags[f"{model.name}_{kind}"].tasks
+            assert {(task.priority_weight, str(task.weight_rule)) for task in tasks} == {
+                (model.priority, "absolute")
+            }, f"{model.name}_{kind}"
 
 
 def test_every_dag_says_whose_it_is_and_what_to_do(bag: Any) -> None:
@@ -116,11 +128,11 @@ def test_a_tasks_own_parse_builds_one_dag_and_imports_nothing_heavy() -> None:
     import os
 
     env = os.environ | {
-        "_AIRFLOW_PARSING_CONTEXT_DAG_ID": "flight_delays_retrain",
+        "_AIRFLOW_PARSING_CONTEXT_DAG_ID": "toy_retrain",
         "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
     }
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout.strip().splitlines()[-1] == "['flight_delays_retrain'] [] {}", done.stdout + done.stderr
+    assert done.stdout.strip().splitlines()[-1] == "['toy_retrain'] [] {}", done.stdout + done.stderr
 
 
 def test_a_broken_folder_becomes_a_dag_that_says_why(tmp_path: Path) -> None:
@@ -136,7 +148,7 @@ def test_a_broken_folder_becomes_a_dag_that_says_why(tmp_path: Path) -> None:
         found = DagBag(str(ROOT / "dags"))
         assert found.import_errors == {}
         assert "halfway_collect" not in found.dags
-        assert "flight_delays_collect" in found.dags
+        assert "toy_collect" in found.dags
         broken = found.dags["halfway_broken"]
         assert "source.py is missing" in (broken.doc_md or "")
     finally:

@@ -1,4 +1,4 @@
-"""One real stack for all end-to-end tests of a session: the project's flights and the toy, loaded by `run` itself."""
+"""One real stack for all end-to-end tests of a session: the project's models and the toy, loaded by `run` itself."""
 
 from __future__ import annotations
 
@@ -39,16 +39,22 @@ def scenario_file(home: Path) -> Path:
     return home.parent / f"{home.name}-scenario.json"
 
 
+def models_folder(home: Path) -> Path:
+    """Where a test may put models of its own while everything runs."""
+    return home.parent / "models"
+
+
 @pytest.fixture(scope="session")
 def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     """The stack, ready, with a champion of every model.
 
     While writing tests, ``PERENNIAL_TEST_HOME`` may name the home of one that runs already (with its ports in the usual
-    variables, and ``PERENNIAL_MODELS`` and ``PERENNIAL_TOY_SCENARIO`` as below).
+    variables, and ``PERENNIAL_MODELS``, ``PERENNIAL_TOY_SCENARIO`` and ``AIRFLOW_CONN_STRANGERS`` as below).
     """
     if already := os.environ.get("PERENNIAL_TEST_HOME"):
         ports = [int(os.environ[name]) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT")]
-        yield Running(Path(already), (ports[0], ports[1], ports[2]), [])
+        kept = {k: v for k, v in os.environ.items() if k in ("PERENNIAL_MODELS", "AIRFLOW_CONN_STRANGERS")}
+        yield Running(Path(already), (ports[0], ports[1], ports[2]), [], variables=kept)
         return
     home = Path(tempfile.mkdtemp(prefix="prn-e2e-", dir="/tmp")) / "home"
     made = Running(
@@ -56,13 +62,16 @@ def running(pytestconfig: pytest.Config) -> Iterator[Running]:
         (free_port(), free_port(), free_port()),
         [sys.executable, "-m", "include.stack", "run"],
         variables={
-            "PERENNIAL_MODELS": str(ROOT / "tests" / "models_for_tests"),
+            "PERENNIAL_MODELS": f"{ROOT / 'tests' / 'models_for_tests'}:{models_folder(home)}",
             "PERENNIAL_TOY_SCENARIO": str(scenario_file(home)),
         },
-    ).start()
+    )
+    models_folder(home).mkdir()
+    made.variables = {**made.variables, "AIRFLOW_CONN_STRANGERS": made.stack.database_url("strangers")}
+    made.start()
     pytestconfig.stash[STACK] = made
     try:
-        made.until_ready(400)
+        made.until_all_serve(900)
         yield made
     finally:
         made.end()

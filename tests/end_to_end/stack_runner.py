@@ -21,6 +21,7 @@ from include.stack.layout import Stack
 
 ROOT = Path(__file__).parent.parent.parent
 READY = re.compile(r"^State is in ", re.MULTILINE)
+ALL_TRIED = re.compile(r"^(\d+) of (\d+) models serve", re.MULTILINE)
 
 
 def outside() -> dict[str, str]:
@@ -76,18 +77,32 @@ class Running:
         return "".join(self.lines)
 
     def until_ready(self, seconds: float) -> float:
-        """Wait for the closing summary; returns the seconds since the start."""
+        """Wait for the summary, when the first model serves; returns the seconds since the start."""
+        self._await(READY, seconds)
+        return time.monotonic() - self.started
+
+    def until_all_serve(self, seconds: float) -> float:
+        """Wait until every model serves; returns the seconds since the start."""
+        found = self._await(ALL_TRIED, seconds)
+        assert found[1] == found[2], self.output
+        return time.monotonic() - self.started
+
+    def _await(self, line: re.Pattern[str], seconds: float) -> re.Match[str]:
         deadline = time.monotonic() + seconds
-        while not READY.search(self.output):
+        while not (found := line.search(self.output)):
             assert self.process is not None
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.output}"
-            assert time.monotonic() < deadline, f"not ready after {seconds} s:\n{self.output}"
+            assert time.monotonic() < deadline, f"no {line.pattern!r} after {seconds} s:\n{self.output}"
             time.sleep(0.1)
-        return time.monotonic() - self.started
+        return found
 
     def curl_line(self) -> str:
         """The first line to paste that was printed."""
-        return next(line.strip() for line in self.lines if line.startswith("curl "))
+        return self.curl_lines()[0]
+
+    def curl_lines(self) -> list[str]:
+        """The lines to paste that were printed, one for each model that serves."""
+        return [line.strip() for line in self.lines if line.startswith("curl ")]
 
     def interrupt(self, number: int = signal.SIGINT, seconds: float = 20) -> float:
         """Send a signal as the terminal does (to the whole group); returns the seconds until it has ended."""

@@ -20,6 +20,7 @@ from include.data.lake import Lake
 from include.stack import credentials
 from tests.end_to_end.stack_runner import Api, Running
 
+FIRST = catalog.by_priority()[0].name
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.end_to_end,
@@ -32,23 +33,34 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def page(running: Running) -> Iterator[Any]:
-    """A page in which somebody has logged in through the form."""
+def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     assert CHROMIUM, "PERENNIAL_REQUIRE_BROWSER is set and there is no chromium"
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
-        made = browser.new_page(viewport={"width": 1440, "height": 900})
-        made.set_default_timeout(30_000)
-        made.goto(f"{running.stack.airflow_url}/")
-        made.fill("input[name=username]", credentials.USER)
-        made.fill("input[name=password]", credentials.read(running.stack, "admin_password") or "")
-        made.click("button[type=submit]")
-        made.get_by_role("link", name="Home").first.wait_for()
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
         yield made
-        browser.close()
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, running: Running) -> Any:
+    """A page in which somebody has logged in through the form."""
+    made = send_login_form(browser, running, credentials.read(running.stack, "admin_password") or "")
+    made.get_by_role("link", name="Home").first.wait_for()
+    return made
+
+
+def send_login_form(browser: Any, running: Running, password: str) -> Any:
+    """A new page, of a browser without any cookie, in which the form was filled and sent."""
+    made = browser.new_page(viewport={"width": 1440, "height": 900})
+    made.set_default_timeout(30_000)
+    made.goto(f"{running.stack.airflow_url}/")
+    made.fill("input[name=username]", credentials.USER)
+    made.fill("input[name=password]", password)
+    made.click("button[type=submit]")
+    return made
 
 
 def picture(page: Any, name: str) -> None:
@@ -73,15 +85,13 @@ def choose_day(page: Any, field: int, day: str) -> None:
     page.keyboard.press("Escape")
 
 
-def test_a_wrong_password_does_not_get_in(running: Running, page: Any) -> None:
-    other = page.context.browser.new_context().new_page()
-    other.goto(f"{running.stack.airflow_url}/")
-    other.fill("input[name=username]", credentials.USER)
-    other.fill("input[name=password]", "wrong")
-    other.click("button[type=submit]")
-    other.wait_for_timeout(2000)
+def test_a_wrong_password_does_not_get_in(running: Running, browser: Any) -> None:
+    other = send_login_form(browser, running, "wrong")
+    other.get_by_text("Invalid credentials").wait_for()
+    other.goto(f"{running.stack.airflow_url}/dags")
+    other.locator("input[name=password]").wait_for()
     assert "/auth/login" in other.url
-    other.context.close()
+    other.close()
 
 
 def test_back_fill_a_week(running: Running, page: Any) -> None:
@@ -152,18 +162,20 @@ def test_the_buttons_of_a_task_lead_somewhere(running: Running, page: Any, api: 
     picture(page, "validation")
 
 
-def test_pictures_of_the_flights(running: Running, page: Any, api: Api) -> None:
+def test_pictures_of_the_first_model(running: Running, page: Any, api: Api) -> None:
     """What a person sees of the first night: the graph, the gate's log, the card."""
-    run = next(r for r in api.runs("flight_delays_retrain") if r["dag_run_id"].startswith("first__"))
-    page.goto(f"{running.stack.airflow_url}/dags/flight_delays_retrain/runs/{run['dag_run_id']}")
+    run = next(r for r in api.runs(f"{FIRST}_retrain") if r["dag_run_id"].startswith("first__"))
+    page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run['dag_run_id']}")
     page.get_by_text("passed the gate").first.wait_for()
     picture(page, "retrain")
-    page.goto(f"{running.stack.airflow_url}/dags/flight_delays_retrain/runs/{run['dag_run_id']}/tasks/gate")
+    page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run['dag_run_id']}/tasks/gate")
     page.get_by_text("better than the baseline").first.wait_for()
     picture(page, "gate")
-    links = api._send(
-        "GET", f"/dags/flight_delays_retrain/dagRuns/{run['dag_run_id']}/taskInstances/package/links"
-    ).json()["extra_links"]
+    links = api._send("GET", f"/dags/{FIRST}_retrain/dagRuns/{run['dag_run_id']}/taskInstances/package/links").json()[
+        "extra_links"
+    ]
     page.goto(links["Model card"])
-    page.get_by_text("flight_delays").first.wait_for()
+    version = api.xcom(f"{FIRST}_retrain", run["dag_run_id"], "package")["version"]
+    page.get_by_role("heading", name=f"{FIRST}, version {version}").wait_for()
+    page.get_by_text("better than the baseline").first.wait_for()
     picture(page, "card")

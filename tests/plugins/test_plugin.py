@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,9 +27,12 @@ def test_loading_the_plugin_imports_no_web_server_and_nothing_heavy() -> None:
     assert done.stdout.strip().splitlines()[-1] == "[]", done.stdout
 
 
-@pytest.mark.parametrize("path", ["/flight_delays/validation/2026-01-01", "/flight_delays/card/1"])
+@pytest.mark.parametrize("path", ["/demand/validation/2026-01-01", "/demand/card/1"])
 def test_a_page_without_a_login_is_401(path: str) -> None:
     from perennial.console.app import create_app
-    from starlette.testclient import TestClient
 
-    assert TestClient(create_app()).get(path).status_code == 401
+    async def ask() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app()), base_url="http://airflow") as client:
+            return (await client.get(path)).status_code
+
+    assert asyncio.run(ask()) == 401

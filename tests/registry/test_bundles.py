@@ -25,29 +25,29 @@ def store(tmp_path: Path) -> BundleStore:
 
 
 def record(epoch: int, version: int = 1) -> ReleaseRecord:
-    return ReleaseRecord("flights", version, "a" * 64, epoch, "2026-05-03T06:00:00+00:00", "run")
+    return ReleaseRecord("parcels", version, "a" * 64, epoch, "2026-05-03T06:00:00+00:00", "run")
 
 
 def test_same_content_same_digest_and_readable_by_sha256sum(store: BundleStore) -> None:
-    digest = store.write("flights", FILES)
-    assert store.write("flights", dict(reversed(FILES.items()))) == digest
-    assert store.write("flights", {**FILES, "card.md": b"# other"}) != digest
-    bundle = store.open("flights", digest)
+    digest = store.write("parcels", FILES)
+    assert store.write("parcels", dict(reversed(FILES.items()))) == digest
+    assert store.write("parcels", {**FILES, "card.md": b"# other"}) != digest
+    bundle = store.open("parcels", digest)
     assert {name: bundle.read(name) for name in bundle.sums} == FILES
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=bundle.path, check=True)
-    assert not list((store.root / "flights").glob(".tmp-*"))
+    assert not list((store.root / "parcels").glob(".tmp-*"))
 
 
 def test_a_changed_missing_extra_or_linked_file_is_named(store: BundleStore) -> None:
-    path = store.root / "flights" / store.write("flights", FILES)
-    opened = store.open("flights", path.name)
+    path = store.root / "parcels" / store.write("parcels", FILES)
+    opened = store.open("parcels", path.name)
     (path / "card.md").chmod(0o644)
     (path / "card.md").write_bytes(b"# Card")
     (path / "source" / "features.py").unlink()
     (path / "source" / "evil.pyc").write_bytes(b"")
     (path / "elsewhere").symlink_to("/etc")
     with pytest.raises(IntegrityError) as error:
-        store.open("flights", path.name)
+        store.open("parcels", path.name)
     for problem in (
         "source/features.py is missing",
         "source/evil.pyc is not part of the bundle",
@@ -60,22 +60,22 @@ def test_a_changed_missing_extra_or_linked_file_is_named(store: BundleStore) -> 
 
 
 def test_a_link_in_the_place_of_a_file_is_refused(store: BundleStore, tmp_path: Path) -> None:
-    path = store.root / "flights" / store.write("flights", FILES)
+    path = store.root / "parcels" / store.write("parcels", FILES)
     (tmp_path / "copy").write_bytes(b"# card")
     (path / "card.md").unlink()
     (path / "card.md").symlink_to(tmp_path / "copy")
     with pytest.raises(IntegrityError, match="card.md changed"):
-        store.open("flights", path.name)
+        store.open("parcels", path.name)
 
 
 def test_an_edited_list_and_a_missing_bundle_are_refused(store: BundleStore) -> None:
-    path = store.root / "flights" / store.write("flights", FILES)
+    path = store.root / "parcels" / store.write("parcels", FILES)
     (path / "SHA256SUMS").chmod(0o644)
     (path / "SHA256SUMS").write_bytes((path / "SHA256SUMS").read_bytes().replace(b"card", b"Card"))
     with pytest.raises(IntegrityError, match="SHA256SUMS changed"):
-        store.open("flights", path.name)
+        store.open("parcels", path.name)
     with pytest.raises(IntegrityError, match="missing from the bundle store"):
-        store.open("flights", "0" * 64)
+        store.open("parcels", "0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -84,21 +84,21 @@ def test_an_edited_list_and_a_missing_bundle_are_refused(store: BundleStore) -> 
 )
 def test_names_that_could_leave_the_bundle_are_refused(store: BundleStore, name: str) -> None:
     with pytest.raises(IntegrityError, match="refused|both as a file and as a folder"):
-        store.write("flights", {**FILES, name: b""})
-    assert not (store.root / "flights").exists()
+        store.write("parcels", {**FILES, name: b""})
+    assert not (store.root / "parcels").exists()
 
 
-@pytest.mark.parametrize("model", ["../flights", "Flights", "", "a/b"])
+@pytest.mark.parametrize("model", ["../parcels", "Parcels", "", "a/b"])
 def test_model_names_and_digests_cannot_leave_the_store(store: BundleStore, model: str) -> None:
     with pytest.raises(ConfigurationError):
         store.write(model, FILES)
     with pytest.raises(ConfigurationError):
-        store.open("flights", f"../{model}")
+        store.open("parcels", f"../{model}")
 
 
 def _write(root: Path, barrier: multiprocessing.synchronize.Barrier) -> None:
     barrier.wait()
-    BundleStore(root).write("flights", {"big": bytes(2_000_000), **FILES})
+    BundleStore(root).write("parcels", {"big": bytes(2_000_000), **FILES})
 
 
 def test_two_writers_of_one_bundle_leave_one(store: BundleStore) -> None:
@@ -110,8 +110,8 @@ def test_two_writers_of_one_bundle_leave_one(store: BundleStore) -> None:
     for writer in writers:
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
-    (digest,) = (path.name for path in (store.root / "flights").iterdir())
-    store.open("flights", digest)
+    (digest,) = (path.name for path in (store.root / "parcels").iterdir())
+    store.open("parcels", digest)
 
 
 def test_a_killed_writer_leaves_no_bundle_and_its_rest_is_removed(
@@ -120,40 +120,40 @@ def test_a_killed_writer_leaves_no_bundle_and_its_rest_is_removed(
     child = os.fork()
     if child == 0:
         monkeypatch.setattr(os, "rename", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        store.write("flights", FILES)
+        store.write("parcels", FILES)
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    (rest,) = (store.root / "flights").iterdir()
+    (rest,) = (store.root / "parcels").iterdir()
     assert rest.name.startswith(".tmp-")
     os.utime(rest, (time.time() - 7200,) * 2)
-    digest = store.write("flights", FILES)
-    assert [path.name for path in (store.root / "flights").iterdir()] == [digest]
+    digest = store.write("parcels", FILES)
+    assert [path.name for path in (store.root / "parcels").iterdir()] == [digest]
 
 
 def test_twins_are_verified(store: BundleStore) -> None:
-    digest = store.put_twin("flights", b"skops")
-    assert store.put_twin("flights", b"skops") == digest
-    assert store.get_twin("flights", digest) == b"skops"
-    (store.root / "flights" / "twins" / f"{digest}.skops").write_bytes(b"other")
+    digest = store.put_twin("parcels", b"skops")
+    assert store.put_twin("parcels", b"skops") == digest
+    assert store.get_twin("parcels", digest) == b"skops"
+    (store.root / "parcels" / "twins" / f"{digest}.skops").write_bytes(b"other")
     with pytest.raises(IntegrityError, match="changed"):
-        store.get_twin("flights", digest)
+        store.get_twin("parcels", digest)
     with pytest.raises(IntegrityError, match="missing"):
-        store.get_twin("flights", "0" * 64)
+        store.get_twin("parcels", "0" * 64)
 
 
 def test_release_records_only_grow(store: BundleStore) -> None:
-    assert store.read_release("flights") is None
+    assert store.read_release("parcels") is None
     store.write_release(record(2))
     store.write_release(record(2))
-    assert store.read_release("flights") == record(2) == store.releases()["flights"]
+    assert store.read_release("parcels") == record(2) == store.releases()["parcels"]
     for lower in (record(1), record(2, version=5)):
         with pytest.raises(IntegrityError, match="is at epoch 2 .* refused"):
             store.write_release(lower)
     with pytest.raises(IntegrityError, match="not removed by epoch 2"):
-        store.remove_release("flights", 2)
-    store.remove_release("flights", 3)
-    store.remove_release("flights", 3)
-    assert store.read_release("flights") is None
+        store.remove_release("parcels", 2)
+    store.remove_release("parcels", 3)
+    store.remove_release("parcels", 3)
+    assert store.read_release("parcels") is None
 
 
 @pytest.mark.parametrize(
@@ -169,23 +169,23 @@ def test_release_records_only_grow(store: BundleStore) -> None:
 )
 def test_a_damaged_record_is_refused_and_hides_no_other(store: BundleStore, damage: object) -> None:
     store.write_release(record(2))
-    store.write_release(ReleaseRecord("bikes", 1, "b" * 64, 1, "2026-05-03T06:00:00+00:00", "run"))
-    path = store.root / "flights" / "release.json"
+    store.write_release(ReleaseRecord("orders", 1, "b" * 64, 1, "2026-05-03T06:00:00+00:00", "run"))
+    path = store.root / "parcels" / "release.json"
     path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(IntegrityError, match=r"release.json"):
-        store.read_release("flights")
-    assert list(store.releases()) == ["bikes"]
-    assert store.released() == ["bikes", "flights"]
+        store.read_release("parcels")
+    assert list(store.releases()) == ["orders"]
+    assert store.released() == ["orders", "parcels"]
     store.write_release(record(2))
-    assert store.read_release("flights") == record(2)
+    assert store.read_release("parcels") == record(2)
 
 
 def test_a_record_of_another_model_is_refused(store: BundleStore) -> None:
     store.write_release(record(2))
-    (store.root / "bikes").mkdir()
-    (store.root / "bikes" / "release.json").write_bytes((store.root / "flights" / "release.json").read_bytes())
+    (store.root / "orders").mkdir()
+    (store.root / "orders" / "release.json").write_bytes((store.root / "parcels" / "release.json").read_bytes())
     with pytest.raises(IntegrityError, match="copied from another model"):
-        store.read_release("bikes")
+        store.read_release("orders")
 
 
 def test_bundles_and_ledger_import_nothing_heavy() -> None:

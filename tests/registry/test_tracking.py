@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mlflow.tracking import MlflowClient
 
-from include.errors import ConfigurationError, IntegrityError, TransientError
+from include.errors import ConfigurationError, IntegrityError, PerennialError, TransientError
 from include.registry import tracking
 
 pytestmark = pytest.mark.usefixtures("environment")
@@ -68,6 +68,16 @@ def test_what_is_logged_is_there(model: str, client: MlflowClient) -> None:
         tracking.log(run, {"p1": "another"})
     with pytest.raises(ConfigurationError, match="no artifact path"):
         tracking.log_artifact_bytes(run, "../x", b"")
+
+
+def test_several_artifacts_are_stored_at_once_and_read_back(model: str, client: MlflowClient) -> None:
+    run = tracking.start_or_resume(model, RUN, "boosting")
+    files = {"holdout/a.svg": b"<svg/>", "holdout/b.svg": b"2", "card.html": b"3"}
+    tracking.log_artifacts_bytes(run, files)
+    tracking.log_artifacts_bytes(run, {"holdout/b.svg": b"replaced"})
+    assert {path: tracking.artifact_bytes(run, path) for path in files} == {**files, "holdout/b.svg": b"replaced"}
+    with pytest.raises(PerennialError, match="holdout/absent.svg"):
+        tracking.artifact_bytes(run, "holdout/absent.svg")
 
 
 def test_a_run_makes_one_version(model: str, client: MlflowClient) -> None:
@@ -158,4 +168,4 @@ def test_what_mlflow_refuses_is_no_reason_to_retry(model: str) -> None:
 def test_addresses_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERENNIAL_MLFLOW_PUBLIC_URL", "https://mlflow.example.org/")
     assert tracking.run_url("abc") == "https://mlflow.example.org/#/runs/abc"
-    assert tracking.version_url("flights", 3) == "https://mlflow.example.org/#/models/flights/versions/3"
+    assert tracking.version_url("parcels", 3) == "https://mlflow.example.org/#/models/parcels/versions/3"

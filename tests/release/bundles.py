@@ -38,17 +38,17 @@ def package(model: str, version: int, *, probe_is_wrong: bool = False) -> str:
 def files(model: str, version: int, *, probe_is_wrong: bool = False) -> dict[str, bytes]:
     """The files of a bundle whose score is ``sigmoid(distance * version / 10)``."""
     rows = [
-        {"flight": n, "distance": d, "at": "2026-05-03T14:30:00Z"} for n, d in enumerate((0.5, -1.0, 3.0, 0.0, 8.0))
+        {"parcel": n, "distance": d, "at": "2026-05-03T14:30:00Z"} for n, d in enumerate((0.5, -1.0, 3.0, 0.0, 8.0))
     ]
     scores = [1 / (1 + math.exp(-r["distance"] * version / 10)) + 0.01 * probe_is_wrong for r in rows]  # type: ignore[operator]
     schema: dict[str, Any] = {
         "model": model, "task": "classification", "positive": 1, "classes": [0, 1],
         "columns": [
-            {"name": "flight", "type": "integer", "nullable": False},
+            {"name": "parcel", "type": "integer", "nullable": False},
             {"name": "distance", "type": "number", "nullable": True},
             {"name": "at", "type": "timestamp", "nullable": False},
         ],
-        "key": ["flight"], "event_time": "at", "timezone": "UTC",
+        "key": ["parcel"], "event_time": "at", "timezone": "UTC",
         "features": [{"name": "distance", "type": "number"}],
         "output": "score", "output_kind": "probability", "positive_index": 1,
     }  # fmt: skip

@@ -107,3 +107,9 @@ def test_a_wrong_token_is_said_to_be_one(
 )
 def test_difference_of_answers(got: dict, want: object, classes: list, difference: float) -> None:
     assert live._difference(got, want, classes) == difference
+
+
+def test_a_difference_is_relative_to_the_scale_of_the_scores() -> None:
+    """A value near 0 of a label in millions has no digits that could agree any better."""
+    assert live._difference({"score": 5.0}, 0.0, [], scale=1e6) == 5e-6
+    assert live._difference({"score": 2e-4}, 1e-4, [], scale=1e-4) == pytest.approx(1.0)

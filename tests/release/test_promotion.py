@@ -201,8 +201,8 @@ def test_a_conflict_projects_what_a_killed_winner_left(model: str, registered: d
 def test_a_frozen_model_stops_automatic_promotion_only(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     promote(model, 2, "r2", "perennial", "second")
-    rollback(model, 1, "late flights all on time", "ada", "back")
-    with pytest.raises(ReleaseError, match=r"frozen \('late flights all on time'\).*lift_freeze"):
+    rollback(model, 1, "late orders all on time", "ada", "back")
+    with pytest.raises(ReleaseError, match=r"frozen \('late orders all on time'\).*lift_freeze"):
         promote(model, 3, "r3", "perennial", "third")
     assert state(model)["record"] == (1, registered[1], 3, "back")
     assert promote(model, 2, "by-hand", "ada", "I looked at it")["epoch"] == 4

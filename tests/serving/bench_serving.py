@@ -31,14 +31,14 @@ uvicorn.run(app, port=int(sys.argv[1]), log_level="error", access_log=False, lif
 
 def main(files: dict[str, bytes], seconds: float = 2.0) -> None:
     home = Path(tempfile.mkdtemp(prefix="perennial-bench-"))
-    Releases(home / "bundles").put("flights", files, 1, 1)
+    Releases(home / "bundles").put("parcels", files, 1, 1)
     server = Server(home)
     started = time.perf_counter()
     server.start()
     print(f"ready after {time.perf_counter() - started:.2f} s")
     bare = subprocess.Popen([sys.executable, "-c", BARE, str(server.port + 1)])
     time.sleep(1.5)
-    predict = request_bytes("/models/flights/predict", json.dumps({"rows": [row()]}).encode())
+    predict = request_bytes("/models/parcels/predict", json.dumps({"rows": [row()]}).encode())
     try:
         for connections in (1, 8, 32):
             for name, port, request in (
@@ -53,7 +53,7 @@ def main(files: dict[str, bytes], seconds: float = 2.0) -> None:
                 assert not load.failures, load.failures[:3]
         for rows in (100, 1000, 10_000):
             body = json.dumps({"rows": [row()] * rows}).encode()
-            load = run(server.port, request_bytes("/models/flights/predict", body), 1, seconds)
+            load = run(server.port, request_bytes("/models/parcels/predict", body), 1, seconds)
             print(
                 f"{rows:6d} rows in one request: p50 {1e3 * load.percentile(0.5):.1f} ms, {rows * load.rate:.0f} rows/s"
             )

@@ -57,11 +57,11 @@ def trained_files() -> dict[str, bytes]:
     types = [(f["name"], StringTensorType([None, 1]) if f["type"] == "string" else FloatTensorType([None, 1]))
              for f in FEATURES]  # fmt: skip
     onnx = to_onnx(pipeline, initial_types=types, options={"zipmap": False}).SerializeToString()
-    empty = {name: None for name in row() if name not in ("carrier", "flight", "scheduled", "origin")}
+    empty = {name: None for name in row() if name not in ("carrier", "parcel", "scheduled", "origin")}
     probe_rows = [*rows[:20], row(**empty), row(carrier="unseen", dest="unseen")]
     built = pd.DataFrame(space["build"](columns_for(names, probe_rows)))
     scores = pipeline.predict_proba(built)[:, 1].tolist()
-    return files_of("flights", onnx, {"rows": probe_rows, "scores": scores})
+    return files_of("parcels", onnx, {"rows": probe_rows, "scores": scores})
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from include.registry.bundles import BundleStore, ReleaseRecord  # noqa: E402
 
 COLUMNS = [
     {"name": "carrier", "type": "string", "nullable": False},
-    {"name": "flight", "type": "integer", "nullable": False},
+    {"name": "parcel", "type": "integer", "nullable": False},
     {"name": "scheduled", "type": "timestamp", "nullable": False},
     {"name": "origin", "type": "string", "nullable": False},
     {"name": "dest", "type": "string", "nullable": True},
@@ -40,7 +40,7 @@ FEATURES_SOURCE = '''
 import numpy as np
 
 def build(columns):
-    """Features of a flight."""
+    """Features of a parcel."""
     when = columns["scheduled"]
     hours = (when - when.astype("datetime64[D]")) / np.timedelta64(1, "h")
     out = {name: columns[name] for name in ("carrier", "origin", "dest")}
@@ -59,7 +59,7 @@ def row(**changes: Any) -> dict[str, Any]:
     """A valid row."""
     return {
         "carrier": "UA",
-        "flight": 1545,
+        "parcel": 1545,
         "scheduled": "2026-05-03T09:15:00Z",
         "origin": "EWR",
         "dest": "IAH",
@@ -82,7 +82,7 @@ def schema(model: str, **changes: Any) -> dict[str, Any]:
         "positive": 1,
         "classes": [0, 1],
         "columns": COLUMNS,
-        "key": ["carrier", "flight", "scheduled"],
+        "key": ["carrier", "parcel", "scheduled"],
         "event_time": "scheduled",
         "timezone": "America/New_York",
         "features": FEATURES,

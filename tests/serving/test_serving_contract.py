@@ -80,7 +80,7 @@ def test_problems_are_short_and_bounded() -> None:
 
 
 def test_bad_input_is_never_a_500(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
     chance, seen = random.Random(1), set()
     for _ in range(1500):
@@ -91,7 +91,7 @@ def test_bad_input_is_never_a_500(releases: Releases, server: Server) -> None:
         body = bytearray(json.dumps(document).encode())
         for _ in range(chance.choice([0, 0, 0, 1, 5])):  # and bytes that are no JSON at all
             body[chance.randrange(len(body))] = chance.randrange(256)
-        status, answer, _ = server.request("POST", "/models/flights/predict", bytes(body))
+        status, answer, _ = server.request("POST", "/models/parcels/predict", bytes(body))
         assert status in (200, 422), (status, bytes(body), answer)
         assert status == 200 or answer["detail"][0]["problem"]
         seen.add(status)

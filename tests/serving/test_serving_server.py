@@ -14,32 +14,32 @@ from server_kit import ROOT, Releases, Server, constant_files, files_of, linear_
 
 
 def test_answers_the_scores_of_the_bundle(releases: Releases, server: Server, trained_files: dict[str, bytes]) -> None:
-    record = releases.put("flights", trained_files, 3, 1)
+    record = releases.put("parcels", trained_files, 3, 1)
     server.start()
     probe = json.loads(trained_files["probe.json"])
-    status, answer = server.predict("flights", *probe["rows"], headers={"X-Request-ID": "night-1"})
+    status, answer = server.predict("parcels", *probe["rows"], headers={"X-Request-ID": "night-1"})
     assert status == 200
-    assert (answer["model"], answer["version"], answer["digest"]) == ("flights", 3, record.digest)
+    assert (answer["model"], answer["version"], answer["digest"]) == ("parcels", 3, record.digest)
     assert answer["request_id"] == "night-1"
     assert [p["score"] for p in answer["predictions"]] == pytest.approx(probe["scores"], abs=1e-5)
-    one_by_one = [server.predict("flights", r)[1]["predictions"][0]["score"] for r in probe["rows"]]
+    one_by_one = [server.predict("parcels", r)[1]["predictions"][0]["score"] for r in probe["rows"]]
     assert one_by_one == pytest.approx(probe["scores"], abs=1e-5)
 
 
 def test_nullable_columns_may_be_left_out(releases: Releases, server: Server, trained_files: dict[str, bytes]) -> None:
-    releases.put("flights", trained_files, 1, 1)
+    releases.put("parcels", trained_files, 1, 1)
     server.start()
-    short = {k: v for k, v in row().items() if k in ("carrier", "flight", "scheduled", "origin")}
+    short = {k: v for k, v in row().items() if k in ("carrier", "parcel", "scheduled", "origin")}
     same = row(**{k: None for k in row() if k not in short})
-    assert server.predict("flights", short)[1]["predictions"] == server.predict("flights", same)[1]["predictions"]
+    assert server.predict("parcels", short)[1]["predictions"] == server.predict("parcels", same)[1]["predictions"]
 
 
 def test_bad_rows_are_named(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
     bad = row(distance="far", scheduled="2026-05-03T09:15:00", seats=1.5, holiday=1, distanc=3)
     del bad["origin"]
-    status, answer = server.predict("flights", row(), bad)
+    status, answer = server.predict("parcels", row(), bad)
     assert status == 422
     found = {(p["row"], p["field"]): p["problem"] for p in answer["detail"]}
     assert set(found) == {(1, f) for f in ("distance", "scheduled", "seats", "holiday", "distanc", "origin")}
@@ -47,7 +47,7 @@ def test_bad_rows_are_named(releases: Releases, server: Server) -> None:
     assert "offset" in found[1, "scheduled"]
     assert "missing" in found[1, "origin"]
     assert answer["version"] == 1 and answer["request_id"]
-    many = server.predict("flights", *[row(carrier=None)] * 50)[1]["detail"]
+    many = server.predict("parcels", *[row(carrier=None)] * 50)[1]["detail"]
     assert [p["row"] for p in many] == list(range(20))
 
 
@@ -75,14 +75,14 @@ def test_bad_rows_are_named(releases: Releases, server: Server) -> None:
     ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else str(value),
 )
 def test_wrong_bodies(shared: Server, body: bytes, status: int) -> None:
-    got, answer, _ = shared.request("POST", "/models/flights/predict", body, {"Content-Type": "application/json"})
+    got, answer, _ = shared.request("POST", "/models/parcels/predict", body, {"Content-Type": "application/json"})
     assert got == status
     assert answer["detail"][0]["problem"]
 
 
 def test_wrong_headers(shared: Server) -> None:
     good = json.dumps({"rows": [row()]}).encode()
-    path = "/models/flights/predict"
+    path = "/models/parcels/predict"
     assert shared.request("POST", path, good, {"Content-Type": "text/plain"})[0] == 415
     assert shared.request("POST", path, good, {"Content-Encoding": "gzip"})[0] == 415
     assert shared.request("POST", path, good, {"Content-Type": "application/json; charset=utf-8"})[0] == 200
@@ -99,7 +99,7 @@ def test_a_chunked_body_is_read_and_limited(shared: Server) -> None:
     def send(parts: list[bytes]) -> bytes:
         with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as connection:
             connection.sendall(
-                b"POST /models/flights/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                b"POST /models/parcels/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
             )
             try:
                 for part in parts:
@@ -128,26 +128,26 @@ def test_a_score_that_overflows_is_no_answer(shared: Server) -> None:
 
 
 def test_unknown_models(shared: Server) -> None:
-    status, answer = shared.predict("flight", row())
-    assert status == 404 and "did you mean 'flights'" in answer["detail"][0]["problem"]
-    assert shared.get("/models/flight")[0] == 404
+    status, answer = shared.predict("parcel", row())
+    assert status == 404 and "did you mean 'parcels'" in answer["detail"][0]["problem"]
+    assert shared.get("/models/parcel")[0] == 404
     assert shared.predict("a/b", row())[0] == 404
     assert shared.predict("..%2f..%2fetc", row())[0] == 404
 
 
 def test_status_and_documentation(shared: Server) -> None:
-    status, one = shared.get("/models/flights")
+    status, one = shared.get("/models/parcels")
     assert status == 200
     assert (one["version"], one["epoch"], one["serving"], one["source"]) == (1, 1, True, "store")
     assert one["pending_error"] is None and one["example"]["rows"]
-    assert {m["model"] for m in shared.get("/models")[1]["models"]} == {"flights", "linear"}
+    assert {m["model"] for m in shared.get("/models")[1]["models"]} == {"parcels", "linear"}
     status, document = shared.get("/openapi.json")
     assert status == 200
-    operation = document["paths"]["/models/flights/predict"]["post"]
+    operation = document["paths"]["/models/parcels/predict"]["post"]
     content = operation["requestBody"]["content"]["application/json"]
-    assert shared.predict("flights", *content["example"]["rows"])[0] == 200
-    row_schema = document["components"]["schemas"]["flights_row"]
-    assert row_schema["required"] == ["carrier", "flight", "scheduled", "origin"]
+    assert shared.predict("parcels", *content["example"]["rows"])[0] == 200
+    row_schema = document["components"]["schemas"]["parcels_row"]
+    assert row_schema["required"] == ["carrier", "parcel", "scheduled", "origin"]
     assert row_schema["properties"]["dest"]["type"] == ["string", "null"]
     missing = set(_references(document)) - {f"#/components/schemas/{n}" for n in document["components"]["schemas"]}
     assert not missing
@@ -162,15 +162,15 @@ def _references(node: object) -> list[str]:
 
 
 def test_a_token_is_asked_for(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.token = "s3cret"
     server.start()
     wrong = [{"Authorization": h} for h in ("Bearer wrong", "Basic s3cret", "s3cret", "Bearer", "Bearer s3cretx", "")]
     for headers in wrong:
-        assert server.predict("flights", row(), headers=headers)[0] == 401
-        for path in ("/models", "/models/flights", "/metrics"):
+        assert server.predict("parcels", row(), headers=headers)[0] == 401
+        for path in ("/models", "/models/parcels", "/metrics"):
             assert server.get(path, headers)[0] == 401
-    assert server.predict("flights", row())[0] == 200
+    assert server.predict("parcels", row())[0] == 200
     assert server.get("/metrics")[0] == 200
     assert server.get("/health/live", {"Authorization": ""})[0] == 200
     assert server.get("/health/ready", {"Authorization": ""})[0] == 200
@@ -178,28 +178,28 @@ def test_a_token_is_asked_for(releases: Releases, server: Server) -> None:
 
 
 def test_metrics_count_what_happened(releases: Releases, server: Server) -> None:
-    record = releases.put("flights", constant_files("flights", 0.25), 7, 4)
+    record = releases.put("parcels", constant_files("parcels", 0.25), 7, 4)
     server.start()
     for _ in range(3):
-        server.predict("flights", row(), row())
-    server.predict("flights", {})
+        server.predict("parcels", row(), row())
+    server.predict("parcels", {})
     server.predict("nowhere", row())
     counter = 'perennial_serving_requests_total{{model="{}",outcome="{}",version="{}"}}'
-    assert server.metric(counter.format("flights", "answered", 7)) == 3
-    assert server.metric(counter.format("flights", "invalid", 7)) == 1
-    assert server.metric(counter.format("flights", "failed", 7)) == 0
+    assert server.metric(counter.format("parcels", "answered", 7)) == 3
+    assert server.metric(counter.format("parcels", "invalid", 7)) == 1
+    assert server.metric(counter.format("parcels", "failed", 7)) == 0
     assert server.metric(counter.format("", "unavailable", "")) == 1
-    assert server.metric('perennial_serving_rows_total{model="flights",version="7"}') == 6
-    assert server.metric('perennial_serving_request_seconds_count{model="flights",version="7"}') == 3
-    info = f'digest="{record.digest}",model="flights",source="store",version="7"'
+    assert server.metric('perennial_serving_rows_total{model="parcels",version="7"}') == 6
+    assert server.metric('perennial_serving_request_seconds_count{model="parcels",version="7"}') == 3
+    info = f'digest="{record.digest}",model="parcels",source="store",version="7"'
     assert server.metric(f"perennial_serving_model_info{{{info}}}") == 1
-    assert server.metric('perennial_serving_release_age_seconds{model="flights"}') > 0
+    assert server.metric('perennial_serving_release_age_seconds{model="parcels"}') > 0
     assert server.metric("perennial_serving_spool_accepted_rows_total") == 6
     wait_for(lambda: server.metric("perennial_serving_spool_synced_rows_total") == 6, 3)
 
 
 def test_starts_quickly_and_light(releases: Releases, server: Server, trained_files: dict[str, bytes]) -> None:
-    releases.put("flights", trained_files, 1, 1)
+    releases.put("parcels", trained_files, 1, 1)
     server.start()  # bytecode
     server.stop()
     started = time.perf_counter()
@@ -208,8 +208,8 @@ def test_starts_quickly_and_light(releases: Releases, server: Server, trained_fi
     code = (
         "import sys, include.serving.server; from include.registry.bundles import BundleStore; "
         "from include.serving.predictor import Predictor; from pathlib import Path; "
-        f"b = BundleStore(Path({str(releases.store.root)!r})); r = b.read_release('flights'); "
-        "Predictor.load(b.open('flights', r.digest)).warm_up(); "
+        f"b = BundleStore(Path({str(releases.store.root)!r})); r = b.read_release('parcels'); "
+        "Predictor.load(b.open('parcels', r.digest)).warm_up(); "
         "heavy = {'pandas', 'sklearn', 'mlflow', 'skl2onnx', 'deltalake', 'great_expectations', 'airflow', "
         "'sqlalchemy', 'scipy', 'onnx', 'pyarrow'}; print(sorted(heavy & set(sys.modules)))"
     )
@@ -219,13 +219,13 @@ def test_starts_quickly_and_light(releases: Releases, server: Server, trained_fi
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_finishes_requests_and_closes_the_spool(releases: Releases, server: Server, number: int) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
     for _ in range(20):
-        assert server.predict("flights", row())[0] == 200
+        assert server.predict("parcels", row())[0] == 200
     body = json.dumps({"rows": [row()]}).encode()
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as under_way:
-        head = b"POST /models/flights/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+        head = b"POST /models/parcels/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
         under_way.sendall(head + body[:50])
         time.sleep(0.2)
         started = time.perf_counter()
@@ -237,7 +237,7 @@ def test_a_stop_finishes_requests_and_closes_the_spool(releases: Releases, serve
         assert server.process.wait(10) == 0
     assert time.perf_counter() - started < 5
     assert not list((server.home / "spool").glob("*/*/*.open"))
-    lines = [line for f in (server.home / "spool").glob("*/flights/*.jsonl") for line in f.read_text().splitlines()]
+    lines = [line for f in (server.home / "spool").glob("*/parcels/*.jsonl") for line in f.read_text().splitlines()]
     assert len(lines) == 21
 
 
@@ -259,7 +259,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped
     """One server for the tests that change nothing."""
     home = tmp_path_factory.mktemp("shared")
     releases = Releases(home / "bundles")
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     linear = files_of(
         "linear", linear_onnx(2.0), {"rows": [row()], "scores": [2800.0]}, task="regression",
         features=[{"name": "distance", "type": "number"}], output="score", output_kind="value",

@@ -17,14 +17,14 @@ from include.serving.spool import Entry, Spool
 from include.spool_format import closed_segments, read
 
 
-def entry(request_id: str, rows: int = 1, model: str = "flights") -> Entry:
+def entry(request_id: str, rows: int = 1, model: str = "parcels") -> Entry:
     return Entry(
-        model, 3, "d" * 64, ("carrier", "flight"), "scheduled", request_id, [row() for _ in range(rows)],
+        model, 3, "d" * 64, ("carrier", "parcel"), "scheduled", request_id, [row() for _ in range(rows)],
         Scores([0.5] * rows), 1_780_000_000.25,
     )  # fmt: skip
 
 
-def ids(root: Path, model: str = "flights") -> list[tuple[str, int]]:
+def ids(root: Path, model: str = "parcels") -> list[tuple[str, int]]:
     return [(line["request_id"], line["row"]) for s in closed_segments(root, model) for line in read(s)]
 
 
@@ -32,13 +32,13 @@ def test_a_line_holds_what_was_predicted(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.offer(entry("a", 2))
     spool.close()
-    (segment,) = closed_segments(tmp_path, "flights")
-    assert (segment.app_id, segment.number) == (f"{spool.server_id}/flights", 1)
+    (segment,) = closed_segments(tmp_path, "parcels")
+    assert (segment.app_id, segment.number) == (f"{spool.server_id}/parcels", 1)
     first, second = read(segment)
     assert first == {
         "request_id": "a",
         "row": 0,
-        "key": {"carrier": "UA", "flight": 1545},
+        "key": {"carrier": "UA", "parcel": 1545},
         "event_time": "2026-05-03T09:15:00.000000Z",
         "version": 3,
         "digest": "d" * 64,
@@ -56,7 +56,7 @@ def test_numbers_grow_after_segments_were_loaded_and_deleted(tmp_path: Path) -> 
         spool = Spool(tmp_path)
         spool.offer(entry(str(n)))
         spool.close()
-        (segment,) = closed_segments(tmp_path, "flights")
+        (segment,) = closed_segments(tmp_path, "parcels")
         numbers.append(segment.number)
         servers.add(segment.app_id)
         segment.path.unlink()
@@ -69,7 +69,7 @@ def test_segments_are_closed_by_size_and_by_age(tmp_path: Path) -> None:
         spool.offer(entry(str(n)))
         time.sleep(0.01)
     wait_for(lambda: len(ids(tmp_path)) == 20, 3)
-    assert len(closed_segments(tmp_path, "flights")) > 1
+    assert len(closed_segments(tmp_path, "parcels")) > 1
     spool.close()
     assert ids(tmp_path) == [(str(n), 0) for n in range(20)]
 
@@ -84,10 +84,10 @@ def test_a_full_queue_drops_and_counts(tmp_path: Path) -> None:
 
 def test_a_disk_that_fails_is_counted_and_survived(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    (spool.folder / "flights").write_text("in the way")
+    (spool.folder / "parcels").write_text("in the way")
     spool.offer(entry("lost"))
     wait_for(lambda: spool.counts.dropped == 1)
-    (spool.folder / "flights").unlink()
+    (spool.folder / "parcels").unlink()
     spool.offer(entry("kept"))
     spool.close()
     assert ids(tmp_path) == [("kept", 0)]
@@ -104,14 +104,14 @@ def test_two_servers_have_two_folders(tmp_path: Path) -> None:
     two.close()
     three.close()
     assert sorted(ids(tmp_path)) == [("1", 0), ("2", 0)]
-    assert len({s.app_id for s in closed_segments(tmp_path, "flights")}) == 2
+    assert len({s.app_id for s in closed_segments(tmp_path, "parcels")}) == 2
 
 
 def test_a_torn_end_is_cut_and_counted(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.offer(entry("whole", 3))
     spool.close()
-    (segment,) = closed_segments(tmp_path, "flights")
+    (segment,) = closed_segments(tmp_path, "parcels")
     data = segment.path.read_bytes()
     segment.path.unlink()
     torn = segment.path.with_name("000000000001.jsonl.open")
@@ -126,14 +126,14 @@ def test_a_changed_segment_is_named(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.offer(entry("a"))
     spool.close()
-    (segment,) = closed_segments(tmp_path, "flights")
+    (segment,) = closed_segments(tmp_path, "parcels")
     segment.path.write_text("{}\nno\n")
     with pytest.raises(IntegrityError, match="line 2"):
         read(segment)
 
 
 def test_kill_9_under_load_loses_at_most_what_was_not_written(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
     answered: list[str] = []
 
@@ -151,7 +151,7 @@ def test_kill_9_under_load_loses_at_most_what_was_not_written(releases: Releases
 
     run(
         server.port,
-        request_bytes("/models/flights/predict", json.dumps({"rows": [row()]}).encode()),
+        request_bytes("/models/parcels/predict", json.dumps({"rows": [row()]}).encode()),
         4,
         None,
         until,
@@ -160,7 +160,7 @@ def test_kill_9_under_load_loses_at_most_what_was_not_written(releases: Releases
     assert server.process is not None
     server.process.wait()
     root = server.home / "spool"
-    assert list(root.glob("*/flights/*.open"))
+    assert list(root.glob("*/parcels/*.open"))
     server.start()
     kept = [request for request, _ in ids(root)]
     assert len(kept) == len(set(kept)) > 100

@@ -12,7 +12,7 @@ from load_client import request_bytes, run
 from server_kit import FEATURES_SOURCE, Releases, Server, constant_files, row, wait_for
 
 
-def version(server: Server, model: str = "flights") -> int | None:
+def version(server: Server, model: str = "parcels") -> int | None:
     return (server.get(f"/models/{model}")[1] or {}).get("version")
 
 
@@ -20,9 +20,9 @@ def test_swaps_under_load_lose_and_mix_nothing(releases: Releases, server: Serve
     def score(number: int) -> float:
         return number / 64  # exact in float32
 
-    bundles = {number: constant_files("flights", score(number)) for number in range(1, 6)}
-    digests = {number: releases.store.write("flights", files) for number, files in bundles.items()}
-    releases.put("flights", bundles[1], 1, 1)
+    bundles = {number: constant_files("parcels", score(number)) for number in range(1, 6)}
+    digests = {number: releases.store.write("parcels", files) for number, files in bundles.items()}
+    releases.put("parcels", bundles[1], 1, 1)
     server.start()
     swaps, seen, stop = 25, set(), threading.Event()
 
@@ -30,8 +30,8 @@ def test_swaps_under_load_lose_and_mix_nothing(releases: Releases, server: Serve
         try:
             for epoch in range(2, swaps + 2):
                 number = 1 + (epoch - 1) % 5  # also back to older versions, under higher epochs
-                releases.put("flights", bundles[number], number, epoch)
-                wait_for(lambda epoch=epoch: server.get("/models/flights")[1]["epoch"] == epoch, 5)
+                releases.put("parcels", bundles[number], number, epoch)
+                wait_for(lambda epoch=epoch: server.get("/models/parcels")[1]["epoch"] == epoch, 5)
         finally:
             stop.set()
 
@@ -47,59 +47,59 @@ def test_swaps_under_load_lose_and_mix_nothing(releases: Releases, server: Serve
     thread = threading.Thread(target=release)
     thread.start()
     body = json.dumps({"rows": [row(), row(distance=None), row()]}).encode()
-    load = run(server.port, request_bytes("/models/flights/predict", body), 8, until=stop.is_set, check=check)
+    load = run(server.port, request_bytes("/models/parcels/predict", body), 8, until=stop.is_set, check=check)
     thread.join()
     assert load.failures == []
-    assert server.get("/models/flights")[1]["epoch"] == swaps + 1
+    assert server.get("/models/parcels")[1]["epoch"] == swaps + 1
     assert seen == {1, 2, 3, 4, 5}
     assert len(load.seconds) > 1000
 
 
 def test_a_corrupt_bundle_leaves_the_old_one_in_service(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
-    digest = releases.store.write("flights", constant_files("flights", 0.5))
-    model = releases.store.root / "flights" / digest / "model.onnx"
+    digest = releases.store.write("parcels", constant_files("parcels", 0.5))
+    model = releases.store.root / "parcels" / digest / "model.onnx"
     good = model.read_bytes()
     model.chmod(0o644)
     model.write_bytes(good[:-1] + b"x")
     from include.registry.bundles import ReleaseRecord
 
-    releases.store.write_release(ReleaseRecord("flights", 2, digest, 2, "2026-05-04T06:30:00+00:00", "run_2"))
-    state = wait_for(lambda: (s := server.get("/models/flights")[1])["pending_error"] and s, 5)
+    releases.store.write_release(ReleaseRecord("parcels", 2, digest, 2, "2026-05-04T06:30:00+00:00", "run_2"))
+    state = wait_for(lambda: (s := server.get("/models/parcels")[1])["pending_error"] and s, 5)
     assert (state["version"], state["serving"]) == (1, True)
     assert "model.onnx" in state["pending_error"]
-    assert server.predict("flights", row())[1]["predictions"] == [{"score": 0.25}]
-    assert server.metric('perennial_serving_pending_error{model="flights"}') == 1
+    assert server.predict("parcels", row())[1]["predictions"] == [{"score": 0.25}]
+    assert server.metric('perennial_serving_pending_error{model="parcels"}') == 1
     time.sleep(1.0)
     assert server.log.read_text().count("ERROR") == 1
     model.write_bytes(good)  # mended: found again without a new record
     wait_for(lambda: version(server) == 2, 8)
-    assert server.get("/models/flights")[1]["pending_error"] is None
-    assert server.metric('perennial_serving_pending_error{model="flights"}') == 0
+    assert server.get("/models/parcels")[1]["pending_error"] is None
+    assert server.metric('perennial_serving_pending_error{model="parcels"}') == 0
 
 
 def test_a_damaged_record_and_a_lower_epoch_are_refused(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 5, 5)
+    releases.put("parcels", constant_files("parcels", 0.25), 5, 5)
     server.start()
-    path = releases.path("flights")
+    path = releases.path("parcels")
     good = path.read_bytes()
     path.write_bytes(good[:40])
-    wait_for(lambda: "release record" in (server.get("/models/flights")[1]["pending_error"] or ""))
+    wait_for(lambda: "release record" in (server.get("/models/parcels")[1]["pending_error"] or ""))
     path.unlink()  # within one poll of the next write; nothing may be withdrawn in between
-    releases.put("flights", constant_files("flights", 0.5), 4, 4)
-    wait_for(lambda: "epoch 4" in (server.get("/models/flights")[1]["pending_error"] or ""))
+    releases.put("parcels", constant_files("parcels", 0.5), 4, 4)
+    wait_for(lambda: "epoch 4" in (server.get("/models/parcels")[1]["pending_error"] or ""))
     assert version(server) == 5
     path.unlink()
     path.write_bytes(good)
-    wait_for(lambda: server.get("/models/flights")[1]["pending_error"] is None)
-    releases.put("flights", constant_files("flights", 0.5), 4, 6)  # a rollback: an older version, a higher epoch
+    wait_for(lambda: server.get("/models/parcels")[1]["pending_error"] is None)
+    releases.put("parcels", constant_files("parcels", 0.5), 4, 6)  # a rollback: an older version, a higher epoch
     wait_for(lambda: version(server) == 4)
 
 
 def test_code_or_scores_that_do_not_fit_are_refused(releases: Releases, server: Server) -> None:
-    files = constant_files("flights", 0.25)
-    releases.put("flights", files, 1, 1)
+    files = constant_files("parcels", 0.25)
+    releases.put("parcels", files, 1, 1)
     server.start()
     broken = {
         "features.py": files | {"source/features.py": b"raise RuntimeError('no')"},
@@ -110,69 +110,69 @@ def test_code_or_scores_that_do_not_fit_are_refused(releases: Releases, server: 
         "required": files | {"probe.json": json.dumps({"rows": [{}], "scores": [0.25]}).encode()},
     }
     for epoch, (word, bundle) in enumerate(broken.items(), start=2):
-        releases.put("flights", bundle, epoch, epoch)
+        releases.put("parcels", bundle, epoch, epoch)
         wait_for(
-            lambda word=word: word in (server.get("/models/flights")[1]["pending_error"] or ""), 5, server.log.read_text
+            lambda word=word: word in (server.get("/models/parcels")[1]["pending_error"] or ""), 5, server.log.read_text
         )
-        assert server.predict("flights", row())[1]["version"] == 1
+        assert server.predict("parcels", row())[1]["version"] == 1
 
 
 def test_two_versions_never_share_code(releases: Releases, server: Server) -> None:
-    base = constant_files("flights", 0.25)
-    releases.put("flights", base, 1, 1)
+    base = constant_files("parcels", 0.25)
+    releases.put("parcels", base, 1, 1)
     releases.put("other", base | {"source/features.py": (FEATURES_SOURCE + "# other\n").encode()}, 1, 1)
     server.start()
-    assert {m["model"] for m in server.get("/models")[1]["models"] if m["serving"]} == {"flights", "other"}
+    assert {m["model"] for m in server.get("/models")[1]["models"] if m["serving"]} == {"parcels", "other"}
 
 
 def test_a_withdrawn_model_is_withdrawn(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
-    local = server.home / "serving" / "last" / "flights"
+    local = server.home / "serving" / "last" / "parcels"
     wait_for(lambda: (local / "release.json").exists())
-    releases.store.remove_release("flights", 2)
-    wait_for(lambda: server.predict("flights", row())[0] == 503)
-    assert "taken out of service" in server.predict("flights", row())[1]["detail"][0]["problem"]
-    status, state = server.get("/models/flights")
+    releases.store.remove_release("parcels", 2)
+    wait_for(lambda: server.predict("parcels", row())[0] == 503)
+    assert "taken out of service" in server.predict("parcels", row())[1]["detail"][0]["problem"]
+    status, state = server.get("/models/parcels")
     assert status == 503 and "taken out of service" in state["reason"]
     wait_for(lambda: not local.exists())
     server.stop()
     server.start()
-    assert server.predict("flights", row())[0] == 503
-    releases.put("flights", constant_files("flights", 0.5), 2, 3)
+    assert server.predict("parcels", row())[0] == 503
+    releases.put("parcels", constant_files("parcels", 0.5), 2, 3)
     wait_for(lambda: version(server) == 2)
 
 
 def test_an_unreachable_store_withdraws_nothing(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
     root, away = releases.store.root, releases.store.root.with_name("away")
-    wait_for(lambda: (server.home / "serving/last/flights/release.json").exists())
+    wait_for(lambda: (server.home / "serving/last/parcels/release.json").exists())
     os.rename(root, away)  # the mount is gone
     wait_for(lambda: server.metric("perennial_serving_store_reachable") == 0)
     root.mkdir()  # an empty mount point
     time.sleep(1.0)
-    assert server.predict("flights", row())[0] == 200
-    assert "no folder of it" in server.get("/models/flights")[1]["pending_error"]
+    assert server.predict("parcels", row())[0] == 200
+    assert "no folder of it" in server.get("/models/parcels")[1]["pending_error"]
     server.stop()
     server.start()  # with an empty mount point
-    assert server.predict("flights", row())[0] == 200
-    assert server.get("/models/flights")[1]["source"] == "local copy"
+    assert server.predict("parcels", row())[0] == 200
+    assert server.get("/models/parcels")[1]["source"] == "local copy"
     server.stop()
     root.rmdir()
     server.start()  # without any
-    assert server.predict("flights", row())[1]["predictions"] == [{"score": 0.25}]
+    assert server.predict("parcels", row())[1]["predictions"] == [{"score": 0.25}]
     os.rename(away, root)
-    wait_for(lambda: server.get("/models/flights")[1]["source"] == "store")
-    assert server.get("/models/flights")[1]["pending_error"] is None
-    releases.put("flights", constant_files("flights", 0.5), 2, 2)
+    wait_for(lambda: server.get("/models/parcels")[1]["source"] == "store")
+    assert server.get("/models/parcels")[1]["pending_error"] is None
+    releases.put("parcels", constant_files("parcels", 0.5), 2, 2)
     wait_for(lambda: version(server) == 2)
 
 
 def test_the_local_copy_is_verified_again(releases: Releases, server: Server) -> None:
-    record = releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    record = releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
-    copy = server.home / "serving/last/flights"
+    copy = server.home / "serving/last/parcels"
     wait_for(lambda: (copy / "release.json").exists())
     server.stop()
     shutil.rmtree(releases.store.root)
@@ -180,29 +180,29 @@ def test_the_local_copy_is_verified_again(releases: Releases, server: Server) ->
     model.chmod(0o644)
     model.write_bytes(model.read_bytes() + b"x")
     server.start()
-    assert server.predict("flights", row())[0] == 503
+    assert server.predict("parcels", row())[0] == 503
     assert "local copy cannot be used" in server.log.read_text()
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)  # the store is back: served, and the copy mended
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)  # the store is back: served, and the copy mended
     wait_for(lambda: version(server) == 1)
     server.stop()
     shutil.rmtree(releases.store.root)
     server.start()
-    assert server.predict("flights", row())[0] == 200
+    assert server.predict("parcels", row())[0] == 200
 
 
 def test_starts_with_nothing_and_finds_the_first_champion(releases: Releases, server: Server) -> None:
     server.start()
     assert server.get("/models")[1] == {"models": []}
-    assert server.predict("flights", row())[0] == 404
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
-    wait_for(lambda: server.predict("flights", row())[0] == 200)
+    assert server.predict("parcels", row())[0] == 404
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
+    wait_for(lambda: server.predict("parcels", row())[0] == 200)
 
 
 def test_one_damaged_model_does_not_touch_the_others(releases: Releases, server: Server) -> None:
-    releases.put("flights", constant_files("flights", 0.25), 1, 1)
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     releases.put("bikes", constant_files("bikes", 0.5), 1, 1)
     releases.path("bikes").write_text("{")
     server.start()
-    assert server.predict("flights", row())[0] == 200
+    assert server.predict("parcels", row())[0] == 200
     assert server.predict("bikes", row())[0] == 503
     assert server.get("/health/ready")[1]["not_serving"].keys() == {"bikes"}

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.compose import make_column_selector, make_column_transformer
-from sklearn.dummy import DummyClassifier
+from sklearn.compose import TransformedTargetRegressor, make_column_selector, make_column_transformer
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OrdinalEncoder
+from sklearn.preprocessing import OrdinalEncoder, SplineTransformer, StandardScaler
+from sklearn.svm import LinearSVC
 
 from include import catalog
 from include.errors import ConfigurationError, DataError
-from include.spec import Candidate, Model
+from include.spec import Candidate, Label, Model, Task
 from include.training import candidates, evaluation, export
 
 BASELINE = Candidate(DummyClassifier(), baseline=True)
@@ -149,3 +150,55 @@ def test_metrics_by_day_add_up(toy: Model, rows: pd.DataFrame) -> None:
     assert list(days["partition"]) == sorted(set(there["partition"])) and days["rows"].sum() == len(there)
     for name in ("log_loss", "brier"):
         assert np.average(days[name], weights=days["rows"]) == pytest.approx(whole[name])
+
+
+def task_of(model: Model, **changes: Any) -> Model:
+    label = Label(**{**model.data.label.model_dump(), **changes})
+    return model.model_copy(update={"data": model.data.model_copy(update={"label": label})})
+
+
+REGRESSION = {"task": Task.REGRESSION, "column": "minutes"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "estimator", "said"),
+    [
+        ({}, LinearSVC(), "'b' of toy: LinearSVC gives no probabilities .*CalibratedClassifierCV"),
+        ({}, make_pipeline(StandardScaler(), SGDClassifier()), "SGDClassifier gives no probabilities"),
+        ({}, Ridge(), "Ridge is a regressor, and the label 'late' is declared a classification"),
+        ({"classes": (0, 1, 2)}, LinearSVC(), "gives no probabilities"),
+        (REGRESSION, LogisticRegression(), "LogisticRegression is a classifier, and the label 'minutes'"),
+        (REGRESSION, TransformedTargetRegressor(Ridge()), "never served: TransformedTargetRegressor .*loss='poisson'"),
+        (REGRESSION, make_pipeline(SplineTransformer(), Ridge()), "never served: SplineTransformer cannot become ONNX"),
+    ],
+)
+def test_what_cannot_give_the_scores_of_the_task_is_refused_before_a_fit(
+    toy: Model, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], estimator: Any, said: str
+) -> None:
+    baseline = Candidate(DummyRegressor() if changes == REGRESSION else DummyClassifier(), baseline=True)
+    declare(monkeypatch, {"a": baseline, "b": estimator})
+    with pytest.raises(ConfigurationError, match=said):
+        candidates.load(task_of(toy, **changes))
+
+
+def test_a_class_with_one_row_does_not_stop_a_fit(
+    toy: Model, rows: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Early stopping splits by class, which fails on one row; and nothing can be learned from it."""
+    model = task_of(toy, classes=(0, 1, 2, 3))
+    some = rows.copy()
+    some.loc[some["late"].notna().idxmax(), "late"] = 2
+    numbers = make_column_transformer(("passthrough", ["x", "z"]))
+    candidate = Candidate(make_pipeline(numbers, HistGradientBoostingClassifier(max_iter=10, early_stopping=True)))
+    fitted = candidates.fit(model, candidate, some, seed=0)
+    assert "less than two rows of 2, 3" in caplog.text
+    scores = evaluation.score(model, fitted.pipeline, rows)
+    assert scores.shape == (len(rows), 4) and not scores[:, 2:].any()
+
+
+def test_the_same_label_everywhere_is_refused_for_every_task(toy: Model, rows: pd.DataFrame) -> None:
+    candidate = candidates.load(toy)["logistic"]
+    with pytest.raises(DataError, match=r"have the same 'late' \(2\)"):
+        candidates.fit(task_of(toy, classes=(0, 1, 2)), candidate, rows.assign(late=2), seed=0)
+    with pytest.raises(DataError, match=r"have the same 'minutes' \(7.5\)"):
+        candidates.fit(task_of(toy, **REGRESSION), candidate, rows.assign(minutes=7.5), seed=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,21 @@ def test_no_fit_sees_the_days_that_it_is_judged_on(toy: Model, as_of: str, windo
     assert min(train[0], twin[0], release[0]) >= toy.start.isoformat()
     if window == "all":
         assert train[0] == twin[0] == release[0] == toy.start.isoformat()
+
+
+@pytest.mark.parametrize("window", [1, 20, 400, "all", None])
+@pytest.mark.parametrize("repeats_after", [15, 28, 60, 365])
+def test_no_fit_sees_the_copy_of_a_day_that_it_is_judged_or_used_on(
+    toy: Model, repeats_after: int, window: dataset.WindowDays
+) -> None:
+    model = toy.model_copy(update={"data": toy.data.model_copy(update={"repeats_after": repeats_after})})
+    spans = dataset.windows(model, "2026-05-13", window)
+    last, copies = date(2026, 5, 13), timedelta(days=repeats_after)
+    for fit, judged in ((spans.train, spans.selection), (spans.twin, spans.holdout), (spans.release, None)):
+        after = last + timedelta(days=1)
+        days = [after.isoformat()] if judged is None else [*keys_between(*judged), *keys_between(*spans.holdout)]
+        assert fit[0] <= fit[1]
+        assert not {(date.fromisoformat(day) - copies).isoformat() for day in days} & set(keys_between(*fit))
 
 
 def test_the_three_fits_are_equally_long(toy: Model) -> None:

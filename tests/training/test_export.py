@@ -81,7 +81,7 @@ def test_a_threshold_between_two_float32_values_flips_no_row(toy: Model) -> None
     frame = pd.DataFrame({"x": np.array(values, dtype=np.float32)[at]})
     pipeline = make_pipeline(HistGradientBoostingClassifier(max_iter=50)).fit(frame, (at % 3 == 0).astype(int))
     fitted = candidates.Fitted(pipeline, ("x",), ("number",), len(frame), "", "")
-    scorer = export.OnnxScorer(toy, export.to_onnx(fitted, toy), 1)
+    scorer = export.OnnxScorer(export.to_onnx(fitted, toy), [1])
     expected = evaluation.score_features(toy, pipeline, frame)
     assert np.abs(scorer.score(frame) - expected).max() < 1e-5
     assert np.ptp(expected) > 0.5, "the rows differ, so a flip would show"
@@ -98,7 +98,7 @@ def test_real_features_of_fifty_thousand_rows_flip_none(toy: Model, rows: pd.Dat
     for name in ("x", "z", "hour"):  # values at and beside the thresholds themselves
         frame[name] = np.where(random.random(len(frame)) < 0.5, random.choice(near, len(frame)), frame[name])
     frame = frame.astype(dict.fromkeys(("x", "z", "hour"), np.float32))
-    scores = export.OnnxScorer(toy, export.to_onnx(fitted, toy), 1).score(frame)
+    scores = export.OnnxScorer(export.to_onnx(fitted, toy), [1]).score(frame)
     assert np.abs(scores - evaluation.score_features(toy, fitted.pipeline, frame)).max() < 1e-5
 
 

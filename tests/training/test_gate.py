@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from include.spec import Model
+from include.spec import Model, Task
 from include.training import gate
 from include.training.evaluation import METRICS
 from include.training.gate import Verdict
@@ -74,6 +74,23 @@ def test_missing_evidence_never_reads_as_good(toy: Model, champion: bool, path: 
     decision = gate.decide(toy, changed(evaluation(champion), path, gone))
     assert decision.verdict in (Verdict.HOLD, Verdict.REJECT)
     assert decision.reason and any(check.passed is not True for check in decision.checks)
+
+
+REGRESSION = {"mae": (40.0, 60.0), "rmse": (60.0, 90.0), "r2": (0.8, 0.0)}
+
+
+@pytest.mark.parametrize("metric", REGRESSION)
+@pytest.mark.parametrize("gone", [None, math.nan])
+def test_a_regression_is_judged_by_its_own_metrics(toy: Model, metric: str, gone: float | None) -> None:
+    label = toy.data.label.model_copy(update={"task": Task.REGRESSION})
+    model = with_metric(toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})}), metric)
+    evidence = evaluation(champion=False)
+    for part, at in (("challenger", 0), ("baseline", 1)):
+        evidence[part]["metrics"] = {name: values[at] for name, values in REGRESSION.items()}
+    assert gate.decide(model, evidence).verdict is Verdict.PROMOTE
+    assert gate.decide(model, changed(evidence, ("challenger", "metrics", metric), gone)).verdict is Verdict.HOLD
+    evidence["baseline"], evidence["challenger"] = evidence["challenger"], evidence["baseline"]
+    assert gate.decide(model, evidence).verdict is Verdict.REJECT
 
 
 def test_no_evidence_at_all(toy: Model) -> None:

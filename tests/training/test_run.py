@@ -22,7 +22,7 @@ from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.serving.predictor import Predictor
 from include.spec import Model
-from include.training import dataset, evaluate, evaluation, export, package, reference, select, snapshot, train
+from include.training import dataset, evaluate, evaluation, export, package, reference, refit, select, snapshot, train
 from include.training import decision as decisions
 from tests.training import toy_days
 from tests.training.toy_days import AS_OF
@@ -345,12 +345,12 @@ def labelled_days(model: Model, first: str, last: str) -> pd.DataFrame:
 def test_a_broken_newest_day_is_not_learned_from(toy: Model, breaking: Any, said: str) -> None:
     older = labelled_days(toy, "2026-04-14", "2026-05-03")
     newest = labelled_days(toy, "2026-05-04", "2026-05-13")
-    assert len(package.guard_days(toy, older, newest)) == 2
+    assert len(refit.guard_days(toy, older, newest)) == 2
     there = newest["partition"] == "2026-05-09"
     with pytest.raises(ReleaseError, match=said):
-        package.guard_days(toy, older, pd.concat([newest[~there], breaking(newest[there])]))
+        refit.guard_days(toy, older, pd.concat([newest[~there], breaking(newest[there])]))
     with pytest.raises(ReleaseError, match="cannot be checked"):
-        package.guard_days(toy, older, newest.head(0))
+        refit.guard_days(toy, older, newest.head(0))
 
 
 def test_healthy_days_pass_the_guards_all_year(toy: Model) -> None:
@@ -358,14 +358,14 @@ def test_healthy_days_pass_the_guards_all_year(toy: Model) -> None:
     days = keys_between("2025-06-01", "2025-12-31")
     for at in range(30, len(days), 5):
         older = rows[rows["partition"].isin(days[at - 30 : at - 10])]
-        package.guard_days(toy, older, rows[rows["partition"].isin(days[at - 10 : at])])
+        refit.guard_days(toy, older, rows[rows["partition"].isin(days[at - 10 : at])])
 
 
 def test_a_release_model_grossly_unlike_its_twin_is_refused(
     home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outcome = reference.in_one_process(toy, AS_OF, FAST)
-    monkeypatch.setattr(package, "GROSSLY_UNLIKE", 1e-6)
+    monkeypatch.setattr(refit, "GROSSLY_UNLIKE", 1e-6)
     with pytest.raises(ReleaseError, match="grossly unlike its twin"):
         package.package(
             toy, outcome["plan"], outcome["selected"], outcome["evaluation"], outcome["decision"], outcome["run_id"]
@@ -380,7 +380,7 @@ def test_the_card_says_what_a_person_wants_to_know(home: Path, toy: Model) -> No
         assert shown in text and shown in page
     for metric in ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"):
         assert metric in text and metric in page
-    assert "<b>bold" not in page and "http" not in page and "<script" not in page
+    assert "<b>bold" not in page and "http:" not in page and "https:" not in page and "<script" not in page
     assert f"{outcome['evaluation']['challenger']['metrics']['log_loss']:.4f}" in text
 
 
@@ -393,5 +393,5 @@ def test_scores_of_the_bundle_are_those_of_the_release_fit(home: Path, toy: Mode
     assert {i.name for i in session.get_inputs()} == {f["name"] for f in schema["features"]}
     rows = toy_days.days(toy, "2026-05-14", "2026-05-14")
     frame = dataset.features_frame(toy, rows)
-    mine = export.OnnxScorer(toy, bundle.read("model.onnx"), schema["positive_index"]).score(frame)
+    mine = export.OnnxScorer(bundle.read("model.onnx"), [schema["positive_index"]]).score(frame)
     np.testing.assert_allclose(mine, evaluation.score(toy, pipeline, rows), atol=1e-5)

@@ -66,8 +66,10 @@ MODEL = Model(
     start=date(2025, 1, 1),
     timezone="America/New_York",
     tags=("flights", "classification"),
+    priority=100,  # the first of a first start, and first in line when tasks have to wait
     data=Data(
         columns=(*SCHEDULE, *PLANE, *DESTINATION, *WEATHER, *OUTCOME),
+        repeats_after=365,  # a year later the same flights come again
         key=("flight_date", "carrier", "flight", "origin"),
         event_time="scheduled_departure",
         # A flight scheduled for 23:59 can land hours into the next day.

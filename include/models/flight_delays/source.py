@@ -15,9 +15,8 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -28,6 +27,7 @@ import pyarrow.ipc as ipc
 from include.errors import ConfigurationError
 from include.models.flight_delays.model import MODEL
 from include.partitions import Partition
+from include.replay import instants
 from include.settings import Settings
 
 LATE_FROM_MINUTES = 15  # US DOT: a flight is late when it arrives 15 minutes or more after schedule
@@ -113,16 +113,10 @@ def redated(flights: pd.DataFrame, partition: Partition) -> pd.DataFrame:
 def departure_instants(day: date, hhmm: np.ndarray) -> pd.DatetimeIndex:
     """Local times (hhmm) of ``day`` as instants.
 
-    2400 is read as the last minute of the day that lists it: its midnight is already another partition. In the hour
-    that a clock change repeats, the first one is meant; in the hour that it skips, the time before it goes on.
+    2400 is read as the last minute of the day that lists it: its midnight is already another partition.
     """
-    zone = ZoneInfo(MODEL.timezone)
     minutes = np.minimum(hhmm // 100 * 60 + hhmm % 100, LAST_MINUTE).astype("int64")
-    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 - a wall clock; its zone is looked up below
-    offsets = [(midnight + timedelta(hours=h)).replace(tzinfo=zone).utcoffset() for h in range(24)]
-    ahead = np.array([round(o.total_seconds() / 60) for o in offsets if o is not None], dtype="int64")
-    instants = np.datetime64(midnight, "us") + (minutes - ahead[minutes // 60]).astype("timedelta64[m]")
-    return pd.DatetimeIndex(instants).as_unit("us").tz_localize("UTC")
+    return pd.DatetimeIndex(instants(day, minutes, MODEL.timezone)).as_unit("us").tz_localize("UTC")
 
 
 def table(name: str) -> pd.DataFrame:

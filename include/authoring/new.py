@@ -1,0 +1,89 @@
+"""A model's folder from a table: reads, infers, states what it inferred, and writes."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from include import catalog
+from include.authoring.findings import Findings, Request, Role
+from include.authoring.leaks import settle_leaks
+from include.authoring.opening import open_source
+from include.authoring.reading import read
+from include.authoring.rhythm import settle_rhythm
+from include.authoring.roles import settle_key, settle_roles
+from include.authoring.summary import summary
+from include.authoring.target import settle_target
+from include.authoring.writing import places, require_free, write
+from include.errors import ConfigurationError, DataError
+from include.partitions import utc_now
+
+NAME = re.compile(r"^[a-z][a-z0-9_]{1,49}$")
+
+
+def new_model(request: Request, today: date | None = None) -> str:
+    """Write the folder and its test; returns the summary for the person.
+
+    Parameters
+    ----------
+    today : the day on which the replay of a finished history is aimed; None: the clock's.
+
+    Raises
+    ------
+    ConfigurationError : a name, source or column that cannot be used, or something is there already.
+    DataError : the data do not allow an honest model; says what would.
+    """
+    _check(request)
+    folder, test = places(request.name, request.into)
+    require_free(folder, test)
+    found = infer(request, today or utc_now().astimezone(ZoneInfo(request.timezone)).date())
+    folder, test = write(found)
+    return summary(found, folder, test)
+
+
+def infer(request: Request, today: date) -> Findings:
+    """Everything that can be known without asking."""
+    source, connections = open_source(request)
+    found = read(request, source, connections, today)
+    settle_target(found)
+    settle_roles(found)
+    settle_leaks(found)
+    settle_key(found)
+    _features_of_the_key(found)
+    if not found.of(Role.FEATURE, Role.MANY, Role.AGE):
+        found.say(
+            "Look at", "No column is left that says anything before the event: hour and weekday are all there is."
+        )
+    settle_rhythm(found, today)
+    return found
+
+
+def _features_of_the_key(found: Findings) -> None:
+    """A part of the key is known before the event, or it could not be part of it."""
+    for name in found.key:
+        if name != found.row_number and found.column(name).role in (Role.AFTER, Role.TARGET):
+            why = found.column(name).why
+            raise DataError(f"KEY names {name}, which cannot be part of a key: it {why}")
+
+
+def _check(request: Request) -> None:
+    wanted = {"NAME": request.name, "SOURCE": request.source, "TARGET": request.target, "TIME": request.time}
+    if absent := [argument for argument, value in wanted.items() if not value]:
+        raise ConfigurationError(
+            f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} missing: make new-model NAME=late_orders "
+            "SOURCE=orders.csv TARGET=late TIME=ordered_at"
+        )
+    if not NAME.match(request.name):
+        raise ConfigurationError(
+            f"NAME={request.name!r} is no name of a model: lower-case letters, digits and _, beginning with a letter, "
+            "e.g. late_orders."
+        )
+    if request.name in catalog.folders():
+        raise ConfigurationError(f"there is a model {request.name!r} already, in {catalog.folders()[request.name]}.")
+    try:
+        ZoneInfo(request.timezone)
+    except Exception:
+        raise ConfigurationError(
+            f"TIMEZONE={request.timezone} is no IANA timezone, e.g. UTC or Europe/Berlin."
+        ) from None

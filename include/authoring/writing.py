@@ -1,0 +1,270 @@
+"""Writes the folder of a model and its test from what was found: whole or not at all, and never over anything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from include.authoring.findings import Findings, FoundColumn, Role
+from include.authoring.names import free_name
+from include.authoring.proposals import proposals
+from include.errors import ConfigurationError
+from include.settings import PROJECT
+from include.sources import CsvFile, ParquetFiles, SqlTable
+from include.spec import ColumnType, Task
+
+FILES = ("model.py", "source.py", "expectations.py", "features.py", "candidates.py")
+MODELS = PROJECT / "include" / "models"
+LONG = 95  # characters of a text beyond which it is written as several
+SURE = 500  # rows after which a column that was never missing is declared so
+MARGIN_SHARE = 0.05  # of the trivial baseline's error, that a challenger may be worse than the champion
+
+
+def places(found_name: str, into: Path | None) -> tuple[Path, Path]:
+    """The folder of the model, and its test file; in a folder of its own the test lies beside the model."""
+    folder = (into or MODELS).expanduser().absolute() / found_name
+    if folder.parent == MODELS:
+        return folder, PROJECT / "tests" / "models" / found_name / f"test_{found_name}.py"
+    return folder, folder / f"test_{found_name}.py"
+
+
+def require_free(*paths: Path) -> None:
+    """ConfigurationError where one of them exists: nothing is ever overwritten."""
+    for path in paths:
+        if path.exists():
+            raise ConfigurationError(
+                f"{path} exists already and is not overwritten: choose another NAME, or delete it first."
+            )
+
+
+def write(found: Findings) -> tuple[Path, Path]:
+    """Render all files into a temporary folder beside the target, format them, and move them into place.
+
+    Returns
+    -------
+    The model's folder and its test file.
+    """
+    folder, test = places(found.request.name, found.request.into)
+    require_free(folder, *([test] if test.parent != folder else []))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _temporary(folder.parent) as working:
+        rendered = render(found)
+        for file, text in rendered.items():
+            (working / file).write_text(text)
+        formatted(working)
+        if test.parent != folder:
+            test.parent.mkdir(parents=True, exist_ok=True)
+            _move_file(working / "test.py", test)
+        else:
+            os.replace(working / "test.py", working / test.name)
+        try:
+            os.rename(working, folder)  # fails where somebody made the folder meanwhile
+        except OSError:
+            if test.parent != folder:
+                test.unlink(missing_ok=True)
+            raise ConfigurationError(f"{folder} was made by somebody else meanwhile; nothing was written") from None
+    return folder, test
+
+
+def render(found: Findings) -> dict[str, str]:
+    """The text of each file, not formatted yet."""
+    loader = PackageLoader("include.authoring", "templates")
+    environment = Environment(loader=loader, undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters["py"] = _literal
+    environment.filters["comment"] = _comment
+    environment.filters["date"] = lambda day: f"date({day.year}, {day.month}, {day.day})"
+    contents = _context(found)
+    texts = {file: environment.get_template(f"{file}.j2").render(contents) for file in (*FILES, "test.py")}
+    return {"__init__.py": f'"""{contents["description"]}"""\n', **texts}
+
+
+def formatted(folder: Path) -> None:
+    """As `make format` would; without ruff (a production image) the files stay as they were rendered."""
+    config, ours = str(PROJECT / "pyproject.toml"), "lint.isort.known-first-party=['include']"
+    for arguments in (["check", "--fix", "--select", "I", "--config", ours], ["format"]):
+        command = [sys.executable, "-m", "ruff", *arguments, "--quiet", "--config", config, str(folder)]
+        subprocess.run(command, check=False, capture_output=True)
+
+
+def _context(found: Findings) -> dict[str, Any]:
+    request, r = found.request, found.rhythm
+    assert r is not None
+    regression = found.task is Task.REGRESSION
+    taken = [c.name for c in found.columns]
+    texts = [c.name for c in found.of(Role.FEATURE) if c.type is ColumnType.STRING]
+    many = [c.name for c in found.of(Role.MANY)]
+    target_encoder = bool(many) and not found.classes
+    labels = found.rows[found.target].dropna()
+    error = float(np.abs(labels - labels.median()).mean() if found.skewed else labels.std()) if regression else 0.0
+    encoders = {"StandardScaler"} | ({"OrdinalEncoder", "OneHotEncoder"} if texts else set())
+    encoders |= ({"TargetEncoder"} if target_encoder else {"OrdinalEncoder"}) if many else set()
+    return {
+        "name": request.name,
+        "owner": request.owner,
+        "description": _description(found),
+        "timezone": request.timezone,
+        "task": found.task.value,
+        "regression": regression,
+        "classes": found.classes,
+        "positive": found.positive,
+        "target": found.target,
+        "time": found.time,
+        "key": found.key,
+        "row_number": found.row_number,
+        "delay": round(request.delay.total_seconds()),
+        "keep": r.days_needed + r.second + 60 if r.days_needed + r.second > 340 else 0,
+        "metric": ("mae" if found.skewed else "rmse") if regression else "log_loss",
+        "margin": float(f"{MARGIN_SHARE * error:.2g}"),
+        "margin_share": MARGIN_SHARE,
+        "r": r,
+        "rows": f"{len(found.rows):,}",
+        **_of_columns(found),
+        **_of_source(found),
+        "proposed": proposals(found),
+        "texts": tuple(texts),
+        "many": tuple(many),
+        "numbers": tuple(c.name for c in found.of(Role.FEATURE) if c.type is not ColumnType.STRING),
+        "ages": {c.name: free_name(f"{c.name}_days_before", taken) for c in found.of(Role.AGE)},
+        "hour": free_name("hour", taken),
+        "weekday": free_name("weekday", taken),
+        "whole_days": found.whole_days,
+        "local": request.timezone != "UTC",
+        "unused": [c for c in found.of(Role.UNUSED, Role.AFTER) if c.name != found.target],
+        "no_feature": tuple(c.name for c in found.of(Role.UNUSED, Role.AFTER)),
+        "suffix": "Regressor" if regression else "Classifier",
+        "linear": "Ridge" if regression else "LogisticRegression",
+        "linear_name": "ridge" if regression else "logistic",
+        "linear_call": "Ridge(alpha=1.0)" if regression else "LogisticRegression(max_iter=300, C=0.1, random_state=0)",
+        "strategy": ("median" if found.skewed else "mean") if regression else "prior",
+        "skewed": found.skewed,
+        "target_encoder": target_encoder,
+        "encoders": sorted(encoders),
+        "replayed": r.replay is not None,
+    }
+
+
+def _of_columns(found: Findings) -> dict[str, Any]:
+    """Groups of declared columns for model.py; and which comment stands above them."""
+    key = [c for c in found.columns if c.name in found.key or c.role is Role.EVENT_TIME]
+    if found.row_number:
+        key.append(FoundColumn(found.row_number, "", ColumnType.INTEGER, why="numbers the rows of a day"))
+    features = [c for c in found.of(Role.FEATURE, Role.MANY, Role.AGE) if c.name not in found.key]
+    unused = [c for c in found.of(Role.UNUSED) if c.name not in found.key]
+    after = found.of(Role.AFTER, Role.TARGET)
+    comments = {
+        "KEY": "What identifies a row, and when it happened.",
+        "FEATURES": "Known before the event.",
+        "UNUSED": "In the lake, and no feature: see features.py.",
+        "OUTCOME": 'Known only after the event: with known="after" a column can never be a feature.',
+    }
+    groups = {"KEY": key, "FEATURES": features, "UNUSED": unused, "OUTCOME": after}
+    sure = len(found.rows) >= SURE
+    declared = [
+        (
+            group,
+            comments[group],
+            [
+                {
+                    "name": c.name,
+                    "type": c.type,
+                    "nullable": not (group == "KEY" or (group == "FEATURES" and sure and not c.nulls)),
+                    "after": group == "OUTCOME",
+                    "description": _told(c),
+                }
+                for c in columns
+            ],
+        )
+        for group, columns in groups.items()
+    ]
+    return {"groups": declared, "after": bool(after)}
+
+
+def _told(column: FoundColumn) -> str:
+    original = f"{column.original!r} in the source" if column.original and column.original != column.name else ""
+    return "; ".join(part for part in (column.why, original) if part)
+
+
+def _of_source(found: Findings) -> dict[str, Any]:
+    source = found.source
+    in_project = absolute = False
+    path = where = ""
+    if isinstance(source, (CsvFile, ParquetFiles)):
+        in_project = source.path.is_relative_to(PROJECT)
+        absolute = not in_project
+        inside = source.path.relative_to(PROJECT).parts if in_project else ()
+        path = " / ".join(["PROJECT", *map(_literal, inside)]) if in_project else f"Path({_literal(str(source.path))})"
+        where = f"the file {source.path.name}" if source.path.is_file() else f"the Parquet files in {source.path.name}"
+    elif isinstance(source, SqlTable):
+        where = f"the table {source.table} of the connection {source.connection}"
+    return {
+        "source": source,
+        "kind": type(source).__name__,
+        "connections": (source.connection,) if isinstance(source, SqlTable) else (),
+        "path": path,
+        "in_project": in_project,
+        "absolute": absolute,
+        "where": where,
+        "names": {c.original: c.name for c in found.columns if c.name != c.original and c.role is not Role.LEFT_OUT},
+        "formats": {
+            c.name: c.format
+            for c in found.columns
+            if c.type is ColumnType.TIMESTAMP and c.name != found.time and c.format not in (None, "iso")
+        },
+        "left_out": [c.original for c in found.of(Role.LEFT_OUT)],
+    }
+
+
+def _description(found: Findings) -> str:
+    target = found.column(found.target).original
+    if found.task is Task.REGRESSION:
+        return f"Predicts {target} (regression), from what is known before {found.request.time}."
+    if found.classes:
+        return f"Predicts which of {len(found.classes)} classes {target} will be."
+    return f"Predicts whether {target} will be {found.positive!r}."
+
+
+def _literal(value: Any) -> str:
+    """Python source of a plain value; ruff gives it its quotes."""
+    if isinstance(value, date):
+        return f"date({value.year}, {value.month}, {value.day})"
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str) and len(value) > LONG:
+        parts = textwrap.wrap(value, LONG, drop_whitespace=False, break_on_hyphens=False)
+        return "(" + "\n".join(map(repr, parts)) + ")"
+    return repr(value)
+
+
+def _comment(text: str) -> str:
+    """As lines of a comment."""
+    return "\n".join(f"# {line}" for line in textwrap.wrap(text, 100))
+
+
+@contextlib.contextmanager
+def _temporary(parent: Path) -> Iterator[Path]:
+    """A folder that is no model for anybody (its name begins with a point), gone at the end unless it was moved."""
+    working = Path(tempfile.mkdtemp(prefix=".new-model-", dir=parent))
+    working.chmod(0o755)
+    try:
+        yield working
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def _move_file(source: Path, target: Path) -> None:
+    """Into another folder, which may lie on another disk; never over a file."""
+    with open(target, "x") as sink:
+        sink.write(source.read_text())
+    source.unlink()

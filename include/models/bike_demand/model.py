@@ -1,0 +1,63 @@
+"""What the use case is: columns, label, schedules. The scheduler parses it, so it imports only `include.spec`."""
+
+from datetime import date
+
+from include.spec import Column, ColumnType, Data, Gate, Known, Label, Model, Task, Training
+
+TEXT, INTEGER, NUMBER, BOOLEAN = ColumnType.STRING, ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN
+
+CALENDAR = (
+    Column(name="ride_date", type=TEXT, nullable=False, description="local day, ISO"),
+    Column(name="hour", type=INTEGER, nullable=False, description="hour of the wall clock, 0 to 23"),
+    Column(
+        name="began_at",
+        type=ColumnType.TIMESTAMP,
+        nullable=False,
+        description="beginning of the hour on ride_date as an instant; the event time",
+    ),
+    Column(name="season", type=TEXT, description="as in the data, where January to March is 'spring'"),
+    Column(name="holiday", type=BOOLEAN, nullable=False, description="a public holiday in Washington DC"),
+    Column(name="weekday", type=TEXT, description="Mon to Sun; missing in 5 % of the rows"),
+    Column(name="workingday", type=BOOLEAN, nullable=False, description="neither a weekend nor a holiday"),
+)
+# Observed, not forecast: on the day a caller has a forecast at best, so live predictions will be a little worse.
+WEATHER = (
+    Column(
+        name="weathersit", type=TEXT, description="Clear, Mist, Light Rain or Heavy Rain; missing in 7 % of the rows"
+    ),
+    Column(name="temp", type=NUMBER, description="degrees Celsius"),
+    Column(name="atemp", type=NUMBER, description="degrees Celsius, as felt; stuck at -0.0016 on 17 August 2012"),
+    Column(name="hum", type=NUMBER, description="relative humidity, %; 0 on 10 March 2011, a dead sensor"),
+    Column(name="windspeed", type=NUMBER, description="km/h; 0 is calm"),
+)
+# The two parts of the label are known when the label is, and add up to it: as features they would be the answer.
+OUTCOME = (
+    Column(name="casual", type=INTEGER, nullable=False, known=Known.AFTER, description="rentals of casual users"),
+    Column(name="registered", type=INTEGER, nullable=False, known=Known.AFTER, description="rentals of members"),
+    Column(name="cnt", type=INTEGER, nullable=False, known=Known.AFTER, description="rentals: casual + registered"),
+)
+
+MODEL = Model(
+    name="bike_demand",
+    owner="perennial",
+    description="Bikes rented in an hour in Washington DC (UCI Bike Sharing 2011-2012, replayed in whole weeks).",
+    start=date(2025, 1, 4),  # the day on which the history begins again, see source.py
+    timezone="America/New_York",
+    tags=("bikes", "regression"),
+    priority=50,
+    data=Data(
+        columns=(*CALENDAR, *WEATHER, *OUTCOME),
+        repeats_after=728,  # 104 weeks later the same hours come again
+        key=("ride_date", "hour"),
+        event_time="began_at",
+        label=Label(column="cnt", task=Task.REGRESSION),  # counted when the hour is over: nothing matures later
+        schedule="0 5 * * *",
+    ),
+    # A day has 24 rows, so what is enough elsewhere never comes together here: a window of 60 days has 1,440 rows, and
+    # a holdout of 14 days has 336. Wanted are three weeks to fit, and the rows of `gate.min_days` with an hour missing
+    # here and there.
+    training=Training(schedule="30 5 * * *", window_days=60, metric="mae", min_rows=500),
+    # In bikes an hour. A model is worse by more than 5 than the same recipe of 14 days before on 1 of 44 nights (by
+    # more than 2 on 2); the errors are 36 on average, those of the trivial baseline 138.
+    gate=Gate(margin=5.0, min_rows=220),
+)

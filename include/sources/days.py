@@ -1,0 +1,170 @@
+"""From a source's raw rows to what `fetch` returns: declared names and types, re-dated where a history is replayed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import date
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from include.partitions import Partition
+from include.replay import Replay
+from include.sources.times import ISO, EventTime, instants, localized, wall_clock
+from include.spec import Column, ColumnType, Model
+
+log = logging.getLogger(__name__)
+
+TRUE = ("true", "t", "yes", "y", "1")
+FALSE = ("false", "f", "no", "n", "0")
+
+
+class Source(Protocol):
+    """Where rows lie."""
+
+    @property
+    def time(self) -> EventTime: ...
+
+    def between(self, first: date, last: date, connections: Mapping[str, str]) -> pa.Table: ...
+
+    def counts(self, connections: Mapping[str, str]) -> dict[date, int]: ...
+
+    def without_time(self, connections: Mapping[str, str]) -> int: ...
+
+
+def rows_of_day(
+    source: Source,
+    model: Model,
+    partition: Partition,
+    connections: Mapping[str, str],
+    *,
+    names: Mapping[str, str] | None = None,
+    formats: Mapping[str, str] | None = None,
+    left_out: tuple[str, ...] = (),
+    row_number: str | None = None,
+    replay: Replay | None = None,
+) -> pd.DataFrame:
+    """The rows of a partition, as the model declares them.
+
+    A value that does not fit its declared type is handed on as it came: validation then names it and stops the day.
+
+    Parameters
+    ----------
+    names : declared name by name in the source, where they differ.
+    formats : how a timestamp column is written, by declared name (see `EventTime.format`); ISO without an entry.
+    left_out : columns of the source that are not wanted.
+    row_number : declared name of a column that numbers the rows of a day, where the source has no key of its own. Rows
+        are put in the order of their time and values first, so that the same rows always get the same numbers.
+    replay : which day of a finished history stands for the partition; every timestamp moves by the same days.
+    """
+    day = replay.original(partition.date) if replay else partition.date
+    raw = source.between(day, day, connections)
+    names, formats = names or {}, formats or {}
+    decimal = getattr(source, "decimal", ".")
+    declared = {column.name: column for column in model.data.columns}
+    moved = np.timedelta64((partition.date - day).days, "D")
+    columns: dict[str, pd.Series] = {}
+    for position, original in enumerate(raw.column_names):
+        if original in left_out:
+            continue
+        name = names.get(original, original)
+        values = raw.column(position).combine_chunks()
+        values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
+        if name not in declared:
+            columns[name] = pd.Series(values.to_pandas())
+        elif declared[name].type is ColumnType.TIMESTAMP:
+            when = source.time if original == source.time.column else EventTime(original, formats.get(name, ISO))
+            columns[name] = _moments(values, when.format, model.timezone, moved)
+        else:
+            columns[name] = pd.Series(typed(values, declared[name], decimal).to_pandas())
+    frame = pd.DataFrame(columns)
+    if row_number:
+        frame = numbered(frame, model.data.event_time, row_number)
+    return _told_apart(frame, model) if replay else frame
+
+
+def typed(values: pa.Array, column: Column, decimal: str = ".") -> pa.Array:
+    """The values in the declared type, or as they came where one of them does not fit."""
+    try:
+        return _CASTS[column.type](values, decimal)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
+        return values
+
+
+def numbered(frame: pd.DataFrame, event_time: str, name: str) -> pd.DataFrame:
+    """The rows in the order of their time and values, with a column that numbers them from 0."""
+    order = pd.DataFrame({n: frame[n].astype("str") for n in sorted(frame.columns, key=lambda n: (n != event_time, n))})
+    frame = frame.loc[order.sort_values(list(order.columns), kind="stable").index].reset_index(drop=True)
+    return frame.assign(**{name: np.arange(len(frame), dtype="int64")})
+
+
+def _moments(values: pa.Array, format: str, timezone: str, moved: np.timedelta64) -> pd.Series:
+    if moved == np.timedelta64(0, "D"):
+        return pd.Series(instants(values, format, timezone))
+    return pd.Series(localized(wall_clock(values, format, timezone) + moved, timezone))
+
+
+def _told_apart(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
+    """Without rows whose key comes twice because a repeated hour of a clock change was re-dated onto another day."""
+    if model.data.event_time not in model.data.key or not set(model.data.key) <= set(frame.columns):
+        return frame
+    twice = frame.duplicated(list(model.data.key))
+    if twice.any():
+        log.warning("%d rows of an hour that a clock change repeats were left out of the replay.", int(twice.sum()))
+    return frame.loc[~twice].reset_index(drop=True)
+
+
+def _text(values: pa.Array, decimal: str) -> pa.Array:
+    return values if pa.types.is_large_string(values.type) else values.cast(pa.string())
+
+
+def _stripped(values: pa.Array, decimal: str) -> pa.Array:
+    texts = pc.utf8_trim_whitespace(values)
+    if decimal == ".":
+        return texts
+    grouped = pc.match_substring_regex(texts, r"^[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?$")
+    if pc.any(pc.and_(pc.match_substring(texts, "."), pc.invert(grouped))).as_py():
+        raise ValueError("a point that separates no thousands, in a file with decimal commas")
+    return pc.replace_substring(pc.replace_substring(texts, ".", ""), ",", ".")
+
+
+def _is_text(values: pa.Array) -> bool:
+    return bool(pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
+
+
+def _number(values: pa.Array, decimal: str) -> pa.Array:
+    """float64; what is not finite is missing."""
+    numbers = (_stripped(values, decimal) if _is_text(values) else values).cast(pa.float64())
+    return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
+
+
+def _integer(values: pa.Array, decimal: str) -> pa.Array:
+    if not _is_text(values):
+        return values.cast(pa.int64())
+    texts = _stripped(values, decimal)
+    try:
+        return texts.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return texts.cast(pa.float64()).cast(pa.int64())  # 3.0
+
+
+def _boolean(values: pa.Array, decimal: str) -> pa.Array:
+    if not _is_text(values):
+        return values.cast(pa.bool_())
+    texts = pc.utf8_lower(pc.utf8_trim_whitespace(values))
+    known = pc.is_in(texts, value_set=pa.array([*TRUE, *FALSE]))
+    if not pc.all(pc.or_(known, pc.is_null(texts))).as_py():
+        raise ValueError("a text that means neither true nor false")
+    return pc.if_else(pc.is_null(texts), pa.scalar(None, pa.bool_()), pc.is_in(texts, value_set=pa.array(TRUE)))
+
+
+_CASTS = {
+    ColumnType.STRING: _text,
+    ColumnType.NUMBER: _number,
+    ColumnType.INTEGER: _integer,
+    ColumnType.BOOLEAN: _boolean,
+}

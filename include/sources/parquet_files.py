@@ -1,0 +1,116 @@
+"""A Parquet file, or a folder of them, as a source of days."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from include.errors import ConfigurationError, DataError, did_you_mean
+from include.sources import times
+from include.sources.csv_file import COMPRESSIONS, open_input
+from include.sources.daily_cache import DailyCache, decompressed, open_cache
+
+
+@dataclass(frozen=True)
+class ParquetFiles:
+    """Rows of a Parquet file (itself compressed, too: .parquet.gz), or of a folder with Parquet files.
+
+    Where the time is a timestamp or a date, a day is read by a filter, from the row groups that can hold it; where it
+    is text or a number, the files are kept by day like a CSV file.
+    """
+
+    path: Path
+    time: times.EventTime
+
+    def between(self, first: date, last: date, connections: Mapping[str, str]) -> pa.Table:
+        """The rows of these local days, both included."""
+        kind = self._time_type()
+        if not _filterable(kind):
+            return self.cache().between(first, last)
+        aware = pa.types.is_timestamp(kind) and kind.tz is not None
+        start, end = times.instant_bounds(first, last, self.time.timezone) if aware else times.wall_bounds(first, last)
+        if pa.types.is_date(kind):
+            low, high = pa.scalar(start.date(), pa.date32()), pa.scalar(end.date(), pa.date32())
+        else:
+            zone = "UTC" if aware else None
+            low, high = pa.scalar(start, pa.timestamp("us", zone)), pa.scalar(end, pa.timestamp("us", zone))
+        field = ds.field(self.time.column)
+        return self._read(lambda data: data.to_table(filter=(field >= low) & (field < high)))
+
+    def counts(self, connections: Mapping[str, str]) -> dict[date, int]:
+        """Rows of each local day that has some."""
+        if not _filterable(self._time_type()):
+            return self.cache().counts()
+        return self._days()[0]
+
+    def without_time(self, connections: Mapping[str, str]) -> int:
+        """Rows whose time is missing or cannot be read: they belong to no day."""
+        return self._days()[1] if _filterable(self._time_type()) else self.cache().without_time()
+
+    def cache(self) -> DailyCache:
+        """The files by days, where a day cannot be filtered."""
+        try:
+            return open_cache(self.path, "parquet", self.time, self._batches)
+        except ValueError as problem:
+            raise DataError(f"{self.path} cannot be read: {problem}") from problem
+
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return self.dataset().schema
+
+    def dataset(self) -> ds.Dataset:
+        """The files as one table.
+
+        Raises
+        ------
+        ConfigurationError : nothing is there. DataError : it is no Parquet.
+        """
+        if not self.path.exists():
+            raise ConfigurationError(f"there is no file or folder {self.path}")
+        path = decompressed(self.path, open_input) if self.path.suffix in COMPRESSIONS else self.path
+        try:
+            found = ds.dataset(str(path), format="parquet", partitioning="hive" if path.is_dir() else None)
+            if not found.files:
+                raise ConfigurationError(f"the folder {self.path} holds no Parquet file")
+            return found
+        except (pa.ArrowInvalid, OSError) as problem:
+            raise DataError(f"{self.path} cannot be read as Parquet: {str(problem).splitlines()[0]}") from problem
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        yield from self.dataset().to_batches()
+
+    def _read(self, ask: Callable[[ds.Dataset], pa.Table]) -> pa.Table:
+        try:
+            return ask(self.dataset())
+        except pa.ArrowInvalid as problem:
+            raise DataError(f"{self.path} cannot be read: {str(problem).splitlines()[0]}") from problem
+
+    def _time_type(self) -> pa.DataType:
+        schema = self.schema()
+        if self.time.column not in schema.names:
+            raise ConfigurationError(
+                f"{self.path} has no column {self.time.column!r}{did_you_mean(self.time.column, schema.names)}"
+            )
+        return schema.field(self.time.column).type
+
+    def _days(self) -> tuple[dict[date, int], int]:
+        counted: Counter[date] = Counter()
+        without = 0
+        for batch in self.dataset().to_batches(columns=[self.time.column]):
+            days = times.local_days(batch.column(0), self.time)
+            known = days[~np.isnat(days)]
+            without += len(days) - len(known)
+            found, rows = np.unique(known, return_counts=True)
+            counted.update(dict(zip(found.tolist(), rows.tolist(), strict=True)))
+        return dict(sorted(counted.items())), without
+
+
+def _filterable(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))

@@ -1,0 +1,153 @@
+"""The refit, and its guards: are the days that only the release model learns from, and what it learns, plausible?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.errors import ReleaseError
+from include.spec import Model, Task
+from include.training import candidates, dataset, evaluation, snapshot
+
+GROSSLY_UNLIKE = 0.3
+"""Largest mean |difference of probability| between release model and twin: healthy refits stay below .18 in 99 % of
+nights, inverted labels give .42 to .71 (FACTS "Data")."""
+
+GROSSLY_UNLIKE_VALUES = 1.0
+"""The same of a regression, in standard deviations of the label. Two years of hourly bike rentals, windows of 60 days:
+healthy refits of boosting differ by .13 to .51, of ridge by .05 to .21; labels turned upside down give 1.8 and more."""
+
+ENOUGH = 10
+"""Rows of a class that every older day must have, before a newer day may be said to have too few of them."""
+
+
+def refit(
+    model: Model, plan: Mapping[str, Any], recipe: Mapping[str, Any], twin: Any, lake: snapshot.Rows | None = None
+) -> tuple[candidates.Fitted, pd.DataFrame, list[str]]:
+    """Fit the recipe on all matured rows: the fit, its rows, and what the guards of a refit found.
+
+    Parameters
+    ----------
+    twin : the pipeline of the recipe's twin, which the refit must resemble.
+
+    Raises
+    ------
+    ReleaseError : the newest days are not fit to learn from, or the refit is grossly unlike its twin.
+    """
+    spans = snapshot.spans_of(plan, str(recipe["candidate"]))
+    # The twin's days begin before those of the release model, and a short window may share none of them with it.
+    every = dataset.labelled(model, snapshot.read(model, plan, (spans.twin[0], spans.release[1]), lake))
+    rows, newest = dataset.between(every, spans.release), dataset.between(every, spans.holdout)
+    guards = guard_days(model, dataset.between(every, spans.twin), newest)
+    declared = candidates.load(model)[str(recipe["candidate"])]
+    fitted = candidates.fit(model, declared, rows, plan["seed"], recipe.get("iterations"))
+    guards.append(guard_likeness(model, fitted.pipeline, twin, rows, newest))
+    return fitted, rows, guards
+
+
+def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[str]:
+    """Compare each day that only the release model learns from with the twin's days; sentences about what was checked.
+
+    A day may have half to twice the rows of the leanest and the fullest older day. Classification: its share of the
+    positive class (of each of several classes) may be half of the lowest older one, or half as far from 1 as the
+    highest, where older days have at least `ENOUGH` rows on that side. Regression: its mean may leave the older range
+    by as much as that range is wide, or by a standard deviation of a day's labels; its standard deviation may be a
+    quarter of the lowest older one to four times the highest. Wide on purpose: a healthy day passes, a broken one (no
+    label arrived, all are 0, another unit) does not.
+
+    Raises
+    ------
+    ReleaseError : a day is outside; names it, with the numbers.
+    """
+    if older.empty or newest.empty:
+        raise ReleaseError(
+            f"there are {len(older)} older and {len(newest)} newest rows with labels: the refit cannot be checked."
+        )
+    before, after = _days(model, older), _days(model, newest)
+    limits = {"rows": (before["rows"].min() / 2, before["rows"].max() * 2)}
+    for figure in before.columns.drop("rows"):
+        limits[figure] = _limits(model, before, figure)
+    problems = []
+    for day, found in after.iterrows():
+        for figure, (low, high) in limits.items():
+            value = found[figure]
+            if not low <= value <= high:
+                what = (
+                    f"{day} has {value:.0f} rows with labels"
+                    if figure == "rows"
+                    else f"the {figure} of {day} is {value:.4g}"
+                )
+                problems.append(f"{what} ({low:.4g} to {high:.4g} is usual)")
+    if problems:
+        raise ReleaseError(
+            f"the release model of {model.name} is not fitted, because its newest days are unlike the {len(before)} "
+            f"before: {'; '.join(problems[:5])}{f' and {len(problems) - 5} more' if len(problems) > 5 else ''}. Look "
+            "at the validation reports of these days and collect them again."
+        )
+    return [
+        f"{len(after)} newest days: {figure} {after[figure].min():.4g} to {after[figure].max():.4g} a day (allowed "
+        f"{low:.4g} to {high:.4g})."
+        for figure, (low, high) in limits.items()
+    ]
+
+
+def _days(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
+    """One row for each day: ``rows``, and what its labels are like, each figure under the name that a person reads."""
+    y = dataset.labels(model, rows)
+    names = dataset.class_names(model)
+    columns: dict[str, np.ndarray] = {"mean label": y}
+    if names:
+        columns = {f"share of {name!r}": (y == at).astype(float) for at, name in enumerate(names)}
+    by_day = pd.DataFrame(columns).groupby(rows["partition"].astype(str).to_numpy(dtype=object))
+    days = by_day.mean()
+    if model.data.label.task is Task.REGRESSION:
+        days["standard deviation of the label"] = by_day["mean label"].std(ddof=0)
+    days.insert(0, "rows", by_day.size())
+    return days
+
+
+def _limits(model: Model, before: pd.DataFrame, figure: str) -> tuple[float, float]:
+    """What a day may have of one figure."""
+    values = before[figure]
+    low, high = float(values.min()), float(values.max())
+    if model.data.label.task is Task.CLASSIFICATION:
+        # Of a few rows none may come on a healthy day, so too few can be said of plenty only.
+        enough = (values * before["rows"]).min() >= ENOUGH
+        enough_others = ((1 - values) * before["rows"]).min() >= ENOUGH
+        return low / 2 if enough else 0.0, 1 - (1 - high) / 2 if enough_others else 1.0
+    if figure == "mean label":
+        leave = max(high - low, float(before["standard deviation of the label"].max()))
+        return low - leave, high + leave
+    return low / 4, high * 4
+
+
+def guard_likeness(model: Model, release: Any, twin: Any, rows: pd.DataFrame, newest: pd.DataFrame) -> str:
+    """Compare what two fitted pipelines, release model and twin, say about the newest days; a sentence about it.
+
+    The mean difference of a probability (of several classes: half the sum over the classes), or of a value.
+
+    Parameters
+    ----------
+    rows : all rows with labels that the release model was fitted on: the scale of a regression.
+
+    Raises
+    ------
+    ReleaseError : they hardly agree.
+    """
+    features = dataset.features_frame(model, newest)
+    mine, theirs = (evaluation.score_features(model, pipeline, features) for pipeline in (release, twin))
+    gaps = np.abs(mine - theirs)
+    difference = float(np.mean(gaps.sum(axis=1) / 2 if gaps.ndim == 2 else gaps))
+    limit = GROSSLY_UNLIKE
+    if model.data.label.task is Task.REGRESSION:
+        limit = GROSSLY_UNLIKE_VALUES * float(np.std(dataset.labels(model, rows)))
+    if not difference <= limit:
+        raise ReleaseError(
+            f"the release model of {model.name} is grossly unlike its twin: on the {len(newest)} newest rows their "
+            f"scores differ by {difference:.3g} on average ({limit:.3g} is allowed). Something in these rows changed "
+            "what the model learns."
+        )
+    return f"Release model and twin differ by {difference:.3g} on average on the newest days (allowed {limit:.3g})."

@@ -1,0 +1,238 @@
+"""`include/models/README.md` is done as it is written: each command is run, each snippet put in its place and used.
+
+What needs a running stack is run by `tests/end_to_end/test_models_readme_tour.py`; a block that neither claims is
+a failure.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+from sqlalchemy import create_engine
+
+from tests.docs.readme import BLOCKS, README, TEXT, TOUR, Block, UsersFolder, needs_stack, resembles
+from tests.end_to_end import test_models_readme_tour
+from tests.services import services
+
+HOW_TOS = list(dict.fromkeys(b.heading for b in BLOCKS if b.section == "How-tos" != b.heading))
+TRY = next(b for b in BLOCKS if b.heading == "How-tos")
+TRIED = Path("var") / "try"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> UsersFolder:
+    """The project of someone who has done the tour, but for what needs a stack."""
+    made = UsersFolder(tmp_path_factory.mktemp("reader"))
+    do(made, TOUR)
+    return made
+
+
+@pytest.fixture
+def toured(folder: UsersFolder) -> Iterator[UsersFolder]:
+    """The same for one how-to, with days that are collected already; what it changes is taken back after it."""
+    if not (folder.project / TRIED).exists():
+        folder.sh(TRY.text)
+    with folder.restored("include/models", "tests/models", str(TRIED)):
+        yield folder
+
+
+def do(folder: UsersFolder, wanted: list[Block], model: str = "parcels") -> str:
+    """Do what the blocks say, and compare what is shown as output; all that the commands printed."""
+    printed, last = "", ""
+    for block in wanted:
+        if block.kind == "python":
+            folder.put(block, model)
+        elif block.kind == "sh":
+            last = "" if needs_stack(block) else folder.sh(block.text)
+            printed += last
+        elif last:
+            assert resembles(block.text, last), f"{block}\nis not what was printed:\n{last}"
+    return printed
+
+
+def test_every_block_is_claimed_by_a_test() -> None:
+    known = {"sh", "python", "text"}
+    assert [b for b in BLOCKS if b.kind not in known] == []
+    assert [b for b in BLOCKS if b not in TOUR and b.heading not in (*HOW_TOS, TRY.heading)] == []
+    assert [b for b in BLOCKS if needs_stack(b) and b not in test_models_readme_tour.DONE] == []
+    assert set(HOW_TOS) == set(CHECKS), "each how-to has a check of its own"
+
+
+def test_every_link_leads_somewhere() -> None:
+    outside = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", outside, re.MULTILINE)
+    anchors = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    assert len(anchors) == len(set(anchors)), "two headings with one anchor"
+    for target in re.findall(r"\]\(([^)]+)\)", outside):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif not target.startswith("https://"):
+            assert (README.parent / target).exists(), target
+
+
+def test_the_tour_ends_with_a_model_that_sees_the_new_feature(folder: UsersFolder) -> None:
+    assert '"region"' in (folder.project / "include/models/parcels/features.py").read_text()
+
+
+# -- how-tos: what is there before, and what is true after it
+
+
+@contextmanager
+def a_warehouse(folder: UsersFolder) -> Iterator[None]:
+    """A PostgreSQL with the table ``parcels``, named by the environment as outside of Airflow."""
+    with services(mlflow=False) as running:
+        url = running.new_database("warehouse")
+        parcels(folder).to_sql("parcels", create_engine(url), index=False)
+        folder.variables["AIRFLOW_CONN_WAREHOUSE"] = url.replace("postgresql+psycopg2", "postgres")
+        try:
+            yield
+        finally:
+            del folder.variables["AIRFLOW_CONN_WAREHOUSE"]
+
+
+@contextmanager
+def a_file_a_day(folder: UsersFolder) -> Iterator[None]:
+    deliveries = folder.project / "deliveries"
+    deliveries.mkdir()
+    rows = parcels(folder)
+    for day, of_day in rows.groupby(rows["sent_at"].dt.strftime("%Y-%m-%d")):
+        of_day.to_parquet(deliveries / f"{day}.parquet")
+    yield
+
+
+@contextmanager
+def an_api(folder: UsersFolder) -> Iterator[None]:
+    """An HTTP server that answers ``/parcels?from=...&to=...`` with JSON, at the address that the text names."""
+    rows = parcels(folder)
+
+    class Parcels(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = parse_qs(urlsplit(self.path).query)
+            first, last = (pd.Timestamp(asked[name][0]) for name in ("from", "to"))
+            found = rows[(rows["sent_at"] >= first) & (rows["sent_at"] < last)]
+            body = found.to_json(orient="records", date_format="iso").encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing: the requests are not of interest."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Parcels)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    folder.variables["AIRFLOW_CONN_PARCELS_API"] = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield
+    finally:
+        del folder.variables["AIRFLOW_CONN_PARCELS_API"]
+        server.shutdown()
+
+
+def parcels(folder: UsersFolder) -> pd.DataFrame:
+    """The table of the tour."""
+    rows = pd.read_csv(folder.home / "parcels.csv", parse_dates=["sent_at"])
+    return rows.astype({"late": "Int64"})
+
+
+def collected(folder: UsersFolder) -> pd.DataFrame:
+    """What the last try has in its lake."""
+    return DeltaTable(str(folder.project / TRIED / "lake" / "parcels" / "rows")).to_pandas()
+
+
+def same_rows_as_the_table(folder: UsersFolder, printed: str) -> None:
+    """However they came, the rows of a day are the rows of that day in the table."""
+    got, table = collected(folder), parcels(folder)
+    newest = table[table["sent_at"].dt.strftime("%Y-%m-%d").isin(set(got["partition"]))]
+    assert len(got) > 0 and len(newest) - len(got) < 0.01 * len(newest), "a few may be in quarantine"
+    both = got.merge(newest, on="parcel_id", validate="one_to_one", suffixes=("", "_table"))
+    assert len(both) == len(got)
+    assert (both["sent_at"] == both["sent_at_table"]).all()
+    assert both["hours"].fillna(-1).eq(both["hours_table"].fillna(-1)).all()
+
+
+def far_parcels_are_in_quarantine(folder: UsersFolder, printed: str) -> None:
+    shown = folder.sh(".venv/bin/python show_quarantine.py parcels", PERENNIAL_HOME=str(folder.project / TRIED))
+    assert "parcels go up to 2,000 km" in shown and "99999" in shown
+    assert collected(folder)["distance_km"].max() <= 2000
+
+
+def the_forest_competes_and_converts(folder: UsersFolder, printed: str) -> None:
+    assert "| forest_20d" in printed
+    of_forest = (
+        "from pathlib import Path; from include import catalog; from include.backtest.lab import Lab;"
+        f"lab = Lab(catalog.load('parcels'), Path({str(TRIED)!r}));"
+        "night = lab.night(lab.newest(), candidates=['forest_20d'], window_days=9);"
+        "print('difference', lab.release(night)[1], night.challenger)"
+    )
+    assert "difference" in folder.sh(f'.venv/bin/python -c "{of_forest}"')
+
+
+def a_live_row_has_the_features(folder: UsersFolder, printed: str) -> None:
+    live = (
+        "from include import catalog; from include.features import columns_for;"
+        "model = catalog.load('parcels'); inputs = [(c.name, c.type.value) for c in model.data.inputs];"
+        "rows = [{'sent_at': '2026-05-03T23:00:00Z', 'weight_kg': 2.0, 'distance_km': 50.0}];"
+        "built = catalog.module('parcels', 'features').build(columns_for(inputs, rows));"
+        "print({name: values.tolist() for name, values in built.items()})"
+    )
+    shown = folder.sh(f'.venv/bin/python -c "{live}"')
+    assert "'kg_per_100km': [4.0]" in shown and "'day_of_month': [2.0]" in shown
+
+
+def the_as_of_waits(folder: UsersFolder, printed: str) -> None:
+    assert "delay=timedelta(hours=1)" in (folder.project / "include/models/parcels/model.py").read_text()
+
+
+def both_tasks_are_decided(folder: UsersFolder, printed: str) -> None:
+    assert re.search(r"parcel_hours: (promote|hold|reject) about .*\| selection mae", printed.replace("\n", " "))
+    assert re.search(r"parcel_arrival: (promote|hold|reject) about", printed)
+
+
+def it_is_found_elsewhere(folder: UsersFolder, printed: str) -> None:
+    assert "parcels" in printed
+    assert not (folder.project / "include/models/parcels").exists()
+
+
+def nothing_more(folder: UsersFolder, printed: str) -> None:
+    """Its only command needs the stack."""
+
+
+def as_it_is(folder: UsersFolder) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+Prepared = Callable[[UsersFolder], AbstractContextManager[None]]
+CHECKS: dict[str, tuple[Prepared, Callable[[UsersFolder, str], None]]] = {
+    "Add an expectation": (as_it_is, far_parcels_are_in_quarantine),
+    "Add a candidate": (as_it_is, the_forest_competes_and_converts),
+    "Add a feature": (as_it_is, a_live_row_has_the_features),
+    "Read from a database": (a_warehouse, same_rows_as_the_table),
+    "Read a file a day": (a_file_a_day, same_rows_as_the_table),
+    "Read from an API": (an_api, same_rows_as_the_table),
+    "Wait for late labels": (as_it_is, the_as_of_waits),
+    "Predict a number, or one of several classes": (as_it_is, both_tasks_are_decided),
+    "Collect days again, or older ones": (as_it_is, nothing_more),
+    "Keep models elsewhere": (as_it_is, it_is_found_elsewhere),
+}
+
+
+@pytest.mark.parametrize("how_to", HOW_TOS)
+def test_a_how_to_works(toured: UsersFolder, how_to: str) -> None:
+    prepare, check = CHECKS[how_to]
+    with prepare(toured):
+        mine = [b for b in BLOCKS if b.heading == how_to]
+        printed = do(toured, mine)
+        if any(b.kind == "python" for b in mine):
+            printed += toured.sh(TRY.text)
+            assert re.search(r"^## parcels: (promote|hold|reject) about", printed, re.MULTILINE), printed
+        check(toured, printed)

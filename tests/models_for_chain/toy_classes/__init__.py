@@ -1,0 +1,1 @@
+"""A small model of three classes for tests: fits fast, reads nothing from outside."""

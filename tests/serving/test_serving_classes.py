@@ -1,0 +1,86 @@
+"""Answers of a model of several classes: every declared class, whatever the fit has seen, in the types of the label."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server_kit import files_of, row
+
+from include.errors import IntegrityError, ReleaseError
+from include.registry.bundles import Bundle, BundleStore
+from include.serving.predictor import Predictor
+
+SCORES = [0.25, 0.75]
+
+
+def two_probabilities() -> bytes:
+    """A graph of two probabilities: sigmoid(-distance) and sigmoid(distance)."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("Neg", ["distance"], ["turned"]),
+            helper.make_node("Concat", ["turned", "distance"], ["both"], axis=1),
+            helper.make_node("Sigmoid", ["both"], ["probabilities"]),
+        ],
+        "two",
+        [helper.make_tensor_value_info("distance", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    model.ir_version = 9
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def bundle(tmp_path: Path, classes: list[Any], columns: list[int | None], scores: Any = None) -> Bundle:
+    high = 1 / (1 + math.exp(-2.0))
+    told = dict.fromkeys(map(str, classes), 0.0)
+    for name, column in zip(classes, columns, strict=False):
+        if column is not None:
+            told[str(name)] = [1 - high, high][column]
+    probe = {"rows": [row(distance=2.0)], "scores": [told if scores is None else scores], "scale": 1.0}
+    files = files_of(
+        "levels", two_probabilities(), probe, features=[{"name": "distance", "type": "number"}], positive=None,
+        positive_index=None, classes=classes, class_columns=columns,
+    )  # fmt: skip
+    store = BundleStore(tmp_path)
+    return store.open("levels", store.write("levels", files))
+
+
+@pytest.mark.parametrize(
+    ("classes", "label", "other"), [(["far", "never", "near"], "far", "near"), ([30, 10, 20], 30, 20)]
+)
+def test_a_class_that_the_fit_did_not_have_has_probability_0(
+    tmp_path: Path, classes: list[Any], label: Any, other: Any
+) -> None:
+    predictor = Predictor.load(bundle(tmp_path, classes, [1, None, 0]))
+    assert predictor.warm_up() < 1e-6
+    one, two = predictor.predict([row(distance=2.0), row(distance=-2.0)]).predictions()
+    assert (one["label"], two["label"]) == (label, other)
+    assert list(one["scores"]) == [str(c) for c in classes]
+    assert list(one["scores"].values()) == pytest.approx([0.8808, 0.0, 0.1192], abs=1e-4)
+    assert list(two["scores"].values()) == pytest.approx([0.1192, 0.0, 0.8808], abs=1e-4)
+
+
+def test_a_probe_of_other_classes_or_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="names 3 classes and 2 columns"):
+        Predictor.load(bundle(tmp_path, ["a", "b", "c"], [0, 1]))
+    turned = {"a": 0.8808, "b": 0.1192, "c": 0.0}
+    with pytest.raises(ReleaseError, match="probe row 0 scores"):
+        Predictor.load(bundle(tmp_path, ["a", "b", "c"], [0, 1, None], turned)).warm_up()
+
+
+def test_the_scale_of_the_probe_is_what_a_difference_is_measured_by(tmp_path: Path) -> None:
+    predictor = Predictor.load(bundle(tmp_path, ["a", "b", "c"], [0, 1, None]))
+    scores = dict(predictor.probe["scores"][0])
+    predictor.probe = {**predictor.probe, "scores": [{**scores, "a": scores["a"] + 0.01}]}
+    with pytest.raises(ReleaseError, match="probe row 0"):
+        predictor.warm_up()
+    predictor.probe = {**json.loads(json.dumps(predictor.probe)), "scale": 1e6}
+    assert predictor.warm_up() < 1e-6

@@ -1,0 +1,95 @@
+"""Guards of the refit for several classes and values: healthy nights pass, broken days and turned labels do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include import catalog
+from include.errors import ReleaseError
+from include.spec import Model
+from include.training import candidates, dataset, refit
+from tests.training import chain_models
+
+BROKEN = "2026-05-09"
+
+
+@pytest.fixture(scope="module", params=["toy_classes", "toy_counts"])
+def labelled(request: pytest.FixtureRequest) -> Iterator[tuple[Model, pd.DataFrame]]:
+    with pytest.MonkeyPatch.context() as patch:
+        chain_models.show(patch)
+        model = catalog.load(request.param)
+        yield model, dataset.labelled(model, chain_models.days(model, "2026-04-14", "2026-06-30"))
+
+
+def between(rows: pd.DataFrame, first: str, last: str) -> pd.DataFrame:
+    return dataset.between(rows, (first, last))
+
+
+def test_healthy_days_pass_all_spring(labelled: tuple[Model, pd.DataFrame]) -> None:
+    model, rows = labelled
+    days = sorted(set(rows["partition"]))
+    for at in range(15, len(days) - 7, 3):
+        older, newest = (
+            dataset.between(rows, span) for span in ((days[at - 15], days[at - 1]), (days[at], days[at + 6]))
+        )
+        assert len(refit.guard_days(model, older, newest)) == (4 if model.data.label.multiclass else 3)
+
+
+BREAKS: dict[str, list[tuple[Any, str]]] = {
+    "toy_classes": [
+        (lambda day: day.assign(level="quiet"), f"the share of 'quiet' of {BROKEN} is 1"),
+        (lambda day: day[day["level"] != "normal"], f"the share of 'normal' of {BROKEN} is 0"),
+        (lambda day: day.head(20), f"{BROKEN} has 20 rows"),
+    ],
+    "toy_counts": [
+        (lambda day: day.assign(rentals=0), f"the standard deviation of the label of {BROKEN} is 0"),
+        (lambda day: day.assign(rentals=day["rentals"] * 100), f"the mean label of {BROKEN}"),
+        (lambda day: day.assign(rentals=day["rentals"] / 1000), "the standard deviation of the label"),
+        (lambda day: pd.concat([day] * 3), f"{BROKEN} has"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("labelled", "breaking", "said"),
+    [(name, *how) for name, ways in BREAKS.items() for how in ways],
+    indirect=["labelled"],
+)
+def test_a_broken_day_is_named(labelled: tuple[Model, pd.DataFrame], breaking: Any, said: str) -> None:
+    model, rows = labelled
+    older, newest = between(rows, "2026-04-14", "2026-05-03"), between(rows, "2026-05-04", "2026-05-13")
+    there = newest["partition"] == BROKEN
+    with pytest.raises(ReleaseError, match=said):
+        refit.guard_days(model, older, pd.concat([newest[~there], breaking(newest[there])]))
+
+
+@pytest.mark.parametrize("labelled", ["toy_classes"], indirect=True)
+def test_a_rare_class_may_be_absent_on_a_day(labelled: tuple[Model, pd.DataFrame]) -> None:
+    model, rows = labelled
+    rare = rows.groupby("partition").head(70)
+    rare = rare[(rare["level"] != "busy") | (rare.groupby(["partition", "level"]).cumcount() < 3)]
+    older, newest = between(rare, "2026-04-14", "2026-05-03"), between(rare, "2026-05-04", "2026-05-13")
+    assert older.groupby("partition")["level"].apply(lambda day: (day == "busy").sum()).min() > 0
+    refit.guard_days(model, older, newest[(newest["partition"] != BROKEN) | (newest["level"] != "busy")])
+
+
+def test_refits_are_like_their_twins_and_turned_labels_are_not(labelled: tuple[Model, pd.DataFrame]) -> None:
+    model, rows = labelled
+    label = model.data.label
+    release, newest = between(rows, "2026-04-21", "2026-05-13"), between(rows, "2026-05-07", "2026-05-13")
+    candidate = candidates.load(model)["boosting"]
+    twin = candidates.fit(model, candidate, between(rows, "2026-04-14", "2026-05-06"), seed=0)
+    fitted = candidates.fit(model, candidate, release, seed=0)
+    assert "differ by" in refit.guard_likeness(model, fitted.pipeline, twin.pipeline, release, newest)
+    if label.classes is not None:
+        turned = release.assign(level=np.array(label.classes, dtype=object)[2 - dataset.labels(model, release)])
+    else:
+        turned = release.assign(rentals=release["rentals"].max() - release["rentals"])
+    other = candidates.fit(model, candidate, turned, seed=0)
+    with pytest.raises(ReleaseError, match="grossly unlike its twin"):
+        refit.guard_likeness(model, other.pipeline, twin.pipeline, release, newest)
