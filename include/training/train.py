@@ -41,12 +41,11 @@ def train(
     ------
     DataError : the candidate cannot be fitted, or does not give finite scores. The MLflow run ends as FAILED.
     """
-    declared = _declared(model, candidate)
     mlflow_run_id = tracking.start_or_resume(model.name, run_id, candidate, mlflow_run_id)
     if opened is not None:
         opened(mlflow_run_id)
     try:
-        return _train(model, plan, candidate, declared, run_id, mlflow_run_id)
+        return _train(model, plan, candidate, _declared(model, candidate), run_id, mlflow_run_id)
     except PerennialError as error:
         tracking.log(mlflow_run_id, tags={"perennial.error": str(error)[:500]})
         tracking.finish(mlflow_run_id, "FAILED")

@@ -123,21 +123,30 @@ def test_the_champion_is_never_compared_on_days_that_its_twin_has_seen(api: Api,
 
 
 def test_a_training_killed_with_sigkill_resumes_its_mlflow_run(api: Api, run_id: str, scenario: Any) -> None:
-    scenario("candidates", {"pause": 4})
+    scenario("candidates", {"pause": 8})
     body = {"dag_run_id": run_id, "logical_date": None, "conf": {"candidates": ["baseline", "coarse"], "seed": 5}}
     api._send("POST", f"/dags/{RETRAIN}/dagRuns", json=body)
     process = running_task(api, run_id, "train")
-    time.sleep(1.5)  # the MLflow run is open by now, and the fit has not begun
+    deadline = time.monotonic() + 60
+    while len(opened := mlflow_runs(run_id)) < 2:  # both wait in candidates.py, with their MLflow runs open
+        assert time.monotonic() < deadline, f"no MLflow run for each candidate: {opened}"
+        time.sleep(0.1)
     process.kill()
     scenario("candidates", {"pause": 0})
     assert api.wait(RETRAIN, run_id)["state"] == "success"
     tries = api.tries(RETRAIN, run_id)
     assert sorted((tries["train[0]"], tries["train[1]"])) == [1, 2], tries
-    mlflow = tracking._client()
-    experiment = mlflow.get_experiment_by_name("toy").experiment_id
-    runs = mlflow.search_runs([experiment], f"tags.`perennial.run_id` = '{run_id}'")
+    runs = mlflow_runs(run_id)
     assert sorted(r.data.tags["perennial.candidate"] for r in runs) == ["baseline", "coarse"], "one run a candidate"
+    assert {r.info.run_id for r in runs} == {r.info.run_id for r in opened}, "resumed, not opened again"
     assert all(r.info.status == "FINISHED" for r in runs)
+
+
+def mlflow_runs(run_id: str) -> list[Any]:
+    """The MLflow runs of one Airflow run."""
+    mlflow = tracking._client()
+    experiment = mlflow.get_experiment_by_name("toy")
+    return list(mlflow.search_runs([experiment.experiment_id], f"tags.`perennial.run_id` = '{run_id}'"))
 
 
 def running_task(api: Api, run_id: str, task_id: str) -> psutil.Process:
