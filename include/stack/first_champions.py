@@ -37,7 +37,7 @@ def wait_for_dags(follower: Follower, report: Report, seconds: float = 90) -> No
     deadline = time.monotonic() + seconds
     while wanted:
         dag = follower.patiently(lambda: api.dag(wanted[0]))
-        if dag is not None:
+        if dag is not None and not dag["is_stale"]:  # stale: of an earlier start, and not parsed again yet
             if dag["is_paused"] and not wanted[0].endswith("_retrain"):  # that one when there is data to train on
                 api.unpause(wanted[0])
             wanted.pop(0)
