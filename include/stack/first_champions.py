@@ -15,7 +15,7 @@ from include.stack.airflow_api import AirflowApi
 from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
 from include.stack.progress import Progress, Report
-from include.stack.session import Background, Session
+from include.stack.session import Background, Session, StackFailure
 
 KINDS = ("collect", "retrain", "release")
 AT_A_TIME = 2  # of the others: while one waits for its training, the collecting of another fills the machine
@@ -37,7 +37,7 @@ def wait_for_dags(follower: Follower, report: Report, seconds: float = 90) -> No
     deadline = time.monotonic() + seconds
     while wanted:
         dag = follower.patiently(lambda: api.dag(wanted[0]))
-        if dag is not None:
+        if dag is not None and not dag["is_stale"]:  # stale: of an earlier start, and not parsed again yet
             if dag["is_paused"] and not wanted[0].endswith("_retrain"):  # that one when there is data to train on
                 api.unpause(wanted[0])
             wanted.pop(0)
@@ -53,14 +53,16 @@ def wait_for_dags(follower: Follower, report: Report, seconds: float = 90) -> No
 def bring(session: Session, follower: Follower, progress: Progress) -> bool:
     """Load the data that the first training of a model needs, train, release; whether it has a champion now.
 
-    A failure is said, not raised: it is the model's, not the stack's.
+    A failure is said, not raised: it is the model's, not the stack's (`StackFailure` is).
     """
     model = follower.model
     try:
         with progress.step(f"{model.name}: DAGs") as report:
             wait_for_dags(follower, report)
         _load_train_release(session, follower, progress)
-    except RunFailed as error:
+    except (Abandoned, StackFailure):
+        raise
+    except PerennialError as error:
         progress.say(
             f"\nerror: {model.name} has no champion yet. {error}\n"
             "Look at the run in Airflow, mend it, and run it again there.\n"

@@ -138,7 +138,8 @@ class Follower:
         return str(found[0]["dag_run_id"])
 
     def _await_backfill(self, dag_id: str, backfill: dict[str, Any], total: int, days: int, report: Report) -> None:
-        """Wait until every run of a back-fill has ended, and close it."""
+        """Wait until every run of a back-fill has ended, and close it; or until somebody has cancelled it."""
+        before = -1
         while True:
             runs = self.patiently(lambda: self._runs_since(dag_id, backfill["created_at"]))
             left = sum(1 for run in runs if run["state"] not in TERMINAL)
@@ -147,10 +148,12 @@ class Follower:
             if left == 0 and runs:
                 self.patiently(lambda: self.api.complete_backfill(backfill["id"]))
                 return
-            if not runs:  # created a moment ago, or empty: Airflow closes it itself
+            # Created a moment ago; empty: Airflow closes it itself; cancelled: its runs are never scheduled again.
+            if not runs or left == before:
                 again = self.patiently(lambda: self.api.active_backfill(dag_id))
                 if not again or again["id"] != backfill["id"]:
                     return
+            before = left
             self._pause()
 
     def _runs_since(self, dag_id: str, created_at: str) -> list[dict[str, Any]]:
