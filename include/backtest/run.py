@@ -196,17 +196,16 @@ def _fitted(
     if missing:
         workers = min(workers, len(missing))
         with pool.fitting(model, history, store, workers) as fit:
-            ends = [missing[0], missing[-1]][: len(missing)]
-            progress.say(
-                f"{model.name}: fit {len(missing)} nights; the first and the last of them, for an estimate ..."
-            )
-            each = [seconds for _, seconds in fit(ends)]
-            rest = missing[1:-1]
-            left = spell(sum(each) / len(each) * len(rest) / workers)
-            progress.say(
-                f"A night takes {min(each):.1f} to {max(each):.1f} s of a processor: about {left} for the other "
-                f"{len(rest)} with {workers} {'worker' if workers == 1 else 'workers'}."
-            )
+            rest = missing
+            if len(missing) > 2:
+                progress.say(f"{model.name}: fit {len(missing)} nights; the first and the last, for an estimate ...")
+                each = [seconds for _, seconds in fit([missing[0], missing[-1]])]
+                rest = missing[1:-1]
+                left = spell(sum(each) / len(each) * len(rest) / workers)
+                progress.say(
+                    f"A night takes {min(each):.1f} to {max(each):.1f} s: about {left} for the other {len(rest)} with "
+                    f"{workers} {'worker' if workers == 1 else 'workers'}."
+                )
             with progress.bar(f"{model.name}: fit nights", len(rest)) as advance:
                 for as_of, _ in fit(rest):
                     advance(as_of)
