@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run night new-model try-model backtest stop status test lint format types bench lock clean
+.PHONY: help venv run night new-model lint-models try-model backtest stop status test lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -69,6 +69,9 @@ types: venv  ## mypy
 
 bench: venv  ## the retrain DAG against the same functions in one process; task start latency
 	$(VENV)/python -m tests.bench
+
+lint-models: venv  ## every mistake in the model folders, with file, line and what mends it (MODELS="a b"; default: all)
+	@exec $(VENV)/python -m include.linting $(foreach model,$(MODELS),--model $(model))
 
 .PHONY: docs
 docs: venv  ## the reference in include/models/README.md, from the code

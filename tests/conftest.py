@@ -16,6 +16,7 @@ os.environ.update(
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "ORT_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "1",
+        "MPLCONFIGDIR": str(Path(tempfile.gettempdir()) / "perennial-matplotlib"),  # its list of fonts, made once
         "AIRFLOW_HOME": tempfile.mkdtemp(prefix="perennial-airflow-"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(TESTS.parent / "plugins"),

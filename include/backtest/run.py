@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from include.spec import Model
 from include.training import dataset, snapshot
 
 MONTH = 30
+FEW_DAYS = 5  # are collected sooner than worker processes start
 MOST_NIGHTS = 365  # by default; with FIRST, as many as there are
 
 
@@ -152,8 +154,13 @@ def _collect(lab: Lab, span: Span, connections: Mapping[str, str], workers: int,
     if not keys:
         return
     lab.lake.create()
+
+    def here(few: Iterable[str]) -> Iterator[tuple[str, str | None]]:
+        return ((key, lab.collect_day(key, connections)) for key in few)
+
+    many = len(keys) > FEW_DAYS
     with (
-        pool.collecting(lab.model, lab.root, connections, min(workers, len(keys))) as collect,
+        pool.collecting(lab.model, lab.root, connections, workers) if many else nullcontext(here) as collect,
         progress.bar(f"{lab.model.name}: collect days", len(keys)) as advance,
     ):
         for key, finding in collect(keys):

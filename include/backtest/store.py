@@ -25,7 +25,7 @@ from include.training.candidates import Fitted
 RECORD = "night.json"
 SIDES = ("twin", "baseline", "release")
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
-NO_PART_OF_A_FIT = ("gate.py", "decision.py", "card.py", "plots.py", "reference.py")
+NO_PART_OF_A_FIT = ("gate.py", "decision.py", "card.py", "reference.py")
 """Files of `include/training` that only decide or tell: another margin of the gate finds the fits where they are."""
 
 

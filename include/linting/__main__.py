@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from include.errors import ConfigurationError, PerennialError
 from include.linting import run
@@ -19,19 +20,25 @@ def main(arguments: list[str] | None = None) -> int:
     """0: no error; 1: errors, each with its place; 2: there is nothing to lint, or not what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m include.linting", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--model", action="append", default=[], metavar="NAME", help="lint this one (may be repeated)")
+    parser.add_argument("--from", dest="file", type=Path, metavar="FILE", help="lint the models named in this file")
     parser.add_argument("--format", choices=("text", "github", "json"), default="text")
     parser.add_argument("--seconds", type=float, default=run.SECONDS, help="time that a folder's code may take")
     commands = parser.add_subparsers(dest="command")
     branch = commands.add_parser("changed", help="print the models that the working tree changes against REF")
-    branch.add_argument("--base", required=True, metavar="REF")
+    branch.add_argument("--base", default="", metavar="REF", help="what the branch will be merged into")
+    branch.add_argument("--model", dest="only", default="", metavar="NAME", help="this model, changed or not")
     asked = parser.parse_args(arguments)
     try:
         if asked.command == "changed":
-            for name in changed(asked.base):
+            for name in run.chosen([asked.only]) if asked.only else changed(asked.base):
                 print(name)
             return 0
         _require_roots()
-        folders = run.chosen([name for names in asked.model for name in names.split()])
+        names = asked.model if asked.file is None else asked.file.read_text().split()
+        if asked.file is not None and not names:
+            print("0 models to lint")
+            return 0
+        folders = run.chosen(names)
         return _report(run.lint(folders, asked.seconds), len(folders), asked.format)
     except PerennialError as error:
         print(f"error: {error}", file=sys.stderr)

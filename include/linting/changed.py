@@ -19,6 +19,8 @@ def changed(base: str, project: Path = PROJECT) -> list[str]:
     ------
     ConfigurationError : ``project`` is no git repository, or has no such revision.
     """
+    if not base:
+        raise ConfigurationError("name what the branch will be merged into: changed --base origin/main")
     start = _git(project, "merge-base", base, "HEAD").strip()
     files = _git(project, "diff", "--name-only", "-z", "--no-renames", start, "--", MODELS).split("\0")
     files += _git(project, "ls-files", "--others", "--exclude-standard", "-z", "--", MODELS).split("\0")
@@ -27,7 +29,9 @@ def changed(base: str, project: Path = PROJECT) -> list[str]:
 
 
 def _git(project: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=project, capture_output=True, text=True)
+    # A container of CI runs as another user than the one that owns the checkout, which git refuses unless told.
+    command = ["git", "-c", f"safe.directory={project}", *arguments]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     if done.returncode:
         said = done.stderr.strip() or f"exit status {done.returncode}"
         hint = "; in CI, check out with fetch-depth: 0" if arguments[0] == "merge-base" else ""

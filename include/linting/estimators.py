@@ -149,12 +149,6 @@ class Candidates:
             rules.checked(self.model, {"the other": trivial, str(name): candidate})
         except ConfigurationError as error:
             yield Problem(self._of(name), str(error).rstrip("."), "wanted: a scikit-learn estimator or pipeline")
-        else:
-            if not regression and not hasattr(candidate.estimator, "predict_proba"):
-                what = (
-                    f"candidate {str(name)!r} has no predict_proba, and probabilities are what is compared and served"
-                )
-                yield Problem(self._of(name), what, "use a classifier that has it, e.g. LogisticRegression")
 
     def _window(self, name: Any, candidate: Candidate) -> Iterator[Problem]:
         days = candidate.window_days

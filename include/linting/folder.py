@@ -79,11 +79,13 @@ def _together(
         features = building.Features(runs["features"], _function(sources, runs, "features"), whole, expected)
         yield from features.problems()
         yield from columns.leaks(features.uses, whole)
+    misnamed: list[Problem] = []
     if model and given:
         uses = [*(expected.uses() if expected else ()), *(features.uses if features else ())]
-        yield from columns.unknown(uses, given, taken, "declared column")
-        if "source" in sources:
+        misnamed += columns.unknown(uses, given, taken, "declared column")
+        if "source" in sources and not misnamed:
             yield from columns.unmentioned(sources["source"], given)
+        yield from misnamed
     if model and "candidates" in runs:
         stage(sources["candidates"].path)
         tried = estimators.Candidates(runs["candidates"], _function(sources, runs, "candidates"), model)
@@ -94,7 +96,8 @@ def _together(
             unknown = list(columns.unknown(tried.uses(), made, (), "feature that build makes"))
             yield from unknown
             yield from tried.unused(made)
-            if fit and not (wrong or unknown or features.found or runs["candidates"].problems or tried.failed):
+            known_wrong = [*wrong, *misnamed, *unknown, *features.found, *runs["candidates"].problems]
+            if fit and not known_wrong and not tried.failed:
                 yield from tried.fits(features.built)
 
 

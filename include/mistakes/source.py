@@ -124,13 +124,15 @@ class Source:
         parent = self.parents.get(node)
         if isinstance(parent, ast.Dict) and node in parent.keys:
             at = parent.keys.index(node)
-            return self._cut([(k or v, v) for k, v in zip(parent.keys, parent.values, strict=True)], at)
+            pairs = zip(parent.keys, parent.values, strict=True)
+            return self._cut([(self.place(k) if k else self._before(v, "**"), self.end(v)) for k, v in pairs], at)
         if isinstance(parent, (ast.Tuple, ast.List, ast.Set)):
             elements: list[ast.AST] = list(parent.elts)
-            return self._cut([(e, e) for e in elements], elements.index(node))
+            return self._cut([(self.place(e), self.end(e)) for e in elements], elements.index(node))
         if isinstance(parent, ast.Call):
             parts: list[ast.AST] = sorted([*parent.args, *parent.keywords], key=self.place)
-            return self._cut([(p, p) for p in parts], parts.index(node)) if node in parts else None
+            spans = [(self.place(p), self.end(p)) for p in parts]
+            return self._cut(spans, parts.index(node)) if node in parts else None
         if isinstance(node, ast.stmt):
             start, end = self.place(node), self.end(node)
             if start.column == 0 and end.line < len(self.lines):
@@ -160,13 +162,18 @@ class Source:
         down = before.count("\n")
         return Place(self.path, start.line + down, len(before) - before.rfind("\n") - 1 + (0 if down else start.column))
 
-    def _cut(self, parts: list[tuple[ast.AST, ast.AST]], number: int) -> Suggestion:
+    def _cut(self, parts: list[tuple[Place, Place]], number: int) -> Suggestion:
+        """Take one of several parts out, up to the next one, or the last one from the end of the one before it."""
         first, last = parts[number]
         if number + 1 < len(parts):
-            return Suggestion(self.place(first), self.place(parts[number + 1][0]), "")
-        if number:
-            return Suggestion(self.end(parts[number - 1][1]), self.end(last), "")
-        return Suggestion(self.place(first), self.end(last), "")
+            return Suggestion(first, parts[number + 1][0], "")
+        return Suggestion(parts[number - 1][1] if number else first, last, "")
+
+    def _before(self, node: ast.AST, sign: str) -> Place:
+        """Where the sign before a node begins (``**`` in a dict has no node of its own)."""
+        place = self.place(node)
+        at = self.lines[place.line - 1].rfind(sign, 0, place.column)
+        return Place(self.path, place.line, at if at >= 0 else place.column)
 
     def _column(self, line: int, offset: int) -> int:
         """Characters, from the UTF-8 bytes that the compiler counts."""

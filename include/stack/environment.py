@@ -10,7 +10,7 @@ from include.stack import credentials
 from include.stack.layout import HOST, Stack
 
 # Imported once in the fork server that all tasks are forked from: a task then starts in milliseconds (FACTS: speed).
-# Imports only: no table is opened and nothing is computed there.
+# Imports only, and what `perennial.warm` does: no table is opened and nothing is computed there.
 PRELOAD = (
     "skops.io",  # first: it looks every NumPy function up in every module that is there
     "airflow.executors.local_executor",
@@ -18,10 +18,14 @@ PRELOAD = (
     "airflow.sdk.execution_time.supervisor",
     "airflow.providers.standard.operators.trigger_dagrun",
     "airflow.providers.standard.operators.branch",
+    "airflow.providers.standard.operators.empty",  # every parse of a DAG asks for it
     "airflow.api_fastapi.core_api.security",  # every task loads the plugins, and our pages need it
     "airflow.sdk.definitions.retry_policy",
     "airflow.sdk.listener",
     "airflow.sdk.plugins_manager",
+    "airflow.sdk.execution_time.timeout",
+    "airflow.version",
+    "jinja2.ext",
     "airflow.timetables.trigger",
     "airflow.dag_processing.bundles.local",
     "airflow.dag_processing.dagbag",
@@ -83,6 +87,7 @@ PRELOAD = (
     "perennial.operators.release",
     "perennial.operators.training",
     "perennial.timetables",
+    "perennial.warm",
     "include.stack.freeze",
 )
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")

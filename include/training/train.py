@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from include.errors import ConfigurationError, DataError, IntegrityError, PerennialError, did_you_mean
@@ -18,13 +18,19 @@ _PLAIN = (str, int, float, bool)
 
 
 def train(
-    model: Model, plan: Mapping[str, Any], candidate: str, run_id: str, mlflow_run_id: str | None = None
+    model: Model,
+    plan: Mapping[str, Any],
+    candidate: str,
+    run_id: str,
+    mlflow_run_id: str | None = None,
+    opened: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Fit one candidate and score it on the selection days, in one MLflow run that a retry resumes.
 
     Parameters
     ----------
     mlflow_run_id : the run that an earlier try of this task opened, where it is known.
+    opened : told the id of the MLflow run before anything is fitted, so that a killed task's retry can name it.
 
     Returns
     -------
@@ -37,6 +43,8 @@ def train(
     """
     declared = _declared(model, candidate)
     mlflow_run_id = tracking.start_or_resume(model.name, run_id, candidate, mlflow_run_id)
+    if opened is not None:
+        opened(mlflow_run_id)
     try:
         return _train(model, plan, candidate, declared, run_id, mlflow_run_id)
     except PerennialError as error:

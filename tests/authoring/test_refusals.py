@@ -101,7 +101,7 @@ def test_monthly_data_with_a_row_each_are_too_sparse_and_it_is_said_what_would_d
         ({"target": "at"}, "TARGET and TIME are both at"),
         ({"name": "Late Orders"}, "NAME='Late Orders' is no name of a model"),
         ({"name": ""}, "NAME is missing"),
-        ({"name": "flight_delays"}, "there is a model 'flight_delays' already"),
+        ({"name": "bike_demand"}, "there is a model 'bike_demand' already"),
         ({"timezone": "Mars/Base"}, "TIMEZONE=Mars/Base is no IANA timezone"),
         ({"positive": "2"}, "POSITIVE=2 is no value of late; known: 0, 1"),
         ({"task": Task.REGRESSION, "target": "x", "source": "nowhere.csv"}, "there is no file or folder"),

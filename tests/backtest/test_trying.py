@@ -14,7 +14,7 @@ from include import catalog
 from include.backtest import trying
 from include.backtest.progress import Progress, pace, spell
 from include.errors import ConfigurationError, DataError, ReleaseError
-from include.training import package
+from include.training import refit
 from tests.backtest import drifting as written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def test_fewer_days_shorten_the_window(root: Path, capsys: pytest.CaptureFixture
 
 
 def test_what_could_not_be_packaged_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(package, "GROSSLY_UNLIKE", 1e-9)
+    monkeypatch.setattr(refit, "GROSSLY_UNLIKE", 1e-9)
     with pytest.raises(ReleaseError, match="grossly unlike its twin"):
         trying.run("drifting_binary", AS_OF, root=root, summary=tmp_path / "told.md")
     assert "**It cannot be packaged:**" in (tmp_path / "told.md").read_text()
@@ -79,12 +79,12 @@ def test_the_command_leaves_nothing_behind(drifting: Path, root: Path, tmp_path:
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     arguments = ["--model", "drifting_binary", "--as-of", AS_OF, "--days", "7"]
     line = [sys.executable, "-m", "include.backtest", "try", *arguments]
-    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "**promote**" in done.stdout and "INFO" not in done.stderr
     assert not [p for p in tmp_path.iterdir() if p.name.startswith("perennial-try")]
     line[-6:] = ["--model", "drifting_binry", "--as-of", AS_OF]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1 and done.stderr.startswith("error: ") and "did you mean" in done.stderr
 
 

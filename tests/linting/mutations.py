@@ -47,8 +47,11 @@ def columns(folder: Folder) -> Iterator[Mutant]:
     for file in RUN:
         known = declared | features if file in ("features", "candidates") else declared
         others = tuple(f for f in RUN if f != file)
+        given = _features_given(folder) if file == "features" else set()
         for node in folder.strings(file):
             role = file == "model" and node.value in roles
+            if id(node) in given and not folder.named_in(node.value, ("candidates",)):
+                continue  # a feature that nobody names may be called anything
             if node.value in known and (role or folder.named_in(node.value, others)):
                 start = folder.span(file, node)[0] + 1
                 for mutant in folder.slips("column", file, start, str(node.value), node.lineno):
@@ -75,10 +78,10 @@ def names(folder: Folder) -> Iterator[Mutant]:
                 known |= {t.id for t in node.targets if isinstance(t, ast.Name)}
         bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
-        for node in ast.walk(tree):
-            loads = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in skipped
-            if loads and node.id in known and len(node.id) > 1:
-                for mutant in folder.slips("name", file, folder.span(file, node)[0], node.id, node.lineno):
+        loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+        for load in loads:
+            if load.id in known and id(load) not in skipped and len(load.id) > 1:
+                for mutant in folder.slips("name", file, folder.span(file, load)[0], load.id, load.lineno):
                     if mutant.text not in known | bound:
                         yield mutant
 
@@ -165,9 +168,8 @@ def types(folder: Folder) -> Iterator[Mutant]:
     """Each argument of a declaration, with a value of another type; the field itself judges that it is none."""
     for part, _, keyword in folder.declarations():
         info = PARTS[part].model_fields[str(keyword.arg)]
-        judge: TypeAdapter[Any] = TypeAdapter(
-            Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
-        )
+        annotation: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+        judge: TypeAdapter[Any] = TypeAdapter(annotation)
         for text in ("1j", '"many words"', "-7", "[None]"):
             try:
                 judge.validate_python(ast.literal_eval(text))
@@ -252,7 +254,7 @@ def baselines(folder: Folder) -> Iterator[Mutant]:
         if getattr(call.func, "id", "") != "Candidate":
             continue
         marked = next((k for k in call.keywords if k.arg == "baseline"), None)
-        last = [*call.args, *(k for k in call.keywords if k is not marked)][-1]
+        last = [*call.args, *(k.value for k in call.keywords if k is not marked)][-1]
         behind = folder.span("candidates", last)[1]
         if marked is not None:
             end = folder.span("candidates", marked)[1]
@@ -298,6 +300,17 @@ def _functions(folder: Folder) -> Iterator[tuple[str, ast.FunctionDef]]:
         for node in folder.trees[file].body:
             if isinstance(node, ast.FunctionDef) and node.name == function:
                 yield file, node
+
+
+def _features_given(folder: Folder) -> set[int]:
+    """Ids of the texts in features.py that name a feature: keys of a dict, and of an assignment to one."""
+    found: set[int] = set()
+    for node in ast.walk(folder.trees["features"]):
+        if isinstance(node, ast.Dict):
+            found |= {id(key) for key in node.keys}
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            found.add(id(node.slice))
+    return found
 
 
 def _required(part: str) -> set[str]:

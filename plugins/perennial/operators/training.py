@@ -102,11 +102,14 @@ class TrainOperator(PlannedOperator):
         from include.training import train
 
         state = context["task_state_store"]
-        run_id = context["run_id"]
-        mlflow_run_id = tracking.start_or_resume(self.model, run_id, self.candidate, state.get("mlflow_run_id"))
-        state.set("mlflow_run_id", mlflow_run_id)
-        set_link(self, MlflowRunLink, tracking.run_url(mlflow_run_id))
-        return train.train(self.load(), self.plan, self.candidate, run_id, mlflow_run_id)
+
+        def opened(mlflow_run_id: str) -> None:
+            state.set("mlflow_run_id", mlflow_run_id)
+            set_link(self, MlflowRunLink, tracking.run_url(mlflow_run_id))
+
+        # a first try has no state yet: it need not ask the API server for it
+        known = state.get("mlflow_run_id") if context["ti"].try_number > 1 else None
+        return train.train(self.load(), self.plan, self.candidate, context["run_id"], known, opened)
 
 
 class SelectOperator(PlannedOperator):

@@ -1,0 +1,56 @@
+"""Imported in the fork server after everything else: does once what every task would otherwise do after its fork.
+
+What is done leaves only caches in memory: no connection, no table, no thread, and no code of a model's author. Nothing
+here may fail, because a fork server that does not start is the end of all tasks.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+
+def plugins() -> None:
+    """Airflow loads the plugins in every task that does not inherit them."""
+    from airflow.sdk.listener import get_listener_manager
+
+    get_listener_manager()
+
+
+def model_folders() -> None:
+    """The syntax trees of the models' files; kept by the files' stamps, so a file that changes is read again."""
+    from include import catalog
+
+    for folder in catalog.folders().values():
+        catalog.file_problems(folder)
+
+
+def form() -> None:
+    """The JSON schema of JSON schemas, which checks the parameters of every DAG that has some."""
+    from airflow.sdk import DAG, Param
+
+    DAG("warm", params={"day": Param(None, type=["null", "string"], format="date")})
+
+
+def certificates() -> None:
+    """The certificates of the system, which the client of Airflow's API reads also where the address is http."""
+    from airflow.sdk.api.client import Client
+
+    Client(base_url="http://127.0.0.1", token="").close()
+
+
+def warm(steps: tuple[Callable[[], None], ...] = (plugins, model_folders, form, certificates)) -> list[str]:
+    """Take the steps; returns the names of those that failed, whose work is then left to the tasks."""
+    failed = []
+    for step in steps:
+        try:
+            step()
+        except BaseException as error:
+            log.warning("The fork server could not prepare %s for the tasks: %r", step.__name__, error)
+            failed.append(step.__name__)
+    return failed
+
+
+warm()

@@ -1,0 +1,129 @@
+"""`python -m include.linting`: what it prints, how it ends, and that no folder can hang it or take it along."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.linting import run
+from include.mistakes.problem import Problem
+from include.settings import PROJECT
+from tests.linting.judge import copy
+
+TOY = PROJECT / "tests" / "models_for_tests" / "toy"
+
+
+def command(*arguments: str, models: Path | str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PERENNIAL_MODELS": str(models)}
+    line = [sys.executable, "-m", "include.linting", *arguments]
+    return subprocess.run(line, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def broken(root: Path, name: str, file: str, old: str, new: str) -> Path:
+    """A copy of the toy under another name, in which ``old`` became ``new``."""
+    folder = copy(TOY, root / name)
+    model = folder / "model.py"
+    model.write_text(model.read_text().replace('name="toy"', f'name="{name}"'))
+    path = folder / f"{file}.py"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    return folder
+
+
+def line_of(path: Path, text: str) -> int:
+    return path.read_text()[: path.read_text().index(text)].count("\n") + 1
+
+
+def test_folders_that_misbehave_are_reported_and_the_others_linted(tmp_path: Path) -> None:
+    """One hangs, one ends the process, one crashes it, one opens a connection, one is merely wrong, one is right."""
+    head = "from __future__ import annotations\n"
+    start = "    return [\n        gxe.ExpectTable"
+    folders = {
+        "a_hangs": broken(
+            tmp_path, "a_hangs", "features", "    at = columns", "    while True:\n        pass\n    at = columns"
+        ),
+        "b_exits": broken(tmp_path, "b_exits", "candidates", head, f"{head}import os\nos._exit(7)\n"),
+        "c_crashes": broken(tmp_path, "c_crashes", "source", head, f"{head}import os\nos.kill(os.getpid(), 11)\n"),
+        "d_calls": broken(
+            tmp_path,
+            "d_calls",
+            "expectations",
+            start,
+            f"    import socket\n    socket.create_connection(('127.0.0.1', 9))\n{start}",
+        ),
+        "e_wrong": broken(tmp_path, "e_wrong", "model", "owner=", "ownr="),
+        "f_right": broken(tmp_path, "f_right", "model", "owner=", "owner="),
+    }
+    found = run.lint(folders, seconds=10)
+    by_folder = {name: [p for p in found if p.place.file.parent == folder] for name, folder in folders.items()}
+
+    def only(name: str) -> Problem:
+        assert len(by_folder[name]) == 1, [str(p) for p in found]
+        return by_folder[name][0]
+
+    hung = only("a_hangs")
+    assert "takes longer than 10 s" in hung.what
+    assert hung.place.line in (line_of(hung.place.file, "while True"), line_of(hung.place.file, "while True") + 1)
+    assert "exit status 7" in only("b_exits").what
+    assert only("b_exits").place.file.name == "candidates.py"
+    assert "SIGSEGV" in only("c_crashes").what
+    assert only("c_crashes").place.file.name == "source.py"
+    assert "no network" in only("d_calls").what
+    assert only("d_calls").place.line == line_of(only("d_calls").place.file, "socket.create_connection")
+    assert "did you mean 'owner'" in str(only("e_wrong"))
+    assert by_folder["f_right"] == []
+
+
+def test_formats_and_exit_codes(tmp_path: Path) -> None:
+    folder = broken(tmp_path, "e_wrong", "model", "owner=", "ownr=")
+    line = line_of(folder / "model.py", "ownr=")
+    text = command("--model", "e_wrong", models=tmp_path)
+    assert text.returncode == 1, text.stderr
+    assert f"{folder / 'model.py'}:{line}: Model has no 'ownr'; did you mean 'owner'?" in text.stdout
+    assert text.stdout.splitlines()[-1] == "1 model, 1 mistake"
+    github = command("--model", "e_wrong", "--format", "github", models=tmp_path)
+    assert github.returncode == 1
+    assert re.search(rf"^::error file=.*model\.py,line={line},col=5::Model has no 'ownr'", github.stdout, re.M)
+    as_json = command("--model", "e_wrong", "--format", "json", models=tmp_path)
+    problem = json.loads(as_json.stdout)[0]
+    assert (problem["line"], problem["suggestion"]["text"]) == (line, "owner")
+    (folder / "model.py").write_text((folder / "model.py").read_text().replace("ownr=", "owner="))
+    mended = command("--model", "e_wrong", models=tmp_path)
+    assert (mended.returncode, mended.stdout) == (0, "1 model, no mistake\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "models", "said"),
+    [
+        (["--model", "flight_delay"], "", "did you mean 'flight_delays'?"),
+        ([], "/nowhere/at/all", "PERENNIAL_MODELS names '/nowhere/at/all', which is no folder"),
+        (["changed", "--base", "no-such-branch"], "", "no-such-branch"),
+    ],
+)
+def test_what_cannot_be_linted_is_said(arguments: list[str], models: str, said: str) -> None:
+    done = command(*arguments, models=models)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_no_models_at_all_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import include.models
+    from include.errors import ConfigurationError
+
+    monkeypatch.setattr(include.models, "__path__", [str(tmp_path)])
+    with pytest.raises(ConfigurationError, match="there is no model folder: make one"):
+        run.chosen([])
+
+
+def test_the_lint_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder = copy(TOY, tmp_path / "toy")
+    before = sorted(p.name for p in folder.rglob("*"))
+    assert run.lint({"toy": folder}) == []
+    assert sorted(p.name for p in folder.rglob("*")) == before

@@ -1,0 +1,82 @@
+"""The lint against mistakes made mechanically: each is found, at its line, and what it proposes there mends it.
+
+`PERENNIAL_ALL_MUTANTS=1` judges all of them (some 5,000; minutes), else a seeded sample of each kind.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from include.linting.folder import lint
+from include.settings import PROJECT
+from tests.linting.judge import Verdict, copy, judge
+from tests.linting.mutants import Mutant
+from tests.linting.mutations import mutants
+
+VALID = [PROJECT / "tests" / "models_for_tests" / "toy", *sorted((PROJECT / "include" / "models").glob("*/"))]
+VALID = [folder for folder in VALID if (folder / "model.py").is_file()]
+OF_A_KIND = {"toy": 10}
+OTHERS_OF_A_KIND = 3
+
+
+def chosen(valid: Path) -> list[Mutant]:
+    """A sample with every kind in it, the same at every run."""
+    every = mutants(valid)
+    if os.environ.get("PERENNIAL_ALL_MUTANTS"):
+        return every
+    kinds: dict[str, list[Mutant]] = collections.defaultdict(list)
+    for mutant in every:
+        kinds[mutant.kind].append(mutant)
+    most = OF_A_KIND.get(valid.name, OTHERS_OF_A_KIND)
+    return [m for of in kinds.values() for m in random.Random(0).sample(of, min(len(of), most))]
+
+
+@pytest.mark.parametrize("valid", VALID, ids=lambda folder: folder.name)
+def test_a_valid_folder_has_no_mistake(valid: Path) -> None:
+    assert [str(problem) for problem in lint(valid.name, valid)] == []
+
+
+@pytest.mark.parametrize("valid", VALID, ids=lambda folder: folder.name)
+def test_every_mistake_is_found_at_its_line_and_its_hint_mends_it(valid: Path, tmp_path: Path) -> None:
+    verdicts = [judge(mutant, valid, tmp_path) for mutant in chosen(valid)]
+    table: dict[str, list[Verdict]] = collections.defaultdict(list)
+    for verdict in verdicts:
+        table[verdict.mutant.kind].append(verdict)
+    for kind, of in table.items():
+        counts = [sum(getattr(v, what) for v in of) for what in ("found", "placed", "mended")]
+        print(f"{valid.name}: {kind}: {len(of)} made, {counts[0]} found, {counts[1]} placed, {counts[2]} mended")
+    assert len(table) >= 15, "kinds of mistakes"
+    wrong = [str(v) for v in verdicts if not v.right]
+    assert not wrong, f"{len(wrong)} of {len(verdicts)}:\n" + "\n".join(wrong[:20])
+
+
+def test_a_lint_that_sees_nothing_would_fail(tmp_path: Path) -> None:
+    """The judge itself: a mistake that no rule can know is judged as not found."""
+    valid = VALID[0]
+    text = (valid / "source.py").read_text()
+    at = text.index("SHOPS = {")
+    mutant = Mutant("unknowable", "source", text.count("\n", 0, at) + 1, "SHOPS", at, at, "UNUSED = 1\n")
+    assert not judge(mutant, valid, tmp_path).found
+
+
+def test_all_mistakes_of_a_folder_are_found_in_one_run(tmp_path: Path) -> None:
+    """Twelve mistakes in four files at once, each in a line of its own."""
+    valid = VALID[0]
+    by_line: dict[tuple[str, int], Mutant] = {}
+    for kind in ("keyword", "enum member", "column", "choice"):
+        for mutant in random.Random(1).sample([m for m in mutants(valid) if m.kind == kind], 12):
+            by_line.setdefault((mutant.file, mutant.line), mutant)
+    several = list(by_line.values())[:12]
+    folder = copy(valid, tmp_path / valid.name)
+    for mutant in sorted(several, key=lambda m: -m.start):
+        mutant.made(folder)
+    said = lint(valid.name, folder, fit=False)
+    places = {(p.place.file.stem, p.place.line) for p in said}
+    places |= {(end.place.file.stem, end.place.line) for p in said for end in p.also}
+    missed = [str(m) for m in several if (m.file, m.line) not in places]
+    assert not missed, "\n".join([*missed, "said:", *map(str, said)])

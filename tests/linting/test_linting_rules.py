@@ -1,0 +1,112 @@
+"""Rules that no slip of a finger shows: leaks, wrong shapes, chance, what training would refuse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from include.linting.folder import lint
+from include.mistakes.problem import Problem
+from include.settings import PROJECT
+from tests.linting.judge import copy
+
+TOY = PROJECT / "tests" / "models_for_tests" / "toy"
+RETURN = '    return {"shop": columns["shop"], **numbers, "hour": hour.astype(np.float32)}\n'
+BOOSTING = '"boosting": Candidate(_boosted())'
+
+
+def changed(root: Path, file: str, old: str, new: str) -> tuple[list[Problem], Path]:
+    folder = copy(TOY, root / "toy")
+    path = folder / f"{file}.py"
+    text = path.read_text()
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new))
+    return lint("toy", folder), path
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "marked", "said"),
+    [
+        ("features", RETURN, f'    columns["minutes"]\n{RETURN}', 'columns["minutes"]', "it would leak the label"),
+        (
+            "features",
+            RETURN,
+            f'    if len(at) == 7:\n        columns.get("late")\n{RETURN}',
+            '"late"',
+            "leak the label",
+        ),
+        ("features", RETURN, RETURN.replace("**numbers", "**numbers, **columns"), "def build", "feature 'at'"),
+        ("features", '"hour": hour.', '"hour": hour[:, None].', '"hour": hour', "of shape (48, 1) for 48 rows"),
+        ("features", RETURN, "    return list(columns)\n", "def build", "returns list"),
+        (
+            "features",
+            RETURN,
+            RETURN.replace("hour.as", "(hour + np.random.rand(len(at))).as"),
+            '"hour"',
+            "is another one",
+        ),
+        ("features", RETURN, f"    at[0]\n{RETURN}", "at[0]", "given a batch of no rows"),
+        (
+            "features",
+            RETURN,
+            RETURN.replace("**numbers", '**numbers, "spare": hour'),
+            '"spare"',
+            "no candidate takes it",
+        ),
+        ("features", "import numpy as np\n", "import numpy as np\nimport pandas as pd\n", "import pandas", "use numpy"),
+        ("candidates", ", baseline=True", "", '"baseline": Cand', "declares no baseline"),
+        ("candidates", BOOSTING, '"boosting": Candidate("hist")', '"boosting": Cand', "no scikit-learn estimator"),
+        ("candidates", BOOSTING, '"boosting": Candidate(_boosted(), window_days=0)', "window_days=0", "or more"),
+        ("candidates", "max_leaf_nodes=8", "max_leaf_nodes=1", "max_leaf_nodes=1", "'max_leaf_nodes' parameter"),
+        ("candidates", "return {", "return {} and {", "def candidates", "at least two"),
+        ("expectations", "return [", "return ['x > 1',", "'x > 1'", "among its expectations"),
+        ("expectations", "return [", "return 7 or [", "def suite", "returns int"),
+        (
+            "model",
+            "from datetime import date\n",
+            "from datetime import date\nimport pandas\n",
+            "import pandas",
+            "scheduler",
+        ),
+        ("model", 'event_time="at"', 'event_time="shop"', 'name="shop"', "must be of type timestamp"),
+        ("model", "positive=1", 'positive="yes"', 'positive="yes"', "can be no value of 'late'"),
+        (
+            "source",
+            "from include.partitions import",
+            "from include.data.lake import",
+            "include.data.lake",
+            "no part of",
+        ),
+    ],
+)
+def test_a_rule_speaks_at_its_line(tmp_path: Path, file: str, old: str, new: str, marked: str, said: str) -> None:
+    problems, path = changed(tmp_path, file, old, new)
+    line = path.read_text()[: path.read_text().index(marked)].count("\n") + 1
+    assert any(p.place.line == line and p.place.file == path and said in p.sentence for p in problems), (
+        f"line {line}: {[str(p) for p in problems]}"
+    )
+
+
+def test_a_renamed_column_is_one_mistake_at_its_declaration(tmp_path: Path) -> None:
+    """The name is used in two files and declared nowhere; a declared one that is near is used nowhere: it is wrong."""
+    problems, path = changed(tmp_path, "model", 'name="shop"', 'name="shopp"')
+    assert len(problems) == 1
+    assert "'shopp' is used nowhere" in problems[0].what
+    assert problems[0].suggestion is not None
+    path.write_text(problems[0].suggestion.applied(path.read_text()))
+    assert lint("toy", path.parent) == []
+
+
+def test_a_misspelt_use_names_the_other_end(tmp_path: Path) -> None:
+    problems, path = changed(tmp_path, "features", '("x", "z", "items"', '("x", "zz", "items"')
+    assert len(problems) == 1, [str(p) for p in problems]
+    assert problems[0].place.file == path
+    assert [end.place.file.name for end in problems[0].also] == ["model.py"]
+
+
+def test_a_file_that_needs_another_kind_of_text_is_no_mistake(tmp_path: Path) -> None:
+    """Text columns may hold dates or numbers: `build` may parse them."""
+    new = f'    numbers["day"] = np.asarray(columns["id"], "datetime64[D]").astype(np.float32)\n{RETURN}'
+    problems, _ = changed(tmp_path, "features", RETURN, new)
+    assert [p.what for p in problems] == ["feature 'day' is built, and no candidate takes it"]
