@@ -16,7 +16,7 @@ from include.authoring.roles import settle_key, settle_roles
 from include.authoring.summary import summary
 from include.authoring.target import settle_target
 from include.authoring.writing import places, require_free, write
-from include.errors import ConfigurationError, DataError
+from include.errors import ConfigurationError
 from include.partitions import utc_now
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{1,49}$")
@@ -50,21 +50,12 @@ def infer(request: Request, today: date) -> Findings:
     settle_roles(found)
     settle_leaks(found)
     settle_key(found)
-    _features_of_the_key(found)
     if not found.of(Role.FEATURE, Role.MANY, Role.AGE):
         found.say(
             "Look at", "No column is left that says anything before the event: hour and weekday are all there is."
         )
     settle_rhythm(found, today)
     return found
-
-
-def _features_of_the_key(found: Findings) -> None:
-    """A part of the key is known before the event, or it could not be part of it."""
-    for name in found.key:
-        if name != found.row_number and found.column(name).role in (Role.AFTER, Role.TARGET):
-            why = found.column(name).why
-            raise DataError(f"KEY names {name}, which cannot be part of a key: it {why}")
 
 
 def _check(request: Request) -> None:

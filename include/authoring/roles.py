@@ -34,6 +34,7 @@ def settle_key(found: Findings) -> None:
     """Find what identifies a row: the columns named in KEY, one identifier, few columns, or a number of our own."""
     if found.request.key:
         found.key = tuple(next(c.name for c in found.columns if c.original == k) for k in found.request.key)
+        _require_key_columns([found.column(name) for name in found.key])
         twice = int(pd.concat([found.rows[list(found.key)], local_days(found)], axis=1).duplicated().sum())
         if twice:
             raise DataError(
@@ -71,6 +72,16 @@ def settle_key(found: Findings) -> None:
         f"No column and no few columns identify a row, so {name} numbers the rows of a day, in the order of their time "
         "and values (KEY=a,b if you know better).",
     )
+
+
+def _require_key_columns(columns: list[FoundColumn]) -> None:
+    for column in columns:
+        if column.role in (Role.AFTER, Role.TARGET, Role.LEFT_OUT):
+            raise DataError(f"KEY names {column.name}, which cannot be part of a key: it {column.why}")
+        if column.nulls:
+            raise DataError(
+                f"KEY names {column.name}, which cannot be part of a key: it is missing in {column.nulls:.1%} of rows"
+            )
 
 
 _OF_KEYS = (ColumnType.STRING, ColumnType.INTEGER)

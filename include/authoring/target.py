@@ -34,7 +34,7 @@ def settle_target(found: Findings) -> None:
     if len(values) < 2:
         raise DataError(f"the target {column.original} has one value only ({values[0]!r}): there is nothing to learn")
     found.task = _task(found, labels, len(values))
-    found.change(found.target, Role.TARGET, "the target")
+    found.change(found.target, Role.TARGET, "is the target")
     missing = len(found.rows) - len(labels)
     if missing:
         found.say(

@@ -175,3 +175,17 @@ def test_the_test_beside_the_model_runs(folder: Path, tmp_path: Path, monkeypatc
     command = [sys.executable, "-m", "pytest", "-q", "-c", str(PROJECT / "pyproject.toml"), "--rootdir", str(PROJECT)]
     done = subprocess.run([*command, str(test)], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_night_about_a_day_without_rows_is_a_night(folder: Path, tmp_path: Path) -> None:
+    table = random_table(1, "binary", closed_sundays=True, days=35)
+    written(table, str(save(table, "csv", tmp_path / "data", 1)), folder, "stranger_sunday")
+    model = catalog.load("stranger_sunday")
+    yesterday = newest_closed(utc_now(), model.timezone).date
+    sunday = yesterday - timedelta(days=(yesterday.weekday() + 1) % 7)
+    lab = Lab(model, tmp_path / "lab")
+    assert not lab.collect(sunday - timedelta(days=model.training.days_needed), sunday)
+    assert lab.lake.published()[sunday.isoformat()].rows == 0
+    night = lab.night(sunday.isoformat())
+    assert night.decision.verdict == "promote", night.decision.reason
+    assert lab.release(night)[1] <= model.release.parity

@@ -34,7 +34,7 @@ def terminal(running: Running) -> Callable[..., str]:
             env=outside() | variables,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=900,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
