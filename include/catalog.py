@@ -80,12 +80,12 @@ def entry(name: str) -> Entry:
     ------
     ConfigurationError : there is no folder of this name (with the nearest one).
     """
-    known = folders()
-    if name not in known:
+    places = [Path(root) / name for root in include.models.__path__]
+    folder = next((place for place in places if place.is_dir() and name == place.name and name[0] not in "._"), None)
+    if folder is None:
         raise ConfigurationError(
-            f"no model {name!r} in {', '.join(include.models.__path__)}{did_you_mean(name, known)}"
+            f"no model {name!r} in {', '.join(include.models.__path__)}{did_you_mean(name, folders())}"
         )
-    folder = known[name]
     problems = file_problems(folder)
     if (folder / "model.py").is_file():
         try:
@@ -191,7 +191,7 @@ def _function_problems(
     path: Path, function: str, arguments: tuple[str, ...], wanted: str, stamp: tuple[int, int]
 ) -> tuple[Problem, ...]:
     """What is wrong with the one function that a file is wanted for."""
-    source = Source.read(path)
+    source = Source.read(path, thorough=False)
     if isinstance(source, Problem):
         return (source,)
     functions = [n for n in source.tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]

@@ -72,6 +72,22 @@ def test_an_unknown_key_gets_the_nearest_one(folder: Path) -> None:
     assert str(model) in text
 
 
+def test_the_sentence_has_every_mistake_at_its_argument(folder: Path) -> None:
+    """What the DAG `<model>_broken` shows: the line of the argument, not of the call that it is in."""
+    model = folder / "model.py"
+    model.write_text(
+        model.read_text()
+        .replace("owner=", "ownr=")
+        .replace('event_time="at"', 'event_time="att"')
+        .replace("=0.02", '=""')
+    )
+    lines = model.read_text().split("\n")
+    text = problem(folder)
+    for wrong, hint in (("ownr=", "'owner'"), ('"att"', "'at'"), ('margin=""', "0.02")):
+        line = next(n for n, row in enumerate(lines, 1) if wrong in row)
+        assert any(f"{model}:{line}:" in row and hint in row for row in text.split("\n")), text
+
+
 @pytest.mark.parametrize("file", ["source", "expectations", "features", "candidates"])
 def test_a_missing_function_names_file_and_signature(folder: Path, file: str) -> None:
     path = folder / f"{file}.py"

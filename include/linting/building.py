@@ -14,8 +14,9 @@ from include.errors import ConfigurationError, nearest
 from include.linting import made_up, plain
 from include.linting.columns import Use
 from include.linting.suite import Suite
+from include.mistakes.instrumenting import Placed
 from include.mistakes.problem import Place, Problem
-from include.mistakes.running import Placed, Traced
+from include.mistakes.running import Traced
 from include.training import dataset
 
 READS = "features.build reads"

@@ -12,8 +12,9 @@ from datetime import date
 from typing import Any
 
 from include.errors import Finding, Misdeclared, nearest
+from include.mistakes.instrumenting import Placed
 from include.mistakes.problem import OtherEnd, Problem, Suggestion, one_of
-from include.mistakes.running import Placed, Site, Traced
+from include.mistakes.running import Site, Traced
 
 ROUNDS = 4  # a mended object can show what the first mistake hid
 

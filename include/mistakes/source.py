@@ -25,13 +25,18 @@ class Source:
     tree: ast.Module
 
     @classmethod
-    def read(cls, path: Path) -> Source | Problem:
-        """Parse a file; a `Problem` where it is no Python."""
+    def read(cls, path: Path, thorough: bool = True) -> Source | Problem:
+        """Parse a file; a `Problem` where it is no Python.
+
+        Parameters
+        ----------
+        thorough : compile it as well, which shows a few mistakes more (a keyword twice) and takes as long again.
+        """
         try:
             text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
         except (OSError, UnicodeDecodeError) as error:
             return Problem(Place(path), f"cannot be read: {error}", "wanted: Python in UTF-8")
-        return _parsed(path, text)
+        return _parsed(path, text, thorough)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -182,9 +187,10 @@ class Source:
 
 
 @lru_cache(maxsize=64)
-def _parsed(path: Path, text: str) -> Source | Problem:
+def _parsed(path: Path, text: str, thorough: bool) -> Source | Problem:
     try:
-        _compiled(text, path)
+        if thorough:
+            _compiled(text, path)
         return Source(path, text, ast.parse(text, filename=str(path)))
     except SyntaxError as error:
         return _syntax_problem(path, text, error)

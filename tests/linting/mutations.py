@@ -179,9 +179,10 @@ def types(folder: Folder) -> Iterator[Mutant]:
 
 def doubles(folder: Folder) -> Iterator[Mutant]:
     """Columns, parts of the key, keywords, entries of a dict, functions and expectations, twice."""
+    listed = {id(e) for n in ast.walk(folder.trees["model"]) if isinstance(n, ast.Tuple | ast.List) for e in n.elts}
     for call in folder.calls("model"):
         name = getattr(call.func, "id", "")
-        if name == "Column":
+        if name == "Column" and id(call) in listed:
             yield folder.again("double column", "model", call)
         for keyword in call.keywords if name in PARTS else ():
             yield folder.again("double keyword", "model", keyword)
