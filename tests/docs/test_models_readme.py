@@ -101,7 +101,7 @@ def a_warehouse(folder: UsersFolder) -> Iterator[None]:
 
 @contextmanager
 def a_file_a_day(folder: UsersFolder) -> Iterator[None]:
-    deliveries = folder.project / "deliveries"
+    deliveries = folder.home / "deliveries"
     deliveries.mkdir()
     rows = parcels(folder)
     for day, of_day in rows.groupby(rows["sent_at"].dt.strftime("%Y-%m-%d")):
