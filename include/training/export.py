@@ -48,6 +48,7 @@ TRUSTED = (
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.model_selection._split.KFold",  # of a TargetEncoder: how many folds, shuffled or not
     "sklearn.tree._tree.Tree",
 )
 

@@ -22,7 +22,7 @@ from include.linting import run
 from include.partitions import newest_closed, utc_now
 from include.settings import PROJECT
 from include.sources import from_environment
-from include.training import dataset
+from include.training import dataset, export
 from tests.authoring.random_tables import Table, random_table, save
 from tests.services import shared
 
@@ -109,6 +109,9 @@ def test_a_strangers_table_leads_to_a_champion(
     if table.signal:
         assert night.decision.verdict == "promote", f"{said}\n{night.table()}\n{night.decision.reason}"
         assert lab.release(night)[1] <= model.release.parity
+        assert export.from_skops(export.to_skops(night.twin.pipeline)), (
+            "the twin is kept as a file that is safe to load"
+        )
     else:
         assert night.decision.verdict in ("promote", "hold", "reject")
 
