@@ -102,7 +102,7 @@ def test_formats_and_exit_codes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "models", "said"),
     [
-        (["--model", "flight_delay"], "", "did you mean 'flight_delays'?"),
+        (["--model", "bike_demands"], "", "did you mean 'bike_demand'?"),
         ([], "/nowhere/at/all", "PERENNIAL_MODELS names '/nowhere/at/all', which is no folder"),
         (["changed", "--base", "no-such-branch"], "", "no-such-branch"),
     ],

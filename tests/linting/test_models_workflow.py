@@ -116,14 +116,14 @@ def test_by_hand_the_named_model_is_taken(workflow: dict[str, Any], clone: Path,
     scratch = tmp_path / "runner"
     only = {"jobs": {"models": {**workflow["jobs"]["models"]}}}
     only["jobs"]["models"]["steps"] = [s for s in only["jobs"]["models"]["steps"] if s.get("name") == "Which models"]
-    steps(only, clone, scratch, **{"inputs.model": "flight_delays"})
-    assert (scratch / "models").read_text() == "flight_delays\n"
+    steps(only, clone, scratch, **{"inputs.model": "bike_demand"})
+    assert (scratch / "models").read_text() == "bike_demand\n"
 
 
 def test_only_what_the_branch_changed_counts(clone: Path) -> None:
     """Commits that the base has won since the branch left it are none of the branch's."""
     git(clone, "switch", "-q", "-c", "main2", "base")
-    readme = clone / "include" / "models" / "flight_delays" / "__init__.py"
+    readme = clone / "include" / "models" / "bike_demand" / "__init__.py"
     readme.write_text(readme.read_text() + "\n")
     git(clone, "commit", "-qam", "somebody else's work")
     git(clone, "switch", "-q", "branch")
