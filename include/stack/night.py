@@ -10,6 +10,7 @@ from include.partitions import utc_now
 from include.spec import Model
 from include.stack import environment, leftovers
 from include.stack.airflow_api import AirflowApi
+from include.stack.first_champions import wait_for_dags
 from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
 from include.stack.progress import Progress
@@ -35,6 +36,10 @@ def night(stack: Stack, model_name: str | None) -> int:
     follower = Follower(AirflowApi(stack), model, lambda: _still_there(stack))
     days = model.training.days_needed
     try:
+        if follower.patiently(lambda: follower.api.dag(f"{model.name}_collect")) is None:
+            # a model that was written a moment ago: Airflow looks for new DAGs every few seconds
+            with progress.step(f"{model.name}: DAGs") as report:
+                wait_for_dags(follower, report)
         missing = follower.missing(days)
         with progress.step(f"{model.name}: collect {len(missing)} missing days") as report:
             left = follower.collect(days, report, missing)

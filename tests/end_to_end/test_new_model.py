@@ -63,7 +63,7 @@ def lead_to_a_champion(running: Running, terminal: Callable[..., str], table: Ta
     serving = Ledger.default().champion(name)
     assert serving is not None, told
     answer = champion.ask(running.stack, name, serving.version, serving.digest)
-    assert answer.version == serving.version and answer.body["scores"]
+    assert answer.version == serving.version and "score" in answer.body["predictions"][0]
     assert not set(champion.row(name, serving.digest)) & {*table.leaks, table.target}
 
 
