@@ -194,12 +194,14 @@ def the_as_of_waits(folder: UsersFolder, printed: str) -> None:
 
 
 def both_tasks_are_decided(folder: UsersFolder, printed: str) -> None:
-    assert re.search(r"parcel_hours: (promote|hold|reject) about .*\| selection mae", printed.replace("\n", " "))
-    assert re.search(r"parcel_arrival: (promote|hold|reject) about", printed)
+    for model, metric in (("parcel_hours", "mae|rmse|r2"), ("parcel_arrival", "log_loss|accuracy")):
+        decided = rf"^## {model}: (promote|hold|reject) about .*\n\n\| candidate .* selection ({metric}) "
+        assert re.search(decided, printed, re.MULTILINE), printed
 
 
 def it_is_found_elsewhere(folder: UsersFolder, printed: str) -> None:
-    assert "parcels" in printed
+    here = len(list((folder.project / "include/models").glob("*/model.py")))
+    assert f"{here + 1} models, no mistake" in printed
     assert not (folder.project / "include/models/parcels").exists()
 
 
