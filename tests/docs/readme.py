@@ -4,7 +4,7 @@ A python block begins with a comment that says where it goes, for the reader and
 
 ``# make_parcels.py``                                 a whole file in the project's folder
 ``# source.py``                                       into a file of the model: what has the same name is replaced
-``# model.py, in Data(...)``                          arguments of that call, added or replaced
+                                                      ``Data(..., x=1)`` gives the call that is there an argument more
 ``# expectations.py, at the end of what suite() returns``   items of the list or dict that the function returns
 ``# features.py, first in build()``                  lines of the function, below its docstring
 ``# features.py, before build() returns``             lines of the function, above its last return
@@ -31,7 +31,7 @@ README = ROOT / "include" / "models" / "README.md"
 MODEL_FILES = {f"{file}.py" for file in ("model", *catalog.FILES)}
 _FENCE = re.compile(r"^```(\w*)$")
 _PLACE = re.compile(
-    r"^# (?P<file>[\w/]+\.py)(?:, (?:in (?P<call>\w+)\(\.\.\.\)|at the end of what (?P<returned>\w+)\(\) returns"
+    r"^# (?P<file>[\w/]+\.py)(?:, (?:at the end of what (?P<returned>\w+)\(\) returns"
     r"|first in (?P<first>\w+)\(\)|before (?P<before>\w+)\(\) returns))?$"
 )
 
@@ -167,9 +167,7 @@ class UsersFolder:
             return self.project / place["file"]
         path = self.project / "include" / "models" / model / place["file"]
         text = path.read_text()
-        if place["call"]:
-            text = with_arguments(text, place["call"], body)
-        elif place["returned"]:
+        if place["returned"]:
             text = with_items(text, place["returned"], body)
         elif place["first"]:
             text = with_first_lines(text, place["first"], body)
@@ -187,6 +185,9 @@ def with_definitions(text: str, body: str) -> str:
     for node in ast.parse(body).body:
         ours = ast.get_source_segment(body, node)
         assert ours is not None
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            text = with_arguments(text, node.value)
+            continue
         old = next((n for n in ast.parse(text).body if _name(n) is not None and _name(n) == _name(node)), None)
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             if ours not in text:
@@ -198,10 +199,10 @@ def with_definitions(text: str, body: str) -> str:
     return text
 
 
-def with_arguments(text: str, call: str, body: str) -> str:
-    """``text`` with these keyword arguments in its one call of ``call``."""
-    wanted = ast.parse(f"f(\n{body})", mode="eval").body
-    assert isinstance(wanted, ast.Call)
+def with_arguments(text: str, wanted: ast.Call) -> str:
+    """``text`` with the keyword arguments of ``Name(..., x=1)`` in its one call of that name."""
+    call = ast.unparse(wanted.func)
+    assert [ast.unparse(argument) for argument in wanted.args] == ["..."], f"{call}(..., argument=value) is meant"
     for argument in wanted.keywords:
         found = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == call]
         assert len(found) == 1, f"{call}(...) is called {len(found)} times"
