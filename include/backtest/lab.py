@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
@@ -25,7 +24,7 @@ from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
 
-__all__ = ["Champion", "Lab", "Night", "connections_from_environment"]
+__all__ = ["Champion", "Lab", "Night"]
 
 TRIES = 3
 COLLECTED = "collected"
@@ -176,25 +175,6 @@ def sampled(model: Model, max_rows: int | None) -> Model:
         raise ConfigurationError(f"max_rows is {max_rows}: 1 or more is wanted.")
     capped = {"max_rows": max_rows, "min_rows": min(model.training.min_rows, max_rows)}
     return model.model_copy(update={"training": model.training.model_copy(update=capped)})
-
-
-def connections_from_environment(model: Model) -> dict[str, str]:
-    """The connections that the model's source wants, from ``AIRFLOW_CONN_<NAME>`` (URIs, as Airflow reads them).
-
-    Raises
-    ------
-    ConfigurationError : one is not set.
-    """
-    found = {}
-    for name in model.data.connections:
-        variable = f"AIRFLOW_CONN_{name.upper()}"
-        value = os.environ.get(variable, "")
-        if not value:
-            raise ConfigurationError(
-                f"{model.name} wants the connection {name!r}: set {variable} to its URI, e.g. postgresql://user@host/db."
-            )
-        found[name] = value
-    return found
 
 
 def _source_digest(model: Model) -> str:

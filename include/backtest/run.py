@@ -14,7 +14,7 @@ from typing import Any
 from include import catalog
 from include.backtest import picture, policies, pool, prequential, report
 from include.backtest.history import History
-from include.backtest.lab import Lab, connections_from_environment
+from include.backtest.lab import Lab
 from include.backtest.pool import Work
 from include.backtest.progress import Progress, spell
 from include.backtest.store import Kept, Store, code_digest, key_of
@@ -22,6 +22,7 @@ from include.data import files
 from include.errors import ConfigurationError, DataError, NotReady
 from include.partitions import keys_between, partition
 from include.settings import Settings
+from include.sources import from_environment
 from include.spec import Model
 from include.training import dataset, snapshot
 
@@ -66,7 +67,7 @@ def run(name: str, first: str | None, last: str | None, every: int, workers: int
     DataError : too little history, or no night that could be judged.
     """
     model = catalog.load(name)
-    connections = connections_from_environment(model)
+    connections = from_environment(model.data.connections)
     root = home or Settings.from_environment().home / "backtest" / name
     lab, store, progress = Lab(model, root), Store(root / "nights"), Progress()
     if every < 1 or (workers is not None and workers < 1):

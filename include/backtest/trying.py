@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from include import catalog
-from include.backtest.lab import Lab, connections_from_environment
+from include.backtest.lab import Lab
 from include.backtest.outcome import Night
 from include.backtest.progress import Progress
 from include.errors import ConfigurationError, DataError, ReleaseError
 from include.partitions import partition
+from include.sources import from_environment
 from include.spec import Model
 from include.training.gate import Verdict
 
@@ -36,7 +37,7 @@ def run(
     ReleaseError : the gate says promote, but the version could not be packaged.
     """
     model = catalog.load(name)
-    connections = connections_from_environment(model)
+    connections = from_environment(model.data.connections)
     progress = Progress()
     with ExitStack() as stack:
         if root is None:

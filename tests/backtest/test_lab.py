@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from include import catalog
-from include.backtest.lab import Lab, connections_from_environment
+from include.backtest.lab import Lab
 from include.backtest.outcome import Night
-from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, NotReady, TransientError
 from include.partitions import partition
 from include.registry.ledger import Ledger
@@ -164,12 +163,3 @@ def test_nothing_is_collected_before_the_start_or_before_a_day_is_over(tmp_path:
     today = partition(lab.newest(), toy.timezone).date.toordinal() + 1
     with pytest.raises(NotReady, match="is not over"):
         lab.collect(date.fromordinal(today), date.fromordinal(today))
-
-
-def test_connections_come_from_airflows_variables(toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    wanting = toy.model_copy(update={"data": toy.data.model_copy(update={"connections": ("shop_db",)})})
-    with pytest.raises(ConfigurationError, match="AIRFLOW_CONN_SHOP_DB"):
-        connections_from_environment(wanting)
-    monkeypatch.setenv("AIRFLOW_CONN_SHOP_DB", "postgresql://me@there/shop")
-    assert connections_from_environment(wanting) == {"shop_db": "postgresql://me@there/shop"}
-    assert Lake(toy, Path("/nowhere")).published() == {}
