@@ -47,7 +47,7 @@ def test_models_come_by_priority_then_by_name(folder: Path) -> None:
     order = [(-model.priority, model.name) for model in catalog.by_priority()]
     assert order == sorted(order) and len(order) == len(catalog.entries()) > 3
     model = folder / "model.py"
-    model.write_text(model.read_text().replace("owner=", "priority=100, owner="))
+    model.write_text(model.read_text().replace("priority=99", "priority=100"))
     others = [m.name for m in catalog.by_priority() if m.priority == 100]
     assert "copied" in others and others == sorted(others)
     model.write_text("MODEL = 1\n")

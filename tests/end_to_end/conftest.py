@@ -77,7 +77,7 @@ def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     made.start()
     pytestconfig.stash[STACK] = made
     try:
-        made.until_all_serve(900)
+        made.until_serves("toy", 600)
         yield made
     finally:
         made.end()

@@ -87,6 +87,10 @@ class Running:
         assert found[1] == found[2], self.output
         return time.monotonic() - self.started
 
+    def until_serves(self, model: str, seconds: float) -> None:
+        """Wait until this model serves; those of lower priority follow while a test is at work already."""
+        self._await(re.compile(rf"^{model}: version \d+ serves", re.MULTILINE), seconds)
+
     def _await(self, line: re.Pattern[str], seconds: float) -> re.Match[str]:
         deadline = time.monotonic() + seconds
         while not (found := line.search(self.output)):

@@ -11,6 +11,7 @@ MODEL = Model(
     start=date(2025, 1, 1),
     timezone="UTC",
     tags=("test",),
+    priority=99,  # the tests wait for it, and for the first of the house
     data=Data(
         columns=(
             Column(name="id", type=ColumnType.STRING, nullable=False),
