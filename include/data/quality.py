@@ -244,8 +244,10 @@ def _run(rows: pd.DataFrame, suite: Sequence[Expectation]) -> list[ExpectationVa
     First with counts only, then once more, with the numbers of all failing rows, for what failed: looking for failing
     rows where there are none would be 40 % of the whole time.
     """
-    # here and not at import: Airflow sets up logging anew in every task; Great Expectations names a temporary folder
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    # here and not at import: Airflow sets up logging anew in every task; Great Expectations names a temporary folder,
+    # in a module that gives its own logger a level
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("batch").add_dataframe_asset("rows")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any
 
 import great_expectations.expectations as gxe
@@ -32,6 +33,14 @@ def test_a_good_batch_passes_whole(model: Model, day: Partition) -> None:
     assert found.critical == [] and found.failed == [] and len(found.good) == 20 and found.quarantined.empty
     pd.testing.assert_frame_equal(found.good, rows(day), check_dtype=False)
     assert json.loads(json.dumps(found.as_dict()))["good"] == 20
+
+
+def test_great_expectations_says_nothing_in_a_tasks_log(
+    model: Model, day: Partition, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    quality.validate(model, day, rows(day), [heat()])
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("great_expectations")] == []
 
 
 def test_a_row_that_fails_a_warning_is_quarantined_with_all_that_it_failed(model: Model, day: Partition) -> None:
