@@ -158,10 +158,18 @@ def unchecked(model: Model, pipeline: Any, frame: pd.DataFrame) -> np.ndarray:
                 f"return{did_you_mean(absent[0], map(str, frame.columns))}"
             )
         frame = frame[list(wanted)]
-    with threadpool_limits(1):
-        if model.data.label.task is Task.REGRESSION:
-            return np.asarray(pipeline.predict(frame), dtype=np.float64).reshape(len(frame))
-        table = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+    try:
+        with threadpool_limits(1):
+            if model.data.label.task is Task.REGRESSION:
+                return np.asarray(pipeline.predict(frame), dtype=np.float64).reshape(len(frame))
+            table = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
+    except ValueError as problem:
+        if "NaN" not in str(problem):
+            raise
+        raise DataError(
+            f"a model of {model.name} cannot score a row with a missing feature ({str(problem).splitlines()[0]}), and "
+            "such rows may come: put a SimpleImputer before its estimator in candidates.py."
+        ) from problem
     return arranged(table, output_columns(model, pipeline))
 
 

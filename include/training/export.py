@@ -28,7 +28,10 @@ import pandas as pd
 import skops.io
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from include.errors import IntegrityError, ReleaseError
@@ -68,7 +71,7 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
     ReleaseError : skl2onnx cannot convert an estimator of the pipeline.
     """
     converters.register()
-    pipeline = _in_float32(fitted.pipeline)
+    pipeline = _side_by_side(_in_float32(fitted.pipeline), fitted)
     inputs = [
         (name, StringTensorType([None, 1]) if kind == "string" else FloatTensorType([None, 1]))
         for name, kind in zip(fitted.feature_names, fitted.feature_types, strict=True)
@@ -83,6 +86,22 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
             "https://onnx.ai/sklearn-onnx/supported.html"
         ) from problem
     return bytes(graph.SerializeToString(deterministic=True))
+
+
+def _side_by_side(pipeline: Any, fitted: Fitted) -> Any:
+    """The pipeline behind a step that puts its features into one matrix, as scikit-learn does with a frame.
+
+    skl2onnx hands several inputs to a `ColumnTransformer` and to few others: an estimator that is tried as it is,
+    without a pipeline, could not be converted.
+    """
+    first = pipeline.steps[0][1] if isinstance(pipeline, Pipeline) else pipeline
+    knows = isinstance(first, (ColumnTransformer, DummyClassifier, DummyRegressor))
+    names = list(fitted.feature_names)
+    if knows or len(names) < 2 or "string" in fitted.feature_types:
+        return pipeline
+    frame = pd.DataFrame(np.zeros((1, len(names)), dtype=np.float32), columns=names)
+    beside = ColumnTransformer([("features", "passthrough", names)]).fit(frame)
+    return Pipeline([("columns", beside), *getattr(pipeline, "steps", [("estimator", pipeline)])])
 
 
 def output_name(onnx_bytes: bytes) -> str:

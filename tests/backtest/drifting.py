@@ -120,7 +120,9 @@ import os
 import signal
 
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
 from include.spec import Candidate
 
 
@@ -135,7 +137,11 @@ def write(folder: Path, kind: str = "binary", margin: float = 0.02) -> str:
     """Write the model folder ``drifting_<kind>`` below ``folder``, over what is there; its name."""
     name = f"drifting_{kind}"
     label, column, metric, baseline = KINDS[kind]
-    linear = "Ridge(alpha=1.0)" if kind == "regression" else "LogisticRegression()"
+    linear = (
+        "make_pipeline(SimpleImputer(), Ridge(alpha=1.0))"
+        if kind == "regression"
+        else "make_pipeline(SimpleImputer(), LogisticRegression())"
+    )
     known = {"kind": kind, "missing": MISSING_DAY, "degrees": DEGREES_A_DAY, "shuffled": SHUFFLED_DAYS}
     files = {
         "model.py": MODEL.format(name=name, type=column, label=label, metric=metric, margin=margin),

@@ -28,7 +28,7 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from include import catalog
-from include.errors import ReleaseError
+from include.errors import DataError, ReleaseError
 from include.spec import Candidate, Model
 from include.training import candidates, converters, dataset, evaluation, export
 from tests.training import chain_models
@@ -187,3 +187,30 @@ def test_a_transformed_target_is_refused_at_the_export_too(counts: tuple[Model, 
     fitted = candidates.fit(model, candidate, rows, seed=0)
     with pytest.raises(ReleaseError, match="cannot convert .*TransformedTargetRegressor"):
         export.to_onnx(fitted, model)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        LogisticRegression(),
+        HistGradientBoostingClassifier(max_iter=20),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(SimpleImputer(), LogisticRegression()),
+        DummyClassifier(strategy="prior"),
+    ],
+    ids=named,
+)
+def test_an_estimator_without_a_column_transformer_converts(toy: Model, estimator: Any) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(300, 3)).astype(np.float32), columns=["a", "b", "c"])
+    estimator.fit(frame, (frame["a"] - frame["c"] + random.normal(size=300) > 0).astype(int))
+    fitted = candidates.Fitted(estimator, ("a", "b", "c"), ("number",) * 3, 300, "2026-01-01", "2026-01-02")
+    found = export.OnnxScorer(export.to_onnx(fitted, toy), [1]).score(frame)
+    np.testing.assert_allclose(found, estimator.predict_proba(frame)[:, 1], atol=1e-6)
+
+
+def test_an_estimator_that_refuses_missing_values_is_told_what_to_do(toy: Model) -> None:
+    frame = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]}, dtype=np.float32)
+    bare = LogisticRegression().fit(frame, [0, 1, 0, 1])
+    with pytest.raises(DataError, match="put a SimpleImputer before"):
+        evaluation.score_features(toy, bare, frame.assign(a=np.float32("nan")))

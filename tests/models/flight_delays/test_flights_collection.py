@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include import catalog
 from include.data import collection
 from include.data.lake import Lake
 from include.errors import DataError, IntegrityError, NotReady
-from include.models.flight_delays import candidates, features, source
+from include.models.flight_delays import candidates, features
 from include.models.flight_delays.model import MODEL
 from include.partitions import partition
 
@@ -70,7 +71,7 @@ def test_bad_rows_go_to_quarantine_and_leave_it_when_the_data_is_mended(
     windy = fetch("2026-05-03")
     windy.loc[[4, 9], "wind_speed"] = 1048.0
     with monkeypatch.context() as patch:
-        patch.setattr(source, "fetch", lambda day, connections: windy)
+        patch.setattr(catalog.module(MODEL.name, "source"), "fetch", lambda day, connections: windy)
         assert run("2026-05-03")["rows"] == 976
     lake = Lake.of(MODEL)
     kept = lake.read_quarantine("2026-05-03")
@@ -90,7 +91,7 @@ def test_critical_data_publishes_nothing_and_says_why_in_one_line(
     doubled = pd.concat([frame.assign(dest_lat=1.0), frame.head(3)], ignore_index=True).assign(
         arr_delay=None, late=None
     )
-    monkeypatch.setattr(source, "fetch", lambda day, connections: doubled)
+    monkeypatch.setattr(catalog.module(MODEL.name, "source"), "fetch", lambda day, connections: doubled)
     with pytest.raises(DataError) as error:
         run("2026-05-03")
     message = str(error.value)
@@ -102,7 +103,7 @@ def test_critical_data_publishes_nothing_and_says_why_in_one_line(
 
 
 def test_a_source_that_returns_no_frame_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "fetch", lambda day, connections: None)
+    monkeypatch.setattr(catalog.module(MODEL.name, "source"), "fetch", lambda day, connections: None)
     with pytest.raises(DataError, match=r"fetch\(\) of flight_delays returned NoneType"):
         run("2026-05-03")
 
