@@ -41,7 +41,7 @@ def test_the_report_has_candidates_checks_and_verdict(
     for shown in ("| baseline (baseline) |", "| linear (challenger) |", "selection log_loss", "holdout roc_auc"):
         assert shown in text
     assert "| unseen | passed |" in text and "It can be packaged: refitted on 640 rows" in text
-    assert "collect" not in said, "what is there is not collected again"
+    assert "collect: 1 ..." in said, "only the day that was stopped is tried again"
 
 
 def test_fewer_days_shorten_the_window(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
