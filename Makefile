@@ -34,10 +34,10 @@ night: venv  ## a whole night of MODEL now, on the running stack: collect, retra
 	@exec $(VENV)/python -m include.stack night $(if $(MODEL),--model $(MODEL))
 
 try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
-	@exec $(VENV)/python -m include.backtest try --model $(MODEL) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))
+	@exec $(VENV)/python -m include.backtest try $(if $(MODEL),--model $(MODEL)) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))
 
 backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, WORKERS)
-	@exec $(VENV)/python -m include.backtest run --model $(MODEL) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) \
+	@exec $(VENV)/python -m include.backtest run $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) \
 	  $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS))
 
 # NAME, SOURCE, TARGET and TIME are wanted; the others are inferred where they are not given. Values reach Python through

@@ -111,6 +111,27 @@ def load(name: str) -> Model:
     return found.model
 
 
+def chosen(name: str | None, target: str) -> Model:
+    """The model of this name; without a name the only one.
+
+    Parameters
+    ----------
+    target : of make, that was called, for an example.
+
+    Raises
+    ------
+    ConfigurationError : as `load`, or none was named and there are several.
+    """
+    if name:
+        return load(name)
+    models = by_priority()
+    if len(models) == 1:
+        return models[0]
+    names = ", ".join(m.name for m in models) or "there is none"
+    example = models[0].name if models else "my_model"
+    raise ConfigurationError(f"which model? Name one of: {names}; e.g. make {target} MODEL={example}")
+
+
 def folder(name: str) -> Path:
     """The folder of a model."""
     return entry(name).folder

@@ -62,6 +62,11 @@ class Settings:
             serving_token=env("PERENNIAL_SERVING_TOKEN") or None,
         )
 
+    @property
+    def matplotlib(self) -> Path:
+        """Where matplotlib keeps the list of fonts that its first import makes (``MPLCONFIGDIR``): not in the home."""
+        return self.home / "cache" / "matplotlib"
+
     def require(self, name: str) -> str:
         """Return the value of an optional setting, or say which variable to set.
 

@@ -74,7 +74,7 @@ def _check(request: Request) -> None:
         raise ConfigurationError(f"there is a model {request.name!r} already, in {catalog.folders()[request.name]}.")
     try:
         ZoneInfo(request.timezone)
-    except Exception:
+    except (KeyError, ValueError, OSError):  # not found; not a name; the name of a folder
         raise ConfigurationError(
             f"TIMEZONE={request.timezone} is no IANA timezone, e.g. UTC or Europe/Berlin."
         ) from None

@@ -19,14 +19,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m include.backtest", description=(__doc__ or "").split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     trial = commands.add_parser("try", help="one night of a model on the newest days, without a stack")
-    trial.add_argument("--model", required=True)
+    trial.add_argument("--model", help="may be left out where there is only one")
     trial.add_argument("--as-of", help="the day it is about, YYYY-MM-DD; default: the newest whose labels are final")
     trial.add_argument("--days", type=int, help="days of data to collect; fewer than a night needs shorten the window")
     trial.add_argument("--max-rows", type=int, help="fit on a sample of so many rows")
     trial.add_argument("--root", type=Path, help="folder to work in and to keep; default: a temporary one")
     trial.add_argument("--summary", type=Path, help="file to which the report is appended, as Markdown")
     replay = commands.add_parser("run", help="replay history night by night; killed, it goes on where it was")
-    replay.add_argument("--model", required=True)
+    replay.add_argument("--model", help="may be left out where there is only one")
     replay.add_argument("--first", help="the day that the first night is about; default: the first possible, a year")
     replay.add_argument("--last", help="the last day that is judged; default: the newest whose labels are final")
     replay.add_argument("--every", type=int, default=1, help="a night every so many days")
@@ -38,13 +38,16 @@ def main(arguments: list[str] | None = None) -> int:
     handler.setLevel(logging.WARNING if asked.command == "try" else logging.ERROR)
     logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[handler])
     try:
+        from include import catalog
+
+        name = catalog.chosen(asked.model, "backtest" if asked.command == "run" else "try-model").name
         if asked.command == "run":
             from include.backtest import run
 
-            return run.run(asked.model, asked.first, asked.last, asked.every, asked.workers, asked.home)
+            return run.run(name, asked.first, asked.last, asked.every, asked.workers, asked.home)
         from include.backtest import trying
 
-        return trying.run(asked.model, asked.as_of, asked.days, asked.max_rows, asked.root, asked.summary)
+        return trying.run(name, asked.as_of, asked.days, asked.max_rows, asked.root, asked.summary)
     except PerennialError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

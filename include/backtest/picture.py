@@ -6,9 +6,14 @@ Objects of matplotlib only, no `pyplot` (it keeps figures in a global and picks 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
+
+from include.settings import Settings
+
+os.environ.setdefault("MPLCONFIGDIR", str(Settings.from_environment().matplotlib))
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg

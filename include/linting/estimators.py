@@ -203,7 +203,7 @@ class Candidates:
     def _nested(self, estimator: Any) -> list[Any]:
         try:
             return list(estimator.get_params(deep=True).values())
-        except Exception:
+        except Exception:  # a broken estimator of somebody else: nothing can be said about what is in it
             return []
 
     def _of(self, name: Any) -> Place:

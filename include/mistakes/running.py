@@ -283,7 +283,7 @@ def _meant(name: str) -> str | None:
         found = f"{found}.{part}".removeprefix(".")
         try:
             importlib.import_module(found)
-        except Exception:
+        except Exception:  # what cannot be imported is no proposal, whatever its reason
             return None
     return found
 

@@ -7,7 +7,6 @@ import os
 from include import catalog
 from include.errors import ConfigurationError
 from include.partitions import utc_now
-from include.spec import Model
 from include.stack import environment, leftovers
 from include.stack.airflow_api import AirflowApi
 from include.stack.first_champions import wait_for_dags
@@ -27,7 +26,7 @@ def night(stack: Stack, model_name: str | None) -> int:
     ------
     ConfigurationError : no stack runs on this home, no such model, or several and none was named.
     """
-    model = chosen(model_name)
+    model = catalog.chosen(model_name, "night")
     if not leftovers.owner(stack):
         raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run`, in another terminal.")
     stack = stack.as_recorded()
@@ -52,23 +51,6 @@ def night(stack: Stack, model_name: str | None) -> int:
         return 1
     progress.say(outcome.sentence)
     return 0
-
-
-def chosen(name: str | None) -> Model:
-    """The model of this name; without a name the only one.
-
-    Raises
-    ------
-    ConfigurationError : no such model, or none was named and there are several.
-    """
-    if name:
-        return catalog.load(name)
-    models = catalog.by_priority()
-    if len(models) == 1:
-        return models[0]
-    names = ", ".join(m.name for m in models) or "there is none"
-    example = models[0].name if models else "my_model"
-    raise ConfigurationError(f"which model? Name one of: {names}; e.g. make night MODEL={example}")
 
 
 def _still_there(stack: Stack) -> None:

@@ -47,7 +47,7 @@ def warm(steps: tuple[Callable[[], None], ...] = (plugins, model_folders, form, 
     for step in steps:
         try:
             step()
-        except BaseException as error:
+        except BaseException as error:  # a model's file may even call sys.exit(), and the fork server must live
             log.warning("The fork server could not prepare %s for the tasks: %r", step.__name__, error)
             failed.append(step.__name__)
     return failed

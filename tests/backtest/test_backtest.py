@@ -199,8 +199,6 @@ def test_a_history_freezes_what_the_lake_would(model: Model, home: Path) -> None
 
 @pytest.mark.parametrize("kind", ["regression", "classes"])
 def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str) -> None:
-    if kind == "classes" and not _several_classes():
-        pytest.skip("labels of several classes are not supported by the training room")
     name = written.write(drifting, kind, margin=2.0)
     found = replay(name, tmp_path, last="2026-02-20", every=6)
     metric = found["metric"]
@@ -210,12 +208,6 @@ def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str) -> None
     assert [night["as_of"] for night in found["nights"]] == keys_between(FIRST, "2026-02-19")[::6]
     assert (tmp_path / "backtest.png").read_bytes().startswith(b"\x89PNG")
     assert "every 6 nights, with the gate" in (tmp_path / "report.md").read_text()
-
-
-def _several_classes() -> bool:
-    from include.training import dataset
-
-    return hasattr(dataset, "class_names")
 
 
 # -- nothing is made twice

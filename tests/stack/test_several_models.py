@@ -10,9 +10,9 @@ import pytest
 
 import include.models
 from include import catalog
+from include.backtest.__main__ import main as backtest
 from include.errors import ConfigurationError
 from include.stack.first_champions import closing
-from include.stack.night import chosen
 from include.stack.running import _served
 
 TOY = Path(__file__).parent.parent / "models_for_tests" / "toy"
@@ -29,20 +29,32 @@ def alone(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_night_without_a_name_is_that_of_the_only_model(alone: Path) -> None:
-    assert chosen(None).name == chosen("").name == chosen("toy").name == "toy"
+    assert (
+        catalog.chosen(None, "night").name
+        == catalog.chosen("", "night").name
+        == catalog.chosen("toy", "night").name
+        == "toy"
+    )
 
 
-def test_a_night_without_a_name_in_a_house_of_several_names_them_all() -> None:
-    with pytest.raises(ConfigurationError, match="which model") as error:
-        chosen(None)
+@pytest.mark.parametrize("target", ["night", "try-model", "backtest"])
+def test_without_a_name_in_a_house_of_several_all_are_named(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if target == "night":
+        with pytest.raises(ConfigurationError) as error:
+            catalog.chosen(None, target)
+        said = str(error.value)
+    else:
+        assert backtest(["run" if target == "backtest" else "try"]) == 1
+        said = capsys.readouterr().err
+    assert "which model" in said
     for model in catalog.by_priority():
-        assert model.name in str(error.value)
-    assert f"make night MODEL={catalog.by_priority()[0].name}" in str(error.value)
+        assert model.name in said
+    assert f"make {target} MODEL={catalog.by_priority()[0].name}" in said
 
 
 def test_a_night_of_an_unknown_model_names_the_nearest(alone: Path) -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'toy'"):
-        chosen("toi")
+        catalog.chosen("toi", "night")
 
 
 def test_the_status_names_every_model_whatever_its_state(alone: Path) -> None:

@@ -16,8 +16,7 @@ import pandas as pd
 from include.settings import Settings
 from include.spec import Model
 
-# The first import looks through all fonts of the machine and keeps what it found: with our state, not in the home.
-os.environ.setdefault("MPLCONFIGDIR", str(Settings.from_environment().home / "cache" / "matplotlib"))
+os.environ.setdefault("MPLCONFIGDIR", str(Settings.from_environment().matplotlib))
 
 import matplotlib
 from matplotlib.axes import Axes
