@@ -1,10 +1,10 @@
 """
 ### Collect one day of {model}
 
-Every night, about the local day that is over: **collect** fetches the rows from the model's source and keeps them as
-they came; **validate** holds them against the declared schema and the expectations, and moves bad rows to the
-`quarantine` table with the expectation they failed; **publish** overwrites the day's partition in the lake in one
-commit.
+Every night, about the newest local day whose labels are final (yesterday, unless `label.delay` says otherwise):
+**collect** fetches the rows from the model's source and keeps them as they came; **validate** holds them against the
+declared schema and the expectations, and moves bad rows to the `quarantine` table with the expectation they failed;
+**publish** overwrites the day's partition in the lake in one commit.
 
 *Another day, or several:* Trigger with `partition`, or Backfill with the first and the last day. Doing a day twice is
 safe.
@@ -29,7 +29,7 @@ PARAMS = {
         type=["null", "string"],
         format="date",
         title="Partition",
-        description="The day to collect (YYYY-MM-DD). Empty: the day of the run, else yesterday.",
+        description="The day to collect (YYYY-MM-DD). Empty: the day of the run, else the newest with final labels.",
     ),
 }
 
@@ -38,7 +38,7 @@ for model in models("collect"):
         model,
         "collect",
         __doc__,
-        schedule=DailyPartitionTimetable(model.data.schedule, timezone=model.timezone),
+        schedule=DailyPartitionTimetable(model.data.schedule, timezone=model.timezone, delay=model.data.label.delay),
         max_active_runs=16,
         params=PARAMS,
     ):

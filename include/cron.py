@@ -6,6 +6,7 @@ Airflow reads schedules when a DAG file is parsed, where one bad expression woul
 from __future__ import annotations
 
 import re
+from datetime import time
 
 from include.errors import Finding, Misdeclared, nearest
 
@@ -57,6 +58,14 @@ def require_cron(expression: str) -> str:
     if parts[4] == "*" and min(days) > max(LONGEST[month - 1] for month in months):
         raise Misdeclared([Finding((), f"{expression!r} never comes: no such month has a day {min(days)}")])
     return expression
+
+
+def time_of_day(expression: str) -> time | None:
+    """When a valid expression ticks every day; None where that is not once, at one time, every day."""
+    minute, hour, *days = expression.split()
+    if days != ["*", "*", "*"] or not (minute.isdigit() and hour.isdigit()):
+        return None
+    return time(int(hour), int(minute))
 
 
 def _values(text: str, low: int, high: int, names: tuple[str, ...]) -> set[int]:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from include.errors import ConfigurationError, NotReady
 
 KEY_FORMAT = "%Y-%m-%d"
+CLOCK_CHANGE = timedelta(hours=1)
 
 
 @dataclass(frozen=True, order=True)
@@ -84,11 +85,25 @@ def newest_closed(moment: datetime, timezone: str, delay: timedelta = timedelta(
     return partition(local.date() - timedelta(days=1), timezone)
 
 
-def partition_of(run: RunDates, timezone: str, params: Mapping[str, Any] | None = None) -> Partition:
-    """The partition that a collect run is about: the day that is over, never the one that begins.
+def days_back(at: time, delay: timedelta) -> int:
+    """How many local days before its own a run at ``at`` finds the newest day whose labels are final: 1 is yesterday.
+
+    Counted by the clock on the wall, so that every day has its turn once whatever the clocks do. A night may be an hour
+    shorter than the clock says; where labels are waited for, that hour is waited, too.
+    """
+    if not delay:
+        return 1
+    since_midnight = timedelta(hours=at.hour, minutes=at.minute, seconds=at.second)
+    return 1 + max(0, -((since_midnight - delay - CLOCK_CHANGE) // timedelta(days=1)))
+
+
+def partition_of(
+    run: RunDates, timezone: str, label_delay: timedelta = timedelta(0), params: Mapping[str, Any] | None = None
+) -> Partition:
+    """The partition that a collect run is about: the newest day that is over and whose labels are final.
 
     In this order: the parameter ``partition`` of a run started by hand, the run's partition key (scheduled and
-    back-filled runs), its logical date, its ``run_after``. From the last two the newest day closed by then is taken.
+    back-filled runs), its logical date, its ``run_after``. From the last two the newest day final by then is taken.
 
     Raises
     ------
@@ -106,7 +121,7 @@ def partition_of(run: RunDates, timezone: str, params: Mapping[str, Any] | None 
         return named
     if run.partition_key:
         return partition(run.partition_key, timezone)
-    return newest_closed(run.moment, timezone)
+    return newest_closed(run.moment, timezone, label_delay)
 
 
 def as_of(

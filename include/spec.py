@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from include.cron import require_cron
+from include.cron import require_cron, time_of_day
 from include.errors import Finding, Misdeclared, did_you_mean, nearest
+from include.partitions import CLOCK_CHANGE, days_back
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Cron = Annotated[str, AfterValidator(require_cron)]
@@ -148,7 +149,7 @@ class Data(Declaration):
     label: Label
     """What is predicted."""
     schedule: Cron = "0 2 * * *"
-    """When the day that is over is collected: five cron fields in the model's timezone, one tick a day."""
+    """When the newest day with final labels is collected: five cron fields in the model's timezone, one tick a day."""
     connections: tuple[str, ...] = ()
     """Ids of the Airflow connections that `fetch` is handed as URIs."""
     keep: timedelta = timedelta(days=400)
@@ -354,9 +355,36 @@ class Model(Declaration):
         if repeats is not None and repeats < least:
             what = f"data.repeats_after {repeats} leaves no day to train on that holdout and selection do not repeat"
             found.append(Finding(("data", "repeats_after"), what, wanted=str(least)))
+        late = self._too_late()
+        if late:
+            found.append(Finding(("training", "schedule"), late))
         if found:
             raise Misdeclared(found)
         return self
+
+    def _too_late(self) -> str | None:
+        """Why the day that a nightly run is about can not be in the lake by then, or None."""
+        collects, trains = time_of_day(self.data.schedule), time_of_day(self.training.schedule)
+        if collects is None or trains is None:
+            return None
+        delay, day = self.data.label.delay, timedelta(days=1)
+        since = {at: timedelta(hours=at.hour, minutes=at.minute) for at in (collects, trains)}
+        ticks = (since[trains] + self.training.wait_for_data - since[collects]) // day
+        # the as-of counts true hours: in the night that has one more it may be the day that is final an hour later
+        wanted = 1 + max(0, -((since[trains] + (CLOCK_CHANGE if delay else timedelta(0)) - delay) // day))
+        if days_back(collects, delay) - ticks <= wanted:
+            return None
+        if not delay:
+            return (
+                f"a run begins at {trains:%H:%M} and waits {self.training.wait_for_data} for the day before, which "
+                f"data.schedule collects at {collects:%H:%M} only: begin after that"
+            )
+        final = (delay + CLOCK_CHANGE) % day // timedelta(minutes=1)
+        return (
+            f"a run at {trains:%H:%M} wants a day that data.schedule, at {collects:%H:%M}, collects in the next night "
+            f"only: labels are final {delay} after the end of their day, and a night may be an hour shorter. Let "
+            f"data.schedule be at {final // 60:02}:{final % 60:02} or later, and training.schedule after it"
+        )
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
 from include.errors import ConfigurationError, NotReady
-from include.partitions import RunDates, as_of, keys_between, newest_closed, partition, partition_of, shift
+from include.partitions import RunDates, as_of, days_back, keys_between, newest_closed, partition, partition_of, shift
 
 NEW_YORK = "America/New_York"
 
@@ -29,15 +29,31 @@ def test_without_key_and_logical_date_the_run_after_counts() -> None:
 
 def test_a_manual_run_names_its_day() -> None:
     run = RunDates(run_after=utc("2026-11-01T10:00"), logical_date=utc("2026-11-01T10:00"))
-    assert partition_of(run, NEW_YORK, {"partition": "2026-02-03"}).key == "2026-02-03"
-    assert partition_of(run, NEW_YORK, {"partition": None}).key == "2026-10-31"
+    assert partition_of(run, NEW_YORK, params={"partition": "2026-02-03"}).key == "2026-02-03"
+    assert partition_of(run, NEW_YORK, params={"partition": None}).key == "2026-10-31"
+
+
+def test_a_run_without_a_day_takes_one_whose_labels_are_final() -> None:
+    run = RunDates(run_after=utc("2026-11-10T10:00"))
+    assert partition_of(run, "UTC", timedelta(hours=10)).key == "2026-11-09"
+    assert partition_of(run, "UTC", timedelta(hours=11)).key == "2026-11-08"
+    assert partition_of(run, "UTC", timedelta(days=30)).key == "2026-10-10"
+
+
+@pytest.mark.parametrize(
+    ("hour", "delay", "days"),
+    [(0, 0, 1), (6, 0, 1), (6, 5, 1), (6, 5.5, 2), (6, 6, 2), (6, 29, 2), (6, 30, 3), (23, 24, 2), (0, 48, 4)],
+)
+def test_days_back(hour: int, delay: float, days: int) -> None:
+    """An hour more than the delay is waited: a night of a clock change may lack it."""
+    assert days_back(time(hour), timedelta(hours=delay)) == days
 
 
 def test_a_back_fill_whose_form_names_a_day_is_refused() -> None:
     run = RunDates(run_after=utc("2026-05-04T00:00"), partition_key="2026-05-03")
-    assert partition_of(run, NEW_YORK, {"partition": "2026-05-03"}).key == "2026-05-03"
+    assert partition_of(run, NEW_YORK, params={"partition": "2026-05-03"}).key == "2026-05-03"
     with pytest.raises(ConfigurationError, match="about 2026-05-03.*names 2026-05-09"):
-        partition_of(run, NEW_YORK, {"partition": "2026-05-09"})
+        partition_of(run, NEW_YORK, params={"partition": "2026-05-09"})
 
 
 def test_a_logical_date_in_the_past_is_that_night_and_one_in_the_future_is_not_believed() -> None:

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +125,7 @@ def _context(found: Findings) -> dict[str, Any]:
         "key": found.key,
         "row_number": found.row_number,
         "delay": round(request.delay.total_seconds()),
+        "schedules": _schedules(request.delay),
         "keep": r.days_needed + r.second + 60 if r.days_needed + r.second > 340 else 0,
         "metric": ("mae" if found.skewed else "rmse") if regression else "log_loss",
         "margin": float(f"{MARGIN_SHARE * error:.2g}"),
@@ -154,6 +155,12 @@ def _context(found: Findings) -> dict[str, Any]:
         "encoders": sorted(encoders),
         "replayed": r.replay is not None,
     }
+
+
+def _schedules(delay: timedelta) -> tuple[str, str] | None:
+    """When to collect and to train, where labels become final between the hours at which that is done by default."""
+    final = delay % timedelta(days=1)
+    return ("30 5 * * *", "30 6 * * *") if timedelta(hours=1) < final <= timedelta(hours=4) else None
 
 
 def _of_columns(found: Findings) -> dict[str, Any]:

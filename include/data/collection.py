@@ -14,7 +14,7 @@ from include import catalog, spool_format
 from include.data import files, quality
 from include.data.lake import Lake, RawBatch
 from include.errors import DataError
-from include.partitions import Partition, keys_between
+from include.partitions import Partition, keys_between, partition
 from include.settings import Settings
 from include.spec import Model, Severity
 
@@ -152,12 +152,18 @@ def publish(
 
 
 def missing_partitions(model: Model, last: Partition, days: int) -> list[str]:
-    """Keys of the ``days`` days up to ``last`` (included) that are not published, none before ``model.start``."""
+    """Keys of the ``days`` days up to ``last`` (included) that are not published, or were fetched before their labels
+    were final; none before ``model.start``."""
     first = max(last.date - timedelta(days=days - 1), model.start)
     if first > last.date:
         return []
     there = Lake.of(model).published()
-    return [key for key in keys_between(first.isoformat(), last.key) if key not in there]
+
+    def final(key: str) -> bool:
+        ends = partition(key, model.timezone).end + model.data.label.delay
+        return key in there and there[key].collected_at >= ends
+
+    return [key for key in keys_between(first.isoformat(), last.key) if not final(key)]
 
 
 def load_predictions(model: Model) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The timetable of `<model>_collect`: a run a day, about the local day that is over.
+"""The timetable of `<model>_collect`: a run a day, about the local day that is over and whose labels are final.
 
 Airflow's own `CronPartitionTimetable` names a partition by the cron tick. That gives the same day two partition dates
 (the tick for scheduled runs, midnight for a run started with its key), and a back-fill "1 to 3 November" ends at
@@ -16,39 +16,46 @@ import pendulum
 from airflow.timetables.base import DagRunInfo
 from airflow.timetables.trigger import CronPartitionTimetable
 
-from include.partitions import KEY_FORMAT
+from include.partitions import KEY_FORMAT, days_back
 
 if TYPE_CHECKING:
     from pendulum import DateTime
 
 
 class DailyPartitionTimetable(CronPartitionTimetable):
-    """Runs at ``cron`` (local time of ``timezone``), for the partition of the local day before the tick.
+    """Runs at ``cron`` (local time of ``timezone``), for the newest local day whose labels are final by then.
 
     Parameters
     ----------
     cron : five-field cron expression with one tick a day.
     timezone : IANA name.
+    delay : how long after the end of a day its last label is final (`Label.delay`); 0: the day before the tick.
     """
 
-    def __init__(self, cron: str, *, timezone: Any) -> None:
+    def __init__(self, cron: str, *, timezone: Any, delay: datetime.timedelta = datetime.timedelta(0)) -> None:
         super().__init__(cron, timezone=timezone, run_offset=-1, key_format=KEY_FORMAT)
+        self._delay = delay
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> DailyPartitionTimetable:
-        return cls(data["expression"], timezone=data["timezone"])
+        delay = datetime.timedelta(seconds=data["delay"])
+        return cls(data["expression"], timezone=data["timezone"], delay=delay)
 
     def serialize(self) -> dict[str, Any]:
         from airflow.serialization.encoders import encode_timezone
 
-        return {"expression": self._expression, "timezone": encode_timezone(self._timezone)}
+        return {
+            "expression": self._expression,
+            "timezone": encode_timezone(self._timezone),
+            "delay": self._delay.total_seconds(),
+        }
 
     def _midnight(self, day: datetime.date) -> DateTime:
         return pendulum.datetime(day.year, day.month, day.day, tz=self._timezone).in_timezone("UTC")
 
     def _get_partition_date(self, *, run_date: DateTime) -> DateTime:
         local = pendulum.instance(run_date).in_timezone(self._timezone)
-        return self._midnight(local.date() - datetime.timedelta(days=1))
+        return self._midnight(local.date() - datetime.timedelta(days=days_back(local.time(), self._delay)))
 
     def iter_partition_dagrun_infos(
         self, *, earliest: datetime.datetime, latest: datetime.datetime

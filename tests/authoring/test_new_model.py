@@ -123,7 +123,7 @@ def quarantined(lake: Lake, first: str, last: str) -> int:
 
 def test_the_written_folders_are_clean(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No mistake for `make lint-models`, nothing for ruff and mypy to say, and the test beside the model runs."""
-    for seed, more in ((0, {}), (1, {"timezone": "Europe/Berlin"}), (4, {}), (5, {"delay": timedelta(hours=30)})):
+    for seed, more in ((0, {}), (1, {"timezone": "Europe/Berlin"}), (4, {}), (5, {"delay": timedelta(hours=26)})):
         about = case(seed)
         about.pop("format")
         table = random_table(seed, **about)

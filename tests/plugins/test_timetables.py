@@ -11,6 +11,8 @@ from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronPartitionTimetable
 from perennial.timetables import DailyPartitionTimetable
 
+from include.partitions import keys_between, partition
+
 NEW_YORK = "America/New_York"
 
 
@@ -62,7 +64,23 @@ def test_the_scheduler_gets_the_night_after(timetable: DailyPartitionTimetable) 
     assert info.partition_key == "2026-10-31"
 
 
+@pytest.mark.parametrize("hours", [0, 4, 5, 6, 29, 30, 24 * 30])
+def test_every_day_has_its_turn_once_and_when_its_labels_are_final(hours: int) -> None:
+    """Ticks of two years in New York, over four clock changes."""
+    delay = dt.timedelta(hours=hours)
+    timetable = DailyPartitionTimetable("0 6 * * *", timezone=NEW_YORK, delay=delay)
+    found = []
+    for n in range(730):
+        tick = pendulum.datetime(2026, 1, 1, 6, tz=NEW_YORK).add(days=n).in_timezone("UTC")
+        _, key = timetable._get_partition_info(tick)
+        assert partition(str(key), NEW_YORK).end + delay <= tick
+        found.append(key)
+    assert found == keys_between(str(found[0]), str(found[-1]))
+
+
 def test_it_survives_serialisation(timetable: DailyPartitionTimetable) -> None:
+    late = DailyPartitionTimetable("0 6 * * *", timezone=NEW_YORK, delay=dt.timedelta(days=2, minutes=30))
+    assert DailyPartitionTimetable.deserialize(late.serialize())._delay == late._delay
     again = DailyPartitionTimetable.deserialize(timetable.serialize())
     assert again.serialize() == timetable.serialize()
     assert keys(again, "2026-11-01", "2026-11-03") == keys(timetable, "2026-11-01", "2026-11-03")

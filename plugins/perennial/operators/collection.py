@@ -27,7 +27,7 @@ class CollectOperator(PerennialOperator):
         from include.data import collection
 
         model = self.load()
-        about = partition_of(run_dates(context), model.timezone, context["params"])
+        about = partition_of(run_dates(context), model.timezone, model.data.label.delay, context["params"])
         connections = {name: BaseHook.get_connection(name).get_uri() for name in model.data.connections}
         return collection.collect(model, about, connections, utc_now())
 
