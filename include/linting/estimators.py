@@ -54,11 +54,12 @@ class Candidates:
                 found += [Use.of(n, self.run.source, self.run.node_of(n), who, at) for n in _texts(columns)]
         return found
 
-    def unused(self, features: Mapping[str, Use]) -> Iterator[Problem]:
-        """Features that are built for nothing: no candidate takes them."""
+    def unused(self, features: Mapping[str, Use], built: Mapping[str, Any]) -> Iterator[Problem]:
+        """Features that are built for nothing: no candidate takes them, by name or by a selector of columns."""
         if self.failed or not self.all:
             return
         taken: set[str] = set()
+        frame = _frame(built)
         for candidate in self.all.values():
             if candidate.baseline:
                 continue
@@ -66,7 +67,7 @@ class Candidates:
             while getattr(first, "steps", None):
                 first = first.steps[0][1]
             named = isinstance(first, ColumnTransformer) and first.remainder == "drop"
-            lists = [columns for _, _, columns in first.transformers] if named else [None]
+            lists = [_selected(columns, frame) for _, _, columns in first.transformers] if named else [None]
             if not all(_texts(columns) or columns == [] for columns in lists):
                 return
             taken |= {name for columns in lists for name in _texts(columns)}
@@ -79,7 +80,7 @@ class Candidates:
     def fits(self, built: Mapping[str, Any]) -> Iterator[Problem]:
         """Fit each candidate on made-up features and labels, a few iterations long."""
         names = {str(name): name for name in self.all}  # the same names, which know where they are written
-        frame = pd.DataFrame({str(n): _column(v) for n, v in built.items()})
+        frame = _frame(built)
         empty = [n for n in frame if frame[n].dtype != object and frame[n].isna().all()]
         frame = frame.drop(columns=empty)
         target = self._target(len(frame))
@@ -220,6 +221,20 @@ def _texts(columns: Any) -> list[str]:
     """The names in what a `ColumnTransformer` was given as columns; none where it is given otherwise."""
     listed = [columns] if isinstance(columns, str) else columns if isinstance(columns, list | tuple) else []
     return list(listed) if all(isinstance(column, str) for column in listed) else []
+
+
+def _selected(columns: Any, frame: pd.DataFrame) -> Any:
+    """What a `ColumnTransformer` was given as columns; a selector is asked for its choice, None where it has none."""
+    if not callable(columns):
+        return columns
+    try:
+        return [str(name) for name in columns(frame)]
+    except Exception:  # a selector of somebody else, for other features than made-up ones
+        return None
+
+
+def _frame(built: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame({str(name): _column(values) for name, values in built.items()})
 
 
 def _column(values: Any) -> Any:

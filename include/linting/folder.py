@@ -95,7 +95,7 @@ def _together(
             made = features.made()
             unknown = list(columns.unknown(tried.uses(), made, (), "feature that build makes"))
             yield from unknown
-            yield from tried.unused(made)
+            yield from tried.unused(made, features.built)
             known_wrong = [*wrong, *misnamed, *unknown, *features.found, *runs["candidates"].problems]
             if fit and not known_wrong and not tried.failed:
                 yield from tried.fits(features.built)

@@ -142,6 +142,23 @@ def test_the_written_folders_are_clean(folder: Path, tmp_path: Path, monkeypatch
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_new_text_that_no_candidate_takes_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers are taken by their type, so a new one is used at once; a text has to be listed to be encoded."""
+    table = random_table(0, "binary")
+    written(table, str(save(table, "csv", tmp_path / "data", 0)), folder, "stranger_0")
+    monkeypatch.setenv("PERENNIAL_MODELS", str(folder))
+    features = folder / "stranger_0" / "features.py"
+    before = features.read_text()
+    new = '    features["spare"] = {}\n    return features\n'
+    features.write_text(before.replace("    return features\n", new.format("at.astype(np.int64).astype(np.float32)")))
+    assert run.lint({"stranger_0": folder / "stranger_0"}) == []
+    features.write_text(before.replace("    return features\n", new.format('np.full(len(at), "a", dtype=object)')))
+    (problem,) = run.lint({"stranger_0": folder / "stranger_0"})
+    assert problem.what == "feature 'spare' is built, and no candidate takes it"
+
+
 def test_names_and_values_are_never_taken_for_code(folder: Path, tmp_path: Path) -> None:
     table = random_table(0, "binary")
     nasty = [
