@@ -23,7 +23,20 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Cron = Annotated[str, AfterValidator(require_cron)]
 
 
-Metric = Literal["log_loss", "roc_auc", "average_precision", "brier", "accuracy", "mae", "rmse", "r2"]
+Metric = Literal[
+    "log_loss",
+    "roc_auc",
+    "average_precision",
+    "brier",
+    "accuracy",
+    "calibration_error",
+    "mae",
+    "rmse",
+    "r2",
+    "pinball_10",
+    "pinball_50",
+    "pinball_90",
+]
 Class = str | int | bool
 
 
@@ -271,17 +284,65 @@ class Training(Declaration):
         return self.window_days + self.selection_days + self.holdout_days + self.slack_days
 
 
-class Gate(Declaration):
-    """What a challenger has to show on the holdout."""
+class Floor(Declaration):
+    """What the challenger's metric may not fall below (or, of a loss, rise above): a promise to those who use it."""
 
-    margin: Annotated[float, Field(ge=0)] = 0.02
-    """How much worse than the champion it may be, in units of ``training.metric``."""
+    metric: Metric
+    """Which figure."""
+    limit: float
+    """The worst value that is acceptable, in units of the metric."""
+
+
+class Fairness(Declaration):
+    """How differently a model may treat the groups of a sensitive attribute."""
+
+    column: str
+    """A declared column, known before the event; it need not be a feature."""
+    measure: Literal["demographic_parity", "equalized_odds", "group_error"]
+    """Difference between the groups of the share of positive decisions, of the true or false positive rate (the larger
+    one), or of the mean loss (the only one of a regression)."""
+    limit: Annotated[float, Field(gt=0)] | None = None
+    """The largest difference that is acceptable; ``None``: it is reported only."""
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Of a binary classification: the score from which a decision is positive."""
+
+
+class Gate(Declaration):
+    """What a challenger has to show on the holdout. Everything is judged by whole blocks of days, never by rows."""
+
+    margin: Annotated[float, Field(gt=0)] = 0.02
+    """How much worse than the champion it may truly be, in units of ``training.metric``. `make gate-power` says what a
+    margin costs."""
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """How often a challenger that is worse by exactly the margin may pass."""
+    block_days: Annotated[int, Field(ge=1)] = 1
+    """Days that count as one observation; their rows share weather, prices and events."""
     baseline_metric: Metric | None = None
     """The metric in which it has to beat the trivial baseline; ``None``: ``training.metric``."""
     min_days: Annotated[int, Field(ge=1)] = 10
     """Days with labels that the holdout needs; with fewer a run refuses, and the gate holds."""
     min_rows: Annotated[int, Field(ge=1)] = 2000
     """Labelled rows that the holdout needs; with fewer the gate holds."""
+    min_class_rows: Annotated[int, Field(ge=1)] = 200
+    """Labelled rows of each class that the holdout needs; with fewer the gate holds."""
+    anchors: tuple[Annotated[int, Field(ge=1)], ...] = (1, 7, 28, 91)
+    """The twins of the champions of so many nights ago are scored, too: small losses, each within the margin, must not
+    add up. The challenger may be worse than the best of them by half the margin."""
+    change_days: Annotated[int, Field(ge=14)] = 28
+    """Days of scores of both that another recipe than the champion's needs before it may take its place."""
+    floors: tuple[Floor, ...] = ()
+    """Limits of single metrics; they reject where they are violated with confidence."""
+    slices: tuple[str, ...] = ()
+    """Columns, known before the event, by whose values champion and challenger are compared, too."""
+    slice_margin: Annotated[float, Field(gt=0)] | None = None
+    """How much worse it may be on one value of such a column; ``None``: twice the margin."""
+    fairness: tuple[Fairness, ...] = ()
+    """Groups that must not be treated too differently."""
+    leak_alarm: Annotated[float, Field(gt=0.5, le=1)] = 0.98
+    """How much a single feature may explain on the holdout: ROC-AUC, or for a number the absolute rank correlation."""
+    max_psi: Annotated[float, Field(gt=0)] = 1.0
+    """How far the distribution of its scores may be from that of the champion on the same rows (population stability
+    index, ten bins)."""
 
 
 class Release(Declaration):
@@ -342,8 +403,15 @@ class Model(Declaration):
     @model_validator(mode="after")
     def _parts_fit(self) -> Model:
         fitting = {
-            Task.REGRESSION: ("mae", "rmse", "r2"),
-            Task.CLASSIFICATION: ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"),
+            Task.REGRESSION: ("mae", "rmse", "r2", "pinball_10", "pinball_50", "pinball_90"),
+            Task.CLASSIFICATION: (
+                "log_loss",
+                "roc_auc",
+                "average_precision",
+                "brier",
+                "accuracy",
+                "calibration_error",
+            ),
         }[self.data.label.task]
         found = []
         for part, metric in (("training", self.training.metric), ("gate", self.gate.baseline_metric)):

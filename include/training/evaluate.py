@@ -19,7 +19,7 @@ from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.spec import Model, Task
-from include.training import dataset, evaluation, export, plots, snapshot
+from include.training import dataset, evaluation, evidence, export, plots, snapshot
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +161,10 @@ def measure(
         "champion": champion,
         "champion_exists": champion is not None,
         "champion_unusable": unusable,
+        "kind": "refresh" if champion else "first",
+        "change": None,
+        "anchors": [],
+        **(evidence.of_sides(model, rows, features, y, kept) if "challenger" in kept else {}),
     }
     return Measured(result, rows, y, kept)
 

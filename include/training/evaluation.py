@@ -20,22 +20,31 @@ class Metric:
     """A figure of merit: ``compute(labels, scores) -> float`` and whether a larger value is better.
 
     Labels and scores are those of `dataset.labels` and `score`: of several classes, indices and a probability for each.
+
+    Attributes
+    ----------
+    by_row : where the figure is a mean over rows: ``by_row(labels, scores)`` is what each row contributes.
     """
 
     compute: Callable[[np.ndarray, np.ndarray], float]
     larger_is_better: bool
     task: Task
+    by_row: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+
+
+def _mean(by_row: Callable[[np.ndarray, np.ndarray], np.ndarray], larger_is_better: bool, task: Task) -> Metric:
+    return Metric(lambda y, p: float(np.mean(by_row(y, p))), larger_is_better, task, by_row)
 
 
 _LEAST = 1e-15
 """What a probability of 0 counts as in the log loss: a class that a model never saw costs 34.5, not infinity."""
 
 
-def _log_loss(y: np.ndarray, p: np.ndarray) -> float:
+def _log_loss(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     if p.ndim == 2:
-        return float(-np.mean(np.log(np.maximum(p[np.arange(len(y)), y], _LEAST))))
+        return np.asarray(-np.log(np.maximum(p[np.arange(len(y)), y], _LEAST)))
     clipped = np.clip(p, _LEAST, 1 - _LEAST)
-    return float(-np.mean(np.where(y == 1, np.log(clipped), np.log1p(-clipped))))
+    return np.asarray(-np.where(y == 1, np.log(clipped), np.log1p(-clipped)))
 
 
 def _roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
@@ -74,16 +83,33 @@ def _ranked(compute: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.
     return computed
 
 
-def _brier(y: np.ndarray, p: np.ndarray) -> float:
+def _brier(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     """Binary: the mean of (label - score)^2, 0 to 1. Several classes: its sum over the classes, 0 to 2 (Brier 1950)."""
     if p.ndim == 2:
-        return float(np.mean(np.sum((p - np.eye(p.shape[1])[y]) ** 2, axis=1)))
-    return float(np.mean((y - p) ** 2))
+        return np.asarray(np.sum((p - np.eye(p.shape[1])[y]) ** 2, axis=1))
+    return np.asarray((y - p) ** 2)
 
 
-def _accuracy(y: np.ndarray, p: np.ndarray) -> float:
+def _accuracy(y: np.ndarray, p: np.ndarray) -> np.ndarray:
     right = p.argmax(axis=1) == y if p.ndim == 2 else (p >= 0.5) == (y == 1)
-    return float(np.mean(right))
+    return np.asarray(right, dtype=np.float64)
+
+
+def _calibration_error(y: np.ndarray, p: np.ndarray) -> float:
+    """Mean |share of positive labels - mean score| over ten bins of equal size by score, weighted by rows (Naeini,
+    Cooper and Hauskrecht 2015, with equal mass as in Nixon et al. 2019); of several classes the mean of one against the
+    rest. It is never 0 on few rows: compare two models on the same rows, not with 0.
+    """
+    if p.ndim == 2:
+        return float(np.mean([_calibration_error((y == at).astype(float), p[:, at]) for at in range(p.shape[1])]))
+    order = np.argsort(p, kind="stable")
+    gaps = [abs(float(np.sum(y[rows] - p[rows]))) for rows in np.array_split(order, 10)]
+    return sum(gaps) / len(y)
+
+
+def _pinball(level: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The loss of a forecast of the quantile ``level`` (Koenker and Bassett 1978); at .5 half of the absolute error."""
+    return lambda y, p: np.maximum(level * (y - p), (level - 1) * (y - p))
 
 
 def _r2(y: np.ndarray, p: np.ndarray) -> float:
@@ -92,14 +118,18 @@ def _r2(y: np.ndarray, p: np.ndarray) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "log_loss": Metric(_log_loss, False, Task.CLASSIFICATION),
+    "log_loss": _mean(_log_loss, False, Task.CLASSIFICATION),
     "roc_auc": Metric(_ranked(_roc_auc), True, Task.CLASSIFICATION),
     "average_precision": Metric(_ranked(_average_precision), True, Task.CLASSIFICATION),
-    "brier": Metric(_brier, False, Task.CLASSIFICATION),
-    "accuracy": Metric(_accuracy, True, Task.CLASSIFICATION),
-    "mae": Metric(lambda y, p: float(np.mean(np.abs(y - p))), False, Task.REGRESSION),
+    "brier": _mean(_brier, False, Task.CLASSIFICATION),
+    "accuracy": _mean(_accuracy, True, Task.CLASSIFICATION),
+    "calibration_error": Metric(_calibration_error, False, Task.CLASSIFICATION),
+    "mae": _mean(lambda y, p: np.abs(y - p), False, Task.REGRESSION),
     "rmse": Metric(lambda y, p: float(np.sqrt(np.mean((y - p) ** 2))), False, Task.REGRESSION),
     "r2": Metric(_r2, True, Task.REGRESSION),
+    "pinball_10": _mean(_pinball(0.1), False, Task.REGRESSION),
+    "pinball_50": _mean(_pinball(0.5), False, Task.REGRESSION),
+    "pinball_90": _mean(_pinball(0.9), False, Task.REGRESSION),
 }
 
 

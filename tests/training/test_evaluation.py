@@ -88,7 +88,10 @@ def test_a_regression_by_hand(toy: Model) -> None:
     model = with_label(toy, task=Task.REGRESSION)
     y, p = np.array([0.0, 2.0, 4.0]), np.array([1.0, 2.0, 1.0])
     found = evaluation.metrics(model, y, p)
-    assert found == pytest.approx({"mae": 4 / 3, "rmse": np.sqrt(10 / 3), "r2": theirs.r2_score(y, p)})
+    expected = {"mae": 4 / 3, "rmse": np.sqrt(10 / 3), "r2": theirs.r2_score(y, p)}
+    for level in (10, 50, 90):
+        expected[f"pinball_{level}"] = theirs.mean_pinball_loss(y, p, alpha=level / 100)
+    assert found == pytest.approx(expected)
     assert np.isnan(evaluation.metrics(model, np.ones(3), p)["r2"])
 
 
