@@ -163,7 +163,7 @@ def measure(
         "champion_unusable": unusable,
         "kind": "refresh" if champion else "first",
         "change": None,
-        "anchors": [],
+        "anchors": [{"nights_ago": n, "version": None, "error": "nothing served then"} for n in model.gate.anchors],
         **(evidence.of_sides(model, rows, features, y, kept) if "challenger" in kept else {}),
     }
     return Measured(result, rows, y, kept)
