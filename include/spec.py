@@ -338,9 +338,9 @@ class Gate(Declaration):
     """How much worse it may be on one value of such a column; ``None``: twice the margin."""
     fairness: tuple[Fairness, ...] = ()
     """Groups that must not be treated too differently."""
-    leak_alarm: Annotated[float, Field(gt=0.5, le=1)] = 0.98
+    leak_alarm: Annotated[float, Field(gt=0.5, le=1)] = 0.99
     """How much a single feature may explain on the holdout: ROC-AUC, or for a number the absolute rank correlation."""
-    max_psi: Annotated[float, Field(gt=0)] = 1.0
+    max_psi: Annotated[float, Field(gt=0)] = 3.0
     """How far the distribution of its scores may be from that of the champion on the same rows (population stability
     index, ten bins)."""
 
