@@ -374,6 +374,11 @@ class Model(Declaration):
     """Who is asked when something is wrong; the owner of its DAGs in Airflow."""
     description: Annotated[str, Field(min_length=1)]
     """What is predicted, for whom, in one sentence."""
+    intended_use: str = ""
+    """What the predictions are for, and what they are not for; on the model card. Empty: the card says that nobody has
+    written it down."""
+    limitations: str = ""
+    """What is known to be wrong or missing in data and model, and for whom it matters; on the model card."""
     start: date
     """The first partition that exists; nothing earlier is trained on."""
     timezone: str = "UTC"

@@ -73,7 +73,15 @@ def package(
     asked = probe(model, fitted, onnx, newest)
     latency = operability.guard_latency(model, onnx, evaluation.output_columns(model, fitted.pipeline), asked["rows"])
     facts = manifest(model, plan, selected, evaluated, decision, fitted, run_id)
-    described = {**facts, "guards": guards, "parity": parity, "selection": selected["selection"]}
+    described = {
+        **facts,
+        "guards": guards,
+        "parity": parity,
+        "selection": selected["selection"],
+        "evidence": evaluated,
+        "parameters": {"as_of": plan["as_of"], **snapshot.parameters(plan)},
+        "quarantined": plan.get("quarantined"),
+    }
     files = {
         "model.onnx": onnx,
         "model.skops": export.to_skops(fitted.pipeline),

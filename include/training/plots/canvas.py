@@ -7,7 +7,7 @@ import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -60,12 +60,13 @@ _TITLE_CHARACTERS, _SUBTITLE_CHARACTERS = 78, 108
 
 @dataclass(frozen=True)
 class Holdout:
-    """What is drawn: labels, the scores of each side, and the metrics of each side by day."""
+    """What is drawn: labels, the scores of each side, the metrics of each side by day, and the evidence of the gate."""
 
     model: Model
     y: np.ndarray
     scores: Mapping[str, np.ndarray]
     by_day: Mapping[str, pd.DataFrame]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sides(self) -> list[str]:
@@ -165,6 +166,11 @@ def shown(value: float) -> str:
 
 def counted(days: int) -> str:
     return f"{days} {'day' if days == 1 else 'days'}"
+
+
+def sure(model: Model) -> str:
+    """The confidence of one limit of a gain: ``95 %``."""
+    return f"{100 * (1 - model.gate.alpha):.3g}\N{NO-BREAK SPACE}%"
 
 
 def percent(share: float) -> str:
