@@ -32,8 +32,7 @@ def markdown(model: Model, facts: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    facts : `package.manifest`, and ``guards, parity, selection``, ``evidence`` (what `evaluate.evaluate` returns) and
-        ``parameters`` (of the run).
+    facts : `package.on_the_card`.
     """
     return _template("markdown").render(**_view(model, facts)).strip() + "\n"
 
@@ -264,9 +263,8 @@ def _quality(facts: Mapping[str, Any]) -> list[str]:
         said.append("How many rows of these days are in quarantine is not known.")
     elif bad["rows"]:
         on, rows = bad["worst"]
-        said.append(
-            f"In quarantine, and not trained on: {bad['rows']:,} rows of {bad['days']} days ({rows:,} of them of {on})."
-        )
+        days = f"{bad['days']} days ({rows:,} of them of {on})" if bad["days"] > 1 else on
+        said.append(f"In quarantine, and not trained on: {bad['rows']:,} rows of {days}.")
     else:
         said.append("No row of these days is in quarantine.")
     return said

@@ -41,8 +41,8 @@ def find(store: BundleStore, model: str | None = None, asked: str | int | None =
         near = min(packaged, key=lambda other: abs(other - version), default=None)
         hint = f"; the nearest is {near}" if near is not None else ""
         raise ConfigurationError(
-            f"{name} has no packaged version {version}{hint}{_these(packaged)} What the gate has rejected or held has no "
-            "card: the reason is in the note of its run, and on its version in MLflow."
+            f"{name} has no packaged version {version}{hint}{_these(packaged)} What the gate has rejected or held has "
+            "no card: the reason is in the note of its run, and on its version in MLflow."
         )
     bundle = store.open(name, digest)
     if CARD not in bundle.sums:
@@ -83,8 +83,8 @@ def _model(store: BundleStore, asked: str | None) -> str:
     if asked in declared:
         other = f" ({', '.join(there)} {'have' if len(there) > 1 else 'has'} one)" if there else ""
         raise ConfigurationError(
-            f"{asked} has no card yet{other}: a version has one when it has passed the gate. `make night MODEL={asked}` "
-            f"makes one; looked in {store.root}."
+            f"{asked} has no card yet{other}: a version has one when it has passed the gate. `make night "
+            f"MODEL={asked}` may make one; looked in {store.root}."
         )
     raise ConfigurationError(f"no model {asked!r}{did_you_mean(asked, {*there, *declared})}")
 

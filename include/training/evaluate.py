@@ -295,9 +295,9 @@ def _tell(
 
 
 def _gains(result: Mapping[str, Any]) -> dict[str, float]:
-    """The paired gains as metrics of MLflow, each with its ``.lower`` and ``.upper`` limit: ``holdout.gain.log_loss`` over
-    the champion, ``holdout.baseline_gain.log_loss`` over the baseline."""
-    found = {}
+    """The paired gains as metrics of MLflow, each with its ``.lower`` and ``.upper`` limit: over the champion as
+    ``holdout.gain.log_loss``, over the baseline as ``holdout.baseline_gain.log_loss``."""
+    found: dict[str, float] = {}
     for side, name in (("champion", "holdout.gain"), ("baseline", "holdout.baseline_gain")):
         for metric, gain in result.get("paired", {}).get(side, {}).items():
             limits = {"": gain["value"], ".lower": gain["lower"], ".upper": gain["upper"]}

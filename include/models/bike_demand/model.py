@@ -47,8 +47,8 @@ MODEL = Model(
     ),
     limitations=(
         "The weather is the observed one; who asks before has a forecast, and gets a worse answer. Rentals are not "
-        "demand: where no bike was left, none was rented. They grew by two thirds from one year to the next, so that old "
-        "rows say too little. A day has 24 rows: two weeks judge little."
+        "demand: where no bike was left, none was rented. They grew by two thirds from one year to the next, so that "
+        "old rows say too little. A day has 24 rows: two weeks judge little."
     ),
     start=date(2025, 1, 4),  # the day on which the history begins again, see source.py
     timezone="America/New_York",

@@ -71,7 +71,7 @@ MODEL = Model(
     limitations=(
         "The weather is the one observed in the hour of departure; who asks before has a forecast, and gets a worse "
         "answer. Cancelled and diverted flights have no label: the model says nothing about them, though storms cause "
-        "both. Airlines, routes and aircraft are those of 2013; of 15 % of the flights (MQ, AA) the aircraft is unknown."
+        "both. Airlines, routes and aircraft are those of 2013; of 15 % of the flights (MQ, AA) the plane is unknown."
     ),
     start=date(2025, 1, 1),
     timezone="America/New_York",
