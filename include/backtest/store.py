@@ -25,7 +25,10 @@ from include.training.candidates import Fitted
 RECORD = "night.json"
 SIDES = ("twin", "baseline", "release")
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
-NO_PART_OF_A_FIT = ("gate.py", "decision.py", "card.py", "reference.py")
+NO_PART_OF_A_FIT = (
+    "gate.py", "checks.py", "completeness.py", "evidence.py", "comparison.py", "intervals.py",
+    "decision.py", "card.py", "card_pages.py", "card_file.py", "reference.py", "__main__.py",
+)  # fmt: skip
 """Files of `include/training` that only decide or tell: another margin of the gate finds the fits where they are."""
 
 

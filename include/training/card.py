@@ -24,7 +24,7 @@ RESULTS = {True: "passed", False: "FAILED", None: "unknown"}
 MOST_LINES = 40
 """Lines of a table of slices or groups: the worst, and the largest."""
 
-UNKNOWN = "\N{EN DASH}"
+UNKNOWN, LONGEST_TEXT = "\N{EN DASH}", 40
 
 
 def markdown(model: Model, facts: Mapping[str, Any]) -> str:
@@ -82,11 +82,12 @@ def _view(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def figure(value: Any) -> str:
-    """A figure for a table: about four digits that count, a dash where there is none."""
+    """A figure for a table: about four digits that count, a dash where there is none, the beginning of a long text."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return UNKNOWN
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
+        text = " ".join(str(value).split())
+        return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}\N{HORIZONTAL ELLIPSIS}"
     if isinstance(value, int) or abs(value) >= 1000 or value == 0:
         return f"{value:,.0f}"
     return f"{value:.2g}" if abs(value) < 0.001 else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"

@@ -84,7 +84,7 @@ def table(checks: Sequence[Check]) -> list[str]:
         (RESULTS[check.passed], check.name, figure(check.value), figure(check.limit), _one_line(check.sentence))
         for check in sorted(checks, key=lambda check: order.index(check.passed))
     ]
-    wide = [min(40, max(len(line[column]) for line in lines)) for column in range(4)]
+    wide = [max(len(line[column]) for line in lines) for column in range(4)]
     return [
         f"{result:<{wide[0]}}  {name:<{wide[1]}}  {value:>{wide[2]}}  {limit:>{wide[3]}}  {sentence}"
         for result, name, value, limit, sentence in lines
