@@ -180,9 +180,9 @@ def _anchors(model: Model, evidence: Mapping[str, Any]) -> list[list[str]]:
         rows.append(
             [
                 "1 night ago" if anchor.get("nights_ago") == 1 else f"{figure(anchor.get('nights_ago'))} nights ago",
-                str(anchor.get("name") or "an unknown version"),
-                f"up to {anchor.get('last') or 'an unknown day'}",
-                figure(value) if value is not None else f"could not be scored: {anchor.get('error') or 'not said why'}",
+                str(anchor.get("name") or UNKNOWN),
+                f"up to {anchor['last']}" if anchor.get("last") else UNKNOWN,
+                figure(value) if value is not None else f"not scored: {anchor.get('error') or 'it is not said why'}",
                 _plus(evaluation.gain(metric, float(mine or 0), float(value or 0))) if known else UNKNOWN,
             ]
         )

@@ -13,7 +13,7 @@ MARKDOWN = """
 
 {{ model.description | line }}
 
-It predicts {{ predicts }}. Owner: {{ model.owner }}. As of {{ facts.as_of }}; run `{{ facts.run_id }}`.{{ (" Note: " ~ facts.note) | line if facts.note else "" }}
+It predicts {{ predicts }}. Owner: {{ model.owner | line }}. As of {{ facts.as_of }}; run `{{ facts.run_id }}`.{{ (" Note: " ~ facts.note) | line if facts.note else "" }}
 
 **{{ facts.decision.verdict }}**: {{ facts.decision.reason | line }}
 
@@ -28,7 +28,7 @@ It predicts {{ predicts }}. Owner: {{ model.owner }}. As of {{ facts.as_of }}; r
 Measured on {{ "{:,}".format(holdout.rows) }} rows of {{ holdout.days }} days, {{ holdout.first }} to {{ holdout.last }}, that no model below has seen; {{ labels }}. The figures are those of the twins (see below): they are the promise, not the measured quality of what serves.
 
 {{ table(compared.head, compared.rows) }}
-In brackets behind a figure: its {{ interval }} interval over whole days, of each model by itself. A gain above 0 means better; both models saw the same days, and each of its limits is {{ sure }} sure.
+In brackets behind a figure: its {{ interval }} interval over whole days, of each model by itself{{ " (a calibration error has none: days drawn twice would make it look larger)" if "calibration_error" in metrics else "" }}. A gain above 0 means better; both models saw the same days, and each of its limits is {{ sure }} sure.
 
 ## The challenge
 {% for sentence in challenge %}
@@ -113,9 +113,10 @@ th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px so
 td.n, th.n { text-align: right; } td.n, td.s { white-space: nowrap; } td.n + td:not(.n), th.n + th:not(.n) { padding-left: .7rem; }
 .passed { color: var(--good); } .FAILED, .unknown { color: var(--bad); font-weight: 600; }
 </style></head><body>
-{% macro table(head, rows, numbers=()) %}
+{% macro stacked(cell) %}{% set figure, bracket, interval = cell.partition(" (") %}{{ figure }}{% if bracket %}<br><span class="soft"> ({{ interval }}</span>{% endif %}{% endmacro %}
+{% macro table(head, rows, numbers=(), stack=false) %}
 <div class="wide"><table><thead><tr>{% for cell in head %}<th{% if loop.index0 in numbers %} class="n"{% endif %}>{{ cell }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in rows %}<tr>{% for cell in row %}<td{% if loop.index0 in numbers %} class="n"{% elif cell in ("passed", "FAILED", "unknown") %} class="{{ cell }}"{% elif cell | length < 26 %} class="s"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
+{% for row in rows %}<tr>{% for cell in row %}<td{% if loop.index0 in numbers %} class="n"{% elif cell in ("passed", "FAILED", "unknown") %} class="{{ cell }}"{% elif cell | length < 26 %} class="s"{% endif %}>{% if stack and loop.index0 in numbers %}{{ stacked(cell) }}{% else %}{{ cell }}{% endif %}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 {% endmacro %}
 {% macro picture(name, alt) %}
@@ -132,8 +133,8 @@ td.n, th.n { text-align: right; } td.n, td.s { white-space: nowrap; } td.n + td:
 {% endif %}
 <h2>How good it is</h2>
 <p>Measured on {{ "{:,}".format(holdout.rows) }} rows of {{ holdout.days }} days, {{ holdout.first }} to {{ holdout.last }}, that no model below has seen; {{ labels }}. The figures are those of the twins (see below): they are the promise, not the measured quality of what serves.</p>
-{{ table(compared.head, compared.rows, range(1, compared.head | length)) }}
-<p class="soft">In brackets behind a figure: its {{ interval }} interval over whole days, of each model by itself. A gain above 0 means better; both models saw the same days, and each of its limits is {{ sure }} sure.</p>
+{{ table(compared.head, compared.rows, range(1, compared.head | length), true) }}
+<p class="soft">In brackets behind a figure: its {{ interval }} interval over whole days, of each model by itself{{ " (a calibration error has none: days drawn twice would make it look larger)" if "calibration_error" in metrics else "" }}. A gain above 0 means better; both models saw the same days, and each of its limits is {{ sure }} sure.</p>
 {{ picture("difference", "How much better the challenger is, by day, with limits and margin") }}
 {{ picture("by_day", "The metric of each model by day") }}
 {{ picture("confusion", "What is taken for what") }}

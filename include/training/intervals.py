@@ -16,17 +16,21 @@ import numpy as np
 from include.spec import Model
 from include.training import comparison, evaluation
 from include.training.comparison import Statistic
+from include.training.completeness import number
 
 ALPHA = 0.1
 """Both sides together: intervals of 90 %."""
 
 DRAWS = 200
 
+BIASED = ("calibration_error",)
+"""Days that are drawn twice make every bin look less calibrated than it is: the interval would lie above the figure."""
+
 
 def of_sides(
     model: Model, y: np.ndarray, scores: Mapping[str, np.ndarray], block: np.ndarray, draws: int = DRAWS
 ) -> dict[str, dict[str, list[float] | None]]:
-    """``{side: {metric: [low, high]}}`` of every metric of the model's task; None where it is not known.
+    """``{side: {metric: [low, high]}}`` of every metric of the model's task; None where it is not known or `BIASED`.
 
     Parameters
     ----------
@@ -34,7 +38,8 @@ def of_sides(
     """
     metrics = {name: m for name, m in evaluation.METRICS.items() if m.task is model.data.label.task}
     return {
-        side: {name: _pair(interval(name, y, mine, block, draws)) for name in metrics} for side, mine in scores.items()
+        side: {n: None if n in BIASED else _pair(interval(n, y, mine, block, draws)) for n in metrics}
+        for side, mine in scores.items()
     }
 
 
@@ -137,32 +142,11 @@ def _average_precision(positive: np.ndarray, scores: np.ndarray, place: np.ndarr
     return computed
 
 
-def _calibration_error(y: np.ndarray, scores: np.ndarray, place: np.ndarray, blocks: int) -> Statistic:
-    """From the rows, and the gaps between label and score, of each block at each score."""
-    if scores.ndim == 2:
-        each = [
-            _calibration_error((y == at).astype(float), scores[:, at], place, blocks) for at in range(scores.shape[1])
-        ]
-        return lambda at: float(np.mean([one(at) for one in each]))
-    values, tied = np.unique(scores, return_inverse=True)
-    rows, gaps = (
-        np.bincount(tied * blocks + place, of, len(values) * blocks).reshape(-1, blocks)
-        for of in (np.ones(len(y)), y - scores)
-    )
-
-    def computed(at: np.ndarray) -> float:
-        drawn = np.bincount(at, minlength=blocks).astype(float)
-        return evaluation.binned_gap(rows @ drawn, gaps @ drawn)
-
-    return computed
-
-
 _BY_BLOCK: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, int], Statistic]] = {
     "rmse": _rmse,
     "r2": _r2,
     "roc_auc": _ranked(_roc_auc),
     "average_precision": _ranked(_average_precision),
-    "calibration_error": _calibration_error,
 }
 
 
@@ -173,4 +157,5 @@ def _pair(found: tuple[float, float]) -> list[float] | None:
 def told(found: Any, metric: str) -> tuple[float, float] | None:
     """One interval out of an evaluation's ``intervals`` of a side; None where it is not there."""
     pair = found.get(metric) if isinstance(found, Mapping) else None
-    return (float(pair[0]), float(pair[1])) if isinstance(pair, (list, tuple)) and len(pair) == 2 else None
+    low, high = map(number, pair) if isinstance(pair, (list, tuple)) and len(pair) == 2 else (None, None)
+    return None if low is None or high is None else (low, high)

@@ -69,9 +69,9 @@ def test_what_is_not_known_is_none(models: dict[str, Model], name: str) -> None:
 def test_they_cost_little(models: dict[str, Model], name: str) -> None:
     evidence = case(models[name], rows=15_000, days=14)
     started = time.process_time()
-    found = intervals.of_sides(*evidence)
-    assert time.process_time() - started < 3.0  # 0.05 to 0.5 s on an idle machine; the plain bootstrap takes 2 to 8
-    assert None not in found["challenger"].values()
+    found = intervals.of_sides(*evidence)["challenger"]
+    assert time.process_time() - started < 3.0  # 0.05 to 0.4 s on an idle machine
+    assert [metric for metric, pair in found.items() if pair is None] == [m for m in intervals.BIASED if m in found]
 
 
 def test_a_calibration_error_does_not_depend_on_the_order_of_equal_scores() -> None:

@@ -44,7 +44,7 @@ def gains(holdout: Holdout) -> Figure:
     made, (axes,) = figure(title, subtitle, height=max(1.4, 0.75 + 0.2 * (len(drawn) + heads)))
     if not drawn:
         of_each = "" if model.data.label.task is Task.REGRESSION else f", {SLICE_CLASS_ROWS} of each class"
-        say(axes, f"A value is judged from {SLICE_ROWS} rows{of_each} and {SLICE_DAYS} days on.")
+        say(axes, f"Judged from {SLICE_ROWS} rows{of_each} and {SLICE_DAYS} days on.")
         return made
     longest = max(len(_short(one["value"])) for one, _, _ in drawn)
     made.subplots_adjust(left=min(0.3, 0.05 + 0.0105 * max(longest, 6)), right=0.88)
