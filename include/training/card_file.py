@@ -11,6 +11,7 @@ from include.errors import ConfigurationError, IntegrityError, did_you_mean
 from include.registry.bundles import BundleStore
 
 CARD = "card.html"
+MANIFESTS = "[0-9a-f]*/manifest.json"  # not those of bundles that are being written
 
 
 def find(store: BundleStore, model: str | None = None, asked: str | int | None = None) -> Path:
@@ -31,7 +32,7 @@ def find(store: BundleStore, model: str | None = None, asked: str | int | None =
     record = store.read_release(name)
     if version is None:
         if record is None:
-            raise ConfigurationError(f"no version of {name} serves{_these(packaged)}")
+            raise ConfigurationError(f"no version of {name} serves{_these(name, packaged)}")
         digest = record.digest
     elif record is not None and record.version == version:
         digest = record.digest
@@ -41,8 +42,8 @@ def find(store: BundleStore, model: str | None = None, asked: str | int | None =
         near = min(packaged, key=lambda other: abs(other - version), default=None)
         hint = f"; the nearest is {near}" if near is not None else ""
         raise ConfigurationError(
-            f"{name} has no packaged version {version}{hint}{_these(packaged)} What the gate has rejected or held has "
-            "no card: the reason is in the note of its run, and on its version in MLflow."
+            f"{name} has no packaged version {version}{hint}{_these(name, packaged)} What the gate rejected or held "
+            "has no card: the reason is in the note of its run, and on its version in MLflow."
         )
     bundle = store.open(name, digest)
     if CARD not in bundle.sums:
@@ -54,7 +55,7 @@ def versions(store: BundleStore, model: str) -> dict[int, str]:
     """The digests of the packaged versions on disk; of two bundles of one version (packaged again by other code) that
     which was written last."""
     found: dict[int, tuple[float, str]] = {}
-    for path in (store.root / model).glob("*/manifest.json"):
+    for path in (store.root / model).glob(MANIFESTS):
         try:
             version = int(json.loads(path.read_bytes())["version"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -71,7 +72,7 @@ def _number(asked: str | int | None) -> int | None:
 
 def _model(store: BundleStore, asked: str | None) -> str:
     """The name of the model, one that has versions."""
-    there = sorted({path.parent.parent.name for path in store.root.glob("*/*/manifest.json")})
+    there = sorted({path.parent.parent.name for path in store.root.glob(f"*/{MANIFESTS}")})
     if asked in there:
         return str(asked)
     if not asked:
@@ -93,10 +94,10 @@ def _none(store: BundleStore) -> str:
     return f"None has a version in {store.root}: `make run` makes the first."
 
 
-def _these(packaged: Mapping[int, str]) -> str:
+def _these(model: str, packaged: Mapping[int, str]) -> str:
     """The packaged versions, for an error."""
     if not packaged:
         return ". None is packaged."
     newest = [str(version) for version in sorted(packaged, reverse=True)[:10]]
     more = f" and {len(packaged) - 10} older" if len(packaged) > 10 else ""
-    return f". Packaged: {', '.join(newest)}{more}; e.g. make card MODEL=... VERSION={newest[0]}."
+    return f". Packaged: {', '.join(newest)}{more}; e.g. make card MODEL={model} VERSION={newest[0]}."

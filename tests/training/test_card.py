@@ -104,7 +104,8 @@ def of_night(lab: Lab, champion: Any) -> Made:
     pictures = plots.draw(model, measured.labels, measured.scores, by_day, evaluated)
     first, last = plan["windows"][name]["selection"]
     about = {n: getattr(night.twin, n) for n in ("first", "last", "rows")}
-    selected |= {
+    selected = {
+        **selected,
         "version": 2,
         "recipe": dict(night.recipe),
         "twin": {**twins[name], **about, "digest": "d" * 64, "dropped": list(night.twin.dropped)},
@@ -351,6 +352,8 @@ def store(tmp_path: Path) -> BundleStore:
         files = {"card.html": f"{model} {version}".encode(), "manifest.json": json.dumps({"version": version}).encode()}
         digest = store.write(model, files)
         if (model, version) == ("toy", 2):
+            (store.root / model / ".tmp-half").mkdir()
+            (store.root / model / ".tmp-half" / "manifest.json").write_text('{"version": 4}')
             store.write_release(ReleaseRecord(model, version, digest, 1, "2026-05-03T06:00:00+00:00", "run"))
     return store
 
@@ -372,7 +375,7 @@ def test_the_card_of_the_champion_or_of_a_version(store: BundleStore) -> None:
         ),
         ("toy", "two", r"version 'two' is no number"),
         ("toys", None, r"no model 'toys'; did you mean 'toy'\?"),
-        ("parcels", None, r"no version of parcels serves. Packaged: 1; e.g. make card MODEL=... VERSION=1"),
+        ("parcels", None, r"no version of parcels serves. Packaged: 1; e.g. make card MODEL=parcels VERSION=1"),
         (
             "flight_delays",
             None,

@@ -47,13 +47,14 @@ def test_they_are_those_of_the_plain_bootstrap(models: dict[str, Model], name: s
     model, y, scores, block = case(models[name], rows=500)
     for side, mine in scores.items():
         for metric in evaluation.metrics(model, y, mine):
-            compute = evaluation.metric(metric).compute
-            plain = comparison.bootstrap(
-                lambda at, mine=mine, compute=compute: compute(y[at], mine[at]), block, intervals.ALPHA, draws=60
-            )
+
+            def of_rows(at: np.ndarray, mine: np.ndarray = mine, metric: str = metric) -> float:
+                return evaluation.metric(metric).compute(y[at], mine[at])
+
+            plain = comparison.bootstrap(of_rows, block, intervals.ALPHA, draws=60)
             assert intervals.interval(metric, y, mine, block, draws=60) == pytest.approx(plain), (metric, side)
             if evaluation.metric(metric).by_row is not None and side == "challenger":
-                assert plain[0] < compute(y, mine) < plain[1], (metric, side)
+                assert plain[0] < of_rows(np.arange(len(y))) < plain[1], (metric, side)
 
 
 @pytest.mark.parametrize("name", NAMES)

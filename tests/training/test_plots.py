@@ -120,7 +120,7 @@ def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shop
     ]
     for name in worse:
         scores["challenger"][shop == name] = random.uniform(0.01, 0.99, int((shop == name).sum()))
-    day = np.repeat(by_day["challenger"]["partition"], by_day["challenger"]["rows"]).to_numpy()
+    day = np.repeat(by_day["challenger"]["partition"].to_numpy(), by_day["challenger"]["rows"].to_numpy())
     rows = pd.DataFrame({"partition": day, "shop": shop, model.data.label.column: y})
     block = evidence.blocks(day, 1)
     mine, theirs = scores["challenger"], scores["champion"]
@@ -173,11 +173,12 @@ def test_the_slices_name_what_is_surely_worse_and_what_is_too_small(models: dict
 
 def test_very_many_slices_are_the_worst_of_them(models: dict[str, Model]) -> None:
     drawn = judged(models["toy"], shops=4)
-    some = [dict(one, value=f"a rather long name of shop {n}") for n in range(30) for one in drawn[-1]["slices"][:2]]
-    picture = plots.draw(*drawn[:4], {**drawn[-1], "slices": some})["slices.svg"]
+    most, found = drawn[:4], drawn[4]
+    some = [dict(one, value=f"a rather long name of shop {n}") for n in range(30) for one in found["slices"][:2]]
+    picture = plots.draw(*most, {**found, "slices": some})["slices.svg"]
     assert "The 30 worst of 60 values" in texts(picture) and len(picture) < 150_000
-    few = [dict(one, gain=None, p_worse=None) for one in drawn[-1]["slices"]]
-    said = texts(plots.draw(*drawn[:4], {**drawn[-1], "slices": few})["slices.svg"])
+    few = [dict(one, gain=None, p_worse=None) for one in found["slices"]]
+    said = texts(plots.draw(*most, {**found, "slices": few})["slices.svg"])
     assert "No value of shop has enough rows to be judged" in said and "from 200 rows, 20 of each class" in said
 
 
