@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colours: told apart with any colour vision, and in grey.
 COLOURS = {"challenger": "#0072B2", "champion": "#D55E00", "baseline": "#767676"}
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#767676")
+MARGIN: Any = {"color": "#7a0177", "linewidth": 1.5, "linestyle": (0, (4, 2.5))}
 INK, SOFT, LINE = "#1c2430", "#5b6675", "#d9dee5"
 MOST_POINTS = 2_000
 _STYLE: Any = {

@@ -10,6 +10,7 @@ from include.training.completeness import Gain, part
 from include.training.plots.canvas import (
     COLOURS,
     INK,
+    MARGIN,
     SOFT,
     Figure,
     Holdout,
@@ -69,8 +70,8 @@ def difference_by_day(holdout: Holdout) -> Figure:
         days = holdout.model.gate.block_days
         blocks = "days" if days == 1 else f"blocks of {days} days"
         subtitle = (
-            f"Gain in {metric} by day, above 0 the challenger is better: on {better}. Line and band: the gain on all "
-            f"rows with its limits, {sure(holdout.model)} each, by {blocks}. {holdout.summary}"
+            f"Gain in {metric} by day, above 0 the challenger is better: on {better}. Limits: {sure(holdout.model)} "
+            f"each, by {blocks}. {holdout.summary}"
         )
     made, (axes,) = figure(title, subtitle, height=3.0)
     if not known.any():
@@ -83,10 +84,12 @@ def difference_by_day(holdout: Holdout) -> Figure:
     axes.axhline(0, color=SOFT, linewidth=1.0)
     _day_axis(axes, mine["partition"].tolist())
     if whole is not None:
-        axes.axhspan(whole.lower, whole.upper, color=INK, alpha=0.13, linewidth=0)
-        axes.axhline(whole.value, color=INK, linewidth=1.3)
+        axes.axhspan(whole.lower, whole.upper, color=INK, alpha=0.13, linewidth=0, label="limits of the gain")
+        axes.axhline(whole.value, color=INK, linewidth=1.3, label="gain on all rows")
     if margin is not None:
-        _margin(axes, margin)
+        axes.axhline(-margin, **MARGIN, label=f"margin: {margin:g} worse")
+    if whole is not None or margin is not None:
+        axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1)
     labelled(axes, "", f"gain in {metric}")
     return made
 
@@ -102,18 +105,6 @@ def _conclusion(gain: Gain, metric: str, other: str, margin: float | None) -> st
     if margin is None:
         return f"{told}, which may be chance"
     return f"{told}, {'and surely within the margin' if gain.lower > -margin else 'too uncertain for the margin'}"
-
-
-def _margin(axes: Axes, margin: float) -> None:
-    """How much worse is allowed."""
-    colour = COLOURS["champion"]
-    axes.axhline(-margin, color=colour, linewidth=1.3, linestyle=(0, (4, 3)))
-    low, high = axes.get_ylim()
-    axes.set_ylim(min(low, -margin - 0.14 * (high - low)), high)
-    axes.annotate(
-        f"margin: {margin:g} worse", (0.995, -margin), (0, -3), xycoords=axes.get_yaxis_transform(),
-        textcoords="offset points", ha="right", va="top", fontsize=8, color=colour,
-    )  # fmt: skip
 
 
 def _day_axis(axes: Axes, days: list[str]) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from include.spec import Task
 from include.training import comparison
 from include.training.completeness import SLICE_CLASS_ROWS, SLICE_DAYS, SLICE_ROWS, Gain, number
-from include.training.plots.canvas import COLOURS, INK, SOFT, Figure, Holdout, figure, labelled, say, sure
+from include.training.plots.canvas import COLOURS, INK, MARGIN, SOFT, Figure, Holdout, figure, labelled, say, sure
 
 MOST_VALUES = 30
 MOST_NAMED = 10
@@ -50,10 +50,10 @@ def gains(holdout: Holdout) -> Figure:
     made.subplots_adjust(left=min(0.3, 0.05 + 0.0105 * max(longest, 6)), right=0.88)
     _lines(axes, drawn)
     axes.axvline(0, color=SOFT, linewidth=1.0, zorder=1)
-    axes.axvline(-margin, color=COLOURS["champion"], linewidth=1.3, linestyle=(0, (4, 3)), zorder=1)
+    axes.axvline(-margin, **MARGIN, zorder=1)
     top = axes.get_xaxis_transform()
     said = f"margin: {margin:g} worse "
-    axes.text(-margin, 1.0, said, transform=top, ha="left", va="bottom", fontsize=8, color=COLOURS["champion"])
+    axes.text(-margin, 1.0, said, transform=top, ha="left", va="bottom", fontsize=8, color=MARGIN["color"])
     labelled(axes, f"gain in {model.training.metric}", "")
     return made
 
