@@ -96,7 +96,7 @@ def of_night(lab: Lab, champion: Any) -> Made:
     model, plan, name = lab.model, dict(night.plan), night.challenger
     by_name = {name: night.twin, plan["baseline"]: night.baseline}
     twins = {n: {"name": n, "last": fitted.last} for n, fitted in by_name.items()}
-    selected = {"candidate": name, "twin": twins[name], "baseline_twin": twins[plan["baseline"]]}
+    selected: dict[str, Any] = {"candidate": name, "twin": twins[name], "baseline_twin": twins[plan["baseline"]]}
     standing = champion and evaluate.Incumbent(champion.version, None, nights._scorer(model, champion))
     measured = evaluate.measure(model, plan, selected, lambda twin: by_name[twin["name"]].pipeline, standing, lab.lake)
     evaluated = {**measured.result, "intervals": evaluate.intervals_of(model, measured)}

@@ -174,13 +174,12 @@ def test_the_slices_name_what_is_surely_worse_and_what_is_too_small(models: dict
 
 
 def test_very_many_slices_are_the_worst_of_them(models: dict[str, Model]) -> None:
-    drawn = judged(models["toy"], shops=4)
-    most, found = drawn[:4], drawn[4]
+    model, y, scores, by_day, found = judged(models["toy"], shops=4)
     some = [dict(one, value=f"a rather long name of shop {n}") for n in range(30) for one in found["slices"][:2]]
-    picture = plots.draw(*most, {**found, "slices": some})["slices.svg"]
+    picture = plots.draw(model, y, scores, by_day, {**found, "slices": some})["slices.svg"]
     assert "The 30 worst of 60 values" in texts(picture) and len(picture) < 150_000
     few = [dict(one, gain=None, p_worse=None) for one in found["slices"]]
-    said = texts(plots.draw(*most, {**found, "slices": few})["slices.svg"])
+    said = texts(plots.draw(model, y, scores, by_day, {**found, "slices": few})["slices.svg"])
     assert "No value of shop has enough rows to be judged" in said and "from 200 rows, 20 of each class" in said
 
 
