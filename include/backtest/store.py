@@ -132,11 +132,20 @@ class Store:
 
 def key_of(model: Model, plan: Mapping[str, Any], code: str) -> str:
     """What the fits of a night depend on, as one digest: the rows, the windows, the settings of training, the code."""
-    settings = model.model_dump(mode="json", include={"start", "timezone", "training", "data"})
-    settings["data"] = {name: settings["data"][name] for name in ("columns", "key", "event_time", "label")}
-    settings["training"] = {k: v for k, v in settings["training"].items() if k not in ("schedule", "wait_for_data")}
     known = {name: plan[name] for name in ("as_of", "candidates", "baseline", "window_days", "seed", "windows")}
-    told = {"code": code, "settings": settings, "snapshot": plan["snapshot"]["digest"], **known}
+    return digest_of({"code": code, "settings": settings(model), "snapshot": plan["snapshot"]["digest"], **known})
+
+
+def settings(model: Model) -> dict[str, Any]:
+    """What of a model's declaration a fit can depend on; never the gate."""
+    told = model.model_dump(mode="json", include={"start", "timezone", "training", "data"})
+    told["data"] = {name: told["data"][name] for name in ("columns", "key", "event_time", "label")}
+    told["training"] = {k: v for k, v in told["training"].items() if k not in ("schedule", "wait_for_data")}
+    return told
+
+
+def digest_of(told: Mapping[str, Any]) -> str:
+    """One digest for everything that is told."""
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
