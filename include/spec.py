@@ -41,7 +41,7 @@ Metric = Literal[
 Class = str | int | bool
 
 STANDARD_ERRORS = 2.5
-"""A margin has to be so many standard errors: then about three of four equal challengers pass two weeks of days."""
+"""A margin has to be so many standard errors: about three of four equal challengers pass two weeks of even days then."""
 
 
 class Declaration(BaseModel):

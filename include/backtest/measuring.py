@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from include import catalog
-from include.backtest import aged, pool, power_figures, power_picture, power_report, run
+from include.backtest import aged, pool, power_figures, power_picture, power_report, recipe, run
 from include.backtest.aged import Fit
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.progress import Progress
-from include.backtest.store import Store, code_digest, key_of
+from include.backtest.store import code_digest
 from include.data import files
-from include.errors import ConfigurationError, DataError, NotReady, did_you_mean
+from include.errors import ConfigurationError, DataError, did_you_mean
 from include.partitions import keys_between, partition
 from include.settings import Settings
 from include.sources import from_environment
 from include.spec import Model
-from include.training import candidates, select, snapshot, train
+from include.training import candidates
 
 FEWEST_NIGHTS, MOST_DAYS = 5, 365
-SELECTIONS = 5
-"""Nights whose selection is made to find out which recipe wins."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +75,11 @@ def measure(
     run.collect(lab, sample.collected, sample.last, connections, many, progress)
     history = History.freeze(lab.lake, sample.collected, sample.last)
     code = code_digest(model)
-    won = {} if candidate else _winners(model, history, Store(root / "nights"), root / "power", sample, code, many)
-    chosen = candidate or most_frequent(won)
-    if won:
-        told = ", ".join(f"{who} {count}" for who, count in Counter(won.values()).most_common())
-        progress.say(f"The recipe is {chosen}: selections won on {len(won)} nights: {told}.")
+    won: dict[str, str] = {}
+    if candidate is None:
+        won = recipe.winners(model, history, root, sample.nights, code, many, progress)
+        progress.say(recipe.told(won))
+    chosen = candidate or recipe.most_frequent(won)
     fits = _fits(model, history, chosen, sample, code, root / "power")
     _made(model, history, fits, many, progress)
 
@@ -143,12 +139,6 @@ def sample_of(model: Model, newest: str, first: str | None, last: str | None, ev
     return Sample((begin - before).isoformat(), nights, until.isoformat(), every)
 
 
-def most_frequent(won: Mapping[str, str]) -> str:
-    """The candidate that won most often; of equal ones that of the newest night."""
-    counts = Counter(won.values())
-    return max(reversed(list(won.values())), key=lambda name: counts[name])
-
-
 def _fits(model: Model, history: History, name: str, sample: Sample, code: str, root: Path) -> dict[str, Fit]:
     """The fits of every night, by the day that they end on."""
     ends = {power_figures.earlier(night, lag) for night in sample.nights for lag in power_figures.AGES}
@@ -169,64 +159,3 @@ def _made(model: Model, history: History, fits: Mapping[str, Fit], workers: int,
     ):
         for end in make(missing):
             advance(end)
-
-
-# -- the recipe
-
-
-def _winners(
-    model: Model, history: History, store: Store, root: Path, sample: Sample, code: str, workers: int
-) -> dict[str, str]:
-    """Which candidate wins the selection of a few nights, by night; what a back-test has fitted is used."""
-    chosen = _spread(sample.nights, SELECTIONS)
-    won: dict[str, str] = {}
-    missing: list[tuple[Mapping[str, Any], Path]] = []
-    for as_of in chosen:
-        try:
-            plan = snapshot.take(model, partition(as_of, model.timezone), {}, "", None, history)
-        except (DataError, NotReady):
-            continue
-        key = key_of(model, plan, code)
-        kept, path = store.get(as_of, key), root / f"{as_of}-selection-{key[:16]}.json"
-        if kept is not None and not kept.record["refused"]:
-            won[as_of] = kept.challenger
-        else:
-            missing.append((plan, path))
-    wanted = [one for one in missing if not one[1].is_file()]
-    if wanted:
-        progress = Progress()
-        with (
-            pool.calling(_select, model, history, min(workers, len(wanted))) as ask,
-            progress.bar(f"{model.name}: select", len(wanted)) as advance,
-        ):
-            for as_of in ask(wanted):
-                advance(as_of)
-    for asked, path in missing:
-        winner = json.loads(path.read_bytes())["challenger"]
-        if winner:
-            won[str(asked["as_of"])] = winner
-    if not won:
-        raise DataError(
-            f"no candidate of {model.name} could be selected on {', '.join(chosen)}: name one (CANDIDATE=...)."
-        )
-    return dict(sorted(won.items()))
-
-
-def _select(model: Model, history: History, asked: tuple[Mapping[str, Any], Path]) -> str:
-    """The challenger of one night, kept in a file; None where there is none."""
-    plan, path = asked
-    declared = candidates.load(model)
-    try:
-        results = [train.trial(model, plan, name, declared[name], history)[0] for name in plan["candidates"]]
-        winner = select.challenger(model, plan, results)[1]["candidate"]
-    except DataError:
-        winner = None
-    files.write(path, json.dumps({"challenger": winner}).encode())
-    return str(plan["as_of"])
-
-
-def _spread(nights: Sequence[str], count: int) -> list[str]:
-    """``count`` of the nights, evenly spread, the first and the last among them."""
-    if len(nights) <= count:
-        return list(nights)
-    return [nights[round(at * (len(nights) - 1) / (count - 1))] for at in range(count)]

@@ -69,7 +69,7 @@ def _error(axes: Any, report: Mapping[str, Any]) -> None:
     axes.set_ylim(bottom=0)
     axes.set_xlabel("days of the holdout")
     axes.set_title("standard error of the difference of two healthy fits", loc="left", fontsize=9)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(edgecolor="none", framealpha=0.8, fontsize=8)
 
 
 def _power(axes: Any, report: Mapping[str, Any]) -> None:
@@ -82,11 +82,12 @@ def _power(axes: Any, report: Mapping[str, Any]) -> None:
         axes.plot(
             margins, [one["equal"] for one in cells], color=color, marker="o", linewidth=2.6 if own else 1.4, label=name
         )
-        worse = [one["worse"] for one in cells]
-        axes.plot(margins, worse, color=RED, linewidth=0.8, label="worse by the margin" if own else None)
     axes.axvline(
         report["configured"], color=ORANGE, linestyle=(0, (4, 2)), label=f"configured {report['configured']:g}"
     )
+    mine = [one for one in report["power"] if one["holdout"] == report["protocol"]["holdout_days"]]
+    worse = [one["worse"] for one in mine]
+    axes.plot([one["margin"] for one in mine], worse, color=RED, linewidth=1.2, label="worse by the margin (own)")
     if report["margin"] > 0:
         axes.axvline(report["margin"], color=GREEN, linestyle=(0, (1, 2)), label=f"least {report['margin']:g}")
     axes.axhline(report["protocol"]["wanted"], color=GREY, linewidth=0.8)
