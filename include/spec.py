@@ -41,7 +41,7 @@ Metric = Literal[
 Class = str | int | bool
 
 STANDARD_ERRORS = 2.5
-"""A margin has to be so many standard errors: about three of four equal challengers pass two weeks of even days then."""
+"""A margin has to be so many standard errors: then three of four equal challengers pass two weeks of even days."""
 
 
 class Declaration(BaseModel):

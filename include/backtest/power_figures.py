@@ -123,7 +123,8 @@ def _differences(model: Model, night: str, found: Mapping[int, Scored]) -> Diffe
 
 def _lags(model: Model, weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> list[dict[str, Any]]:
     """What a model that is so many days older loses in the week after, over all nights, its error by days."""
-    metric, told = evaluation.metric(model.training.metric), []
+    metric = evaluation.metric(model.training.metric)
+    told: list[dict[str, Any]] = []
     for lag, parts in weeks.items():
         y, newer, older, day = (np.concatenate(of) for of in zip(*parts, strict=True))
         block = evidence.blocks(day, model.gate.block_days)

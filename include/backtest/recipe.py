@@ -57,10 +57,10 @@ def winners(
         ):
             for as_of in ask(missing):
                 advance(as_of)
-    for plan, path in asked:
+    for about, path in asked:
         winner = json.loads(path.read_bytes())["challenger"]
         if winner:
-            won[str(plan["as_of"])] = winner
+            won[str(about["as_of"])] = winner
     if not won:
         raise DataError(
             f"no candidate of {model.name} could be selected on {', '.join(chosen)}: name one (CANDIDATE=...)."
