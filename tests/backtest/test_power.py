@@ -302,7 +302,7 @@ def test_the_picture_shows_every_cell(report: Report, home: Path) -> None:
         axes = power_picture._figure(report).axes[2]
     for holdout in (4, 7, 14, 21, 28):
         cells = [(one["margin"], one["equal"]) for one in report["power"] if one["holdout"] == holdout]
-        assert any(np.array_equal(np.transpose(line.get_data()), cells) for line in axes.lines), holdout
+        assert any(np.array_equal(line.get_xydata(), cells) for line in axes.lines), holdout
     assert f"{report['margin']:g} is the least" in power_picture.sentence(report)
 
 
