@@ -7,6 +7,7 @@ stops by itself finds its iterations by itself.
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from include.backtest.history import History
-from include.backtest.store import digest_of, settings
+from include.backtest.store import settings_of
 from include.data import files
 from include.errors import DataError, IntegrityError
 from include.partitions import keys_between
@@ -75,13 +76,14 @@ def planned(model: Model, history: History, name: str, last: str, reach: int, co
     told = {
         "version": VERSION,
         "code": code,
-        "settings": settings(model),
+        "settings": settings_of(model),
         "candidate": name,
         "days": days,
         "judged": judged,
         "rows": history.snapshot(days[0], judged[1]).digest,
     }
-    return Fit(name, days, judged, root / f"{last}-{name}-{digest_of(told)[:16]}.npz")
+    key = files.sha256(json.dumps(told, sort_keys=True).encode())
+    return Fit(name, days, judged, root / f"{last}-{name}-{key[:16]}.npz")
 
 
 def make(model: Model, history: History, fit: Fit) -> str:

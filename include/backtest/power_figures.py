@@ -72,8 +72,10 @@ def of(model: Model, fits: Mapping[str, Fit], nights: Sequence[str], advance: Ad
     measured = []
     for night in nights:
         aged_fits = {age: scored(fits[earlier(night, age)]) for age in AGES}
-        bad = {earlier(night, age): found.refused for age, found in aged_fits.items() if found.refused}
-        refused |= {end: str(why) for end, why in bad.items()}
+        bad = {earlier(night, age): str(found.refused) for age, found in aged_fits.items() if found.refused}
+        if not bad and not any(day in aged_fits[0].labels for day in following(night, WEEK)):
+            bad = {night: "no day of the week after it has a label."}
+        refused |= bad
         if not bad:
             for lag in LAGS:
                 weeks[lag].append(aged.paired(aged_fits[0], aged_fits[lag], following(night, WEEK)))

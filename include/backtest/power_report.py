@@ -56,7 +56,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     ]
     if refused:
         end, why = next(iter(refused.items()))
-        parts.append(f"{len(refused)} fits were refused, and their nights left out; the first, up to {end}: {why}")
+        parts.append(f"Refused fits, whose nights are left out: {len(refused)}; the first, up to {end}: {why}")
     parts += ["### Cost of lag", _lags(report), "### Standard error", _errors(report), "### Power", _power(report)]
     if not any(one["holdout"] == own for one in report["power"]):
         parts.append(f"The holdout of {own} days is less than two blocks of {protocol['block_days']}.")
@@ -114,11 +114,14 @@ def _errors(report: Mapping[str, Any]) -> str:
     head = ["holdout"]
     for apart in aparts:
         head += [f"fits {_days(apart)} apart: median", "90 % of nights below"]
-    rows = []
+    head.append("least margin")
+    declared, rows = Power(**report["declared"]), []
     for holdout in sorted({holdout for holdout, _ in known}):
         cells = [known.get((holdout, apart)) for apart in aparts]
         told = [_figure(cell[name]) if cell else "" for cell in cells for name in ("median", "high")]
-        rows.append([_own(report, holdout), *told])
+        error = cells[-1]["median"] if cells[-1] else declared.standard_error
+        least = declared.model_copy(update={"standard_error": error}).margin
+        rows.append([_own(report, holdout), *told, f"{least:g}" if cells[-1] else ""])
     return _table(head, rows)
 
 

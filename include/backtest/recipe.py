@@ -46,7 +46,7 @@ def winners(
         key = key_of(model, plan, code)
         kept = store.get(as_of, key)
         if kept is not None and not kept.record["refused"]:
-            won[as_of] = kept.challenger
+            won[as_of] = str(kept.record["recipe"]["candidate"])
         else:
             asked.append((plan, root / "power" / f"{as_of}-selection-{key[:16]}.json"))
     missing = [one for one in asked if not one[1].is_file()]

@@ -22,12 +22,14 @@ from sklearn.metrics import log_loss
 from include import catalog, spec
 from include.backtest import aged, measuring, picture, pool, power, power_figures, power_picture, power_report, recipe
 from include.backtest.aged import Fit
+from include.backtest.lab import Lab
 from include.backtest.power import Differences, Equal
 from include.errors import ConfigurationError, DataError
 from include.partitions import keys_between, partition
 from include.spec import Model, Power
 from include.training import comparison, evidence
 from tests.backtest import drifting as written
+from tests.training import toy_days
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, LAST, EVERY = "2026-02-05", "2026-04-08", 7
@@ -185,7 +187,14 @@ def measured(model: Model, home: Path) -> Report:
 
 @pytest.fixture(scope="module")
 def home(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A measurement over days that are in the lake already, but for the one that it finds it cannot use."""
     folder = tmp_path_factory.mktemp("measured")
+    lake = Lab(model, folder).lake
+    lake.create()
+    for key in keys_between("2026-01-01", LAST):
+        if key != written.MISSING_DAY:
+            rows = rows_of(model, key, key).drop(columns="partition")
+            toy_days.publish(lake, model, key, rows, after=timedelta(hours=4))
     measured(model, folder)
     return folder
 
@@ -334,4 +343,4 @@ def test_a_night_whose_fit_is_refused_is_left_out_and_told(model: Model, home: P
     assert found["refused"] == {NIGHTS[0]: "all labels are alike"}
     assert NIGHTS[0] not in found["nights"] and found["nights"]
     text = power_report.markdown({**report, **found})
-    assert "1 fits were refused" in text and "all labels are alike" in text
+    assert "whose nights are left out: 1" in text and "all labels are alike" in text
