@@ -133,13 +133,18 @@ class Store:
         return self.root / f"{as_of}-{key[:16]}"
 
 
-def key_of(model: Model, plan: Mapping[str, Any], code: str) -> str:
-    """What the fits of a night depend on, as one digest: the rows, the windows, the settings of training, the code."""
+def settings_of(model: Model) -> dict[str, Any]:
+    """What of a model's declaration its fits depend on; never the gate."""
     settings = model.model_dump(mode="json", include={"start", "timezone", "training", "data"})
     settings["data"] = {name: settings["data"][name] for name in ("columns", "key", "event_time", "label")}
     settings["training"] = {k: v for k, v in settings["training"].items() if k not in ("schedule", "wait_for_data")}
+    return settings
+
+
+def key_of(model: Model, plan: Mapping[str, Any], code: str) -> str:
+    """What the fits of a night depend on, as one digest: the rows, the windows, the settings of training, the code."""
     known = {name: plan[name] for name in ("as_of", "candidates", "baseline", "window_days", "seed", "windows")}
-    told = {"code": code, "settings": settings, "snapshot": plan["snapshot"]["digest"], **known}
+    told = {"code": code, "settings": settings_of(model), "snapshot": plan["snapshot"]["digest"], **known}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
