@@ -286,6 +286,8 @@ def _tell(model: Model, mlflow_run_id: str, measured: Measured, result: Mapping[
         metric,
         told,
     )
+    if result["change"]:
+        log.info("%s", change.justified(model, result["change"]).sentence)
     return {f"{PLOTS}/{name}": hashlib.sha256(picture).hexdigest() for name, picture in pictures.items()}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -208,7 +207,7 @@ def measured(
         theirs = losses(champion[1])
         found |= {"champion": side("champion", champion[0].twin_last, theirs), "psi": 0.1, "largest_difference": 0.3}
         found["paired"]["champion"] = pair(model, theirs - mine)
-    return copy.deepcopy(found)
+    return found
 
 
 def side(name: str, last: str, losses: np.ndarray) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from include.partitions import keys_between, partition
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.spec import Candidate, Model
-from include.training import candidates, change, evaluate, package, rivals, select, snapshot, train
+from include.training import candidates, change, evaluate, export, package, rivals, select, snapshot, train
 from include.training import decision as decisions
 from include.training.rivals import Pair, Recipe, Scored
 
@@ -175,32 +175,13 @@ def test_a_rival_that_has_seen_the_holdout_is_an_error_and_one_without_scores_no
         patch.setitem(twin, "last", found["evaluation"]["holdout"]["first"])
         with pytest.raises(IntegrityError, match="the rival's twin .logistic. .* has seen days of the holdout"):
             evaluate.evaluate(patient, found["plan"], found["selected"])
-    get = BundleStore.get_twin
-    baseline = get(BundleStore.default(), "toy", found["selected"]["baseline_twin"]["digest"])
-    monkeypatch.setattr(BundleStore, "get_twin", lambda s, m, d: baseline if d == twin["digest"] else get(s, m, d))
-    score = evaluate.evaluation.score_features
-
-    def broken(model: Model, pipeline: Any, frame: pd.DataFrame) -> np.ndarray:
-        if type(pipeline).__name__ == "DummyClassifier" and caplog.text.count("is not scored") == 0 and armed:
-            raise evaluate.DataError("3 of 4 scores are not finite numbers")
-        return score(model, pipeline, frame)
-
-    armed = True
-    monkeypatch.setattr(evaluate, "beside", _arming(evaluate.beside, monkeypatch, broken))
+    store = BundleStore.default()
+    pipeline = export.from_skops(store.get_twin("toy", twin["digest"]))
+    pipeline[-1].coef_[:] = np.nan
+    twin["digest"] = store.put_twin("toy", export.to_skops(pipeline))
     measured = evaluate.evaluate(patient, found["plan"], found["selected"])
     assert "The rival (logistic) is not scored tonight" in caplog.text
     assert measured["challenger"]["error"] is None and measured["change"] is None and files(patient) == before
-
-
-def _arming(beside: Any, monkeypatch: pytest.MonkeyPatch, broken: Any) -> Any:
-    """`evaluate.beside`, in which scores are broken."""
-
-    def armed(*arguments: Any) -> Any:
-        with monkeypatch.context() as patch:
-            patch.setattr(evaluate.evaluation, "score_features", broken)
-            return beside(*arguments)
-
-    return armed
 
 
 # -- stored scores
