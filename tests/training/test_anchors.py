@@ -80,7 +80,7 @@ def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model
     assert first["evaluation"]["anchors"] == []
     twin, bundle = first["selected"]["twin"], first["package"]["digest"]
     start = first["package"]["version"]
-    lasts = ["2026-01-20", "2026-04-01", "2026-04-20", "2026-04-28", "2026-05-01", "2026-05-02"]
+    lasts = ["2026-01-20", "2026-04-01", "2026-04-24", "2026-04-28", "2026-05-01", "2026-05-02"]
     versions = [start + 100 + number for number in range(len(lasts))]
     for version, last in zip(versions, lasts, strict=True):
         ledger.add_version(
@@ -95,9 +95,9 @@ def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model
             metrics={},
         )
         ledger.set_bundle("toy", version, bundle)
-        failed = {"old_state": "failed"} if last == lasts[-1] else {}
         epoch = ledger.standing("toy").epoch
-        ledger.promote("toy", version, bundle, epoch, "person", f"made-up-{version}", "test", **failed)
+        gone = "failed" if last == lasts[-1] else "retired"
+        ledger.promote("toy", version, bundle, epoch, "person", f"made-up-{version}", "test", old_state=gone)
     states = {row.version: row.state for row in ledger.versions("toy")}
     assert states[versions[-1]] == "champion" and states[versions[-2]] == "failed"
 
@@ -106,7 +106,7 @@ def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model
     found = outcome["evaluation"]["anchors"]
     assert [(one["nights_ago"], one["version"], one["last"]) for one in found] == [
         (1, versions[3], "2026-04-28"),
-        (7, versions[2], "2026-04-20"),
+        (7, versions[2], "2026-04-24"),
         (28, versions[1], "2026-04-01"),
         (91, versions[0], "2026-01-20"),
     ]

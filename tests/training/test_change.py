@@ -253,8 +253,10 @@ def test_the_evidence_for_a_change_is_strict_and_by_weeks(toy: Model) -> None:
 def test_file_names_tell_pairs_apart(toy: Model, tmp_path: Path) -> None:
     stored = rivals.OnDisk(tmp_path)
     pairs = [
-        Pair(Recipe(mine, 60), Recipe(theirs, window))
-        for mine, theirs, window in [("a", "b", 60), ("a-b.60", "c", 60), ("a", "b", 6), ("a/é", "b", "all")]
+        Pair(Recipe("a", 60), Recipe("b", 60)),
+        Pair(Recipe("a-b.60", 60), Recipe("c", 60)),
+        Pair(Recipe("a", 60), Recipe("b", 6)),
+        Pair(Recipe("a/é", 60), Recipe("b", "all")),
     ]
     for number, pair in enumerate(pairs, 1):
         stored.keep(toy, pair, scored("2026-03-14", keys_between("2026-03-01", f"2026-03-{number:02}")))
