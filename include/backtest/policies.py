@@ -12,6 +12,7 @@ from typing import Any
 from include.backtest.history import History
 from include.backtest.replay import Replay
 from include.backtest.store import RELEASE, Kept
+from include.errors import DataError
 from include.spec import Model
 from include.training import gate
 from include.training.gate import Verdict
@@ -62,18 +63,25 @@ def decide(
         if night is None:
             decided.append(Decided(as_of, NO_DECISION, refused[as_of], champion=against))
         else:
-            recipe, evaluation = replay.judged(plans[as_of], night)
-            decision = gate.decide(model, evaluation)
-            verdict, reason, side = str(decision.verdict), decision.reason, RELEASE
-            if decision.verdict is Verdict.PROMOTE:
-                side, guard = replay.release(plans[as_of], night, recipe)
-                if guard:
-                    verdict, reason = REFUSED, guard
-                else:
-                    replay.promote(night, recipe)
-            decided.append(Decided(as_of, verdict, reason, str(recipe["candidate"]), against, evaluation, side))
+            try:
+                decided.append(_decided(model, plans[as_of], night, replay, against))
+            except DataError as why:  # a recipe that is not the winner's could not be fitted
+                decided.append(Decided(as_of, NO_DECISION, str(why), champion=against))
         advance(as_of)
     return decided
+
+
+def _decided(model: Model, plan: Mapping[str, Any], night: Kept, replay: Replay, against: str | None) -> Decided:
+    recipe, evaluation = replay.judged(plan, night)
+    decision = gate.decide(model, evaluation)
+    verdict, reason, side = str(decision.verdict), decision.reason, RELEASE
+    if decision.verdict is Verdict.PROMOTE:
+        side, guard = replay.release(plan, night, recipe)
+        if guard:
+            verdict, reason = REFUSED, guard
+        else:
+            replay.promote(night, recipe)
+    return Decided(night.as_of, verdict, reason, str(recipe["candidate"]), against, evaluation, side)
 
 
 def releases(decided: Sequence[Decided], monthly: Iterable[str], kept: Mapping[str, Kept]) -> dict[str, list[str]]:

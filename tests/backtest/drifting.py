@@ -60,7 +60,7 @@ MODEL = Model(
         metric="{metric}",
         max_missing_days=2,
     ),
-    gate=Gate(margin={margin}, min_days=3, min_rows=50, min_class_rows=20, max_psi=9.0),
+    gate=Gate(margin={margin}, min_days=3, min_rows=50, min_class_rows=20, max_psi=9.0, change_days=21),
 )
 """
 

@@ -25,7 +25,7 @@ from include.training import evaluate
 from tests.backtest import drifting as written
 from tests.backtest.test_backtest import Report, days_after, files_of, no_fit, read
 
-FIRST, LAST = "2026-01-16", "2026-02-27"
+FIRST, LAST = "2026-01-16", "2026-02-18"
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_the_rival_waits_for_its_evidence_and_then_takes_the_place(report: Repor
     before = [night for night in every if "kind" in night and night["as_of"] < first["as_of"]]
     assert {night["challenger"] for night in before} == {"linear"}, "its own recipe is refreshed until then"
     collected = [night["change"]["days"] for night in before if night["change"]]
-    assert collected == sorted(collected) and collected[0] == 4 and len(collected) > 20
-    assert changes[0]["change"]["days"] >= 28 and max(collected) >= 28 - 1
+    assert collected == sorted(collected) and collected[0] == 4 and len(collected) > 12
+    assert max(collected) == 21 and first["change"]["days"] == 22, "chosen by what was there before tonight"
     assert (first["challenger"], first["change"]["incumbent"], first["change"]["rival"]) == ("quick", "linear", "quick")
     promoted = next(night for night in changes if night["verdict"] == "promote")
     after = [night for night in every if night["as_of"] > promoted["as_of"]]
@@ -97,7 +97,7 @@ def test_anchors_are_the_champions_of_earlier_nights(report: Report) -> None:
             assert anchor["last"] <= days_after(twin_last, -anchor["nights_ago"]) and anchor["value"] > 0
             assert anchor["last"] < night["holdout"]["first"]
             named += 1
-    assert named > 40
+    assert named > 30
 
 
 def test_the_lab_decides_night_by_night_as_the_back_test(model: Model, home: Path, report: Report) -> None:
@@ -155,7 +155,7 @@ def test_more_days_are_a_later_change(drifting: Path, model: Model, home: Path, 
     file = drifting / model.name / "model.py"
     text = file.read_text()
     try:
-        file.write_text(text.replace("min_days=3,", "min_days=3, change_days=33,"))
+        file.write_text(text.replace("change_days=21", "change_days=25"))
         assert run.run(model.name, FIRST, LAST, 1, 2, home) == 0
         later = read(home)
     finally:
