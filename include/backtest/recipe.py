@@ -93,7 +93,7 @@ def _select(model: Model, history: History, asked: tuple[Mapping[str, Any], Path
     declared = candidates.load(model)
     try:
         results = [train.trial(model, plan, name, declared[name], history)[0] for name in plan["candidates"]]
-        winner = select.challenger(model, plan, results)[1]["candidate"]
+        winner = select.winner_of(model, plan, results)["candidate"]
     except DataError:
         winner = None
     files.write(path, json.dumps({"challenger": winner}).encode())

@@ -91,7 +91,8 @@ def run(name: str, first: str | None, last: str | None, every: int, workers: int
     if releases:
         served = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
         with progress.bar(f"{name}: score days", served) as advance:
-            days = prequential.score(model, history, kept, releases, span.last, advance)
+            sides = policies.sides(decided)
+            days = prequential.score(model, history, kept, releases, sides, span.last, advance)
     found = report.compose(model, _protocol(model, span, history, code), decided, releases, days)
     files.write(root / "report.json", (json.dumps(found, indent=1) + "\n").encode())
     if not days:

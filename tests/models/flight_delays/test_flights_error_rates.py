@@ -37,9 +37,9 @@ class Year:
 @pytest.fixture(scope="module")
 def year() -> Year:
     frames = []
-    for key in keys_between("2025-01-01", "2025-12-31"):
-        rows = source.fetch(partition(key, MODEL.timezone), {})
-        frames.append(rows[rows["late"].notna()].assign(partition=key))
+    for day in keys_between("2025-01-01", "2025-12-31"):
+        rows = source.fetch(partition(day, MODEL.timezone), {})
+        frames.append(rows[rows["late"].notna()].assign(partition=day))
     rows = pd.concat(frames, ignore_index=True)
     features, y = dataset.features_frame(MODEL, rows), dataset.labels(MODEL, rows)
     key = np.array([date.fromisoformat(k).toordinal() for k in rows["partition"]])
