@@ -2,9 +2,11 @@
 ### Retrain {model} and decide
 
 **snapshot** freezes what the run is about (as-of day, rows, parameters, code). **train** fits every candidate, each
-in a task of its own. **select** picks the best on the selection days. **evaluate** scores the twins of challenger,
-champion and baseline on the same newest days that none of them has seen. **gate** decides. Only after *promote*,
-**package** refits the recipe on everything and makes the bundle, and **release** starts `{model}_release`.
+in a task of its own. **select** picks the best on the selection days; where that is another recipe than the
+champion's, the champion's own is refreshed and both are scored, until weeks of scores say that the other one is better
+(its log says how many days are there). **evaluate** scores the twins of challenger, champion, baseline and earlier
+champions on the same newest days that none of them has seen. **gate** decides. Only after *promote*, **package** refits
+the recipe on everything and makes the bundle, and **release** starts `{model}_release`.
 
 A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version
 say why.

@@ -19,7 +19,7 @@ from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, TransientError
 from include.partitions import keys_between, newest_closed, partition, utc_now
 from include.spec import Model
-from include.training import gate, package, snapshot
+from include.training import gate, package, rivals, snapshot
 from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 __all__ = ["Champion", "Lab", "Night"]
 
 TRIES = 3
-COLLECTED = "collected"
+COLLECTED, LAB = "collected", "lab"
 
 
 class Lab:
@@ -133,8 +133,12 @@ class Lab:
         candidates: Sequence[str] | None = None,
         max_rows: int | None = None,
         window_days: int | None = None,
+        past: Sequence[Champion] = (),
     ) -> Night:
         """Freeze, fit every candidate, select, compare twins on the holdout, decide: a night up to its verdict.
+
+        Scores of a rival are kept below `root`, never among those of a deployment, and weighed with those of earlier
+        nights of this lab.
 
         Parameters
         ----------
@@ -142,6 +146,7 @@ class Lab:
         candidates : the names to try; ``None``: all.
         max_rows : fit on a sample of so many rows (``training.max_rows``, and ``min_rows`` is lowered to it).
         window_days : days of training data; ``None``: the model's own.
+        past : champions before this one, which the challenger meets as anchors.
 
         Raises
         ------
@@ -151,10 +156,13 @@ class Lab:
         params: dict[str, Any] = {"candidates": list(candidates) if candidates else None, "window_days": window_days}
         about = partition(as_of, model.timezone)
         plan = snapshot.take(model, about, params, catalog.digest(model.name), None, self.lake)
+        stored = rivals.OnDisk(self.root / LAB / model.name / rivals.FOLDER)
         made = nights.fits(model, plan, self.lake)
-        evaluated = nights.judge(model, plan, made, champion, self.lake)
+        recipe = champion.recipe if champion else None
+        made = nights.settle(model, plan, made, recipe, stored, lambda r: nights.twin_of(model, plan, r, self.lake))
+        evaluated = nights.judge(model, plan, made, champion, past, stored, self.lake)
         decision = gate.decide(model, evaluated)
-        return Night(model, plan, made.results, made.recipe, made.twin, made.baseline, evaluated, decision)
+        return Night(model, plan, made.results, made.recipe, made.twin, made.baseline, evaluated, decision, made.other)
 
     def release(self, night: Night) -> tuple[Fitted, float]:
         """What packaging would do: the release model, and by how much its ONNX scores differ at most.

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from include.backtest.night import Champion, Fits
+from include.backtest.night import Champion, Fits, Other
 from include.spec import Model
 from include.training import gate
 from include.training.candidates import Fitted
+from include.training.rivals import Recipe
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,10 @@ class Night:
     Attributes
     ----------
     results : for each candidate what `train.train` returns, but for ``mlflow_run_id``.
-    challenger : the name of the candidate that won the selection.
+    challenger : the name of the candidate that is judged: the winner of the selection, or the champion's refreshed.
     twin, baseline : the fits that were compared on the holdout.
     evaluation : what `evaluate.evaluate` returns, but for ``champion_epoch`` and ``by_day``.
+    other : the recipe whose twin is scored beside the challenger's, where there is one.
     """
 
     model: Model
@@ -33,6 +35,7 @@ class Night:
     baseline: Fitted
     evaluation: Mapping[str, Any]
     decision: gate.Decision
+    other: Other | None = None
 
     @property
     def as_of(self) -> str:
@@ -44,12 +47,12 @@ class Night:
 
     def champion(self, version: int) -> Champion:
         """The challenger as the champion of later nights."""
-        return Champion(version, self.challenger, self.twin)
+        return Champion(version, Recipe.of(self.recipe), self.twin)
 
     @property
     def fits(self) -> Fits:
         """What was fitted."""
-        return Fits(self.results, dict(self.recipe), self.twin, self.baseline)
+        return Fits(self.results, dict(self.recipe), self.twin, self.baseline, self.other)
 
     def table(self) -> str:
         """The candidates as a Markdown table: metrics on the selection days, and on the holdout where it was scored."""
@@ -77,12 +80,16 @@ def _table(night: Night) -> str:
     head = ["candidate", "fitted on", "rows", *(f"selection {m}" for m in metrics), *(f"holdout {m}" for m in metrics)]
     lines = [head, ["---", "---", *("--:" for _ in head[2:])]]
 
+    roles = {night.plan["baseline"]: "baseline", night.challenger: "challenger"}
+    if night.other:
+        roles[night.other.recipe["candidate"]] = night.other.role
+
     def holdout(side: Mapping[str, Any] | None) -> list[str]:
         return [number(((side or {}).get("metrics") or {}).get(m)) if side else "" for m in metrics]
 
     for result in night.results:
         name = result["candidate"]
-        role = " (challenger)" if name == night.challenger else " (baseline)" if name == night.plan["baseline"] else ""
+        role = f" ({roles[name]})" if name in roles else ""
         selection = [number(result["metrics"].get(m)) for m in metrics]
         fitted = f"{result['first']} to {result['last']}"
         lines.append([f"{name}{role}", fitted, f"{result['rows']:,}", *selection, *holdout(sides.get(name))])

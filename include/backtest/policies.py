@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from include.backtest import night as nights
 from include.backtest.history import History
-from include.backtest.night import Champion
-from include.backtest.store import Kept
+from include.backtest.replay import Replay
+from include.backtest.store import RELEASE, Kept
+from include.errors import DataError
 from include.spec import Model
 from include.training import gate
 from include.training.gate import Verdict
@@ -26,7 +26,10 @@ be judged at all."""
 
 @dataclass(frozen=True)
 class Decided:
-    """What one night ended with: ``verdict`` (the gate's, `REFUSED` or `NO_DECISION`), why, and the champion before."""
+    """What one night ended with: ``verdict`` (the gate's, `REFUSED` or `NO_DECISION`), why, and the champion before.
+
+    ``side``: under what the release model of the challenger is kept.
+    """
 
     as_of: str
     verdict: str
@@ -34,6 +37,7 @@ class Decided:
     challenger: str | None = None
     champion: str | None = None
     evaluation: Mapping[str, Any] | None = None
+    side: str = RELEASE
 
 
 def decide(
@@ -51,45 +55,41 @@ def decide(
     ----------
     kept : the fits by as-of; ``refused``: why there are none, by as-of.
     """
-    champion: Kept | None = None
+    replay = Replay(model, history)
     decided = []
     for as_of in as_ofs:
-        night, against = kept.get(as_of), champion.as_of if champion else None
+        against = replay.champion.night.as_of if replay.champion else None
+        night = kept.get(as_of)
         if night is None:
             decided.append(Decided(as_of, NO_DECISION, refused[as_of], champion=against))
         else:
-            evaluation = evaluated(model, plans[as_of], night, champion, history)
-            decision = gate.decide(model, evaluation)
-            verdict, reason = str(decision.verdict), decision.reason
-            if decision.verdict is Verdict.PROMOTE and night.record["guard"]:
-                verdict, reason = REFUSED, str(night.record["guard"])
-            decided.append(Decided(as_of, verdict, reason, night.challenger, against, evaluation))
-            if verdict == Verdict.PROMOTE:
-                champion = night
+            try:
+                decided.append(_decided(model, plans[as_of], night, replay, against))
+            except DataError as why:  # a recipe that is not the winner's could not be fitted
+                decided.append(Decided(as_of, NO_DECISION, str(why), champion=against))
         advance(as_of)
     return decided
 
 
-def evaluated(
-    model: Model, plan: Mapping[str, Any], night: Kept, champion: Kept | None, history: History
-) -> dict[str, Any]:
-    """The twins of a night and of a champion on the night's holdout; kept beside the night's fits."""
-
-    def make() -> dict[str, Any]:
-        against = Champion(0, champion.challenger, champion.fits.twin) if champion else None
-        return nights.judge(model, plan, night.fits, against, history)
-
-    found = night.note(f"against-{champion.folder.name if champion else 'nobody'}.json", make)
-    if champion:
-        found["champion"] |= {"name": f"the champion of {champion.as_of}", "version": None}
-    return found
+def _decided(model: Model, plan: Mapping[str, Any], night: Kept, replay: Replay, against: str | None) -> Decided:
+    recipe, evaluation = replay.judged(plan, night)
+    decision = gate.decide(model, evaluation)
+    verdict, reason, side = str(decision.verdict), decision.reason, RELEASE
+    if decision.verdict is Verdict.PROMOTE:
+        side, guard = replay.release(plan, night, recipe)
+        if guard:
+            verdict, reason = REFUSED, guard
+        else:
+            replay.promote(night, recipe)
+    return Decided(night.as_of, verdict, reason, str(recipe["candidate"]), against, evaluation, side)
 
 
 def releases(decided: Sequence[Decided], monthly: Iterable[str], kept: Mapping[str, Kept]) -> dict[str, list[str]]:
     """As-ofs whose release model each policy puts into service, in their order; all begin with the first champion.
 
-    ``frozen`` keeps it for ever; ``monthly`` takes the challenger of each of ``monthly``, and ``ungated`` that of every
-    night, without asking anybody; ``nightly`` takes what the gate promotes. Empty where nothing was ever promoted.
+    ``frozen`` keeps it for ever; ``monthly`` takes the winner of the selection of each of ``monthly``, and ``ungated``
+    that of every night, without asking anybody; ``nightly`` takes what the gate promotes. Empty where nothing was ever
+    promoted.
     """
     promoted = [night.as_of for night in decided if night.verdict == Verdict.PROMOTE]
     if not promoted:
@@ -101,3 +101,10 @@ def releases(decided: Sequence[Decided], monthly: Iterable[str], kept: Mapping[s
         NIGHTLY: promoted,
         UNGATED: [first, *(night.as_of for night in decided if night.as_of > first and night.as_of in kept)],
     }
+
+
+def sides(decided: Sequence[Decided]) -> dict[str, dict[str, str]]:
+    """Under what the release models of the policies that ask the gate are kept, by as-of; the others release the
+    winner of the selection."""
+    promoted = {night.as_of: night.side for night in decided if night.verdict == Verdict.PROMOTE}
+    return {FROZEN: promoted, NIGHTLY: promoted}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from include.backtest.history import History
-from include.backtest.store import Kept
+from include.backtest.store import RELEASE, Kept
 from include.errors import IntegrityError
 from include.partitions import keys_between
 from include.spec import Model
@@ -18,6 +18,13 @@ from include.training import dataset, evaluation
 from include.training.candidates import Fitted
 
 DAYS_AT_ONCE = 28
+
+
+class Release(NamedTuple):
+    """A release model: the as-of of its night, and under what it is kept there."""
+
+    as_of: str
+    side: str
 
 
 @dataclass(frozen=True)
@@ -55,10 +62,15 @@ def score(
     history: History,
     kept: Mapping[str, Kept],
     releases: Mapping[str, Sequence[str]],
+    sides: Mapping[str, Mapping[str, str]],
     last: str,
     advance: Any,
 ) -> list[Day]:
     """Score all days from the first that a model served to ``last``; days without a label are left out.
+
+    Parameters
+    ----------
+    sides : by policy and as-of, under what the release model is kept where it is not that of the winner.
 
     Raises
     ------
@@ -67,7 +79,7 @@ def score(
     lag = lag_days(model)
     first = min(as_ofs[0] for as_ofs in releases.values())
     days = keys_between((date.fromisoformat(first) + timedelta(days=lag)).isoformat(), last)
-    loaded: dict[str, Fitted] = {}
+    loaded: dict[Release, Fitted] = {}
     found = []
     for at in range(0, len(days), DAYS_AT_ONCE):
         portion = days[at : at + DAYS_AT_ONCE]
@@ -75,21 +87,25 @@ def score(
         rows = dataset.sort(model, dataset.labelled(model, history.read_snapshot(snapshot)))
         for day in portion:
             here = dataset.between(rows, (day, day))
-            serving = {policy: in_service(as_ofs, day, lag) for policy, as_ofs in releases.items()}
-            wanted = {as_of for as_of in serving.values() if as_of}
-            loaded = {as_of: loaded.get(as_of) or kept[as_of].fitted("release") for as_of in sorted(wanted)}
+            serving: dict[str, Release] = {}
+            for policy, as_ofs in releases.items():
+                as_of = in_service(as_ofs, day, lag)
+                if as_of:
+                    serving[policy] = Release(as_of, sides.get(policy, {}).get(as_of, RELEASE))
+            wanted = sorted(set(serving.values()))
+            loaded = {one: loaded.get(one) or kept[one.as_of].fitted(one.side) for one in wanted}
             if len(here):
                 found.append(_day(model, day, here, serving, loaded))
             advance(day)
     return found
 
 
-def _day(model: Model, day: str, rows: Any, serving: Mapping[str, str | None], loaded: Mapping[str, Fitted]) -> Day:
+def _day(model: Model, day: str, rows: Any, serving: Mapping[str, Release], loaded: Mapping[Release, Fitted]) -> Day:
     features = dataset.features_frame(model, rows)
     served = {}
-    for as_of, fitted in loaded.items():
+    for one, fitted in loaded.items():
         if fitted.last >= day:
-            raise IntegrityError(f"the release model of {as_of} was fitted up to {fitted.last}: it has seen {day}.")
+            raise IntegrityError(f"the release model of {one.as_of} was fitted up to {fitted.last}: it has seen {day}.")
         scores = evaluation.score_features(model, fitted.pipeline, features)
-        served[as_of] = Served(as_of, fitted.last, scores)
-    return Day(day, dataset.labels(model, rows), {policy: served[a] for policy, a in serving.items() if a})
+        served[one] = Served(one.as_of, fitted.last, scores)
+    return Day(day, dataset.labels(model, rows), {policy: served[one] for policy, one in serving.items()})

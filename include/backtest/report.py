@@ -111,6 +111,11 @@ def _night(model: Model, night: Decided) -> dict[str, Any]:
         "champion": night.champion,
     }
     if night.evaluation:
+        told |= {"kind": night.evaluation["kind"], "change": night.evaluation["change"]}
+        told["anchors"] = [
+            {name: anchor[name] for name in ("nights_ago", "name", "last", "value")}
+            for anchor in night.evaluation["anchors"]
+        ]
         told["holdout"] = dict(night.evaluation["holdout"])
         for side in ("challenger", "baseline", "champion"):
             part = night.evaluation[side] or {}

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -19,25 +19,30 @@ from include.backtest.night import Fits
 from include.data import files
 from include.settings import PROJECT
 from include.spec import Model
-from include.training import export
+from include.training import export, rivals
 from include.training.candidates import Fitted
 
 RECORD = "night.json"
-SIDES = ("twin", "baseline", "release")
+TWIN, BASELINE, RELEASE = "twin", "baseline", "release"
+SIDES = (TWIN, BASELINE, RELEASE)
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+JUDGES = ("anchors.py", "change.py", "comparison.py", "evaluate.py", "evidence.py", "rivals.py")
+"""Files of `include/training` that make the evidence: another one of them measures again what is fitted already."""
 NO_PART_OF_A_FIT = (
-    "gate.py", "checks.py", "completeness.py", "evidence.py", "comparison.py", "intervals.py",
-    "decision.py", "card.py", "card_pages.py", "card_file.py", "reference.py", "__main__.py",
+    *JUDGES, "served.py", "gate.py", "checks.py", "completeness.py", "intervals.py", "decision.py", "card.py",
+    "card_pages.py", "card_file.py", "operability.py", "reference.py", "__main__.py",
 )  # fmt: skip
-"""Files of `include/training` that only decide or tell: another margin of the gate finds the fits where they are."""
+"""Files of `include/training` that only judge, decide or tell: another margin of the gate finds the fits where they
+are."""
 
 
 @dataclass(frozen=True)
 class Kept:
     """The fits of one night, as they lie on disk.
 
-    ``record``: ``as_of, results, recipe, guard`` (why the refit was refused, or None), ``refused`` (why there are no
-    fits, or None), ``seconds``, and for each of `SIDES` what is known of the fit.
+    ``record``: ``as_of, results, recipe`` (of the winner of the selection), ``guard`` (why its refit was refused, or
+    None), ``refused`` (why there are no fits, or None), ``seconds``, and for each of `SIDES` what is known of the fit.
+    Fits of other candidates, which the replay asks for, come beside them (`also`).
     """
 
     folder: Path
@@ -48,17 +53,36 @@ class Kept:
         return str(self.record["as_of"])
 
     @property
-    def challenger(self) -> str:
+    def winner(self) -> str:
+        """The candidate that won the selection."""
         return str(self.record["recipe"]["candidate"])
 
     @property
     def fits(self) -> Fits:
-        """The fits that a judgement needs, loaded."""
-        return Fits(self.record["results"], self.record["recipe"], self.fitted("twin"), self.fitted("baseline"))
+        """The fits that the winner of the selection needs to be judged, loaded."""
+        return Fits(self.record["results"], self.record["recipe"], self.fitted(TWIN), self.fitted(BASELINE))
+
+    def side(self, kind: str, candidate: str) -> str:
+        """Under what the ``twin`` or ``release`` fit of a candidate is kept."""
+        return kind if candidate == self.winner else f"{kind}-{rivals.plain(candidate)}"
+
+    def about(self, side: str) -> Mapping[str, Any]:
+        """What is known of a fit: ``rows, first, last, feature_names, feature_types, dropped, guard``."""
+        if side in self.record:
+            return {"guard": self.record["guard"], **self.record[side]}
+        return dict(json.loads((self.folder / f"{side}.json").read_bytes()))
+
+    def also(self, side: str, make: Callable[[], tuple[Fitted, str | None]]) -> str:
+        """Keep another fit of the night, and why its guards refuse it, made where it is not there; ``side``."""
+        if side not in self.record and not (self.folder / f"{side}.json").is_file():
+            fitted, guard = make()
+            files.write(self.folder / f"{side}.skops", export.to_skops(fitted.pipeline))
+            files.write(self.folder / f"{side}.json", json.dumps({**_known(fitted), "guard": guard}, indent=1).encode())
+        return side
 
     def fitted(self, side: str) -> Fitted:
-        """One of `SIDES`, loaded by the list of trusted types."""
-        about = self.record[side]
+        """One of the fits, loaded by the list of trusted types."""
+        about = self.about(side)
         return Fitted(
             pipeline=_pipeline(self.folder / f"{side}.skops"),
             feature_names=tuple(about["feature_names"]),
@@ -77,7 +101,14 @@ class Kept:
         return dict(json.loads(path.read_bytes()))
 
 
-@lru_cache(maxsize=8)  # the champion's twin is wanted night after night; all nights at once would not fit into memory
+def _known(fitted: Fitted) -> dict[str, Any]:
+    return {
+        **{name: getattr(fitted, name) for name in ("rows", "first", "last")},
+        **{name: list(getattr(fitted, name)) for name in ("feature_names", "feature_types", "dropped")},
+    }
+
+
+@lru_cache(maxsize=16)  # champion and anchors are wanted night after night; all nights would not fit into memory
 def _pipeline(path: Path) -> Any:
     return export.from_skops(path.read_bytes())
 
@@ -115,10 +146,7 @@ class Store:
                 record |= {"results": [{**r, "seconds": None} for r in made.results], "recipe": made.recipe}
                 for side, fitted in zip(SIDES, (made.twin, made.baseline, release), strict=True):
                     files.write(working / f"{side}.skops", export.to_skops(fitted.pipeline))
-                    record[side] = {
-                        **{name: getattr(fitted, name) for name in ("rows", "first", "last")},
-                        **{name: list(getattr(fitted, name)) for name in ("feature_names", "feature_types", "dropped")},
-                    }
+                    record[side] = _known(fitted)
             files.write(working / RECORD, json.dumps(record, indent=1).encode())
             working.chmod(0o755)
             try:
@@ -133,14 +161,30 @@ class Store:
         return self.root / f"{as_of}-{key[:16]}"
 
 
-def key_of(model: Model, plan: Mapping[str, Any], code: str) -> str:
-    """What the fits of a night depend on, as one digest: the rows, the windows, the settings of training, the code."""
+def settings_of(model: Model) -> dict[str, Any]:
+    """What of a model's declaration its fits depend on; never the gate."""
     settings = model.model_dump(mode="json", include={"start", "timezone", "training", "data"})
     settings["data"] = {name: settings["data"][name] for name in ("columns", "key", "event_time", "label")}
     settings["training"] = {k: v for k, v in settings["training"].items() if k not in ("schedule", "wait_for_data")}
+    return settings
+
+
+def key_of(model: Model, plan: Mapping[str, Any], code: str) -> str:
+    """What the fits of a night depend on, as one digest: the rows, the windows, the settings of training, the code."""
     known = {name: plan[name] for name in ("as_of", "candidates", "baseline", "window_days", "seed", "windows")}
-    told = {"code": code, "settings": settings, "snapshot": plan["snapshot"]["digest"], **known}
+    told = {"code": code, "settings": settings_of(model), "snapshot": plan["snapshot"]["digest"], **known}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
+
+def judged_by(model: Model) -> str:
+    """The settings and the code that evidence about a night depends on, beside its fits, as one digest."""
+    gate = model.gate.model_dump(mode="json", include={"alpha", "block_days", "floors", "slices", "fairness"})
+    if model.gate.slices:
+        gate["slice_margin"] = model.gate.slice_margin or 2 * model.gate.margin
+    hasher = hashlib.sha256(json.dumps([gate, model.training.metric], sort_keys=True).encode())
+    for name in JUDGES:
+        hasher.update((PROJECT / "include" / "training" / name).read_bytes())
+    return hasher.hexdigest()[:12]
 
 
 def code_digest(model: Model) -> str:

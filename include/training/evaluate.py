@@ -1,4 +1,4 @@
-"""The twins of challenger, baseline and champion, scored on the same holdout rows, which none of them has seen."""
+"""The twins of challenger, baseline, champion, rival and anchors, scored on the same holdout, which none has seen."""
 
 from __future__ import annotations
 
@@ -14,18 +14,35 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from include.data.lake import Lake
 from include.errors import DataError, IntegrityError, PerennialError, TransientError
 from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
-from include.spec import Model, Task
-from include.training import dataset, evaluation, evidence, export, intervals, plots, snapshot
+from include.spec import Model
+from include.training import anchors, change, dataset, evaluation, evidence, export, intervals, plots, rivals, snapshot
+from include.training.rivals import Recipe, Scored
+from include.training.served import Served, seen
 
 log = logging.getLogger(__name__)
 
 PLOTS = "holdout"
 SCORES = "holdout/scores.parquet"
 BY_DAY = "holdout/by_day.json"
+
+PipelineOf = Callable[[Mapping[str, Any]], Any]
+"""The pipeline of one of a run's twins."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """The holdout of a run: its first and last day, the rows with labels, and what an estimator sees of them."""
+
+    first: str
+    last: str
+    rows: pd.DataFrame
+    labels: np.ndarray
+    features: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -43,11 +60,10 @@ class Incumbent:
 
 @dataclass(frozen=True)
 class Measured:
-    """What `measure` found, and what it found it on: rows, labels and the scores by side."""
+    """What `measure` found, and what it found it on: the holdout, and the scores by side."""
 
     result: dict[str, Any]
-    rows: pd.DataFrame
-    labels: np.ndarray
+    held: Held
     scores: dict[str, np.ndarray]
 
 
@@ -55,77 +71,102 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
     """Measure everything that the gate wants to know, and keep it beside the challenger's MLflow run.
 
     A twin whose last day of training is not before the first day of the holdout is never scored: for the champion's
-    that
-    is reported (``champion_unusable``), for the challenger's or the baseline's it is an error.
+    that is reported (``champion_unusable``), for an anchor's, too; for those of tonight it is an error. The scores of
+    incumbent and rival (`select.select`) are kept below the lake, in the place of those of an earlier try.
 
     Returns
     -------
     ``holdout`` {first, last, days, rows, label_mean, label_shares (of several classes; label_mean is None then)};
     ``challenger``, ``baseline`` {name, last, rows, error, metrics};
     ``champion`` the same with version, digest and epoch, or None; ``champion_exists``; ``champion_epoch`` (of the
-    ledger, 0 where there never was
-    one); ``champion_unusable`` (why, or None); ``by_day`` (where the scores and metrics by day are kept); ``intervals``
-    (`intervals.of_sides`); ``plots`` (their artifact paths, each with the SHA-256 of the picture). What is undefined is
-    None.
+    ledger, 0 where there never was one); ``champion_unusable`` (why, or None); everything of `evidence.of_sides`;
+    ``kind`` and ``change`` (`change.told`); ``anchors`` (`anchors.scored`); ``by_day`` (where the scores and metrics by
+    day are kept); ``intervals`` (`intervals.of_sides`); ``plots`` (their artifact paths, each with the SHA-256 of the
+    picture). What is undefined is None.
     """
-    store, standing = BundleStore.default(), Ledger.default().standing(model.name)
+    store, ledger = BundleStore.default(), Ledger.default()
+    standing = ledger.standing(model.name)
+    row = None if standing.version is None else ledger.version(model.name, standing.version)
+    held = hold(model, plan, selected["candidate"])
+    served = Served(model, store, held.rows, held.first)
     champion = None
     if standing.version is not None:
-        version, digest = standing.version, str(standing.digest)
+        version = standing.version
 
         def score(rows: pd.DataFrame, first: str) -> tuple[str, str, np.ndarray]:
-            row, scores = _score_champion(model, store, version, digest, rows, first)
-            return row.candidate, row.twin_last, scores
+            if row is None:
+                raise IntegrityError(f"the ledger has no row of version {version}")
+            return row.candidate, row.twin_last, served.score(row)
 
-        champion = Incumbent(version, digest, score)
-    measured = measure(
-        model,
-        plan,
-        selected,
-        lambda twin: export.from_skops(store.get_twin(model.name, twin["digest"])),
-        champion,
-    )
+        champion = Incumbent(version, standing.digest, score)
+
+    def pipeline_of(twin: Mapping[str, Any]) -> Any:
+        return export.from_skops(store.get_twin(model.name, twin["digest"]))
+
+    measured = measure(model, plan, selected, pipeline_of, champion, held=held)
+    collected = beside(model, plan, selected, held, measured.scores.get("challenger"), pipeline_of)
+    kept = rivals.OnDisk(Lake.of(model).root / rivals.FOLDER)
+    if collected:
+        kept.keep(model, *collected)
+    pair = collected[0] if collected else None
+    past = [v for v in ledger.versions(model.name) if v.state in ("champion", "retired")]
+    picked = anchors.pick(model.gate.anchors, past, standing.version, selected["twin"]["last"])
     result = {
         **measured.result,
+        **change.told(model, plan, selected["recipe"], Recipe.of(row.recipe) if row else None, pair, kept),
+        "anchors": anchors.scored(model, held.labels, picked, served.score),
         "champion_epoch": standing.epoch,
         "by_day": {"mlflow_run_id": selected["mlflow_run_id"], "scores": SCORES, "metrics": BY_DAY},
         "intervals": intervals_of(model, measured),
     }
-    told = _tell(model, selected["mlflow_run_id"], measured.rows, measured.labels, measured.scores, result)
+    told = _tell(model, selected["mlflow_run_id"], measured, result)
     return {**result, "plots": told}
 
 
 def intervals_of(model: Model, measured: Measured) -> dict[str, Any]:
     """`intervals.of_sides` of what was measured: for the card and the pictures, so no back-test pays for it."""
-    block = evidence.blocks(measured.rows["partition"].astype(str).to_numpy(), model.gate.block_days)
-    return intervals.of_sides(model, measured.labels, measured.scores, block)
+    held = measured.held
+    block = evidence.blocks(held.rows["partition"].astype(str).to_numpy(), model.gate.block_days)
+    return intervals.of_sides(model, held.labels, measured.scores, block)
 
 
-def measure(
-    model: Model,
-    plan: Mapping[str, Any],
-    selected: Mapping[str, Any],
-    pipeline_of: Callable[[Mapping[str, Any]], Any],
-    standing: Incumbent | None,
-    lake: snapshot.Rows | None = None,
-) -> Measured:
-    """Score the twins on the holdout; nothing is recorded. The result is that of `evaluate`, but for ``champion_epoch``
-    and ``by_day``.
+def hold(model: Model, plan: Mapping[str, Any], candidate: str, lake: snapshot.Rows | None = None) -> Held:
+    """Read the holdout of a run.
 
-    Parameters
-    ----------
-    selected : ``candidate``, ``twin`` and ``baseline_twin`` {name, last}.
-    pipeline_of : the pipeline of one of these twins.
+    Raises
+    ------
+    DataError : no row of it has a label.
     """
-    first, last = snapshot.spans_of(plan, selected["candidate"]).holdout
+    first, last = snapshot.spans_of(plan, candidate).holdout
     rows = dataset.labelled(model, snapshot.read(model, plan, (first, last), lake))
     if rows.empty:
         raise DataError(
             f"no row of the holdout {first} to {last} has a label: there is nothing to judge {model.name} on."
         )
     rows = dataset.sort(model, rows)
-    y = dataset.labels(model, rows)
-    features = dataset.features_frame(model, rows)
+    return Held(first, last, rows, dataset.labels(model, rows), dataset.features_frame(model, rows))
+
+
+def measure(
+    model: Model,
+    plan: Mapping[str, Any],
+    selected: Mapping[str, Any],
+    pipeline_of: PipelineOf,
+    standing: Incumbent | None,
+    lake: snapshot.Rows | None = None,
+    held: Held | None = None,
+) -> Measured:
+    """Score the twins of challenger, baseline and champion on the holdout; nothing is recorded.
+
+    The result is the part of that of `evaluate` that is about these three.
+
+    Parameters
+    ----------
+    selected : ``candidate``, ``twin`` and ``baseline_twin`` {name, last}.
+    held : the holdout, where it was read already.
+    """
+    held = held or hold(model, plan, selected["candidate"], lake)
+    first, rows, y, features = held.first, held.rows, held.labels, held.features
     kept: dict[str, np.ndarray] = {}
 
     sides: dict[str, dict[str, Any]] = {}
@@ -160,7 +201,7 @@ def measure(
     result = {
         "holdout": {
             "first": first,
-            "last": last,
+            "last": held.last,
             "days": int(rows["partition"].nunique()),
             "rows": len(rows),
             **_label_summary(model, y),
@@ -169,12 +210,47 @@ def measure(
         "champion": champion,
         "champion_exists": champion is not None,
         "champion_unusable": unusable,
-        "kind": "refresh" if champion else "first",
-        "change": None,
-        "anchors": [{"nights_ago": n, "version": None, "error": "nothing served then"} for n in model.gate.anchors],
         **(evidence.of_sides(model, rows, features, y, kept) if "challenger" in kept else {}),
     }
-    return Measured(result, rows, y, kept)
+    return Measured(result, held, kept)
+
+
+def beside(
+    model: Model,
+    plan: Mapping[str, Any],
+    selected: Mapping[str, Any],
+    held: Held,
+    challenger: np.ndarray | None,
+    pipeline_of: PipelineOf,
+) -> tuple[rivals.Pair, Scored] | None:
+    """What the challenger and the twin beside it (``selected["other"]``: its rival, or the incumbent) say of tonight.
+
+    Parameters
+    ----------
+    challenger : its scores; None where it could not be scored.
+
+    Returns
+    -------
+    None where nothing is beside it, or one of the two cannot be scored (which is told, and counts as no evidence).
+
+    Raises
+    ------
+    IntegrityError : the twin has seen the holdout.
+    """
+    other = selected.get("other")
+    if other is None or challenger is None:
+        return None
+    refuse = seen(other["twin"]["last"], held.first)
+    if refuse:
+        raise IntegrityError(f"the {other['role']}'s twin ({other['twin']['name']}) {refuse}.")
+    try:
+        scores = evaluation.score_features(model, pipeline_of(other["twin"]), held.features)
+    except DataError as problem:
+        log.warning("The %s (%s) is not scored tonight: %s", other["role"], other["twin"]["name"], problem)
+        return None
+    partitions = held.rows["partition"].astype(str).to_numpy(dtype=object)
+    pair = change.pair_of(selected["recipe"], other["role"], other["recipe"])
+    return pair, change.both(plan["as_of"], partitions, held.labels, other["role"], challenger, scores)
 
 
 def _label_summary(model: Model, y: np.ndarray) -> dict[str, Any]:
@@ -183,85 +259,13 @@ def _label_summary(model: Model, y: np.ndarray) -> dict[str, Any]:
     return {"label_mean": float(y.mean())}
 
 
-def seen(twin_last: str, holdout_first: str) -> str | None:
-    """Why a twin fitted up to ``twin_last`` may not be judged on a holdout that begins on ``holdout_first``, or
-    None."""
-    if twin_last < holdout_first:
-        return None
-    return f"was fitted up to {twin_last}, so it has seen days of the holdout, which begins on {holdout_first}"
-
-
-def _score_champion(
-    model: Model, store: BundleStore, version: int, digest: str, rows: pd.DataFrame, first: str
-) -> tuple[Any, np.ndarray]:
-    """The champion's version row and the scores of its twin, made with the features code of its own bundle."""
-    row = Ledger.default().version(model.name, version)
-    if row is None:
-        raise IntegrityError(f"the ledger has no row of version {version}")
-    refuse = seen(row.twin_last, first)
-    if refuse:
-        raise DataError(f"its twin {refuse}")
-    bundle = store.open(model.name, digest)
-    schema = bundle.json("input_schema.json")
-    then = _as_it_was_asked(model, schema)
-    build = dataset.builder_from_source(bundle.read("source/features.py"), f"{bundle.path}/source/features.py")
-    pipeline = export.from_skops(store.get_twin(model.name, row.twin))
-    try:
-        scores = evaluation.score(then, pipeline, rows, build)
-    except PerennialError:
-        raise
-    except Exception as problem:
-        raise DataError(
-            f"its twin cannot be scored on today's columns ({type(problem).__name__}: {problem})"
-        ) from problem
-    return row, _in_todays_classes(then, model, scores)
-
-
-def _as_it_was_asked(model: Model, schema: Mapping[str, Any]) -> Model:
-    """The model with the classes that a champion was fitted for: their indices mean something else after a change.
-
-    Raises
-    ------
-    DataError : the champion answers another question: another task, or another positive class.
-    """
-    label = model.data.label
-    several = schema.get("class_columns") is not None
-    then = (schema["task"], several, schema.get("positive"))
-    now = (label.task.value, label.multiclass, None if several or label.task is Task.REGRESSION else label.positive)
-    if then != now:
-        asked = f"one of {schema['classes']}" if several else f"the positive class {schema.get('positive')!r}"
-        raise DataError(
-            f"it answers another question than the model of today: a {then[0]} of "
-            f"{'a value' if then[0] == Task.REGRESSION.value else asked}"
-        )
-    if not several:
-        return model
-    declared = label.model_copy(update={"classes": tuple(schema["classes"])})
-    return model.model_copy(update={"data": model.data.model_copy(update={"label": declared})})
-
-
-def _in_todays_classes(then: Model, now: Model, scores: np.ndarray) -> np.ndarray:
-    """Scores in the order of the classes that are declared today; a class that was not there has probability 0."""
-    before, today = then.data.label.classes, now.data.label.classes
-    if before == today:
-        return scores
-    place = {value: at for at, value in enumerate(before or ())}
-    return evaluation.arranged(scores, [place.get(value) for value in today or ()])
-
-
-def _tell(
-    model: Model,
-    mlflow_run_id: str,
-    rows: pd.DataFrame,
-    y: np.ndarray,
-    kept: Mapping[str, np.ndarray],
-    result: Mapping[str, Any],
-) -> dict[str, str]:
+def _tell(model: Model, mlflow_run_id: str, measured: Measured, result: Mapping[str, Any]) -> dict[str, str]:
     """Keep scores, metrics by day and pictures beside the challenger's MLflow run, and say the outcome in the log.
 
     Labels and scores in `SCORES` are those of `dataset.labels` and `evaluation.named`. Returns the digests of the
     pictures by artifact path.
     """
+    rows, y, kept = measured.held.rows, measured.held.labels, measured.scores
     buffer = io.BytesIO()
     columns: dict[str, np.ndarray] = {"partition": rows["partition"].astype(str).to_numpy(dtype=object), "label": y}
     for side, scores in kept.items():
@@ -291,6 +295,8 @@ def _tell(
         metric,
         told,
     )
+    if result["change"]:
+        log.info("%s", change.justified(model, result["change"]).sentence)
     return {f"{PLOTS}/{name}": hashlib.sha256(picture).hexdigest() for name, picture in pictures.items()}
 
 

@@ -6,12 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from include.data.lake import Lake
 from include.errors import DataError, IntegrityError
 from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.spec import Model
-from include.training import candidates, evaluation, export, snapshot
+from include.training import candidates, change, evaluation, export, rivals, snapshot
+from include.training.rivals import Recipe
 
 log = logging.getLogger(__name__)
 
@@ -42,17 +44,26 @@ def best(model: Model, names: Sequence[str], results: Sequence[Mapping[str, Any]
 def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]], run_id: str) -> dict[str, Any]:
     """Choose the challenger, fit its twin and the baseline's up to the day before the holdout, and register a version.
 
+    The challenger is the winner of the selection, or the champion's recipe fitted afresh (`change.choose`); where both
+    are tried, the other one has a twin, too.
+
     Returns
     -------
-    ``candidate, version, recipe, twin`` and ``baseline_twin`` {name, digest, first, last, rows, dropped},
-    ``mlflow_run_id``,
-    ``selection`` {metric, first, last, table}. Idempotent: the same run again gets the same version.
+    ``candidate, version, recipe, twin`` and ``baseline_twin`` {name, digest, first, last, rows, dropped}, ``other``
+    {role (rival or incumbent), recipe, twin} or None, ``mlflow_run_id``, ``selection`` {metric, first, last, table}.
+    Idempotent: the same run again gets the same version.
     """
-    winner, recipe = challenger(model, plan, results)
+    stored = rivals.OnDisk(Lake.of(model).root / rivals.FOLDER)
+    choice = change.choose(model, plan, results, winner_of(model, plan, results), _incumbent(model), stored)
+    recipe = choice.recipe
     name = str(recipe["candidate"])
     store = BundleStore.default()
     twin = _keep_twin(model, plan, name, store, recipe["iterations"])
     baseline = twin if name == plan["baseline"] else _keep_twin(model, plan, plan["baseline"], store, None)
+    other = None
+    if choice.other is not None:
+        beside = _keep_twin(model, plan, choice.other["candidate"], store, choice.other["iterations"])
+        other = {"role": choice.role, "recipe": choice.other, "twin": beside}
     first, last = snapshot.spans_of(plan, name).selection
     table = [
         {k: r[k] for k in ("candidate", "mlflow_run_id", "metrics", "rows", "first", "last", "seconds")}
@@ -63,7 +74,7 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
         "perennial.candidate": name,
         "perennial.snapshot": plan["snapshot"]["digest"],
     }
-    version = tracking.create_version(model.name, run_id, winner["mlflow_run_id"], tags)
+    version = tracking.create_version(model.name, run_id, choice.result["mlflow_run_id"], tags)
     Ledger.default().add_version(
         model.name,
         version,
@@ -73,13 +84,12 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
         twin=twin["digest"],
         twin_first=twin["first"],
         twin_last=twin["last"],
-        metrics={"selection": winner["metrics"]},
+        metrics={"selection": choice.result["metrics"]},
     )
     metric = model.training.metric
     log.info(
-        "The challenger is version %d, %s: best %s of %d candidates on %s to %s (%s). Its twin was fitted on %d "
-        "rows up to %s.",
-        version, name, metric, len(table), first, last,
+        "The challenger is version %d, %s. %s On %s to %s, %s: %s. Its twin was fitted on %d rows up to %s.",
+        version, name, choice.sentence, first, last, metric,
         ", ".join(f"{r['candidate']} {_shown(r['metrics'].get(metric))}" for r in table), twin["rows"], twin["last"],
     )  # fmt: skip
     return {
@@ -88,25 +98,25 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
         "recipe": recipe,
         "twin": twin,
         "baseline_twin": baseline,
-        "mlflow_run_id": winner["mlflow_run_id"],
+        "other": other,
+        "mlflow_run_id": choice.result["mlflow_run_id"],
         "selection": {"metric": metric, "first": first, "last": last, "table": table},
     }
 
 
-def challenger(
-    model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]]
-) -> tuple[Mapping[str, Any], dict[str, Any]]:
-    """The result that wins the selection, and its recipe {candidate, window_days, seed, iterations}."""
+def winner_of(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The result that wins the selection."""
     # The trivial baseline is what the gate measures by and cannot beat itself: it stands only where nothing else does.
     real = [name for name in plan["candidates"] if name != plan["baseline"]]
-    winner = best(model, real or plan["candidates"], results)
-    name = str(winner["candidate"])
-    return winner, {
-        "candidate": name,
-        "window_days": candidates.window_of(candidates.load(model)[name], plan["window_days"]),
-        "seed": plan["seed"],
-        "iterations": winner.get("iterations"),
-    }
+    return best(model, real or plan["candidates"], results)
+
+
+def _incumbent(model: Model) -> Recipe | None:
+    """The champion's recipe, by the ledger; None where there is none (or no row of it: `evaluate` says so)."""
+    ledger = Ledger.default()
+    version = ledger.standing(model.name).version
+    row = None if version is None else ledger.version(model.name, version)
+    return Recipe.of(row.recipe) if row else None
 
 
 def fit_twin(

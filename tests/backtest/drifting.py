@@ -2,15 +2,19 @@
 
 Two features; the label depends on the direction in which a point lies, and that direction turns. So a model is right
 when it is fresh, useless after some weeks and wrong after a month and a half: every policy has a known place.
+
+With a rival, the direction stands still until `TURNS`: a long window is better before it, a short one after it.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 DEGREES_A_DAY = 4
 MISSING_DAY = "2026-01-20"  # the source delivers a batch without its column: stopped by a critical finding
 ONE_CLASS_DAY = "2026-02-16"  # all labels are alike: a refit that would learn from it is refused
+TURNS = "2026-01-18"  # of the model with a rival
 SHUFFLED_DAYS = ("2026-02-01", "2026-02-06")  # labels of other rows: the gate has something to reject
 
 KINDS = {
@@ -44,8 +48,10 @@ MODEL = Model(
         key=("id",),
         event_time="at",
         label=Label(column="y", delay=timedelta(hours=3), {label}),
+        schedule="0 4 * * *",
     ),
     training=Training(
+        schedule="0 5 * * *",
         window_days=8,
         selection_days=2,
         holdout_days=4,
@@ -54,7 +60,7 @@ MODEL = Model(
         metric="{metric}",
         max_missing_days=2,
     ),
-    gate=Gate(margin={margin}, min_days=3, min_rows=50),
+    gate=Gate(margin={margin}, min_days=3, min_rows=50, min_class_rows=20, max_psi=9.0, change_days=21),
 )
 """
 
@@ -63,25 +69,27 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-KIND = "{kind}"
+KIND, RIVAL = "{kind}", {rival}
 
 
 def fetch(partition, connections):
     frame = rows_of(partition)
-    return frame.drop(columns="b") if partition.key == "{missing}" else frame
+    return frame.drop(columns="b") if not RIVAL and partition.key == "{missing}" else frame
 
 
 def rows_of(partition):
     random = np.random.default_rng(int(hashlib.sha256(partition.key.encode()).hexdigest()[:15], 16))
     n = 80
-    angle = np.deg2rad({degrees} * (partition.date.toordinal() - 739617))
+    angle = np.deg2rad({degrees} * (partition.date.toordinal() - {since}))
+    if RIVAL:
+        angle = max(0.0, angle)
     a, b = random.normal(size=n), random.normal(size=n)
     push = np.cos(angle) * a + np.sin(angle) * b + random.normal(0, 0.4, size=n)
-    if "{shuffled[0]}" <= partition.key <= "{shuffled[1]}":
+    if not RIVAL and "{shuffled[0]}" <= partition.key <= "{shuffled[1]}":
         push = random.permutation(push)
     if KIND == "binary":
         y = np.where(push > 0, "yes", "no").astype(object)
-        if partition.key == "{one_class}":
+        if not RIVAL and partition.key == "{one_class}":
             y[:] = "no"
     elif KIND == "classes":
         y = np.where(push > 0.4, "high", np.where(push > -0.4, "middle", "low")).astype(object)
@@ -129,13 +137,14 @@ from include.spec import Candidate
 def candidates():
     if os.environ.get("DRIFTING_KILLS_ITS_WORKER"):
         os.kill(os.getpid(), signal.SIGKILL)
-    return {{"baseline": Candidate({baseline}, baseline=True), "linear": Candidate({linear})}}
+    found = {{"baseline": Candidate({baseline}, baseline=True), "linear": Candidate({linear})}}
+    return {{**found, "quick": Candidate({linear}, window_days=3)}} if {rival} else found
 """
 
 
-def write(folder: Path, kind: str = "binary", margin: float = 0.02) -> str:
-    """Write the model folder ``drifting_<kind>`` below ``folder``, over what is there; its name."""
-    name = f"drifting_{kind}"
+def write(folder: Path, kind: str = "binary", margin: float = 0.02, rival: bool = False) -> str:
+    """Write the model folder ``drifting_<kind>[_rival]`` below ``folder``, over what is there; its name."""
+    name = f"drifting_{kind}{'_rival' if rival else ''}"
     label, column, metric, baseline = KINDS[kind]
     linear = (
         "make_pipeline(SimpleImputer(), Ridge(alpha=1.0))"
@@ -143,12 +152,13 @@ def write(folder: Path, kind: str = "binary", margin: float = 0.02) -> str:
         else "make_pipeline(SimpleImputer(), LogisticRegression())"
     )
     known = {"kind": kind, "missing": MISSING_DAY, "degrees": DEGREES_A_DAY, "shuffled": SHUFFLED_DAYS}
+    since = date.fromisoformat(TURNS).toordinal() if rival else 739617
     files = {
         "model.py": MODEL.format(name=name, type=column, label=label, metric=metric, margin=margin),
-        "source.py": SOURCE.format(**known, one_class=ONE_CLASS_DAY),
+        "source.py": SOURCE.format(**known, one_class=ONE_CLASS_DAY, since=since, rival=rival),
         "expectations.py": EXPECTATIONS,
         "features.py": FEATURES,
-        "candidates.py": CANDIDATES.format(baseline=baseline, linear=linear),
+        "candidates.py": CANDIDATES.format(baseline=baseline, linear=linear, rival=rival),
     }
     (folder / name).mkdir(parents=True, exist_ok=True)
     for file, content in files.items():

@@ -97,11 +97,10 @@ def of_night(lab: Lab, champion: Any) -> Made:
     by_name = {name: night.twin, plan["baseline"]: night.baseline}
     twins = {n: {"name": n, "last": fitted.last} for n, fitted in by_name.items()}
     selected: dict[str, Any] = {"candidate": name, "twin": twins[name], "baseline_twin": twins[plan["baseline"]]}
-    standing = champion and evaluate.Incumbent(champion.version, None, nights._scorer(model, champion))
-    measured = evaluate.measure(model, plan, selected, lambda twin: by_name[twin["name"]].pipeline, standing, lab.lake)
-    evaluated = {**measured.result, "intervals": evaluate.intervals_of(model, measured)}
-    by_day = {side: evaluation.by_day(model, measured.rows, scores) for side, scores in measured.scores.items()}
-    pictures = plots.draw(model, measured.labels, measured.scores, by_day, evaluated)
+    measured = nights.compare(model, plan, night.fits, champion, evaluate.hold(model, plan, name, lab.lake))
+    evaluated = {**night.evaluation, "intervals": evaluate.intervals_of(model, measured)}
+    by_day = {side: evaluation.by_day(model, measured.held.rows, scores) for side, scores in measured.scores.items()}
+    pictures = plots.draw(model, measured.held.labels, measured.scores, by_day, evaluated)
     first, last = plan["windows"][name]["selection"]
     about = {n: getattr(night.twin, n) for n in ("first", "last", "rows")}
     selected = {

@@ -13,7 +13,7 @@ from sklearn import metrics as theirs
 from include import catalog
 from include.errors import DataError
 from include.spec import Label, Model, Task
-from include.training import dataset, evaluate, evaluation
+from include.training import dataset, evaluation, served
 from tests.training import chain_models
 
 
@@ -123,11 +123,11 @@ SCHEMA = {
 def test_a_champion_of_other_classes_is_compared_class_by_class(model: Model) -> None:
     """Its indices mean what they meant when it was made: today's second class may have been its first."""
     today = with_label(model, classes=("busy", "closed", "quiet", "normal"))
-    then = evaluate._as_it_was_asked(today, SCHEMA)
+    then = served._as_it_was_asked(today, SCHEMA)
     assert then.data.label.classes == ("quiet", "normal", "busy")
     scores = np.array([[0.5, 0.3, 0.2]])
-    assert evaluate._in_todays_classes(then, today, scores).tolist() == [[0.2, 0.0, 0.5, 0.3]]
-    assert evaluate._in_todays_classes(model, model, scores) is scores
+    assert served._in_todays_classes(then, today, scores).tolist() == [[0.2, 0.0, 0.5, 0.3]]
+    assert served._in_todays_classes(model, model, scores) is scores
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_a_champion_of_other_classes_is_compared_class_by_class(model: Model) ->
 )
 def test_a_champion_that_answers_another_question_is_not_compared(model: Model, changes: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="answers another question"):
-        evaluate._as_it_was_asked(with_label(model, **changes), SCHEMA)
+        served._as_it_was_asked(with_label(model, **changes), SCHEMA)
 
 
 @pytest.mark.parametrize("positive", [0, "late"])
 def test_a_champion_of_another_positive_class_is_not_compared(toy: Model, positive: Any) -> None:
     schema = {"task": "classification", "positive": 1, "classes": [0, 1], "positive_index": 1}
-    assert evaluate._as_it_was_asked(toy, schema) is toy
+    assert served._as_it_was_asked(toy, schema) is toy
     with pytest.raises(DataError, match="the positive class 1"):
-        evaluate._as_it_was_asked(with_label(toy, positive=positive), schema)
+        served._as_it_was_asked(with_label(toy, positive=positive), schema)

@@ -121,6 +121,8 @@ def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: 
     assert measured["challenger"]["metrics"]["log_loss"] < measured["baseline"]["metrics"]["log_loss"]
     assert worse["decision"]["verdict"] == "reject" and worse["package"] is None
     assert "worse (95 % sure" in worse["decision"]["reason"] and "surely more than" in worse["decision"]["reason"]
+    assert f"Against champion version {first['package']['version']}" in worse["decision"]["reason"]
+    assert worse["evaluation"]["kind"] == "change", "a choice by hand of another recipe than the champion's"
     ledger = Ledger.default()
     state = ledger.version("toy", worse["selected"]["version"])
     assert state is not None and state.state == "rejected"

@@ -112,7 +112,7 @@ class TrainOperator(PlannedOperator):
 
 
 class SelectOperator(PlannedOperator):
-    """Choose the best candidate on the selection window, fit its twin, and register the version."""
+    """Choose the challenger (the best candidate, or the champion's recipe made fresh), fit its twin, register it."""
 
     template_fields: Sequence[str] = ("plan", "results")
     operator_extra_links: ClassVar[Any] = (MlflowRunLink(),)
@@ -131,7 +131,7 @@ class SelectOperator(PlannedOperator):
 
 
 class EvaluateOperator(PlannedOperator):
-    """Score the twins of challenger, champion and baseline on the same newest matured holdout days."""
+    """Score the twins of challenger, champion, baseline, rival and anchors on the same newest matured days."""
 
     template_fields: Sequence[str] = ("plan", "selected")
     operator_extra_links: ClassVar[Any] = (MlflowRunLink(),)

@@ -1,0 +1,194 @@
+"""What the twins of two recipes said about the same days, kept night by night until it tells which one is better."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.data import files
+from include.spec import Model
+from include.training import evaluation, evidence
+
+log = logging.getLogger(__name__)
+
+FOLDER = "rivals"
+BLOCK_DAYS = 7
+"""Days of one block of the evidence for a change: weeks, because a recipe's luck lasts longer than a day."""
+
+ABOUT = b"perennial.rivals"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What makes two fits of different nights the same model, only fresher: the candidate and its window."""
+
+    candidate: str
+    window_days: int | str
+
+    @classmethod
+    def of(cls, recipe: Mapping[str, Any]) -> Recipe:
+        """The part of a version's ``recipe`` that counts; seed and iterations do not."""
+        return cls(str(recipe["candidate"]), recipe["window_days"])
+
+    def __str__(self) -> str:
+        return f"{self.candidate} on {self.window_days} days"
+
+    @property
+    def plain(self) -> str:
+        """As a part of a file's name."""
+        return f"{plain(self.candidate)}.{self.window_days}"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The recipe of the champion, and another one that would take its place."""
+
+    incumbent: Recipe
+    rival: Recipe
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """What people call incumbent and rival: the candidates, with their windows where only those differ."""
+        mine, theirs = self.incumbent, self.rival
+        if mine.candidate != theirs.candidate:
+            return mine.candidate, theirs.candidate
+        return str(mine), str(theirs)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The holdout of one night and what both twins, which had not seen it, said about it.
+
+    Attributes
+    ----------
+    partitions, labels : of each row, of shape (rows,); labels as `dataset.labels` gives them.
+    incumbent, rival : as `evaluation.score` gives them.
+    """
+
+    as_of: str
+    partitions: np.ndarray
+    labels: np.ndarray
+    incumbent: np.ndarray
+    rival: np.ndarray
+
+    def of_days(self, wanted: np.ndarray) -> Scored:
+        """The rows where ``wanted`` is True."""
+        parts = (self.partitions, self.labels, self.incumbent, self.rival)
+        return Scored(self.as_of, *(part[wanted] for part in parts))
+
+
+class Stored(Protocol):
+    """Where the nights of a pair are kept; one night of one pair is kept once, the last one stays."""
+
+    def keep(self, model: Model, pair: Pair, night: Scored) -> None: ...
+    def nights(self, model: Model, pair: Pair, until: str) -> Iterable[Scored]:
+        """Those about ``until`` (an as-of) or earlier, the newest first."""
+
+
+class OnDisk:
+    """A Parquet file for each night and pair, below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def keep(self, model: Model, pair: Pair, night: Scored) -> None:
+        columns = {"partition": night.partitions.astype(object), "label": night.labels}
+        for side, scores in (("incumbent", night.incumbent), ("rival", night.rival)):
+            columns |= evaluation.named(model, side, scores)
+        table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
+        told = {"question": _question(model), **asdict(pair)}
+        table = table.replace_schema_metadata({ABOUT: json.dumps(told).encode()})
+        files.write(self._path(night.as_of, pair), files.parquet_bytes(table))
+
+    def nights(self, model: Model, pair: Pair, until: str) -> Iterator[Scored]:
+        found = sorted(self.folder.glob(self._path("[0-9]*", pair).name), reverse=True)
+        for path in found:
+            as_of = path.name[: len("2026-01-01")]
+            night = self._read(model, path, as_of) if as_of <= until else None
+            if night is not None:
+                yield night
+
+    def _path(self, as_of: str, pair: Pair) -> Path:
+        return self.folder / f"{as_of}-{pair.incumbent.plain}-{pair.rival.plain}.parquet"
+
+    def _read(self, model: Model, path: Path, as_of: str) -> Scored | None:
+        """One night; None where it cannot be read or answers another question, so that it counts as not there."""
+        try:
+            table = pq.read_table(path, page_checksum_verification=True)
+        except (pa.ArrowInvalid, OSError) as reason:
+            log.warning("The scores in %s cannot be read and do not count: %s", path, reason)
+            return None
+        if json.loads((table.schema.metadata or {}).get(ABOUT, b"{}")).get("question") != _question(model):
+            log.warning("The scores in %s are about another label than that of today and do not count.", path)
+            return None
+        frame = table.to_pandas()
+        sides = [evaluation.read_named(model, side, frame) for side in ("incumbent", "rival")]
+        return Scored(as_of, frame["partition"].to_numpy(dtype=object), frame["label"].to_numpy(), *sides)
+
+
+class InMemory:
+    """For a replay, whose nights come one after another: what a newer night has of a day, older ones forget."""
+
+    def __init__(self) -> None:
+        self._nights: dict[Pair, list[Scored]] = {}
+
+    def keep(self, model: Model, pair: Pair, night: Scored) -> None:
+        older = [one for one in self._nights.get(pair, []) if one.as_of != night.as_of]
+        self._nights[pair] = list(_each_day_once([night, *older]))
+
+    def nights(self, model: Model, pair: Pair, until: str) -> list[Scored]:
+        return [one for one in self._nights.get(pair, []) if one.as_of <= until]
+
+
+def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
+    """How much better the rival is, over all these nights (the newest first); each day by the newest that has it.
+
+    Returns
+    -------
+    ``incumbent, rival`` (names), ``days`` (with labels), ``wanted`` (``gate.change_days``) and ``gain``, an Estimate of
+    ``training.metric`` in blocks of `BLOCK_DAYS`; None without a day.
+    """
+    parts = list(_each_day_once(nights))
+    days, gain = 0, None
+    if parts:
+        partitions, labels, incumbent, rival = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("partitions", "labels", "incumbent", "rival")
+        )
+        days = len(np.unique(partitions.astype(str)))
+        block = evidence.blocks(partitions, BLOCK_DAYS)
+        metric, alpha = model.training.metric, model.gate.alpha
+        gain = evidence.gain(metric, labels, rival, incumbent, block, alpha).as_dict()
+    names = dict(zip(("incumbent", "rival"), pair.names, strict=True))
+    return {**names, "days": days, "wanted": model.gate.change_days, "gain": gain}
+
+
+def _each_day_once(nights: Iterable[Scored]) -> Iterator[Scored]:
+    seen: set[str] = set()
+    for night in nights:
+        days = night.partitions.astype(str)
+        new = ~np.isin(days, sorted(seen))
+        if new.any():
+            yield night.of_days(new)
+        seen |= set(days.tolist())
+
+
+def plain(name: str) -> str:
+    """A candidate's name as a part of a file's name: letters, digits and underscores, the rest by their codes."""
+    return re.sub(r"\W", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name, flags=re.ASCII)
+
+
+def _question(model: Model) -> dict[str, Any]:
+    """What the labels mean: scores of another question cannot be compared with those of today."""
+    label = model.data.label
+    return dict(json.loads(label.model_dump_json(include={"column", "task", "positive", "classes"})))

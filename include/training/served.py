@@ -1,0 +1,104 @@
+"""Scores the twin of a version that serves or has served, with the features code of its own bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.errors import DataError, IntegrityError, PerennialError
+from include.registry.bundles import BundleStore
+from include.registry.rows import VersionRow
+from include.spec import Model, Task
+from include.training import dataset, evaluation, export
+
+
+class Served:
+    """Scores versions on the same rows; versions with the same features code share their features.
+
+    Parameters
+    ----------
+    rows : the holdout, as `dataset.sort` orders it. ``first``: its first day, which no twin may have seen.
+    """
+
+    def __init__(self, model: Model, store: BundleStore, rows: pd.DataFrame, first: str) -> None:
+        self.model, self.store, self.rows, self.first = model, store, rows, first
+        self._features: dict[str, pd.DataFrame] = {}
+
+    def score(self, row: VersionRow) -> np.ndarray:
+        """The scores of its twin, in the classes of today.
+
+        Raises
+        ------
+        DataError : the twin has seen the holdout, answers another question, or cannot be scored on these columns.
+        IntegrityError : bundle or twin is missing or damaged.
+        """
+        refuse = seen(row.twin_last, self.first)
+        if refuse:
+            raise DataError(f"its twin {refuse}")
+        if row.bundle is None:
+            raise IntegrityError(f"version {row.version} has no bundle")
+        bundle = self.store.open(self.model.name, row.bundle)
+        then = _as_it_was_asked(self.model, bundle.json("input_schema.json"))
+        source = bundle.read("source/features.py")
+        try:
+            features = self._features_of(then, source, f"{bundle.path}/source/features.py")
+            pipeline = export.from_skops(self.store.get_twin(self.model.name, row.twin))
+            scores = evaluation.score_features(then, pipeline, features)
+        except PerennialError:
+            raise
+        except Exception as problem:
+            raise DataError(
+                f"its twin cannot be scored on today's columns ({type(problem).__name__}: {problem})"
+            ) from problem
+        return _in_todays_classes(then, self.model, scores)
+
+    def _features_of(self, then: Model, source: bytes, where: str) -> pd.DataFrame:
+        digest = hashlib.sha256(source).hexdigest()
+        if digest not in self._features:
+            build = dataset.builder_from_source(source, where)
+            self._features[digest] = dataset.features_frame(then, self.rows, build)
+        return self._features[digest]
+
+
+def seen(twin_last: str, holdout_first: str) -> str | None:
+    """Why a twin fitted up to ``twin_last`` may not be judged on a holdout that begins on ``holdout_first``, or
+    None."""
+    if twin_last < holdout_first:
+        return None
+    return f"was fitted up to {twin_last}, so it has seen days of the holdout, which begins on {holdout_first}"
+
+
+def _as_it_was_asked(model: Model, schema: Mapping[str, Any]) -> Model:
+    """The model with the classes that a champion was fitted for: their indices mean something else after a change.
+
+    Raises
+    ------
+    DataError : the champion answers another question: another task, or another positive class.
+    """
+    label = model.data.label
+    several = schema.get("class_columns") is not None
+    then = (schema["task"], several, schema.get("positive"))
+    now = (label.task.value, label.multiclass, None if several or label.task is Task.REGRESSION else label.positive)
+    if then != now:
+        asked = f"one of {schema['classes']}" if several else f"the positive class {schema.get('positive')!r}"
+        raise DataError(
+            f"it answers another question than the model of today: a {then[0]} of "
+            f"{'a value' if then[0] == Task.REGRESSION.value else asked}"
+        )
+    if not several:
+        return model
+    declared = label.model_copy(update={"classes": tuple(schema["classes"])})
+    return model.model_copy(update={"data": model.data.model_copy(update={"label": declared})})
+
+
+def _in_todays_classes(then: Model, now: Model, scores: np.ndarray) -> np.ndarray:
+    """Scores in the order of the classes that are declared today; a class that was not there has probability 0."""
+    before, today = then.data.label.classes, now.data.label.classes
+    if before == today:
+        return scores
+    place = {value: at for at, value in enumerate(before or ())}
+    return evaluation.arranged(scores, [place.get(value) for value in today or ()])
