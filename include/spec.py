@@ -338,9 +338,9 @@ class Gate(Declaration):
     """How much worse it may be on one value of such a column; ``None``: twice the margin."""
     fairness: tuple[Fairness, ...] = ()
     """Groups that must not be treated too differently."""
-    leak_alarm: Annotated[float, Field(gt=0.5, le=1)] = 0.98
+    leak_alarm: Annotated[float, Field(gt=0.5, le=1)] = 0.99
     """How much a single feature may explain on the holdout: ROC-AUC, or for a number the absolute rank correlation."""
-    max_psi: Annotated[float, Field(gt=0)] = 1.0
+    max_psi: Annotated[float, Field(gt=0)] = 3.0
     """How far the distribution of its scores may be from that of the champion on the same rows (population stability
     index, ten bins)."""
 
@@ -350,6 +350,10 @@ class Release(Declaration):
 
     parity: Annotated[float, Field(gt=0)] = 1e-5
     """The largest difference of a score between ONNX and scikit-learn (relative, where a number is predicted)."""
+    max_row_milliseconds: Annotated[float, Field(gt=0)] = 20
+    """How long one row may take from its JSON to a score, features included: a median in one thread."""
+    max_megabytes: Annotated[float, Field(gt=0)] = 100
+    """How large the served ONNX file may be."""
     verify_timeout: timedelta = timedelta(seconds=60)
     """How long the model server may take to answer with a new champion before the old one comes back."""
 

@@ -28,7 +28,17 @@ SIDES = (TWIN, BASELINE, RELEASE)
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
 JUDGES = ("anchors.py", "change.py", "comparison.py", "evaluate.py", "evidence.py", "rivals.py")
 """Files of `include/training` that make the evidence: another one of them measures again what is fitted already."""
-NO_PART_OF_A_FIT = (*JUDGES, "served.py", "gate.py", "checks.py", "decision.py", "card.py", "plots.py", "reference.py")
+NO_PART_OF_A_FIT = (
+    *JUDGES,
+    "served.py",
+    "gate.py",
+    "checks.py",
+    "completeness.py",
+    "decision.py",
+    "card.py",
+    "plots.py",
+    "reference.py",
+)
 """Files of `include/training` that only judge, decide or tell: another margin of the gate finds the fits where they
 are."""
 

@@ -29,7 +29,7 @@ class Past(Protocol):
 P = TypeVar("P", bound=Past)
 
 
-def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: str) -> list[tuple[int, P]]:
+def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: str) -> list[tuple[int, P | str]]:
     """For each number of nights the newest earlier champion whose twin ends at least so many days before ``last``.
 
     Parameters
@@ -41,22 +41,31 @@ def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: s
 
     Returns
     -------
-    Pairs of nights ago and champion, the nearest first; none twice.
+    Pairs of nights ago and champion, the nearest first; in the place of one that is not there, or that is an anchor
+    already, the reason.
     """
     others = sorted((p for p in past if p.version != champion), key=lambda p: (p.twin_last, p.version), reverse=True)
-    found: dict[int, tuple[int, P]] = {}
+    found: list[tuple[int, P | str]] = []
+    known: dict[int, int] = {}
     for ago in sorted(set(nights)):
         latest = (date.fromisoformat(last) - timedelta(days=ago)).isoformat()
         one = next((p for p in others if p.twin_last <= latest), None)
-        if one is not None:
-            found.setdefault(one.version, (ago, one))
-    return list(found.values())
+        if one is None:
+            found.append((ago, "nothing served then"))
+        elif one.version in known:
+            found.append(
+                (ago, f"it is version {one.version}, which stands for {known[one.version]} nights ago already")
+            )
+        else:
+            known[one.version] = ago
+            found.append((ago, one))
+    return found
 
 
 def scored(
     model: Model,
     labels: np.ndarray,
-    picked: Iterable[tuple[int, P]],
+    picked: Iterable[tuple[int, P | str]],
     score: Callable[[P], np.ndarray],
 ) -> list[dict[str, Any]]:
     """Each anchor's ``training.metric`` on the holdout; one that cannot be scored says why and stops nothing.
@@ -70,8 +79,11 @@ def scored(
     -------
     ``nights_ago, version, name, last, rows, error, value`` of each; value is None where there is an error.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for ago, one in picked:
+        if isinstance(one, str):
+            found.append(absent(ago, one))
+            continue
         about = {"nights_ago": ago, "version": one.version, "name": f"version {one.version}", "last": one.twin_last}
         value, error = None, None
         try:
@@ -86,3 +98,8 @@ def scored(
             log.warning("Version %d of %s, of %d nights ago, is no anchor: %s", one.version, model.name, ago, error)
         found.append({**about, "rows": len(labels), "error": error, "value": value})
     return found
+
+
+def absent(ago: int, why: str) -> dict[str, Any]:
+    """What `scored` gives for a number of nights without an anchor of its own."""
+    return {"nights_ago": ago, "version": None, "name": None, "last": None, "rows": 0, "error": why, "value": None}

@@ -6,20 +6,18 @@ ever passes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any, Literal
 
 from include.spec import Model, Task
 from include.training import comparison
 from include.training import evaluation as figures
+from include.training.completeness import Gain, find, number, part, signed
 
 SAME = 1e-6
 """Scores that differ by less are those of the same model."""
 
-KINDS = ("first", "refresh", "change")
 MEASURES = {
     "demographic_parity": "the share of positive decisions",
     "equalized_odds": "the true or false positive rate",
@@ -47,135 +45,9 @@ class Check:
     otherwise: Otherwise = "hold"
 
 
-def number(value: Any) -> float | None:
-    """A finite number, or None for everything else (nan, infinity, text, booleans)."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    return None
-
-
-def part(values: Any, *path: str) -> Mapping[str, Any]:
-    """What lies in nested mappings; empty where it is not there, or no mapping."""
-    for name in path:
-        values = values.get(name) if isinstance(values, Mapping) else None
-    return values if isinstance(values, Mapping) else {}
-
-
-def listed(values: Any, name: str) -> list[Mapping[str, Any]] | None:
-    """A list of mappings; None where it is not one."""
-    found = values.get(name) if isinstance(values, Mapping) else None
-    return list(found) if isinstance(found, list) and all(isinstance(one, Mapping) for one in found) else None
-
-
-@dataclass(frozen=True)
-class Gain:
-    """A difference with its limits, as `comparison.Estimate` tells it; positive is better."""
-
-    value: float
-    error: float
-    lower: float
-    upper: float
-
-    @classmethod
-    def of(cls, told: Any) -> Gain | None:
-        """None where a part of it is missing or they contradict each other."""
-        names = ("value", "error", "lower", "upper")
-        found = [number(part({"it": told}, "it").get(name)) for name in names]
-        if any(one is None for one in found):
-            return None
-        gain = cls(*(float(one or 0.0) for one in found))
-        return gain if gain.lower <= gain.value <= gain.upper and gain.error >= 0 else None
-
-    def words(self, confidence: str) -> str:
-        """``better by 0.0012 (95 % sure: between 0.0043 worse and 0.0067 better)``."""
-        return f"{_signed(self.value)} ({confidence} sure: {_signed(self.lower)} or better)"
-
-
-def _signed(value: float) -> str:
-    return f"{abs(value):.4g} {'better' if value >= 0 else 'worse'}"
-
-
 def sure(model: Model) -> str:
     """The confidence of a one-sided limit: ``95 %``."""
     return f"{100 * (1 - model.gate.alpha):.3g} %"
-
-
-# -- is the evidence there?
-
-
-def missing(model: Model, evaluation: Mapping[str, Any]) -> list[str]:
-    """Every piece of evidence that a decision needs and that is not there, or not a number; in words."""
-    holdout = part(evaluation, "holdout")
-    gone = [f"holdout.{name}" for name in ("first", "last") if not _key(holdout.get(name))]
-    gone += [f"holdout.{name}" for name in ("days", "rows") if number(holdout.get(name)) is None]
-    gone += [f"{name}" for name in ("blocks", "spread") if number(evaluation.get(name)) is None]
-    sides = ["challenger", "baseline", *_champion(evaluation, gone)]
-    metrics = [name for name, metric in figures.METRICS.items() if metric.task is model.data.label.task]
-    for side in sides:
-        gone += _side(evaluation, side, metrics)
-    gone += [f"paired.{side}" for side in sides[1:] if not part(evaluation, "paired", side)]
-    if model.data.label.task is Task.CLASSIFICATION and not part(evaluation, "class_rows"):
-        gone.append("class_rows")
-    for name in ("floors", "slices", "fairness", "anchors"):
-        if listed(evaluation, name) is None:
-            gone.append(name)
-    gone += _undone(model, evaluation, with_champion="champion" in sides)
-    kind = evaluation.get("kind")
-    if kind not in KINDS or (kind == "first") == ("champion" in sides):
-        gone.append("kind (whether the challenger is the first, a refresh of the champion's recipe, or another)")
-    if not isinstance(evaluation.get("strongest"), Mapping):
-        gone.append("strongest (the feature that explains most)")
-    return gone
-
-
-def _champion(evaluation: Mapping[str, Any], gone: list[str]) -> list[str]:
-    exists, why = evaluation.get("champion_exists"), evaluation.get("champion_unusable", "it is not said whether it is")
-    if exists is True:
-        if why is None:
-            return ["champion"]
-        gone.append(f"a usable champion ({why})")
-    elif exists is False:
-        if evaluation.get("champion", "absent") is not None or why is not None:
-            gone.append("champion (it is said both that there is one and that there is none)")
-    else:
-        gone.append("champion_exists (whether there is a champion is not known)")
-    return []
-
-
-def _side(evaluation: Mapping[str, Any], side: str, metrics: list[str]) -> Iterator[str]:
-    found = part(evaluation, side)
-    known = {
-        "name": isinstance(found.get("name"), str) and bool(found.get("name")),
-        "last": _key(found.get("last")),
-        "rows": number(found.get("rows")) is not None,
-    }
-    yield from (f"{side}.{name}" for name, there in known.items() if not there)
-    if found.get("error", "not said") is not None:
-        yield f"{side}.scores ({found.get('error', 'it is not said whether they are sound')})"
-    yield from (f"{side}.{m}" for m in metrics if number(part(found, "metrics").get(m)) is None)
-
-
-def _undone(model: Model, evaluation: Mapping[str, Any], with_champion: bool) -> Iterator[str]:
-    """What `model.gate` asks to be looked at, and nobody has looked at."""
-    gate = model.gate
-    wanted: dict[str, list[str]] = {
-        "floors": [f.metric for f in gate.floors],
-        "fairness": [f.column for f in gate.fairness],
-    }
-    wanted["slices"] = list(gate.slices) if with_champion else []
-    for name, of in wanted.items():
-        seen = {one.get("metric" if name == "floors" else "column") for one in listed(evaluation, name) or []}
-        yield from (f"{name}.{one}" for one in of if one not in seen)
-    if with_champion:
-        yield from (name for name in ("psi", "largest_difference") if number(evaluation.get(name)) is None)
-
-
-def _key(value: Any) -> bool:
-    """Whether this is a partition key (keys are compared as text, so nothing else may pass)."""
-    try:
-        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
-    except ValueError:
-        return False
 
 
 def complete(gone: list[str]) -> Check:
@@ -298,16 +170,17 @@ def better_than_baseline(model: Model, evaluation: Mapping[str, Any], sound: boo
 
 
 def floors(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
-    for found in evaluation["floors"]:
-        gain, value = Gain.of(found.get("gain")), number(found.get("value"))
-        name, limit = f"floor of {found['metric']}", number(found.get("limit"))
+    for floor in model.gate.floors:
+        found = find(evaluation, "floors", metric=floor.metric) or {}
+        gain, value, name = Gain.of(found.get("gain")), number(found.get("value")), f"floor of {floor.metric}"
         if gain is None or value is None:
-            yield Check(name, value, limit, None, f"It cannot be said whether {found['metric']} keeps to {limit}.")
+            text = f"It cannot be said whether {floor.metric} keeps to the {floor.limit:g} that are promised."
+            yield Check(name, value, floor.limit, None, text)
             continue
         violated = gain.upper < 0
-        text = f"Its {found['metric']} is {value:.4f}; {limit:g} is promised"
+        text = f"Its {floor.metric} is {value:.4f}; {floor.limit:g} is promised"
         text += f", and it is {sure(model)} sure that this is not kept." if violated else "."
-        yield Check(name, value, limit, not violated, text, "reject")
+        yield Check(name, value, floor.limit, not violated, text, "reject")
 
 
 # -- may it replace the champion?
@@ -369,63 +242,50 @@ def anchors(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
     gain, best = min(known, key=lambda pair: pair[0])
     text = (
         f"Against {best.get('name', 'the best earlier champion')}, the best of {len(known)} earlier champions, it is "
-        f"{_signed(gain)}; {-limit:g} worse is allowed."
+        f"{signed(gain)}; {-limit:g} worse is allowed."
     )
     yield Check("not slowly worse", gain, limit, gain >= limit, text)
 
 
 def slices(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
     """Whether one value of a column is surely worse than the margin of a slice; Holm over all that are judged."""
+    if not evaluation["champion_exists"]:
+        return
     margin = model.gate.slice_margin or 2 * model.gate.margin
-    for column in model.gate.slices if evaluation["champion_exists"] else ():
-        yield from _slices_of(model, evaluation, column, margin)
-
-
-def _slices_of(model: Model, evaluation: Mapping[str, Any], column: str, margin: float) -> Iterator[Check]:
-    name = f"slices of {column}"
-    mine = [one for one in evaluation["slices"] if one.get("column") == column]
-    tested = [one for one in evaluation["slices"] if one.get("gain") is not None]
-    p_values = [number(one.get("p_worse")) for one in tested]
-    if any(p is None for p in p_values):
-        yield Check(name, None, -margin, None, f"It cannot be said how {column} fares: p-values are missing.")
-        return
-    worse = comparison.holm([float(p or 0.0) for p in p_values], model.gate.alpha)
-    bad = [one for one, is_worse in zip(tested, worse, strict=True) if is_worse and one.get("column") == column]
-    judged = [one for one in tested if one.get("column") == column]
-    if bad:
-        told = ", ".join(f"{one['value']} ({_signed(part(one, 'gain')['value'])} on {one['rows']} rows)" for one in bad)
-        worst = min(part(one, "gain")["value"] for one in bad)
-        yield Check(
-            name, worst, -margin, False, f"Surely worse than the champion by more than {margin:g}: {told}.", "reject"
-        )
-        return
-    text = (
-        f"No value of {column} is surely worse by more than {margin:g} ({len(judged)} of {len(mine)} have enough rows)."
-    )
-    yield Check(name, len(bad), 0, True, text, "reject")
+    judged = [one for one in evaluation["slices"] if one.get("gain") is not None]
+    worse = comparison.holm([float(one["p_worse"]) for one in judged], model.gate.alpha)
+    bad = [one for one, is_worse in zip(judged, worse, strict=True) if is_worse]
+    for column in model.gate.slices:
+        name, mine = f"slices of {column}", [one for one in bad if one["column"] == column]
+        if mine:
+            told = ", ".join(f"{one['value']} ({signed(one['gain']['value'])} on {one['rows']} rows)" for one in mine)
+            text = f"Surely worse than the champion by more than {margin:g} where {column} is {told}."
+            yield Check(name, min(one["gain"]["value"] for one in mine), -margin, False, text, "reject")
+            continue
+        every = [one for one in evaluation["slices"] if one["column"] == column]
+        known = [one for one in every if one.get("gain") is not None]
+        least = min((one["gain"]["value"] for one in known), default=None)
+        enough = f"{len(known)} of {len(every)} values of {column} have enough rows"
+        text = f"Nowhere surely worse than the champion by more than {margin:g}: {enough}."
+        yield Check(name, least, -margin, True, text, "reject")
 
 
 def fairness(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
-    for found in evaluation["fairness"]:
-        name, limit = f"{found['measure']} of {found['column']}", number(found.get("limit"))
-        gap, what = Gain.of(found.get("difference")), MEASURES.get(str(found["measure"]), str(found["measure"]))
-        if limit is None:
-            shown = f"{gap.value:.3f}" if gap else "unknown"
-            text = f"Between the groups of {found['column']} {what} differs by {shown}; this is reported only."
+    for rule in model.gate.fairness:
+        found = find(evaluation, "fairness", column=rule.column, measure=rule.measure) or {}
+        gap, name = Gain.of(found.get("difference")), f"{rule.measure} of {rule.column}"
+        between = f"Between the groups of {rule.column} {MEASURES[rule.measure]} differs by"
+        if rule.limit is None:
+            text = f"{between} {f'{gap.value:.3f}' if gap else 'an unknown amount'}; this is reported only."
             yield Check(name, gap.value if gap else None, None, True, text)
         elif gap is None:
-            yield Check(
-                name,
-                None,
-                limit,
-                None,
-                f"It cannot be said how much {what} differs between the groups of {found['column']}.",
-            )
+            text = f"{between} an amount that cannot be computed; {rule.limit:g} is allowed."
+            yield Check(name, None, rule.limit, None, text)
         else:
-            violated = gap.lower > limit
-            text = f"Between the groups of {found['column']} {what} differs by {gap.value:.3f}; {limit:g} is allowed"
-            text += f", and {sure(model)} sure it is more." if violated else "."
-            yield Check(name, gap.value, limit, not violated, text, "reject")
+            violated = gap.lower > rule.limit
+            text = f"{between} {gap.value:.3f}; {rule.limit:g} is allowed"
+            text += f", and it is {sure(model)} sure that it is more." if violated else "."
+            yield Check(name, gap.value, rule.limit, not violated, text, "reject")
 
 
 def _pair(evaluation: Mapping[str, Any], other: str, metric: str) -> tuple[Gain, float, float] | None:

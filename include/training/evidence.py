@@ -7,7 +7,7 @@ gate never reads None as good.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -17,11 +17,10 @@ import pandas as pd
 from include.spec import Fairness, Floor, Model, Task
 from include.training import comparison, dataset, evaluation
 from include.training.comparison import Estimate
-
-SLICE_ROWS, SLICE_CLASS_ROWS, SLICE_DAYS = 200, 20, 7
-"""What one value of a slice column needs to be judged; with less it is reported."""
+from include.training.completeness import SLICE_CLASS_ROWS, SLICE_DAYS, SLICE_ROWS
 
 MISSING = "(missing)"
+ENOUGH = 200  # rows with a value, before it is asked what the value explains
 
 
 def blocks(partitions: Sequence[str] | np.ndarray, days: int) -> np.ndarray:
@@ -249,8 +248,9 @@ def strongest(model: Model, features: pd.DataFrame, y: np.ndarray, block: np.nda
     """The feature that explains most by itself: {feature, power}; None where there is none or nothing can be said.
 
     Its power is the ROC-AUC of its values, in the better direction (of several classes the best of one against the
-    rest), or the absolute rank correlation with a number. A text counts as the mean label of its value in other blocks,
-    so that a name that occurs once explains nothing. Missing values take the middle.
+    rest), or the absolute rank correlation with a number: on the rows that have a value, where those are `ENOUGH`, and
+    of whether there is one. A text counts as the mean label of its value in other blocks, so that a name that occurs
+    once explains nothing.
     """
     found: dict[str, Any] | None = None
     for name in features.columns:
@@ -261,21 +261,34 @@ def strongest(model: Model, features: pd.DataFrame, y: np.ndarray, block: np.nda
 
 
 def _power(model: Model, column: pd.Series, y: np.ndarray, block: np.ndarray) -> float:
-    regression = model.data.label.task is Task.REGRESSION
-    targets = [y] if regression else [(y == c).astype(float) for c in np.unique(y)]
-    best = -math.inf
-    for target in targets:
-        values = _mean_elsewhere(column, target, block) if column.dtype == object else column.to_numpy(dtype=np.float64)
-        values = np.where(np.isfinite(values), values, np.nanmedian(values) if np.isfinite(values).any() else 0.0)
-        if regression:
-            ranks = [pd.Series(v).rank().to_numpy() for v in (values, target)]
-            power = abs(float(np.corrcoef(*ranks)[0, 1])) if min(map(np.std, ranks)) > 0 else math.nan
-        else:
-            auc = evaluation.metric("roc_auc").compute(target, values)
-            power = max(auc, 1 - auc)
-        if math.isfinite(power):
-            best = max(best, power)
-    return best if math.isfinite(best) else math.nan
+    if model.data.label.task is Task.REGRESSION:
+        return max((_rank_correlation(*pair) for pair in _readings(column, y, block)), default=math.nan)
+    auc = evaluation.metric("roc_auc").compute
+    powers = []
+    for one in np.unique(y):
+        for values, target in _readings(column, (y == one).astype(float), block):
+            powers.append(auc(target, values))
+    known = [max(power, 1 - power) for power in powers if math.isfinite(power)]
+    return max(known, default=math.nan)
+
+
+def _readings(column: pd.Series, target: np.ndarray, block: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What a feature says in numbers, beside the target of the same rows: its values, and whether there is one."""
+    if column.dtype == object:
+        yield _mean_elsewhere(column, target, block), target
+        return
+    values = column.to_numpy(dtype=np.float64)
+    there = np.isfinite(values)
+    if there.sum() >= min(ENOUGH, len(values)):
+        yield values[there], target[there]
+    if not there.all():
+        yield there.astype(np.float64), target
+
+
+def _rank_correlation(values: np.ndarray, target: np.ndarray) -> float:
+    """Spearman's, without its sign; 0 where one of them is constant."""
+    ranks = [pd.Series(one).rank().to_numpy() for one in (values, target)]
+    return abs(float(np.corrcoef(*ranks)[0, 1])) if min(map(np.std, ranks)) > 0 else 0.0
 
 
 def _mean_elsewhere(column: pd.Series, target: np.ndarray, block: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from include.spec import Model
-from include.training import checks
+from include.training import checks, completeness
 from include.training.checks import Check
 
 
@@ -53,7 +53,7 @@ def decide(model: Model, evaluation: Mapping[str, Any]) -> Decision:
     Decision. *Reject*: a check is violated by sound evidence, or the challenger's scores are broken or all the same.
     *Hold*: evidence is missing, too little or too uncertain. *Promote*: every check passed.
     """
-    gone = checks.missing(model, evaluation)
+    gone = completeness.missing(model, evaluation)
     broken = [checks.finite(evaluation), checks.varied(evaluation)]
     ground = [checks.complete(gone)]
     if not gone:

@@ -25,7 +25,7 @@ from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.settings import PROJECT
 from include.spec import ColumnType, Model, Task
-from include.training import candidates, card, dataset, evaluation, export, plots, refit, snapshot
+from include.training import candidates, card, dataset, evaluation, export, operability, plots, refit, snapshot
 
 log = logging.getLogger(__name__)
 
@@ -52,12 +52,12 @@ def package(
     Returns
     -------
     ``version, digest, parity`` (largest difference of a score between ONNX and scikit-learn), ``rows, first, last,
-    bytes``.
+    bytes``, and ``row_milliseconds`` (of one row, measured here; no part of the bundle).
 
     Raises
     ------
     ReleaseError : the gate did not say promote; a refit guard; ONNX differs from scikit-learn by more than
-    ``release.parity``.
+    ``release.parity``; it is larger or slower than ``release`` allows.
     """
     if decision.get("verdict") != "promote":
         raise ReleaseError(
@@ -69,13 +69,16 @@ def package(
     fitted, rows, guards = refit.refit(model, plan, selected["recipe"], twin)
     newest = dataset.between(rows, snapshot.spans_of(plan, name).holdout)
     onnx, parity = proven_onnx(model, name, fitted, rows)
+    guards.append(operability.guard_size(model, onnx))
+    asked = probe(model, fitted, onnx, newest)
+    latency = operability.guard_latency(model, onnx, evaluation.output_columns(model, fitted.pipeline), asked["rows"])
     facts = manifest(model, plan, selected, evaluated, decision, fitted, run_id)
     described = {**facts, "guards": guards, "parity": parity, "selection": selected["selection"]}
     files = {
         "model.onnx": onnx,
         "model.skops": export.to_skops(fitted.pipeline),
         "input_schema.json": _json(input_schema(model, fitted, onnx)),
-        "probe.json": _json(probe(model, fitted, onnx, newest)),
+        "probe.json": _json(asked),
         "manifest.json": _json(facts),
         "card.md": card.markdown(model, described).encode(),
         "card.html": card.html(model, described, _pictures(selected, evaluated)).encode(),
@@ -98,6 +101,7 @@ def package(
         "first": fitted.first,
         "last": fitted.last,
         "bytes": size,
+        "row_milliseconds": round(latency, 3),
     }
 
 

@@ -27,7 +27,9 @@ class Past:
 
 
 def picked(past: list[Past], champion: int | None, last: str = "2026-05-03") -> list[tuple[int, int]]:
-    return [(ago, one.version) for ago, one in anchors.pick(NIGHTS, past, champion, last)]
+    found = anchors.pick(NIGHTS, past, champion, last)
+    assert [ago for ago, _ in found] == list(NIGHTS), "for each of them an anchor, or why there is none"
+    return [(ago, one.version) for ago, one in found if not isinstance(one, str)]
 
 
 def test_for_each_number_of_nights_the_newest_that_is_old_enough() -> None:
@@ -39,6 +41,9 @@ def test_for_each_number_of_nights_the_newest_that_is_old_enough() -> None:
     assert picked([Past(3, "2026-05-03"), Past(2, "2026-05-03")], None) == [], "of tonight, or later"
     assert picked([Past(1, "2026-04-26"), Past(2, "2026-04-27")], None) == [(1, 2), (7, 1)], "the limit itself"
     assert picked([], None) == []
+    told = [one for _, one in anchors.pick(NIGHTS, nightly[:100], 99, "2026-05-03") if isinstance(one, str)]
+    assert told == ["it is version 98, which stands for 1 nights ago already"]
+    assert {one for _, one in anchors.pick(NIGHTS, [], None, "2026-05-03")} == {"nothing served then"}
 
 
 def test_what_cannot_be_scored_says_why_and_stops_nothing(toy: Model) -> None:
@@ -77,7 +82,7 @@ def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model
     ledger = Ledger.default()
     first = reference.in_one_process(toy, "2026-05-02", FAST)
     promote(toy, first)
-    assert first["evaluation"]["anchors"] == []
+    assert {one["error"] for one in first["evaluation"]["anchors"]} == {"nothing served then"}
     twin, bundle = first["selected"]["twin"], first["package"]["digest"]
     start = first["package"]["version"]
     lasts = ["2026-01-20", "2026-04-01", "2026-04-24", "2026-04-28", "2026-05-01", "2026-05-02"]
@@ -147,7 +152,8 @@ def decayed(model: Model, seed: int) -> float:
         version = champion[0].version if champion else None
         found = anchors.pick(model.gate.anchors, [past for past, _ in served], version, last)
         truth = {past.version: worse for past, worse in served}
-        evaluated = measured(model, random, last, number * STEP, champion, [(n, p, truth[p.version]) for n, p in found])
+        earlier = [(n, one, 0.0 if isinstance(one, str) else truth[one.version]) for n, one in found]
+        evaluated = measured(model, random, last, number * STEP, champion, earlier)
         if gate.decide(model, evaluated).verdict is Verdict.PROMOTE:
             served.append((Past(number + 1, last), number * STEP))
     assert len(served) > 20, "it is the gate that stops the decay, not a mistake in the evidence"
@@ -160,7 +166,7 @@ def measured(
     last: str,
     worse: float,
     champion: tuple[Past, float] | None,
-    earlier: list[tuple[int, Past, float]],
+    earlier: list[tuple[int, Past | str, float]],
 ) -> dict[str, Any]:
     """The evidence of one night: losses of days, which the models share but for .007 a day (FACTS)."""
     shared = 0.5 + random.normal(0, 0.05, DAYS)
@@ -191,7 +197,9 @@ def measured(
         "kind": "refresh" if champion else "first",
         "change": None,
         "anchors": [
-            {
+            anchors.absent(ago, past)
+            if isinstance(past, str)
+            else {
                 "nights_ago": ago,
                 "version": past.version,
                 "name": f"version {past.version}",
