@@ -117,7 +117,9 @@ def test_the_challenger_beats_the_baseline_and_meets_the_champion(chain: Chain) 
     assert chain.second["evaluation"]["champion_unusable"] is None
     measured = chain.second["evaluation"]["champion"]["metrics"]
     wanted = (
-        ("log_loss", "roc_auc", "average_precision", "brier", "accuracy") if several(chain) else ("mae", "rmse", "r2")
+        ("log_loss", "roc_auc", "average_precision", "brier", "accuracy", "calibration_error")
+        if several(chain)
+        else ("mae", "rmse", "r2", "pinball_10", "pinball_50", "pinball_90")
     )
     assert set(measured) == set(wanted) and None not in measured.values()
     assert "Against champion version 1" in chain.second["decision"]["reason"]

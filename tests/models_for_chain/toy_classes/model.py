@@ -25,5 +25,5 @@ MODEL = Model(
         label=Label(column="level", task=Task.CLASSIFICATION, classes=("quiet", "normal", "busy")),
     ),
     training=Training(window_days=15, selection_days=3, holdout_days=7, slack_days=2, min_rows=200, metric="log_loss"),
-    gate=Gate(margin=0.05, min_days=5, min_rows=300),
+    gate=Gate(margin=0.05, min_days=5, min_rows=300, min_class_rows=50),
 )
