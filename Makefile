@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run night new-model lint-models try-model backtest stop status test lint format types bench lock clean
+.PHONY: help venv run night new-model lint-models try-model backtest gate-power card stop status test lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -39,6 +39,14 @@ try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS
 backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, WORKERS)
 	@exec $(VENV)/python -m include.backtest run $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) \
 	  $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS))
+
+gate-power: venv  ## what the margins of MODEL's gate cost, on its own history (FIRST, LAST, EVERY, WORKERS, CANDIDATE)
+	@exec $(VENV)/python -m include.backtest power $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) \
+	  $(if $(LAST),--last $(LAST)) $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS)) \
+	  $(if $(CANDIDATE),--candidate $(CANDIDATE))
+
+card: venv  ## where the model card of MODEL lies: of the champion, or of VERSION
+	@exec $(VENV)/python -m include.training card $(if $(MODEL),--model "$(MODEL)") $(if $(VERSION),--version "$(VERSION)")
 
 # NAME, SOURCE, TARGET and TIME are wanted; the others are inferred where they are not given. Values reach Python through
 # the environment, so that a name with spaces or an apostrophe stays one value.

@@ -6,6 +6,7 @@ below a field is its meaning; `include.authoring.reference` makes the reference 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -38,6 +39,9 @@ Metric = Literal[
     "pinball_90",
 ]
 Class = str | int | bool
+
+STANDARD_ERRORS = 2.5
+"""A margin has to be so many standard errors: then three of four equal challengers pass two weeks of even days."""
 
 
 class Declaration(BaseModel):
@@ -307,6 +311,33 @@ class Fairness(Declaration):
     """Of a binary classification: the score from which a decision is positive."""
 
 
+class Power(Declaration):
+    """What `make gate-power` has measured on the model's own history; it prints the line to write down. With it,
+    `make lint-models` warns of a margin that holds healthy models for ever."""
+
+    standard_error: Annotated[float, Field(ge=0)]
+    """Standard error, over the holdout, of the difference between two fits of one recipe that end a week apart, in
+    units of ``training.metric``: the median of the sampled nights."""
+    stale_week: float
+    """What serving a model that is a week older costs, in units of ``training.metric``; negative where it is better."""
+    measured: date
+    """The last day of the history that it was measured on."""
+
+    @property
+    def least_margin(self) -> float:
+        """The smallest margin that healthy models pass often enough, and that costs no less than what it lets wait."""
+        return max(STANDARD_ERRORS * self.standard_error, self.stale_week, 0.0)
+
+    @property
+    def margin(self) -> float:
+        """`least_margin`, rounded up to two digits."""
+        least = self.least_margin
+        if least == 0:
+            return 0.0
+        places = 1 - math.floor(math.log10(least))
+        return round(math.ceil(least * 10**places - 1e-9) / 10**places, places)
+
+
 class Gate(Declaration):
     """What a challenger has to show on the holdout. Everything is judged by whole blocks of days, never by rows."""
 
@@ -343,6 +374,8 @@ class Gate(Declaration):
     max_psi: Annotated[float, Field(gt=0)] = 3.0
     """How far the distribution of its scores may be from that of the champion on the same rows (population stability
     index, ten bins)."""
+    power: Power | None = None
+    """What is known of how far a margin may go down; ``None``: nothing was measured, and nothing is warned of."""
 
 
 class Release(Declaration):
@@ -374,6 +407,11 @@ class Model(Declaration):
     """Who is asked when something is wrong; the owner of its DAGs in Airflow."""
     description: Annotated[str, Field(min_length=1)]
     """What is predicted, for whom, in one sentence."""
+    intended_use: str = ""
+    """What the predictions are for, and what they are not for; on the model card. Empty: the card says that nobody has
+    written it down."""
+    limitations: str = ""
+    """What is known to be wrong or missing in data and model, and for whom it matters; on the model card."""
     start: date
     """The first partition that exists; nothing earlier is trained on."""
     timezone: str = "UTC"

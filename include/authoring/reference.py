@@ -29,7 +29,8 @@ BEGIN = "<!-- reference: made by `make docs`; write below the fields in include/
 END = "<!-- end of the reference -->"
 
 PARTS: tuple[type, ...] = (
-    spec.Model, spec.Data, spec.Column, spec.Label, spec.Training, spec.Gate, spec.Release, spec.Monitoring,
+    spec.Model, spec.Data, spec.Column, spec.Label, spec.Training, spec.Gate, spec.Floor, spec.Fairness, spec.Power,
+    spec.Release, spec.Monitoring,
 )  # fmt: skip
 ENUMS: tuple[type[enum.StrEnum], ...] = (spec.ColumnType, spec.Known, spec.Task, spec.Severity)
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", date: "date", Any: "anything"}
@@ -43,6 +44,7 @@ _LIMITS = {
     "ge": "{} or more",
     "gt": "more than {}",
     "le": "{} at most",
+    "lt": "less than {}",
     "min_length": "at least {} long",
     "pattern": "that matches `{}`",
 }

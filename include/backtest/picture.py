@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any
 
@@ -53,13 +53,18 @@ NAMES = {
 
 def draw(report: Mapping[str, Any]) -> dict[str, bytes]:
     """The picture of a report that has days, as ``backtest.svg`` and ``backtest.png``."""
+    return rendered(lambda: _figure(report), "backtest")
+
+
+def rendered(make: Callable[[], Figure], name: str) -> dict[str, bytes]:
+    """What ``make`` draws, in our style, as ``<name>.svg`` and ``<name>.png``."""
     with rc_context(STYLE):
-        figure = _figure(report)
+        figure = make()
         vector, raster = io.BytesIO(), io.BytesIO()
         FigureCanvasSVG(figure).print_svg(vector, metadata={"Date": None, "Creator": None})
         figure.set_dpi(DPI)
         FigureCanvasAgg(figure).print_png(raster, metadata={"Software": None})
-    return {"backtest.svg": vector.getvalue(), "backtest.png": raster.getvalue()}
+    return {f"{name}.svg": vector.getvalue(), f"{name}.png": raster.getvalue()}
 
 
 def sentence(report: Mapping[str, Any]) -> str:

@@ -42,6 +42,8 @@ class Work:
 Fit = Callable[[Iterable[Work]], Iterator[tuple[str, float]]]
 Collect = Callable[[Iterable[str]], Iterator[tuple[str, str | None]]]
 T = TypeVar("T")
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -61,6 +63,21 @@ def collecting(model: Model, root: Path, connections: Mapping[str, str], count: 
     """``count`` processes; the value collects days into the lab at ``root`` and yields key and finding of each."""
     with _processes(count, _start_collecting, (model, root, dict(connections))) as executor:
         yield lambda keys: _done([executor.submit(_collect, key) for key in keys])
+
+
+@contextmanager
+def calling(
+    function: Callable[[Model, History, A], R], model: Model, history: History, count: int
+) -> Iterator[Callable[[Iterable[A]], Iterator[R]]]:
+    """``count`` processes; the value calls a module's function for each argument and yields what it returns, as they
+    are done.
+
+    Raises
+    ------
+    PerennialError : as `fitting`.
+    """
+    with _processes(count, _start_calling, (model, history.root, history.digest)) as executor:
+        yield lambda arguments: _done([executor.submit(_call, function, argument) for argument in arguments])
 
 
 @contextmanager
@@ -95,6 +112,11 @@ def _start_fitting(model: Model, lake: Path, digest: str, store: Path) -> None:
     _OURS.update(model=model, history=History(model, lake, digest), store=Store(store))
 
 
+def _start_calling(model: Model, lake: Path, digest: str) -> None:
+    _start()
+    _OURS.update(model=model, history=History(model, lake, digest))
+
+
 def _start_collecting(model: Model, root: Path, connections: dict[str, str]) -> None:
     _start()
     _OURS.update(lab=Lab(model, root), connections=connections)
@@ -116,6 +138,10 @@ def _end_with_the_parent() -> None:
 
 def _collect(key: str) -> tuple[str, str | None]:
     return key, _OURS["lab"].collect_day(key, _OURS["connections"])
+
+
+def _call(function: Callable[[Model, History, A], R], argument: A) -> R:
+    return function(_OURS["model"], _OURS["history"], argument)
 
 
 def _fit(work: Work) -> tuple[str, float]:

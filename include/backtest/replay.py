@@ -77,7 +77,8 @@ class Replay:
         version = self.champion.version if self.champion else None
         picked = anchors.pick(model.gate.anchors, self.past, version, made.twin.last)
         told = change.told(model, plan, made.recipe, recipe, pair[0] if pair else None, self._rivals)
-        return made.recipe, {**measured, **told, "anchors": [judged.anchor(ago, one) for ago, one in picked]}
+        earlier = [judged.anchor(ago, one) if one else anchors.nobody(ago) for ago, one in picked]
+        return made.recipe, {**measured, **told, "anchors": earlier}
 
     def release(self, plan: Mapping[str, Any], night: Kept, recipe: Mapping[str, Any]) -> tuple[str, str | None]:
         """Under what the release model of a challenger is kept, and why the guards of its refit refuse it, or None."""

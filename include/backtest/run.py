@@ -75,12 +75,12 @@ def run(name: str, first: str | None, last: str | None, every: int, workers: int
     span = span_of(model, lab.newest(), first, last, every)
     _introduce(progress, model, span, root, bounded=first is None)
 
-    _collect(lab, span, connections, workers or _processors(), progress)
+    collect(lab, span.collected, span.last, connections, workers or processors(), progress)
     history = History.freeze(lab.lake, span.collected, span.last)
     code = code_digest(model)
     plans, refused = _plans(model, history, sorted({*span.nights, *span.monthly}), progress)
     works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
-    kept = _fitted(model, history, store, works, workers or _processors(), progress)
+    kept = _fitted(model, history, store, works, workers or processors(), progress)
     refused |= {as_of: str(night.record["refused"]) for as_of, night in kept.items() if night.record["refused"]}
     kept = {as_of: night for as_of, night in kept.items() if as_of not in refused}
 
@@ -150,9 +150,9 @@ def _introduce(progress: Progress, model: Model, span: Span, root: Path, bounded
     progress.say(f"Data from {span.collected} on, as a deployment that began then would have it; all in {root}.")
 
 
-def _collect(lab: Lab, span: Span, connections: Mapping[str, str], workers: int, progress: Progress) -> None:
+def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], workers: int, progress: Progress) -> None:
     """Collect what is missing; a day that a critical finding stops is told, and stays missing."""
-    keys = lab.missing(date.fromisoformat(span.collected), date.fromisoformat(span.last))
+    keys = lab.missing(date.fromisoformat(first), date.fromisoformat(last))
     if not keys:
         return
     lab.lake.create()
@@ -236,6 +236,7 @@ def _protocol(model: Model, span: Span, history: History, code: str) -> dict[str
     }
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

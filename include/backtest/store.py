@@ -29,16 +29,9 @@ PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
 JUDGES = ("anchors.py", "change.py", "comparison.py", "evaluate.py", "evidence.py", "rivals.py")
 """Files of `include/training` that make the evidence: another one of them measures again what is fitted already."""
 NO_PART_OF_A_FIT = (
-    *JUDGES,
-    "served.py",
-    "gate.py",
-    "checks.py",
-    "completeness.py",
-    "decision.py",
-    "card.py",
-    "plots.py",
-    "reference.py",
-)
+    *JUDGES, "served.py", "gate.py", "checks.py", "completeness.py", "intervals.py", "decision.py", "card.py",
+    "card_pages.py", "card_file.py", "operability.py", "reference.py", "__main__.py",
+)  # fmt: skip
 """Files of `include/training` that only judge, decide or tell: another margin of the gate finds the fits where they
 are."""
 
@@ -168,13 +161,18 @@ class Store:
         return self.root / f"{as_of}-{key[:16]}"
 
 
-def key_of(model: Model, plan: Mapping[str, Any], code: str) -> str:
-    """What the fits of a night depend on, as one digest: the rows, the windows, the settings of training, the code."""
+def settings_of(model: Model) -> dict[str, Any]:
+    """What of a model's declaration its fits depend on; never the gate."""
     settings = model.model_dump(mode="json", include={"start", "timezone", "training", "data"})
     settings["data"] = {name: settings["data"][name] for name in ("columns", "key", "event_time", "label")}
     settings["training"] = {k: v for k, v in settings["training"].items() if k not in ("schedule", "wait_for_data")}
+    return settings
+
+
+def key_of(model: Model, plan: Mapping[str, Any], code: str) -> str:
+    """What the fits of a night depend on, as one digest: the rows, the windows, the settings of training, the code."""
     known = {name: plan[name] for name in ("as_of", "candidates", "baseline", "window_days", "seed", "windows")}
-    told = {"code": code, "settings": settings, "snapshot": plan["snapshot"]["digest"], **known}
+    told = {"code": code, "settings": settings_of(model), "snapshot": plan["snapshot"]["digest"], **known}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 

@@ -266,6 +266,17 @@ class Lake:
         """The quarantined rows of a partition."""
         return self.table("quarantine").to_pandas(filters=[("partition", "=", key)])
 
+    def quarantined(self, first: str, last: str) -> dict[str, int]:
+        """Rows in quarantine by partition key, of the days between these (both included) that have any."""
+        if not DeltaTable.is_deltatable(str(self.root / "quarantine")):
+            return {}
+        found: dict[str, int] = {}
+        for action in pa.table(self.table("quarantine").get_add_actions(flatten=True)).to_pylist():
+            key = action["partition.partition"]
+            if first <= key <= last:
+                found[key] = found.get(key, 0) + action["num_records"]
+        return {key: rows for key, rows in sorted(found.items()) if rows}
+
     # -- snapshots --------------------------------------------------------------------------------------------------
 
     def snapshot(self, first_key: str, last_key: str) -> Snapshot:

@@ -29,7 +29,7 @@ class Past(Protocol):
 P = TypeVar("P", bound=Past)
 
 
-def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: str) -> list[tuple[int, P | str]]:
+def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: str) -> list[tuple[int, P | None]]:
     """For each number of nights the newest earlier champion whose twin ends at least so many days before ``last``.
 
     Parameters
@@ -41,31 +41,20 @@ def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: s
 
     Returns
     -------
-    Pairs of nights ago and champion, the nearest first; in the place of one that is not there, or that is an anchor
-    already, the reason.
+    A pair of nights ago and champion for each, the nearest first; None where nothing else served by then.
     """
     others = sorted((p for p in past if p.version != champion), key=lambda p: (p.twin_last, p.version), reverse=True)
-    found: list[tuple[int, P | str]] = []
-    known: dict[int, int] = {}
+    found: list[tuple[int, P | None]] = []
     for ago in sorted(set(nights)):
         latest = (date.fromisoformat(last) - timedelta(days=ago)).isoformat()
-        one = next((p for p in others if p.twin_last <= latest), None)
-        if one is None:
-            found.append((ago, "nothing served then"))
-        elif one.version in known:
-            found.append(
-                (ago, f"it is version {one.version}, which stands for {known[one.version]} nights ago already")
-            )
-        else:
-            known[one.version] = ago
-            found.append((ago, one))
+        found.append((ago, next((p for p in others if p.twin_last <= latest), None)))
     return found
 
 
 def scored(
     model: Model,
     labels: np.ndarray,
-    picked: Iterable[tuple[int, P | str]],
+    picked: Iterable[tuple[int, P | None]],
     score: Callable[[P], np.ndarray],
 ) -> list[dict[str, Any]]:
     """Each anchor's ``training.metric`` on the holdout; one that cannot be scored says why and stops nothing.
@@ -77,12 +66,17 @@ def scored(
 
     Returns
     -------
-    ``nights_ago, version, name, last, rows, error, value`` of each; value is None where there is an error.
+    ``nights_ago, version, name, last, rows, error, value`` of each; value is None where there is an error, and one
+    that is the answer to several numbers of nights is scored once.
     """
     found: list[dict[str, Any]] = []
     for ago, one in picked:
-        if isinstance(one, str):
-            found.append(absent(ago, one))
+        if one is None:
+            found.append(nobody(ago))
+            continue
+        known = next((other for other in found if other["version"] == one.version), None)
+        if known is not None:
+            found.append({**known, "nights_ago": ago})
             continue
         about = {"nights_ago": ago, "version": one.version, "name": f"version {one.version}", "last": one.twin_last}
         value, error = None, None
@@ -100,6 +94,7 @@ def scored(
     return found
 
 
-def absent(ago: int, why: str) -> dict[str, Any]:
-    """What `scored` gives for a number of nights without an anchor of its own."""
-    return {"nights_ago": ago, "version": None, "name": None, "last": None, "rows": 0, "error": why, "value": None}
+def nobody(ago: int) -> dict[str, Any]:
+    """What is said of a night by which nothing else had served: asked, and answered."""
+    absent = {"version": None, "name": None, "last": None, "rows": 0, "value": None}
+    return {"nights_ago": ago, **absent, "error": "nothing else served by then"}

@@ -1,102 +1,79 @@
-# ruff: noqa: E501  (two templates, which are read better unbroken)
-"""The model card of a version, from the facts of its manifest: Markdown, and one self-contained HTML page."""
+"""The model card of a version, from the facts of its manifest and the evidence of its gate: what the two pages show."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import json
+import math
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from include.spec import Model, Task
+from include.spec import Fairness, Model, Task
+from include.training import card_pages, evaluation, intervals
+from include.training.checks import MEASURES
+from include.training.completeness import Gain, find, listed, number, part
 
 Pictures = Mapping[str, bytes]
 """SVG files by name, of `plots.draw`."""
 
+SIDES = {"challenger": "this version", "champion": "champion so far", "baseline": "trivial baseline"}
+RESULTS = {True: "passed", False: "FAILED", None: "unknown"}
+MOST_LINES = 40
+"""Lines of a table of slices or groups: the worst, and the largest."""
+
+UNKNOWN, LONGEST_TEXT = "\N{EN DASH}", 40
+
 
 def markdown(model: Model, facts: Mapping[str, Any]) -> str:
-    """The card as Markdown. ``facts``: `package.manifest` and ``guards``, ``parity``, ``selection``."""
+    """The card as Markdown.
+
+    Parameters
+    ----------
+    facts : `package.on_the_card`.
+    """
     return _template("markdown").render(**_view(model, facts)).strip() + "\n"
 
 
 def html(model: Model, facts: Mapping[str, Any], pictures: Pictures | None = None) -> str:
     """The card as a page that needs no other file; light and dark. ``pictures`` of the holdout are shown in it."""
-    inline = [base64.b64encode(svg).decode() for svg in (pictures or {}).values()]
+    inline = {name: base64.b64encode(svg).decode() for name, svg in (pictures or {}).items()}
     return _template("html").render(**_view(model, facts), pictures=inline).strip() + "\n"
 
 
 def _view(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What both templates show, put into words and rows of cells."""
-    label = model.data.label
-    metrics = list(next(iter(facts["compared"].values()))["metrics"])
+    evidence, holdout = facts["evidence"], facts["holdout"]
+    metrics = [name for name, metric in evaluation.METRICS.items() if metric.task is model.data.label.task]
     metrics.sort(key=lambda name: name != model.training.metric)
-    twin, release, holdout = facts["twin"], facts["release"], facts["holdout"]
-    if label.classes is not None:
-        predicts = f"the probability of each `{label.column}`: {', '.join(map(repr, label.classes))}"
-    elif label.task is Task.CLASSIFICATION:
-        predicts = f"the probability that `{label.column}` is {label.positive!r}"
-    else:
-        predicts = f"the value of `{label.column}`"
-    names = {
-        "challenger": "this version (its twin)",
-        "baseline": "trivial baseline",
-        "champion": "champion so far (its twin)",
-    }
     return {
         "model": model,
         "facts": facts,
-        "predicts": predicts,
+        "predicts": _predicts(model),
         "inputs": ", ".join(column.name for column in model.data.inputs),
         "metric": model.training.metric,
         "metrics": metrics,
-        "candidates": [
-            [
-                r["candidate"],
-                *(_number(r["metrics"].get(m)) for m in metrics),
-                f"{r['rows']:,}",
-                f"{r['first']} to {r['last']}",
-            ]
-            for r in facts["selection"]["table"]
-        ],
-        "compared": [
-            [
-                f"{names[side]}: {found.get('candidate') or found['name']}",
-                *(_number(found["metrics"].get(m)) for m in metrics),
-                f"up to {found['last']}",
-            ]
-            for side, found in facts["compared"].items()
-        ],
-        "fits": [
-            [
-                "twin",
-                "was judged; never serves",
-                f"{twin['first']} to {twin['last']}",
-                f"{twin['rows']:,}",
-                f"{model.training.holdout_days} days before the as-of",
-            ],
-            [
-                "release model",
-                "serves; was not judged itself",
-                f"{release['first']} to {release['last']}",
-                f"{release['rows']:,}",
-                "none",
-            ],
-        ],
+        "sure": f"{100 * (1 - model.gate.alpha):.3g} %",
+        "interval": f"{100 * (1 - intervals.ALPHA):.3g} %",
+        "compared": _compared(facts, evidence, metrics),
+        "challenge": _challenge(model, evidence),
+        "anchors": _anchors(model, evidence),
+        "slices": _slices(model, evidence),
+        "fairness": _fairness(model, evidence),
         "checks": [
-            [
-                c["name"],
-                _number(c["value"]),
-                _number(c["limit"]),
-                {True: "passed", False: "FAILED", None: "unknown"}[c["passed"]],
-                c["sentence"],
-            ]
+            [c["name"], figure(c["value"]), figure(c["limit"]), RESULTS[c["passed"]], c["sentence"]]
             for c in facts["decision"]["checks"]
         ],
+        "quality": _quality(facts),
+        "labels": _labels(model, holdout),
+        "candidates": [_candidate(row, metrics, facts["recipe"]["candidate"]) for row in facts["selection"]["table"]],
+        "fits": _fits(model, facts),
         "holdout": holdout,
         "snapshot": facts["snapshot"],
         "recipe": ", ".join(f"{k} = {v}" for k, v in facts["recipe"].items() if v is not None),
+        "parameters": json.dumps(facts["parameters"], ensure_ascii=False),
         "packages": ", ".join(f"{k} {v}" for k, v in facts["packages"].items()),
         "commit": f"{facts['commit']}{' with changes that were not committed' if facts['dirty'] else ''}"
         if facts["commit"]
@@ -104,125 +81,246 @@ def _view(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _number(value: Any) -> str:
-    """A number for a table: four decimals, a dash where it is undefined."""
-    if value is None:
-        return "\N{EN DASH}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def figure(value: Any) -> str:
+    """A figure for a table: about four digits that count, a dash where there is none, the beginning of a long text."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return UNKNOWN
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        text = " ".join(str(value).split())
+        return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}\N{HORIZONTAL ELLIPSIS}"
+    if isinstance(value, int) or abs(value) >= 1000 or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:.2g}" if abs(value) < 0.001 else f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def _predicts(model: Model) -> str:
+    label = model.data.label
+    if label.classes is not None:
+        return f"the probability of each `{label.column}`: {', '.join(map(repr, label.classes))}"
+    if label.task is Task.CLASSIFICATION:
+        return f"the probability that `{label.column}` is {label.positive!r}"
+    return f"the value of `{label.column}`"
+
+
+# -- how good it is
+
+
+def _compared(facts: Mapping[str, Any], evidence: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
+    """A line for each metric, a column for each side, and the paired gain over the champion (else the baseline)."""
+    sides = [side for side in SIDES if side in facts["compared"]]
+    other = "champion" if "champion" in sides else "baseline"
+    # a champion that could not be compared has no candidate and no days
+    names = [f"{facts['compared'][s].get('candidate') or facts['compared'][s].get('name')}" for s in sides]
+    fitted = [f"fitted up to {facts['compared'][s].get('last') or 'an unknown day'}" for s in sides]
+    lines = []
+    for metric in metrics:
+        better = "larger" if evaluation.metric(metric).larger_is_better else "smaller"
+        cells = [_with_interval(facts, evidence, side, metric) for side in sides]
+        lines.append([f"{metric} ({better} is better)", *cells, gain(part(evidence, "paired", other).get(metric))])
+    heads = [f"{SIDES[side]}: {name}, {until}" for side, name, until in zip(sides, names, fitted, strict=True)]
+    return {"head": ["metric", *heads, f"gain over the {SIDES[other]}"], "rows": lines}
+
+
+def _with_interval(facts: Mapping[str, Any], evidence: Mapping[str, Any], side: str, metric: str) -> str:
+    value = number(part(facts["compared"][side], "metrics").get(metric))
+    found = intervals.told(part(evidence, "intervals", side), metric)
+    if value is None or found is None or found[0] == found[1]:  # a constant ranks nothing on any days
+        return figure(value)
+    return f"{figure(value)} ({figure(found[0])} to {figure(found[1])})"
+
+
+def gain(told: Any) -> str:
+    """A gain with its limits: ``+0.0121 (+0.0035 to +0.0207)``."""
+    found = Gain.of(told)
+    if found is None:
+        value = number(part({"it": told}, "it").get("value"))
+        return UNKNOWN if value is None else f"{_plus(value)} (limits unknown)"
+    return f"{_plus(found.value)} ({_plus(found.lower)} to {_plus(found.upper)})"
+
+
+def _plus(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{figure(value)}"
+
+
+# -- what it was asked
+
+
+def _challenge(model: Model, evidence: Mapping[str, Any]) -> list[str]:
+    """What kind of challenge it was, in sentences."""
+    change, margin = part(evidence, "change"), f"{model.gate.margin:g}"
+    who = f"{change.get('rival', 'a rival')} against {change.get('incumbent', 'the recipe of the champion')}"
+    days, wanted = number(change.get("days")), number(change.get("wanted")) or model.gate.change_days
+    known = Gain.of(change.get("gain"))
+    so_far = f"{days or 0:.0f} of {wanted:.0f} days of scores of both are collected"
+    so_far += f" ({who}: gain {gain(change.get('gain'))})." if known else f" ({who})."
+    kind = evidence.get("kind")
+    if kind == "first":
+        said = ["The first of this model: there was no champion, so it had to beat the trivial baseline only."]
+    elif kind == "refresh":
+        said = [
+            "A refresh: the recipe of the champion, fitted to newer days. It may not be worse than the champion by "
+            f"more than {margin} in {model.training.metric}."
+        ]
+        said += [f"Meanwhile another recipe is observed. {so_far}"] if change else []
+    elif kind == "change":
+        said = [f"A change: another recipe than the champion's. It has to be better. {so_far}"]
+    else:
+        said = ["It is not recorded whether this is a first model, a refresh or a change of the recipe."]
+    unusable = evidence.get("champion_unusable")
+    return [*said, *([f"The champion could not be compared: {unusable}"] if unusable else [])]
+
+
+def _anchors(model: Model, evidence: Mapping[str, Any]) -> list[list[str]]:
+    """Champions of earlier nights on the same days, and how the challenger compares."""
+    metric, rows = model.training.metric, []
+    mine = number(part(evidence, "challenger", "metrics").get(metric))
+    for anchor in listed(evidence, "anchors") or []:
+        value = number(anchor.get("value"))
+        known = value is not None and mine is not None
+        rows.append(
+            [
+                "1 night ago" if anchor.get("nights_ago") == 1 else f"{figure(anchor.get('nights_ago'))} nights ago",
+                str(anchor.get("name") or UNKNOWN),
+                f"up to {anchor['last']}" if anchor.get("last") else UNKNOWN,
+                figure(value) if value is not None else f"not scored: {anchor.get('error') or 'it is not said why'}",
+                _plus(evaluation.gain(metric, float(mine or 0), float(value or 0))) if known else UNKNOWN,
+            ]
+        )
+    return rows
+
+
+def _slices(model: Model, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of the declared columns: those that are judged from the worst on, then the others by rows."""
+    found = listed(evidence, "slices") or []
+
+    def place(one: Mapping[str, Any]) -> tuple[bool, float]:
+        known = Gain.of(one.get("gain"))
+        return known is None, known.value if known else -(number(one.get("rows")) or 0.0)
+
+    shown = sorted(found, key=place)[:MOST_LINES]
+    return {
+        "declared": ", ".join(model.gate.slices),
+        "margin": f"{model.gate.slice_margin or 2 * model.gate.margin:g}",
+        "left_out": len(found) - len(shown),
+        "rows": [
+            [
+                f"{one['column']} = {one['value']}",
+                figure(one.get("rows")),
+                figure(one.get("days")),
+                figure(number(one.get("challenger"))),
+                figure(number(one.get("other"))),
+                gain(one["gain"]) if one.get("gain") is not None else "too little data to judge",
+            ]
+            for one in shown
+        ],
+    }
+
+
+def _fairness(model: Model, evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """For each declared rule a sentence, and its groups."""
+    return [_rule(model, rule, evidence) for rule in model.gate.fairness]
+
+
+def _rule(model: Model, rule: Fairness, evidence: Mapping[str, Any]) -> dict[str, Any]:
+    told = find(evidence, "fairness", column=rule.column, measure=rule.measure)
+    what = MEASURES[rule.measure]
+    gap, groups = part(told, "difference"), listed(told, "groups") or []
+    how_much, limits = figure(number(gap.get("value"))).replace(UNKNOWN, "not known"), Gain.of(gap)
+    if limits is not None:  # a difference is never below 0, only its limit is
+        how_much += f" (limits {figure(max(0.0, limits.lower))} to {figure(limits.upper)})"
+    allowed = "It is reported only." if rule.limit is None else f"{rule.limit:g} is allowed."
+    decided = rule.measure != "group_error" and not model.data.label.multiclass
+    at = f" A decision is positive from a score of {rule.threshold:g} on." if decided else ""
+    heads = _heads(model, rule.measure)
+    return {
+        "title": f"{rule.measure.replace('_', ' ').capitalize()} of {rule.column}",
+        "sentence": f"The largest difference of {what} between groups of {rule.column} is {how_much}. {allowed}{at}",
+        "head": [rule.column, "rows", *heads],
+        "rows": [
+            [str(one["value"]), figure(one["rows"]), *(figure(number(v)) for v in one["figures"])]
+            for one in groups[:MOST_LINES]
+        ],
+        "left_out": max(0, len(groups) - MOST_LINES),
+    }
+
+
+def _heads(model: Model, measure: str) -> list[str]:
+    """The names of a group's figures, in the order of `evidence.fairness`."""
+    if measure == "group_error":
+        return ["mean absolute error" if model.data.label.task is Task.REGRESSION else "mean log loss"]
+    each = ["positive decisions"] if measure == "demographic_parity" else ["true positive rate", "false positive rate"]
+    classes = model.data.label.classes
+    return each if classes is None else [f"{head}, {c}" for c in classes for head in each]
+
+
+# -- what it was made of
+
+
+def _quality(facts: Mapping[str, Any]) -> list[str]:
+    """What is known of the rows of the snapshot's days that did not get into it."""
+    missing, bad = facts["snapshot"]["missing"], facts.get("quarantined")
+    said = [f"Days that are missing: {', '.join(missing)}." if missing else "No day is missing."]
+    if bad is None:
+        said.append("How many rows of these days are in quarantine is not known.")
+    elif bad["rows"]:
+        on, rows = bad["worst"]
+        days = f"{bad['days']} days ({rows:,} of them of {on})" if bad["days"] > 1 else on
+        said.append(f"In quarantine, and not trained on: {bad['rows']:,} rows of {days}.")
+    else:
+        said.append("No row of these days is in quarantine.")
+    return said
+
+
+def _labels(model: Model, holdout: Mapping[str, Any]) -> str:
+    """How the labels of the holdout lie."""
+    label, mean = model.data.label, number(holdout.get("label_mean"))
+    if label.classes is not None:
+        shares = part(holdout, "label_shares")
+        return ", ".join(f"{100 * share:.1f} % are {name!r}" for name, share in shares.items())
+    if mean is None:
+        return "the labels are not summarised"
+    if label.task is Task.REGRESSION:
+        return f"the mean {label.column} is {figure(mean)}"
+    return f"{label.column} is {label.positive!r} in {100 * mean:.1f} % of them"
+
+
+def _candidate(row: Mapping[str, Any], metrics: Sequence[str], chosen: str) -> list[str]:
+    name = f"{row['candidate']} (chosen)" if row["candidate"] == chosen else str(row["candidate"])
+    figures = [figure(number(row["metrics"].get(metric))) for metric in metrics]
+    return [name, *figures, f"{row['rows']:,}", f"{row['first']} to {row['last']}"]
+
+
+def _fits(model: Model, facts: Mapping[str, Any]) -> list[list[str]]:
+    twin, release = facts["twin"], facts["release"]
+    return [
+        [
+            "twin",
+            "was judged; never serves",
+            f"{twin['first']} to {twin['last']}",
+            f"{twin['rows']:,}",
+            f"{model.training.holdout_days} days before the as-of",
+        ],
+        [
+            "release model",
+            "serves; was not judged itself",
+            f"{release['first']} to {release['last']}",
+            f"{release['rows']:,}",
+            "none",
+        ],
+    ]
 
 
 @cache
 def _template(kind: str) -> Template:
     page = kind == "html"
-    environment = Environment(autoescape=page, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    if not page:
-        environment.filters["cell"] = lambda text: str(text).replace("|", "\\|").replace("\n", " ")
-    return environment.from_string(_HTML if page else _MARKDOWN)
-
-
-_MARKDOWN = """
-{% macro table(head, rows) %}
-| {{ head | map("cell") | join(" | ") }} |
-|{{ " --- |" * head | length }}
-{% for row in rows %}
-| {{ row | map("cell") | join(" | ") }} |
-{% endfor %}
-{% endmacro %}
-# {{ model.name }}, version {{ facts.version }}
-
-{{ model.description }}
-
-It predicts {{ predicts }}. Owner: {{ model.owner }}. As of {{ facts.as_of }}; run `{{ facts.run_id }}`.{{ " Note: " ~ facts.note if facts.note else "" }}
-
-**{{ facts.decision.verdict }}**: {{ facts.decision.reason }}
-
-## Data
-Snapshot `{{ snapshot.digest }}`: {{ "{:,}".format(snapshot.rows) }} rows of {{ snapshot.first }} to {{ snapshot.last }}, version {{ snapshot.table_version }} of the table `rows`.
-{% if snapshot.missing %}
-Days that are missing: {{ snapshot.missing | join(", ") }}.
-{% endif %}
-Inputs, all known before the event: {{ inputs }}.
-{% if facts.release.dropped %}
-Left out, because missing in every row: {{ facts.release.dropped | join(", ") }}.
-{% endif %}
-{% if facts.release.sampled %}
-Fitted on a seeded sample of {{ "{:,}".format(facts.release.rows) }} rows (`training.max_rows`).
-{% endif %}
-
-## Candidates
-Scored on the selection days {{ facts.selection.first }} to {{ facts.selection.last }}; chosen by {{ metric }}.
-
-{{ table(["candidate"] + metrics + ["rows", "fitted on"], candidates) }}
-## Two fits of one recipe
-Recipe: {{ recipe }}. The figures below are the twin's. The release model has also learned from the holdout, so it has no honest figure of its own.
-
-{{ table(["fit", "what for", "fitted on", "rows", "lag"], fits) }}
-{% for sentence in facts.guards %}
-- {{ sentence }}
-{% endfor %}
-- ONNX and scikit-learn differ by at most {{ "%.1e" | format(facts.parity) }}.
-
-## Holdout
-{{ "{:,}".format(holdout.rows) }} rows of {{ holdout.days }} days, {{ holdout.first }} to {{ holdout.last }}, that no model below has seen.
-
-{{ table(["model"] + metrics + ["fitted"], compared) }}
-## Gate
-{{ table(["check", "value", "limit", "result", "in words"], checks) }}
-## Make it again
-Code digest `{{ facts.code_digest }}` (commit {{ commit }}); the model's folder is in `source/`, all settings are in `manifest.json`.
-Python {{ facts.python }} on {{ facts.platform }}, {{ facts.cpu }}; {{ packages }}.
-Run the retraining as of {{ facts.as_of }} with the recipe above on the snapshot named above.
-"""
-
-_HTML = """
-<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{{ model.name }}, version {{ facts.version }}</title>
-<style>
-:root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --line: #d9dee5; --paper: #fff; --fill: #f5f7f9; --good: #18794e; --bad: #b42318; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaf0; --soft: #9aa6b5; --line: #323b47; --paper: #12171e; --fill: #1a212b; --good: #4cc38a; --bad: #ff7b72; } }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 62rem; background: var(--paper); color: var(--ink); font: 15px/1.55 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .5rem; border-bottom: 1px solid var(--line); padding-bottom: .25rem; }
-p { margin: .4rem 0; } .soft { color: var(--soft); } code { font-size: .88em; overflow-wrap: anywhere; }
-.verdict { border-left: 4px solid var(--good); background: var(--fill); padding: .6rem .9rem; margin: 1rem 0; } .verdict.not { border-color: var(--bad); }
-img { width: 100%; max-width: 46rem; border: 1px solid var(--line); border-radius: 4px; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; margin: .6rem 0; font-variant-numeric: tabular-nums; }
-th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; } th { color: var(--soft); font-weight: 600; white-space: nowrap; }
-.passed { color: var(--good); } .FAILED, .unknown { color: var(--bad); font-weight: 600; }
-</style></head><body>
-{% macro table(head, rows) %}
-<div class="wide"><table><thead><tr>{% for cell in head %}<th>{{ cell }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in rows %}<tr>{% for cell in row %}<td{% if cell in ("passed", "FAILED", "unknown") %} class="{{ cell }}"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</tbody></table></div>
-{% endmacro %}
-<h1>{{ model.name }}, version {{ facts.version }}</h1>
-<p>{{ model.description }}</p>
-<p class="soft">It predicts {{ predicts | replace("`", "") }}. Owner: {{ model.owner }}. As of {{ facts.as_of }}; run <code>{{ facts.run_id }}</code>.{{ " Note: " ~ facts.note if facts.note else "" }}</p>
-<p class="verdict{{ "" if facts.decision.verdict == "promote" else " not" }}"><strong>{{ facts.decision.verdict }}</strong>: {{ facts.decision.reason }}</p>
-<h2>Data</h2>
-<p>Snapshot <code>{{ snapshot.digest }}</code>: {{ "{:,}".format(snapshot.rows) }} rows of {{ snapshot.first }} to {{ snapshot.last }}, version {{ snapshot.table_version }} of the table <code>rows</code>.
-{% if snapshot.missing %}Days that are missing: {{ snapshot.missing | join(", ") }}.{% endif %}</p>
-<p>Inputs, all known before the event: {{ inputs }}.
-{% if facts.release.dropped %}Left out, because missing in every row: {{ facts.release.dropped | join(", ") }}.{% endif %}
-{% if facts.release.sampled %}Fitted on a seeded sample of {{ "{:,}".format(facts.release.rows) }} rows (training.max_rows).{% endif %}</p>
-<h2>Candidates</h2>
-<p>Scored on the selection days {{ facts.selection.first }} to {{ facts.selection.last }}; chosen by {{ metric }}.</p>
-{{ table(["candidate"] + metrics + ["rows", "fitted on"], candidates) }}
-<h2>Two fits of one recipe</h2>
-<p>Recipe: {{ recipe }}. The figures below are the twin's. The release model has also learned from the holdout, so it has no honest figure of its own.</p>
-{{ table(["fit", "what for", "fitted on", "rows", "lag"], fits) }}
-<ul>{% for sentence in facts.guards %}<li>{{ sentence }}</li>{% endfor %}<li>ONNX and scikit-learn differ by at most {{ "%.1e" | format(facts.parity) }}.</li></ul>
-<h2>Holdout</h2>
-<p>{{ "{:,}".format(holdout.rows) }} rows of {{ holdout.days }} days, {{ holdout.first }} to {{ holdout.last }}, that no model below has seen.</p>
-{{ table(["model"] + metrics + ["fitted"], compared) }}
-{% for picture in pictures %}
-<p><img alt="The holdout in a picture, {{ loop.index }} of {{ loop.length }}" src="data:image/svg+xml;base64,{{ picture }}"></p>
-{% endfor %}
-<h2>Gate</h2>
-{{ table(["check", "value", "limit", "result", "in words"], checks) }}
-<h2>Make it again</h2>
-<p>Code digest <code>{{ facts.code_digest }}</code> (commit {{ commit }}); the model's folder is in <code>source/</code>, all settings are in <code>manifest.json</code>.</p>
-<p>Python {{ facts.python }} on {{ facts.platform }}, {{ facts.cpu }}; {{ packages }}.</p>
-<p>Run the retraining as of {{ facts.as_of }} with the recipe above on the snapshot named above.</p>
-</body></html>
-"""
+    environment = Environment(
+        autoescape=page,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=None if page else lambda value: str(value).replace("<", "&lt;"),
+    )
+    # names and notes come from data and people: in Markdown they may neither break a table nor become a tag
+    environment.filters["line"] = lambda text: " ".join(str(text).split())
+    environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
+    return environment.from_string(card_pages.HTML if page else card_pages.MARKDOWN)

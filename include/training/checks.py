@@ -239,9 +239,10 @@ def anchors(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
             known.append((figures.gain(metric, mine, value), anchor))
     if not known:
         return
+    versions = len({anchor.get("version") for _, anchor in known})
     gain, best = min(known, key=lambda pair: pair[0])
     text = (
-        f"Against {best.get('name', 'the best earlier champion')}, the best of {len(known)} earlier champions, it is "
+        f"Against {best.get('name', 'the best earlier champion')}, the best of {versions} earlier champions, it is "
         f"{signed(gain)}; {-limit:g} worse is allowed."
     )
     yield Check("not slowly worse", gain, limit, gain >= limit, text)

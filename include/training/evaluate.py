@@ -20,7 +20,7 @@ from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.spec import Model
-from include.training import anchors, change, dataset, evaluation, evidence, export, plots, rivals, snapshot
+from include.training import anchors, change, dataset, evaluation, evidence, export, intervals, plots, rivals, snapshot
 from include.training.rivals import Recipe, Scored
 from include.training.served import Served, seen
 
@@ -89,7 +89,8 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
     ``champion`` the same with version, digest and epoch, or None; ``champion_exists``; ``champion_epoch`` (of the
     ledger, 0 where there never was one); ``champion_unusable`` (why, or None); everything of `evidence.of_sides`;
     ``kind`` and ``change`` (`change.told`); ``anchors`` (`anchors.scored`); ``by_day`` (where the scores and metrics by
-    day are kept); ``plots`` (their artifact paths, each with the SHA-256 of the picture). Undefined metrics are None.
+    day are kept); ``intervals`` (`intervals.of_sides`); ``plots`` (their artifact paths, each with the SHA-256 of the
+    picture). What is undefined is None.
     """
     store, ledger = BundleStore.default(), Ledger.default()
     standing = ledger.standing(model.name)
@@ -124,9 +125,17 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
         "anchors": anchors.scored(model, held.labels, picked, served.score),
         "champion_epoch": standing.epoch,
         "by_day": {"mlflow_run_id": selected["mlflow_run_id"], "scores": SCORES, "metrics": BY_DAY},
+        "intervals": intervals_of(model, measured),
     }
     told = _tell(model, selected["mlflow_run_id"], measured.rows, measured.labels, measured.scores, result)
     return {**result, "plots": told}
+
+
+def intervals_of(model: Model, measured: Measured) -> dict[str, Any]:
+    """`intervals.of_sides` of what was measured: for the card and the pictures, so no back-test pays for it."""
+    held = measured.held
+    block = evidence.blocks(held.rows["partition"].astype(str).to_numpy(), model.gate.block_days)
+    return intervals.of_sides(model, held.labels, measured.scores, block)
 
 
 def hold(model: Model, plan: Mapping[str, Any], candidate: str, lake: snapshot.Rows | None = None) -> Held:
@@ -278,7 +287,7 @@ def _tell(
     pd.DataFrame(columns).to_parquet(buffer, index=False)
     by_day = {side: evaluation.by_day(model, rows, scores) for side, scores in kept.items()}
     told_by_day = {side: _records(days) for side, days in by_day.items()}
-    pictures = plots.draw(model, y, kept, by_day)
+    pictures = plots.draw(model, y, kept, by_day, result)
     files = {f"{PLOTS}/{name}": picture for name, picture in pictures.items()}
     files |= {SCORES: buffer.getvalue(), BY_DAY: json.dumps(told_by_day, indent=1).encode()}
     tracking.log_artifacts_bytes(mlflow_run_id, files)
@@ -288,7 +297,7 @@ def _tell(
         for name, value in result[side]["metrics"].items()
         if value is not None
     }
-    tracking.log(mlflow_run_id, metrics=metrics)
+    tracking.log(mlflow_run_id, metrics={**metrics, **_gains(result)})
     metric, holdout = model.training.metric, result["holdout"]
     told = ", ".join(f"{side} {_shown(result[side]['metrics'].get(metric))}" for side in kept)
     log.info(
@@ -303,6 +312,17 @@ def _tell(
     if result["change"]:
         log.info("%s", change.justified(model, result["change"]).sentence)
     return {f"{PLOTS}/{name}": hashlib.sha256(picture).hexdigest() for name, picture in pictures.items()}
+
+
+def _gains(result: Mapping[str, Any]) -> dict[str, float]:
+    """The paired gains as metrics of MLflow, each with its ``.lower`` and ``.upper`` limit: over the champion as
+    ``holdout.gain.log_loss``, over the baseline as ``holdout.baseline_gain.log_loss``."""
+    found: dict[str, float] = {}
+    for side, name in (("champion", "holdout.gain"), ("baseline", "holdout.baseline_gain")):
+        for metric, gain in result.get("paired", {}).get(side, {}).items():
+            limits = {"": gain["value"], ".lower": gain["lower"], ".upper": gain["upper"]}
+            found |= {f"{name}.{metric}{end}": value for end, value in limits.items() if value is not None}
+    return found
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

@@ -102,9 +102,19 @@ def _calibration_error(y: np.ndarray, p: np.ndarray) -> float:
     """
     if p.ndim == 2:
         return float(np.mean([_calibration_error((y == at).astype(float), p[:, at]) for at in range(p.shape[1])]))
-    order = np.argsort(p, kind="stable")
-    gaps = [abs(float(np.sum(y[rows] - p[rows]))) for rows in np.array_split(order, 10)]
-    return sum(gaps) / len(y)
+    values, tied = np.unique(p, return_inverse=True)
+    return binned_gap(np.bincount(tied, minlength=len(values)).astype(float), np.bincount(tied, y - p))
+
+
+def binned_gap(rows: np.ndarray, gaps: np.ndarray, bins: int = 10) -> float:
+    """The calibration error from rows and summed gaps (label - score) of each score, in ascending order of the scores.
+
+    Equal scores share their gap evenly where a bin ends among them, so the order of the rows does not matter.
+    """
+    total = int(rows.sum())
+    edges = np.cumsum([0, *(total // bins + (at < total % bins) for at in range(bins))])
+    summed = np.interp(edges, np.insert(np.cumsum(rows), 0, 0.0), np.insert(np.cumsum(gaps), 0, 0.0))
+    return float(np.abs(np.diff(summed)).sum() / total)
 
 
 def _pinball(level: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:

@@ -73,7 +73,7 @@ def package(
     asked = probe(model, fitted, onnx, newest)
     latency = operability.guard_latency(model, onnx, evaluation.output_columns(model, fitted.pipeline), asked["rows"])
     facts = manifest(model, plan, selected, evaluated, decision, fitted, run_id)
-    described = {**facts, "guards": guards, "parity": parity, "selection": selected["selection"]}
+    described = on_the_card(facts, plan, selected, evaluated, guards, parity)
     files = {
         "model.onnx": onnx,
         "model.skops": export.to_skops(fitted.pipeline),
@@ -291,6 +291,26 @@ def manifest(
         "platform": f"{sys.platform}-{platform.machine()}",
         "cpu": _cpu(),
         "settings": model.model_dump(mode="json"),
+    }
+
+
+def on_the_card(
+    facts: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    selected: Mapping[str, Any],
+    evaluated: Mapping[str, Any],
+    guards: list[str],
+    parity: float,
+) -> dict[str, Any]:
+    """What `card` shows: the manifest, and what was found on the way to it."""
+    return {
+        **facts,
+        "guards": guards,
+        "parity": parity,
+        "selection": selected["selection"],
+        "evidence": evaluated,
+        "parameters": {"as_of": plan["as_of"], **snapshot.parameters(plan)},
+        "quarantined": plan.get("quarantined"),
     }
 
 

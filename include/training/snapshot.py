@@ -54,7 +54,8 @@ def take(
     Returns
     -------
     The plan, JSON-able: ``as_of, snapshot, candidates, window_days, seed, note, code_digest, windows`` (by candidate),
-    ``days`` (rows and labels of selection and holdout), ``nothing_new`` (a reason to end the run here, or None).
+    ``days`` (rows and labels of selection and holdout), ``quarantined`` {rows, days, worst: [day, rows]} (of the
+    snapshot's days; None where it is not known), ``nothing_new`` (a reason to end the run here, or None).
 
     Raises
     ------
@@ -94,6 +95,7 @@ def take(
         "code_digest": code_digest,
         "windows": {name: spans[name].as_dict() for name in chosen},
         "days": days,
+        "quarantined": _quarantined(lake, snapshot),
     }
     plan["nothing_new"] = nothing_new(last_decision, plan)
     log.info(
@@ -229,6 +231,15 @@ def _count_labels(
             "missing ones."
         )
     return found
+
+
+def _quarantined(lake: Rows, snapshot: Snapshot) -> dict[str, Any] | None:
+    """What validation has kept out of these days; frozen here, because a day that is collected again changes it."""
+    if not isinstance(lake, Lake):
+        return None
+    bad = lake.quarantined(snapshot.first, snapshot.last)
+    worst = max(bad.items(), key=lambda day: day[1], default=None)
+    return {"rows": sum(bad.values()), "days": len(bad), "worst": list(worst) if worst else None}
 
 
 def _listed(keys: Any, most: int = 5) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,7 +18,7 @@ from sklearn.metrics import roc_curve
 
 from include import catalog
 from include.spec import Label, Model, Task
-from include.training import evaluation, plots
+from include.training import evaluation, evidence, intervals, plots
 from include.training.plots import binary, canvas
 from tests.training import chain_models
 
@@ -101,8 +102,85 @@ def test_titles_say_the_figures(models: dict[str, Model]) -> None:
     assert f"{100 * measured['challenger']['roc_auc']:.1f}\N{NO-BREAK SPACE}% of pairs" in drawn["ranking.svg"]
     for side, found in measured.items():
         assert f"{side} {found['roc_auc']:.3f}" in drawn["ranking.svg"]
+    told = {"challenger": {"roc_auc": [0.7001, 0.8004]}, "champion": {"roc_auc": None}}
+    ranked = texts(plots.draw(model, y, scores, by_day, {"intervals": told})["ranking.svg"])
+    assert f"challenger {measured['challenger']['roc_auc']:.3f} (0.700 to 0.800)" in ranked
+    assert ranked.count(" to ") == 1
     better = int((by_day["challenger"]["log_loss"] < by_day["champion"]["log_loss"]).sum())
     assert f"beats the champion on {better} of 7 days" in drawn["difference.svg"]
+
+
+def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shops: int = 4) -> tuple[Any, ...]:
+    """A holdout of two weeks with the evidence of the gate; in the shops ``worse`` the challenger guesses."""
+    gate = model.gate.model_copy(update={"slices": ("shop",), "margin": margin, "slice_margin": margin})
+    model, y, scores, by_day = holdout(model.model_copy(update={"gate": gate}), rows=4000, days=14)
+    random = np.random.default_rng(4)
+    shop = np.array([f"shop {n}" for n in range(shops)] + ["rare"])[
+        np.where(random.random(4000) < 0.02, shops, random.integers(0, shops, 4000))
+    ]
+    for name in worse:
+        scores["challenger"][shop == name] = random.uniform(0.01, 0.99, int((shop == name).sum()))
+    day = np.repeat(by_day["challenger"]["partition"].to_numpy(), by_day["challenger"]["rows"].to_numpy())
+    rows = pd.DataFrame({"partition": day, "shop": shop, model.data.label.column: y})
+    block = evidence.blocks(day, 1)
+    mine, theirs = scores["challenger"], scores["champion"]
+    found = {
+        "paired": {"champion": evidence.gains(model, y, mine, theirs, block)},
+        "slices": evidence.slices(model, rows, y, mine, theirs, block),
+        "intervals": intervals.of_sides(model, y, scores, block, draws=20),
+    }
+    return model, y, scores, {side: evaluation.by_day(model, rows, s) for side, s in scores.items()}, found
+
+
+def coordinates(picture: bytes, colour: str) -> list[list[float]]:
+    """The numbers of every path that is drawn in a colour."""
+    paths = [n for n in ElementTree.fromstring(picture).iter() if n.tag.endswith("path")]
+    return [[float(v) for v in re.findall(r"-?[\d.]+", n.get("d", ""))] for n in paths if colour in n.get("style", "")]
+
+
+def test_the_difference_has_its_limits_and_the_margin(models: dict[str, Model]) -> None:
+    drawn = judged(models["toy"])
+    gain = drawn[-1]["paired"]["champion"]["log_loss"]
+    assert gain["lower"] > 0
+    picture = plots.draw(*drawn)["difference.svg"]
+    said = texts(picture)
+    assert f"surely better than the champion, by {canvas.shown(gain['value'])} on these days" in said
+    assert "Limits: 95\N{NO-BREAK SPACE}% each, by days" in said and "margin: 0.02 worse" in said
+
+    def title(worse: tuple[str, ...], margin: float) -> str:
+        return texts(plots.draw(*judged(models["toy"], worse, margin))["difference.svg"])
+
+    every = tuple(f"shop {n}" for n in range(4))
+    assert "surely worse than the champion by more than the margin" in title(every, 0.02)
+    assert "and surely within the margin" in title(every, 5.0)
+    bare = texts(plots.draw(*drawn[:4])["difference.svg"]).lower()
+    assert "limits" not in bare and "gain on all rows" not in bare and "surely" not in bare, (
+        "without evidence no limits are made up"
+    )
+
+
+def test_the_slices_name_what_is_surely_worse_and_what_is_too_small(models: dict[str, Model]) -> None:
+    good = texts(plots.draw(*judged(models["toy"]))["slices.svg"])
+    assert "No value of shop is surely worse than the champion by more than 0.02" in good
+    assert "Too little data to judge: shop rare (" in good and "margin: 0.02 worse" in good
+    drawn = judged(models["toy"], worse=("shop 2",))
+    picture = plots.draw(*drawn)["slices.svg"]
+    bad = texts(picture)
+    assert "Surely worse than the champion by more than 0.02: shop shop 2" in bad
+    rows = {one["value"]: one["rows"] for one in drawn[-1]["slices"]}
+    assert all(f"{rows[f'shop {n}']:,} rows" in bad for n in range(4))
+    lines = [path for path in coordinates(picture, canvas.COLOURS["champion"].lower()) if len(path) == 4]
+    assert len(lines) == 1, "the one that is worse"
+
+
+def test_very_many_slices_are_the_worst_of_them(models: dict[str, Model]) -> None:
+    model, y, scores, by_day, found = judged(models["toy"], shops=4)
+    some = [dict(one, value=f"a rather long name of shop {n}") for n in range(30) for one in found["slices"][:2]]
+    picture = plots.draw(model, y, scores, by_day, {**found, "slices": some})["slices.svg"]
+    assert "The 30 worst of 60 values" in texts(picture) and len(picture) < 150_000
+    few = [dict(one, gain=None, p_worse=None) for one in found["slices"]]
+    said = texts(plots.draw(model, y, scores, by_day, {**found, "slices": few})["slices.svg"])
+    assert "No value of shop has enough rows to be judged" in said and "from 200 rows, 20 of each class" in said
 
 
 def test_the_same_data_gives_the_same_bytes_in_another_process(models: dict[str, Model]) -> None:
@@ -129,9 +207,9 @@ def test_the_same_data_gives_the_same_bytes_in_another_process(models: dict[str,
 
 @pytest.mark.parametrize("name", OWN)
 def test_large_holdouts_are_drawn_fast_and_small(models: dict[str, Model], name: str) -> None:
-    evidence = holdout(models[name], rows=100_000, days=28)
+    large = holdout(models[name], rows=100_000, days=28)
     started = time.process_time()
-    drawn = plots.draw(*evidence)
+    drawn = plots.draw(*large)
     assert time.process_time() - started < 3.0  # 0.5 s on an idle machine
     assert sum(map(len, drawn.values())) < 400_000
     assert len(canvas.sample(100_000)) == canvas.MOST_POINTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from datetime import timedelta
@@ -22,7 +23,19 @@ from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.serving.predictor import Predictor
 from include.spec import Model
-from include.training import dataset, evaluate, evaluation, export, package, reference, refit, select, snapshot, train
+from include.training import (
+    card_file,
+    dataset,
+    evaluate,
+    evaluation,
+    export,
+    package,
+    reference,
+    refit,
+    select,
+    snapshot,
+    train,
+)
 from include.training import decision as decisions
 from tests.training import toy_days
 from tests.training.toy_days import AS_OF
@@ -60,6 +73,11 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     assert manifest["snapshot"]["digest"] == outcome["plan"]["snapshot"]["digest"]
     assert manifest["packages"]["scikit-learn"] and manifest["settings"]["name"] == "toy"
 
+    page = card_file.find(BundleStore.default(), "toy", outcome["package"]["version"]).read_text()
+    assert page.count("data:image/svg+xml;base64,") == 4 and all(
+        c["sentence"] in html.unescape(page) for c in outcome["decision"]["checks"]
+    )
+
     predictor = Predictor.load(bundle)
     assert predictor.warm_up() <= 1e-5
     probe = bundle.json("probe.json")
@@ -73,6 +91,15 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     assert {r.info.status for r in runs} == {"FINISHED"}
     chosen = next(r for r in runs if r.info.run_id == outcome["selected"]["mlflow_run_id"])
     assert chosen.data.metrics["holdout.log_loss"] == outcome["evaluation"]["challenger"]["metrics"]["log_loss"]
+    gain = outcome["evaluation"]["paired"]["baseline"]["log_loss"]
+    told = {end: chosen.data.metrics[f"holdout.baseline_gain.log_loss{end}"] for end in ("", ".lower", ".upper")}
+    assert told == {"": gain["value"], ".lower": gain["lower"], ".upper": gain["upper"]}
+    checks = {c["name"]: c for c in outcome["decision"]["checks"]}
+    assert chosen.data.metrics["gate.better_than_the_baseline"] == checks["better than the baseline"]["value"]
+    assert chosen.data.metrics["gate.days.limit"] == toy.gate.min_days
+    kept = json.loads(Path(MlflowClient().download_artifacts(chosen.info.run_id, "gate.json")).read_text())
+    assert kept["evaluation"] == outcome["evaluation"] and kept["checks"] == outcome["decision"]["checks"]
+    assert outcome["decision"]["note"].startswith("passed the gate: version ")
     files = {f.path for f in MlflowClient().list_artifacts(chosen.info.run_id)}
     assert {"gate.json", "card.html", "holdout"} <= files
     every = [f.path for folder in ("", "holdout") for f in MlflowClient().list_artifacts(chosen.info.run_id, folder)]
@@ -93,6 +120,7 @@ def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: 
     measured = worse["evaluation"]
     assert measured["challenger"]["metrics"]["log_loss"] < measured["baseline"]["metrics"]["log_loss"]
     assert worse["decision"]["verdict"] == "reject" and worse["package"] is None
+    assert "worse (95 % sure" in worse["decision"]["reason"] and "surely more than" in worse["decision"]["reason"]
     assert f"Against champion version {first['package']['version']}" in worse["decision"]["reason"]
     assert worse["evaluation"]["kind"] == "change", "a choice by hand of another recipe than the champion's"
     ledger = Ledger.default()
@@ -193,7 +221,7 @@ def test_every_step_again_gives_the_same_version_and_the_same_bundle(
     first = reference.in_one_process(toy, AS_OF, FAST, run_id)
     again = reference.in_one_process(toy, AS_OF, FAST, run_id)
     for result in ("selected", "evaluation", "decision", "package"):
-        left, right = dict(first[result]), dict(again[result])
+        left, right = ({k: v for k, v in run[result].items() if k != "row_milliseconds"} for run in (first, again))
         for table in (left.get("selection"), right.get("selection")):
             for row in table["table"] if table else ():
                 row.pop("seconds")

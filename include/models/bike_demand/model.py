@@ -41,6 +41,15 @@ MODEL = Model(
     name="bike_demand",
     owner="perennial",
     description="Bikes rented in an hour in Washington DC (UCI Bike Sharing 2011-2012, replayed in whole weeks).",
+    intended_use=(
+        "Planning how many bikes a whole city needs in the hours of the next day: an example of the project, on data "
+        "of 2011 and 2012. Not for a single station: the data know only the sum of all."
+    ),
+    limitations=(
+        "The weather is the observed one; who asks before has a forecast, and gets a worse answer. Rentals are not "
+        "demand: where no bike was left, none was rented. They grew by two thirds from one year to the next, so that "
+        "old rows say too little. A day has 24 rows: two weeks judge little."
+    ),
     start=date(2025, 1, 4),  # the day on which the history begins again, see source.py
     timezone="America/New_York",
     tags=("bikes", "regression"),

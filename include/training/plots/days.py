@@ -6,7 +6,21 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from include.training import evaluation
-from include.training.plots.canvas import COLOURS, SOFT, Figure, Holdout, counted, figure, labelled, say, shown
+from include.training.completeness import Gain, part
+from include.training.plots.canvas import (
+    COLOURS,
+    INK,
+    MARGIN,
+    SOFT,
+    Figure,
+    Holdout,
+    counted,
+    figure,
+    labelled,
+    say,
+    shown,
+    sure,
+)
 
 
 def metric_by_day(holdout: Holdout) -> Figure:
@@ -34,7 +48,8 @@ def metric_by_day(holdout: Holdout) -> Figure:
 
 
 def difference_by_day(holdout: Holdout) -> Figure:
-    """How much better the challenger is than the champion on each day; than the baseline where there is no champion."""
+    """How much better the challenger is than the champion on each day and on all of them, with the limits and the
+    margin of the gate; than the baseline where there is no champion."""
     metric = holdout.model.training.metric
     other = next((side for side in ("champion", "baseline") if side in holdout.scores), None)
     if other is None:
@@ -45,21 +60,51 @@ def difference_by_day(holdout: Holdout) -> Figure:
     pairs = zip(mine[metric].astype(float), theirs[metric].astype(float), strict=True)
     gains = np.array([evaluation.gain(metric, one, another) for one, another in pairs])
     known = np.isfinite(gains)
-    better, mean = int(np.sum(gains[known] > 0)), float(gains[known].mean()) if known.any() else float("nan")
-    title = f"The challenger beats the {other} on {better} of {counted(int(known.sum()))}"
-    subtitle = f"Gain in {metric} by day, above 0 the challenger is better; mean {shown(mean)}. {holdout.summary}"
+    better = f"{int(np.sum(gains[known] > 0))} of {counted(int(known.sum()))}"
+    whole = Gain.of(part(holdout.evidence, "paired", other).get(metric))
+    margin = holdout.model.gate.margin if other == "champion" else None
+    title = f"The challenger beats the {other} on {better}"
+    subtitle = f"Gain in {metric} by day, above 0 the challenger is better. {holdout.summary}"
+    if whole is not None:
+        title = _conclusion(whole, metric, other, margin)
+        days = holdout.model.gate.block_days
+        blocks = "days" if days == 1 else f"blocks of {days} days"
+        subtitle = (
+            f"Gain in {metric} by day, above 0 the challenger is better: on {better}. Limits: {sure(holdout.model)} "
+            f"each, by {blocks}. {holdout.summary}"
+        )
     made, (axes,) = figure(title, subtitle, height=3.0)
     if not known.any():
         say(axes, f"{metric} is not defined on any of these days: each has one class only.")
         return made
     colours = [COLOURS["challenger"] if gain > 0 else COLOURS[other] for gain in np.nan_to_num(gains)]
-    axes.bar(range(len(gains)), np.nan_to_num(gains), color=colours, width=0.7)
+    axes.bar(range(len(gains)), np.nan_to_num(gains), color=colours, width=0.62)
     for at in np.flatnonzero(~known).tolist():
         axes.text(at, 0, "undefined", rotation=90, ha="center", va="bottom", color=SOFT, fontsize=8)
     axes.axhline(0, color=SOFT, linewidth=1.0)
     _day_axis(axes, mine["partition"].tolist())
+    if whole is not None:
+        axes.axhspan(whole.lower, whole.upper, color=INK, alpha=0.13, linewidth=0, label="limits of the gain")
+        axes.axhline(whole.value, color=INK, linewidth=1.3, label="gain on all rows")
+    if margin is not None:
+        axes.axhline(-margin, **MARGIN, label=f"margin: {margin:g} worse")
+    if whole is not None or margin is not None:
+        axes.legend(ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.1)
     labelled(axes, "", f"gain in {metric}")
     return made
+
+
+def _conclusion(gain: Gain, metric: str, other: str, margin: float | None) -> str:
+    """What the limits say, in a sentence."""
+    who, by = f"In {metric} the challenger is", f"by {shown(abs(gain.value))} on these days"
+    if gain.lower > 0:
+        return f"{who} surely better than the {other}, {by}"
+    if gain.upper < -(margin or 0.0):
+        return f"{who} surely worse than the {other}{' by more than the margin' if margin else ''}, {by}"
+    told = f"{who} {shown(abs(gain.value))} {'better' if gain.value >= 0 else 'worse'} than the {other}"
+    if margin is None:
+        return f"{told}, which may be chance"
+    return f"{told}, {'and surely within the margin' if gain.lower > -margin else 'too uncertain for the margin'}"
 
 
 def _day_axis(axes: Axes, days: list[str]) -> None:

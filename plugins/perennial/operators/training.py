@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 PLAN = "plan"
-OUTCOME = {"promote": "passed the gate", "hold": "held", "reject": "rejected"}
 
 
 class SnapshotOperator(BaseSensorOperator):
@@ -168,11 +167,7 @@ class GateOperator(PlannedOperator, BranchMixIn):
 
         set_link(self, MlflowRunLink, tracking.version_url(self.model, self.selected["version"]))
         decided = decision.decide(self.load(), self.plan, self.selected, self.evaluation, context["run_id"])
-        write_note(
-            context,
-            f"{OUTCOME[decided['verdict']]}: version {decided['version']} "
-            f"({self.selected['candidate']}). {decided['reason']}",
-        )
+        write_note(context, decided["note"])
         # Skipping ends the task by an exception, which would leave no return value: it is pushed before.
         context["ti"].xcom_push(key="return_value", value=decided)
         self.do_branch(context, self.then if decided["verdict"] == "promote" else None)
