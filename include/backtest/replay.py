@@ -147,10 +147,8 @@ class _Judged:
             kept.keep(replay.model, *found)
         return found
 
-    def anchor(self, ago: int, one: Reigning | str) -> dict[str, Any]:
+    def anchor(self, ago: int, one: Reigning) -> dict[str, Any]:
         """What `anchors.scored` gives of one champion of earlier nights."""
-        if isinstance(one, str):
-            return anchors.absent(ago, one)
         model = self.replay.model
 
         def score(past: Reigning) -> np.ndarray:

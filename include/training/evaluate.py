@@ -66,14 +66,6 @@ class Measured:
     held: Held
     scores: dict[str, np.ndarray]
 
-    @property
-    def rows(self) -> pd.DataFrame:
-        return self.held.rows
-
-    @property
-    def labels(self) -> np.ndarray:
-        return self.held.labels
-
 
 def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any]) -> dict[str, Any]:
     """Measure everything that the gate wants to know, and keep it beside the challenger's MLflow run.
@@ -127,7 +119,7 @@ def evaluate(model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any])
         "by_day": {"mlflow_run_id": selected["mlflow_run_id"], "scores": SCORES, "metrics": BY_DAY},
         "intervals": intervals_of(model, measured),
     }
-    told = _tell(model, selected["mlflow_run_id"], measured.rows, measured.labels, measured.scores, result)
+    told = _tell(model, selected["mlflow_run_id"], measured, result)
     return {**result, "plots": told}
 
 
@@ -267,19 +259,13 @@ def _label_summary(model: Model, y: np.ndarray) -> dict[str, Any]:
     return {"label_mean": float(y.mean())}
 
 
-def _tell(
-    model: Model,
-    mlflow_run_id: str,
-    rows: pd.DataFrame,
-    y: np.ndarray,
-    kept: Mapping[str, np.ndarray],
-    result: Mapping[str, Any],
-) -> dict[str, str]:
+def _tell(model: Model, mlflow_run_id: str, measured: Measured, result: Mapping[str, Any]) -> dict[str, str]:
     """Keep scores, metrics by day and pictures beside the challenger's MLflow run, and say the outcome in the log.
 
     Labels and scores in `SCORES` are those of `dataset.labels` and `evaluation.named`. Returns the digests of the
     pictures by artifact path.
     """
+    rows, y, kept = measured.held.rows, measured.held.labels, measured.scores
     buffer = io.BytesIO()
     columns: dict[str, np.ndarray] = {"partition": rows["partition"].astype(str).to_numpy(dtype=object), "label": y}
     for side, scores in kept.items():
