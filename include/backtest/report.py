@@ -115,6 +115,7 @@ def _night(model: Model, night: Decided) -> dict[str, Any]:
         told["anchors"] = [
             {name: anchor[name] for name in ("nights_ago", "name", "last", "value")}
             for anchor in night.evaluation["anchors"]
+            if anchor["value"] is not None
         ]
         told["holdout"] = dict(night.evaluation["holdout"])
         for side in ("challenger", "baseline", "champion"):

@@ -2,6 +2,10 @@
 
 A fresher fit of the same recipe only must not be worse. Another recipe has to be better, on weeks of scores of both:
 until then the champion's recipe goes on being refreshed, and the rival, which won the selection, is scored beside it.
+
+The question is asked again every night: an equal rival passes with probability .05 on one night, but once within 30
+nights with .20, within 180 with .29 (simulated, independent days). That costs nothing as long as it is equal; that many
+such steps do not lead down is what the anchors are for.
 """
 
 from __future__ import annotations

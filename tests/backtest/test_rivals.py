@@ -112,8 +112,8 @@ def test_the_lab_decides_night_by_night_as_the_back_test(model: Model, home: Pat
         assert (night.challenger, night.evaluation["kind"]) == (told["challenger"], told["kind"])
         assert night.evaluation["change"] == told["change"]
         assert night.evaluation["challenger"]["metrics"]["log_loss"] == told["holdout"]["challenger"]["log_loss"]
-        values = [anchor["value"] for anchor in told["anchors"]]
-        assert [anchor["value"] for anchor in night.evaluation["anchors"]] == pytest.approx(values)
+        mine = [anchor["value"] for anchor in night.evaluation["anchors"] if anchor["value"] is not None]
+        assert mine == pytest.approx([anchor["value"] for anchor in told["anchors"]])
         verdict = str(night.decision.verdict)
         if verdict == "promote":
             try:
