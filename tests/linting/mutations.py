@@ -13,6 +13,7 @@ import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from croniter import croniter
 from pydantic import TypeAdapter, ValidationError
@@ -114,7 +115,8 @@ def choices(folder: Folder) -> Iterator[Mutant]:
                 text = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
                 if isinstance(text, str) and (limited or own_name or keyword.arg in few):
                     start = folder.span(file, keyword.value)[0] + 1
-                    yield from folder.slips("choice", file, start, text, keyword.value.lineno)
+                    made = folder.slips("choice", file, start, text, keyword.value.lineno)
+                    yield from (m for m in made if m.text not in available_timezones())  # UCT is one, too
 
 
 def schedules(folder: Folder) -> Iterator[Mutant]:
