@@ -32,8 +32,11 @@ def mutants(path: Path, seed: int = 0) -> list[Mutant]:
 def keywords(folder: Folder) -> Iterator[Mutant]:
     """Each keyword of each call, misspelt; a call that takes any keyword has no wrong one."""
     for file in RUN:
+        needing_data = folder.of_methods(file)
         for call in folder.calls(file):
-            for keyword in call.keywords if getattr(call.func, "id", "") != "dict" else ():
+            if getattr(call.func, "id", "") == "dict" or id(call) in needing_data:
+                continue
+            for keyword in call.keywords:
                 if keyword.arg:
                     start, _ = folder.span(file, keyword)
                     yield from folder.slips("keyword", file, start, keyword.arg, keyword.lineno)
