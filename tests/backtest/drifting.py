@@ -44,8 +44,10 @@ MODEL = Model(
         key=("id",),
         event_time="at",
         label=Label(column="y", delay=timedelta(hours=3), {label}),
+        schedule="0 4 * * *",
     ),
     training=Training(
+        schedule="0 5 * * *",
         window_days=8,
         selection_days=2,
         holdout_days=4,

@@ -52,7 +52,10 @@ def columns(folder: Folder) -> Iterator[Mutant]:
         known = declared | features if file in ("features", "candidates") else declared
         others = tuple(f for f in RUN if f != file)
         given = _features_given(folder) if file == "features" else set()
+        named = _candidate_names(folder) if file == "candidates" else set()
         for node in folder.strings(file):
+            if id(node) in named:
+                continue  # a candidate may be called anything, and like a feature, too
             role = file == "model" and node.value in roles
             if id(node) in given and not folder.named_in(node.value, ("candidates",)):
                 continue  # a feature that nobody names may be called anything
@@ -61,6 +64,12 @@ def columns(folder: Folder) -> Iterator[Mutant]:
                 for mutant in folder.slips("column", file, start, str(node.value), node.lineno):
                     if mutant.text not in known:
                         yield mutant
+
+
+def _candidate_names(folder: Folder) -> set[int]:
+    """The keys of what `candidates` returns."""
+    dicts = [n for n in ast.walk(folder.trees["candidates"]) if isinstance(n, ast.Dict)]
+    return {id(key) for of in dicts for key in of.keys}
 
 
 def function_names(folder: Folder) -> Iterator[Mutant]:
