@@ -80,6 +80,8 @@ def declared_columns(declared: Declared) -> dict[str, Use]:
     found: dict[str, Use] = {}
     assert declared.model is not None and declared.run is not None
     for column in declared.model.data.columns:
+        if column.name in found:  # declared twice, which is a mistake of its own
+            continue
         made = declared.run.made.get(id(column))
         node = declared.run.node_of(made[1].kwargs.get("name")) if made else None
         found[column.name] = Use.of(column.name, declared.run.source, node or declared.node_of(column), "declared")
