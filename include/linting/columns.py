@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from include.declared import Declared
-from include.errors import nearest
+from include.errors import nearest, one_slip
 from include.mistakes.problem import OtherEnd, Place, Problem, one_of
 from include.mistakes.source import Source
 from include.spec import Column, Known
@@ -57,7 +57,8 @@ def unknown(uses: Iterable[Use], given: Mapping[str, Use], taken: Iterable[str],
             wrong.setdefault(use.name, []).append(use)
     for name, places in wrong.items():
         places = sorted({use.place: use for use in places}.values(), key=lambda use: use.place)
-        near = nearest(name, given)
+        # A declared name that nothing uses and that is one slip away explains more than the nearest of those in use.
+        near = nearest(name, [n for n in given if n not in busy and one_slip(name, n)]) or nearest(name, given)
         idle = near is not None and near not in busy
         if idle and len(places) > 1 and given[str(near)].node is not None:
             source = given[str(near)]
@@ -79,6 +80,8 @@ def declared_columns(declared: Declared) -> dict[str, Use]:
     found: dict[str, Use] = {}
     assert declared.model is not None and declared.run is not None
     for column in declared.model.data.columns:
+        if column.name in found:  # declared twice, which is a mistake of its own
+            continue
         made = declared.run.made.get(id(column))
         node = declared.run.node_of(made[1].kwargs.get("name")) if made else None
         found[column.name] = Use.of(column.name, declared.run.source, node or declared.node_of(column), "declared")

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from include.errors import nearest
+from include.errors import nearest, one_slip
 from include.mistakes.problem import Place, Problem, one_of
 from include.mistakes.source import Source
 
@@ -27,8 +27,14 @@ def explain(error: BaseException, source: Source) -> Problem:
         lacking = re.search(r"missing \d+ required .*?arguments?: (.*)", str(error))
         if lacking:
             names = re.findall(r"'(\w+)'", lacking[1])
-            text = ast.get_source_segment(source.text, node.func) or "the call"
-            return Problem(place, f"{text}() lacks {_listed(names)}", f"wanted: {', '.join(f'{n}=...' for n in names)}")
+            for keyword in node.keywords:
+                if keyword.arg and any(one_slip(keyword.arg, name) for name in names):
+                    return unknown_keyword(source, keyword, _named(source, node.func), names)
+            return Problem(
+                place,
+                f"{_named(source, node.func)}() lacks {_listed(names)}",
+                f"wanted: {', '.join(f'{n}=...' for n in names)}",
+            )
     if isinstance(error, KeyError) and error.args and hasattr(error.args[0], "node"):
         place = source.place(error.args[0].node)
     if isinstance(error, SystemExit):
@@ -94,6 +100,10 @@ def _raised_at(trace: TracebackType | None, source: Source) -> tuple[ast.AST | N
             node = source.at((positions[0], positions[1], positions[2], positions[3]))
             place = source.place(node) if node is not None and hasattr(node, "lineno") else place
     return node, place
+
+
+def _named(source: Source, function: ast.expr) -> str:
+    return ast.get_source_segment(source.text, function) or "the call"
 
 
 def _listed(names: Iterable[str]) -> str:

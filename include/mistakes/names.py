@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib
 import symtable
 from functools import lru_cache
 
@@ -33,7 +34,7 @@ def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
         if not uses:
             continue
         # Candidates: what the module defines; a builtin only where nothing of the module is near.
-        near = nearest(name, known) or nearest(name, {n for n in dir(builtins) if n[0] != "_"})
+        near = nearest(name, _fitting(source, name, known)) or nearest(name, {n for n in dir(builtins) if n[0] != "_"})
         also: tuple[OtherEnd, ...] = ()
         if near in idle:
             definition = idle[str(near)]
@@ -46,6 +47,29 @@ def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
             near,
         )
     return found
+
+
+def _fitting(source: Source, name: str, known: set[str]) -> set[str]:
+    """Without the modules that lack what is asked of this name: of `pd` and `np` one slip makes the same `p`."""
+    asked = {
+        node.attr
+        for node in source.nodes
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == name
+    }
+    modules = {
+        alias.asname or alias.name: alias.name
+        for node in source.tree.body
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    }
+    return {one for one in known if one not in modules or all(_has(modules[one], what) for what in asked)}
+
+
+def _has(module: str, attribute: str) -> bool:
+    try:
+        return hasattr(importlib.import_module(module), attribute)
+    except ImportError:  # a mistake of its own, which is told where it is made
+        return True
 
 
 def _defined(table: symtable.SymbolTable) -> set[str]:

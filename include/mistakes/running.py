@@ -151,12 +151,15 @@ class Traced:
                 continue
             found = _member(module, alias.name)
             if found is None:
-                near = nearest(alias.name, _members(module))
+                used = [name for name in self._undefined if name in _members(module) and one_slip(alias.name, name)]
+                near = nearest(alias.name, used or _members(module))
                 self.problems.append(
                     Problem(
                         self.source.place(alias),
                         f"{module.__name__} has no {alias.name!r}",
-                        one_of(alias.name, _members(module)) if near else "see its documentation for what it has",
+                        one_of(alias.name, used or _members(module))
+                        if near
+                        else "see its documentation for what it has",
                         suggestion=self.source.rename(alias, alias.name, near) if near else None,
                     )
                 )

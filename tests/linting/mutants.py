@@ -83,6 +83,12 @@ class Folder:
     def calls(self, file: str) -> list[ast.Call]:
         return [n for n in ast.walk(self.trees[file]) if isinstance(n, ast.Call)]
 
+    def of_methods(self, file: str) -> set[int]:
+        """Calls inside the methods of a folder's own expectations: like `fetch`, they run when there are data."""
+        classes = [n for n in ast.walk(self.trees[file]) if isinstance(n, ast.ClassDef)]
+        methods = [n for c in classes for n in c.body if isinstance(n, ast.FunctionDef)]
+        return {id(n) for m in methods for line in m.body for n in ast.walk(line) if isinstance(n, ast.Call)}
+
     def declarations(self) -> Iterator[tuple[str, ast.Call, ast.keyword]]:
         """Each argument of each declaration in model.py, with the name of the declaration."""
         for call in self.calls("model"):

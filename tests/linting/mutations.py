@@ -13,6 +13,7 @@ import tokenize
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from croniter import croniter
 from pydantic import TypeAdapter, ValidationError
@@ -31,8 +32,11 @@ def mutants(path: Path, seed: int = 0) -> list[Mutant]:
 def keywords(folder: Folder) -> Iterator[Mutant]:
     """Each keyword of each call, misspelt; a call that takes any keyword has no wrong one."""
     for file in RUN:
+        needing_data = folder.of_methods(file)
         for call in folder.calls(file):
-            for keyword in call.keywords if getattr(call.func, "id", "") != "dict" else ():
+            if getattr(call.func, "id", "") == "dict" or id(call) in needing_data:
+                continue
+            for keyword in call.keywords:
                 if keyword.arg:
                     start, _ = folder.span(file, keyword)
                     yield from folder.slips("keyword", file, start, keyword.arg, keyword.lineno)
@@ -48,7 +52,10 @@ def columns(folder: Folder) -> Iterator[Mutant]:
         known = declared | features if file in ("features", "candidates") else declared
         others = tuple(f for f in RUN if f != file)
         given = _features_given(folder) if file == "features" else set()
+        named = _candidate_names(folder) if file == "candidates" else set()
         for node in folder.strings(file):
+            if id(node) in named:
+                continue  # a candidate may be called anything, and like a feature, too
             role = file == "model" and node.value in roles
             if id(node) in given and not folder.named_in(node.value, ("candidates",)):
                 continue  # a feature that nobody names may be called anything
@@ -57,6 +64,12 @@ def columns(folder: Folder) -> Iterator[Mutant]:
                 for mutant in folder.slips("column", file, start, str(node.value), node.lineno):
                     if mutant.text not in known:
                         yield mutant
+
+
+def _candidate_names(folder: Folder) -> set[int]:
+    """The keys of what `candidates` returns."""
+    dicts = [n for n in ast.walk(folder.trees["candidates"]) if isinstance(n, ast.Dict)]
+    return {id(key) for of in dicts for key in of.keys}
 
 
 def function_names(folder: Folder) -> Iterator[Mutant]:
@@ -114,7 +127,8 @@ def choices(folder: Folder) -> Iterator[Mutant]:
                 text = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
                 if isinstance(text, str) and (limited or own_name or keyword.arg in few):
                     start = folder.span(file, keyword.value)[0] + 1
-                    yield from folder.slips("choice", file, start, text, keyword.value.lineno)
+                    made = folder.slips("choice", file, start, text, keyword.value.lineno)
+                    yield from (m for m in made if m.text not in available_timezones())  # UCT is one, too
 
 
 def schedules(folder: Folder) -> Iterator[Mutant]:

@@ -112,3 +112,10 @@ def test_a_file_that_needs_another_kind_of_text_is_no_mistake(tmp_path: Path) ->
     new = f'    numbers["day"] = np.asarray(columns["id"], "datetime64[D]").astype(np.float32)\n{RETURN}'
     problems, _ = changed(tmp_path, "features", RETURN, new)
     assert [p.what for p in problems] == ["feature 'day' is built, and no candidate takes it"]
+
+
+def test_of_two_modules_that_are_equally_near_the_one_is_meant_that_has_it(tmp_path: Path) -> None:
+    was = "late[cancelled], minutes[cancelled] = np.nan"
+    (problem,), path = changed(tmp_path, "source", was, was.replace("np.", "p."))
+    assert problem.what == "'p' is not defined" and problem.suggestion is not None
+    assert was in problem.suggestion.applied(path.read_text())

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.services import STOP_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import time
@@ -33,8 +35,8 @@ def test_nothing_is_left_of_a_killed_run(number: signal.Signals) -> None:
     children = psutil.Process(int(keeper)).children(recursive=True)
     assert any("postgres" in child.name() for child in children)
     run.send_signal(number)
-    run.wait(30)
-    deadline = time.monotonic() + 20
+    run.wait(STOP_SECONDS)
+    deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline and (Path(folder).exists() or any(child.is_running() for child in children)):
         time.sleep(0.1)
     assert not Path(folder).exists()

@@ -32,11 +32,11 @@ BEFORE = (
     Column(name="previous_up", type=INTEGER, description="the label of the half-hour before"),
 )
 OUTCOME = (
-    *(
-        Column(name=c.name.removeprefix("previous_"), type=c.type, nullable=False, known=Known.AFTER)
-        for c in BEFORE
-        if c.name != "previous_up"
-    ),
+    Column(name="nsw_price", type=NUMBER, nullable=False, known=Known.AFTER),
+    Column(name="nsw_demand", type=NUMBER, nullable=False, known=Known.AFTER),
+    Column(name="vic_price", type=NUMBER, nullable=False, known=Known.AFTER),
+    Column(name="vic_demand", type=NUMBER, nullable=False, known=Known.AFTER),
+    Column(name="transfer", type=NUMBER, nullable=False, known=Known.AFTER),
     Column(
         name="up",
         type=INTEGER,
