@@ -8,7 +8,7 @@ import importlib
 import symtable
 from functools import lru_cache
 
-from include.errors import nearest
+from include.errors import nearest, one_slip
 from include.mistakes.problem import OtherEnd, Problem, one_of
 from include.mistakes.source import Source
 
@@ -34,7 +34,10 @@ def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
         if not uses:
             continue
         # Candidates: what the module defines; a builtin only where nothing of the module is near.
-        near = nearest(name, _fitting(source, name, known)) or nearest(name, {n for n in dir(builtins) if n[0] != "_"})
+        # One that is imported or defined and used nowhere explains more than the nearest of those in use.
+        fitting = _fitting(source, name, known)
+        free = [one for one in fitting if one not in loads and one_slip(name, one)]
+        near = nearest(name, free) or nearest(name, fitting) or nearest(name, {n for n in dir(builtins) if n[0] != "_"})
         also: tuple[OtherEnd, ...] = ()
         if near in idle:
             definition = idle[str(near)]
