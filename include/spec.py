@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from include.cron import require_cron, time_of_day
 from include.errors import Finding, Misdeclared, did_you_mean, nearest
-from include.partitions import CLOCK_CHANGE, days_back
+from include.partitions import CLOCK_CHANGE, in_time
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Cron = Annotated[str, AfterValidator(require_cron)]
@@ -365,11 +365,11 @@ class Model(Declaration):
     def _too_late(self) -> Finding | None:
         """Why the day that a nightly run is about can not be in the lake by then, or None."""
         collects, trains = time_of_day(self.data.schedule), time_of_day(self.training.schedule)
-        if collects is None or trains is None or self._in_time(collects, trains):
+        delay, wait = self.data.label.delay, self.training.wait_for_data
+        if collects is None or trains is None or in_time(collects, trains, delay, wait):
             return None
         after = (datetime.combine(date.min, collects) + timedelta(minutes=30)).time()
-        mended = f'"{after.minute} {after.hour} * * *"' if self._in_time(collects, after) else None
-        delay = self.data.label.delay
+        mended = f'"{after.minute} {after.hour} * * *"' if in_time(collects, after, delay, wait) else None
         if delay:
             final = (delay + CLOCK_CHANGE) % timedelta(days=1) // timedelta(minutes=1)
             what = (
@@ -379,19 +379,10 @@ class Model(Declaration):
             )
         else:
             what = (
-                f"a run begins at {trains:%H:%M} and waits {self.training.wait_for_data} for the day before, which "
+                f"a run begins at {trains:%H:%M} and waits {wait} for the day before, which "
                 f"data.schedule collects at {collects:%H:%M} only: begin after that"
             )
         return Finding(("training", "schedule"), what, wanted=mended)
-
-    def _in_time(self, collects: time, trains: time) -> bool:
-        """Whether the newest day that a run asks for is collected before it has waited for it too long."""
-        delay, day = self.data.label.delay, timedelta(days=1)
-        at, begins = (timedelta(hours=t.hour, minutes=t.minute) for t in (collects, trains))
-        ticks = (begins + self.training.wait_for_data - at) // day
-        # the as-of counts true hours: in the night that has one more it may be the day that is final an hour later
-        wanted = 1 + max(0, -((begins + (CLOCK_CHANGE if delay else timedelta(0)) - delay) // day))
-        return days_back(collects, delay) - ticks <= wanted
 
 
 @dataclass(frozen=True)
