@@ -97,6 +97,22 @@ def days_back(at: time, delay: timedelta) -> int:
     return 1 + max(0, -((since_midnight - delay - CLOCK_CHANGE) // timedelta(days=1)))
 
 
+def in_time(collects: time, trains: time, delay: timedelta, wait: timedelta) -> bool:
+    """Whether the newest day that a run at ``trains`` asks for is collected before it has waited for it too long.
+
+    Parameters
+    ----------
+    collects : when a day is collected, every day, local time as ``trains``.
+    delay : of the labels. wait : how long a run waits for its data.
+    """
+    day = timedelta(days=1)
+    at, begins = (timedelta(hours=t.hour, minutes=t.minute) for t in (collects, trains))
+    ticks = (begins + wait - at) // day
+    # the as-of counts true hours: in the night that has one more it may be the day that is final an hour later
+    wanted = 1 + max(0, -((begins + (CLOCK_CHANGE if delay else timedelta(0)) - delay) // day))
+    return days_back(collects, delay) - ticks <= wanted
+
+
 def partition_of(
     run: RunDates, timezone: str, label_delay: timedelta = timedelta(0), params: Mapping[str, Any] | None = None
 ) -> Partition:

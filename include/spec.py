@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from include.cron import require_cron, time_of_day
 from include.errors import Finding, Misdeclared, did_you_mean, nearest
-from include.partitions import CLOCK_CHANGE, days_back
+from include.partitions import CLOCK_CHANGE, in_time
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Cron = Annotated[str, AfterValidator(require_cron)]
@@ -467,34 +467,32 @@ class Model(Declaration):
             found.append(Finding(("data", "repeats_after"), what, wanted=str(least)))
         late = self._too_late()
         if late:
-            found.append(Finding(("training", "schedule"), late))
+            found.append(late)
         if found:
             raise Misdeclared(found)
         return self
 
-    def _too_late(self) -> str | None:
+    def _too_late(self) -> Finding | None:
         """Why the day that a nightly run is about can not be in the lake by then, or None."""
         collects, trains = time_of_day(self.data.schedule), time_of_day(self.training.schedule)
-        if collects is None or trains is None:
+        delay, wait = self.data.label.delay, self.training.wait_for_data
+        if collects is None or trains is None or in_time(collects, trains, delay, wait):
             return None
-        delay, day = self.data.label.delay, timedelta(days=1)
-        since = {at: timedelta(hours=at.hour, minutes=at.minute) for at in (collects, trains)}
-        ticks = (since[trains] + self.training.wait_for_data - since[collects]) // day
-        # the as-of counts true hours: in the night that has one more it may be the day that is final an hour later
-        wanted = 1 + max(0, -((since[trains] + (CLOCK_CHANGE if delay else timedelta(0)) - delay) // day))
-        if days_back(collects, delay) - ticks <= wanted:
-            return None
-        if not delay:
-            return (
-                f"a run begins at {trains:%H:%M} and waits {self.training.wait_for_data} for the day before, which "
+        after = (datetime.combine(date.min, collects) + timedelta(minutes=30)).time()
+        mended = f'"{after.minute} {after.hour} * * *"' if in_time(collects, after, delay, wait) else None
+        if delay:
+            final = (delay + CLOCK_CHANGE) % timedelta(days=1) // timedelta(minutes=1)
+            what = (
+                f"a run at {trains:%H:%M} wants a day that data.schedule, at {collects:%H:%M}, collects in the next "
+                f"night only: labels are final {delay} after the end of their day, and a night may be an hour shorter. "
+                f"Let data.schedule be at {final // 60:02}:{final % 60:02} or later, and training.schedule after it"
+            )
+        else:
+            what = (
+                f"a run begins at {trains:%H:%M} and waits {wait} for the day before, which "
                 f"data.schedule collects at {collects:%H:%M} only: begin after that"
             )
-        final = (delay + CLOCK_CHANGE) % day // timedelta(minutes=1)
-        return (
-            f"a run at {trains:%H:%M} wants a day that data.schedule, at {collects:%H:%M}, collects in the next night "
-            f"only: labels are final {delay} after the end of their day, and a night may be an hour shorter. Let "
-            f"data.schedule be at {final // 60:02}:{final % 60:02} or later, and training.schedule after it"
-        )
+        return Finding(("training", "schedule"), what, wanted=mended)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,17 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from include.errors import ConfigurationError, NotReady
-from include.partitions import RunDates, as_of, days_back, keys_between, newest_closed, partition, partition_of, shift
+from include.partitions import (
+    RunDates,
+    as_of,
+    days_back,
+    in_time,
+    keys_between,
+    newest_closed,
+    partition,
+    partition_of,
+    shift,
+)
 
 NEW_YORK = "America/New_York"
 
@@ -47,6 +57,20 @@ def test_a_run_without_a_day_takes_one_whose_labels_are_final() -> None:
 def test_days_back(hour: int, delay: float, days: int) -> None:
     """An hour more than the delay is waited: a night of a clock change may lack it."""
     assert days_back(time(hour), timedelta(hours=delay)) == days
+
+
+@pytest.mark.parametrize("minutes", range(0, 72 * 60, 20))
+def test_one_of_the_two_schedules_of_a_new_model_is_in_time_whatever_the_delay(minutes: int) -> None:
+    delay, wait = timedelta(minutes=minutes), timedelta(hours=2)
+    assert in_time(time(2), time(3), delay, wait) or in_time(time(5, 30), time(6, 30), delay, wait)
+
+
+def test_a_run_that_begins_before_its_data_can_be_there_is_not_in_time() -> None:
+    wait = timedelta(hours=2)
+    assert in_time(time(4), time(3), timedelta(0), wait), "it waits for an hour"
+    assert not in_time(time(6), time(3), timedelta(0), wait)
+    assert not in_time(time(6), time(6, 30), timedelta(hours=6), wait)
+    assert in_time(time(7), time(7, 30), timedelta(hours=6), wait)
 
 
 def test_a_back_fill_whose_form_names_a_day_is_refused() -> None:

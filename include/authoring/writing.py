@@ -20,13 +20,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from include.authoring.findings import Findings, FoundColumn, Role
 from include.authoring.names import free_name
 from include.authoring.proposals import proposals
+from include.cron import time_of_day
 from include.errors import ConfigurationError
+from include.partitions import in_time
 from include.settings import PROJECT
 from include.sources import CsvFile, ParquetFiles, SqlTable
-from include.spec import ColumnType, Task
+from include.spec import ColumnType, Data, Task, Training
 
 FILES = ("model.py", "source.py", "expectations.py", "features.py", "candidates.py")
 MODELS = PROJECT / "include" / "models"
+LATER = ("30 5 * * *", "30 6 * * *")  # in time for every delay for which the default schedules are not
 LONG = 95  # characters of a text beyond which it is written as several
 SURE = 500  # rows after which a column that was never missing is declared so
 MARGIN_SHARE = 0.05  # of the trivial baseline's error, that a challenger may be worse than the champion
@@ -159,8 +162,10 @@ def _context(found: Findings) -> dict[str, Any]:
 
 def _schedules(delay: timedelta) -> tuple[str, str] | None:
     """When to collect and to train, where labels become final between the hours at which that is done by default."""
-    final = delay % timedelta(days=1)
-    return ("30 5 * * *", "30 6 * * *") if timedelta(hours=1) < final <= timedelta(hours=4) else None
+    training = Training()
+    collects, trains = (time_of_day(s) for s in (Data.model_fields["schedule"].default, training.schedule))
+    assert collects and trains, "the defaults tick once a day"
+    return None if in_time(collects, trains, delay, training.wait_for_data) else LATER
 
 
 def _of_columns(found: Findings) -> dict[str, Any]:

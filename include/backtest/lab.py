@@ -55,8 +55,7 @@ class Lab:
         code = _source_digest(model)
 
         def settled(key: str) -> bool:
-            mature = partition(key, model.timezone).end + model.data.label.delay
-            return key in there and there[key].collected_at >= mature and made_by.get(key, code) == code
+            return key in there and there[key].final(model, key) and made_by.get(key, code) == code
 
         return [key for key in keys_between(first.isoformat(), last.isoformat()) if not settled(key)]
 

@@ -14,7 +14,7 @@ from include import catalog, spool_format
 from include.data import files, quality
 from include.data.lake import Lake, RawBatch
 from include.errors import DataError
-from include.partitions import Partition, keys_between, partition
+from include.partitions import Partition, keys_between
 from include.settings import Settings
 from include.spec import Model, Severity
 
@@ -158,12 +158,8 @@ def missing_partitions(model: Model, last: Partition, days: int) -> list[str]:
     if first > last.date:
         return []
     there = Lake.of(model).published()
-
-    def final(key: str) -> bool:
-        ends = partition(key, model.timezone).end + model.data.label.delay
-        return key in there and there[key].collected_at >= ends
-
-    return [key for key in keys_between(first.isoformat(), last.key) if not final(key)]
+    keys = keys_between(first.isoformat(), last.key)
+    return [key for key in keys if key not in there or not there[key].final(model, key)]
 
 
 def load_predictions(model: Model) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, write_deltala
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include.data import files, schema, snapshots
+from include.data.published import Published, published
 from include.data.snapshots import Snapshot
 from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
 from include.partitions import Partition
@@ -63,15 +64,6 @@ class RawBatch:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
-
-
-@dataclass(frozen=True)
-class Published:
-    """What the lake has of a partition: rows, when they were fetched, the digest of their raw batch."""
-
-    rows: int
-    collected_at: datetime
-    batch: str
 
 
 class Lake:
@@ -393,19 +385,6 @@ class Lake:
                     ) from reason
                 time.sleep(random.uniform(0, min(0.02 * 2**number, 2)))
         raise AssertionError("unreachable")
-
-
-def published(table: DeltaTable) -> dict[str, Published]:
-    """What a version of ``rows`` holds, by partition key, from the add actions of its log."""
-    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    found: dict[str, Published] = {}
-    for action in actions:
-        key, rows = action["partition.partition"], action["num_records"]
-        before = found.get(key)
-        if before:  # a partition too large for one file
-            rows += before.rows
-        found[key] = Published(rows, action["min._collected_at"], action["max._batch"])
-    return dict(sorted(found.items()))
 
 
 def _arrow_schema(table: DeltaTable) -> pa.Schema:

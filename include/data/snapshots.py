@@ -10,9 +10,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -21,19 +20,13 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
 from include.data import files, schema
+from include.data.published import Published
 from include.errors import DataError, IntegrityError, did_you_mean
-from include.partitions import keys_between, partition
+from include.partitions import keys_between
 from include.spec import Model
 
 MANIFEST = "perennial.snapshot"
 ROWS_AT_ONCE = 1_000_000
-
-
-class _Published(Protocol):
-    @property
-    def rows(self) -> int: ...
-    @property
-    def collected_at(self) -> datetime: ...
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class Snapshot:
 
 
 def freeze(
-    model: Model, root: Path, table: DeltaTable, published: Mapping[str, _Published], first: str, last: str
+    model: Model, root: Path, table: DeltaTable, published: Mapping[str, Published], first: str, last: str
 ) -> Snapshot:
     """Write the declared columns of these partitions, sorted by partition, key and event time.
 
@@ -83,7 +76,6 @@ def freeze(
         raise DataError(
             f"{model.name} has no rows from {first} to {last}: back-fill these days with the {model.name}_collect DAG."
         )
-    ends = {key: partition(key, model.timezone).end + model.data.label.delay for key in present}
     columns = _columns(model)
     order = [(name, "ascending") for name in dict.fromkeys((*model.data.key, model.data.event_time))]
     days: list[list[Any]] = []
@@ -110,7 +102,7 @@ def freeze(
         digest=digest,
         path=path,
         missing=tuple(key for key in wanted if key not in found),
-        immature=tuple(key for key in present if published[key].collected_at < ends[key]),
+        immature=tuple(key for key in present if not published[key].final(model, key)),
     )
 
 
@@ -189,7 +181,7 @@ def _columns(model: Model) -> pa.Schema:
     return pa.schema([("partition", pa.large_string()), *schema.declared(model)])
 
 
-def _portions(keys: list[str], published: Mapping[str, _Published]) -> Iterator[list[str]]:
+def _portions(keys: list[str], published: Mapping[str, Published]) -> Iterator[list[str]]:
     """Runs of partitions of about a million rows, so that memory does not grow with the window."""
     portion: list[str] = []
     rows = 0

@@ -33,11 +33,21 @@ class Use:
         return cls(str(name), source, node, at, who)
 
     def renamed(self, name: str) -> OtherEnd:
-        """This place, with the edit that puts ``name`` there."""
+        """This place, with the edit that makes ``name`` of it."""
         mend = None
         if isinstance(self.node, ast.Constant):
-            mend = self.source.replace(self.node, self.source.quoted(self.node, name))
+            before, _, after = self.name.partition(str(self.node.value))
+            if name.startswith(before) and name.endswith(after):
+                part = name[len(before) : len(name) - len(after)]
+                mend = self.source.replace(self.node, self.source.quoted(self.node, part))
         return OtherEnd(self.place, f"or name it {name!r} here", mend)
+
+
+def written(source: Source, name: str) -> ast.Constant | None:
+    """The longest text of a file that a computed name is made of, where it is most of the name."""
+    texts = [n for n in source.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value in name]
+    longest = max(texts, key=lambda node: len(str(node.value)), default=None)
+    return longest if longest is not None and len(str(longest.value)) > max(3, len(name) // 3) else None
 
 
 def unknown(uses: Iterable[Use], given: Mapping[str, Use], taken: Iterable[str], what: str) -> Iterator[Problem]:

@@ -59,7 +59,6 @@ class Candidates:
         if self.failed or not self.all:
             return
         taken: set[str] = set()
-        frame = _frame(built)
         for candidate in self.all.values():
             if candidate.baseline:
                 continue
@@ -67,7 +66,7 @@ class Candidates:
             while getattr(first, "steps", None):
                 first = first.steps[0][1]
             named = isinstance(first, ColumnTransformer) and first.remainder == "drop"
-            lists = [_selected(columns, frame) for _, _, columns in first.transformers] if named else [None]
+            lists = [_selected(columns, built) for _, _, columns in first.transformers] if named else [None]
             if not all(_texts(columns) or columns == [] for columns in lists):
                 return
             taken |= {name for columns in lists for name in _texts(columns)}
@@ -223,13 +222,13 @@ def _texts(columns: Any) -> list[str]:
     return list(listed) if all(isinstance(column, str) for column in listed) else []
 
 
-def _selected(columns: Any, frame: pd.DataFrame) -> Any:
+def _selected(columns: Any, built: Mapping[str, Any]) -> Any:
     """What a `ColumnTransformer` was given as columns; a selector is asked for its choice, None where it has none."""
     if not callable(columns):
         return columns
     try:
-        return [str(name) for name in columns(frame)]
-    except Exception:  # a selector of somebody else, for other features than made-up ones
+        return [str(name) for name in columns(_frame(built))]
+    except Exception:  # features that are no table, which is told elsewhere, or a selector that wants other ones
         return None
 
 

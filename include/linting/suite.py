@@ -10,7 +10,7 @@ from typing import Any
 from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.row_conditions import Column
 
-from include.linting.columns import Use
+from include.linting.columns import Use, written
 from include.mistakes.constructing import construct
 from include.mistakes.problem import Problem
 from include.mistakes.running import Site, Traced
@@ -64,7 +64,9 @@ class Suite:
         values = value if isinstance(value, (list, tuple, set)) else [value]
         who = "an expectation names"
         at = self.run.source.place(site.node)
-        return [Use.of(v, self.run.source, self.run.node_of(v), who, at) for v in values if isinstance(v, str)]
+        texts = [v for v in values if isinstance(v, str)]
+        nodes = {v: self.run.node_of(v) or written(self.run.source, v) for v in texts}
+        return [Use.of(v, self.run.source, nodes[v], who, at) for v in texts]
 
     def _doubled(self) -> Iterator[Problem]:
         seen: dict[str, int] = {}

@@ -51,7 +51,10 @@ def told(error: BaseException) -> str:
 def no_attribute(source: Source, node: ast.Attribute, value: Any, name: str) -> Problem:
     """A module, class or object has no such attribute."""
     known = [n for n in dir(value) if not n.startswith("_")]
-    near = nearest(name, known)
+    called = any(isinstance(n, ast.Call) and n.func is node for n in source.nodes)
+    # `np.an` is as near to `any` as to `nan`: what is called is a function, and what is not is none
+    alike = [n for n in known if one_slip(name, n) and callable(getattr(value, n, None)) == called]
+    near = nearest(name, alike) or nearest(name, known)
     end = source.end(node)
     start = Place(end.file, end.line, end.column - len(name))
     what = value.__name__ if isinstance(value, (type, ModuleType)) else type(value).__name__
@@ -59,7 +62,8 @@ def no_attribute(source: Source, node: ast.Attribute, value: Any, name: str) -> 
     if near:
         replaced = source.replace(node, near)
         suggestion = type(replaced)(start, end, near)
-    return Problem(start, f"{what} has no {name!r}", one_of(name, known), suggestion=suggestion)
+    hint = f"did you mean {near!r}?" if near else one_of(name, known)
+    return Problem(start, f"{what} has no {name!r}", hint, suggestion=suggestion)
 
 
 def unknown_keyword(source: Source, keyword: ast.keyword, function: Any, known: Iterable[str]) -> Problem:

@@ -8,7 +8,7 @@ import importlib
 import symtable
 from functools import lru_cache
 
-from include.errors import nearest
+from include.errors import nearest, one_slip
 from include.mistakes.problem import OtherEnd, Problem, one_of
 from include.mistakes.source import Source
 
@@ -28,13 +28,24 @@ def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             loads.setdefault(node.id, []).append(node)
     idle = {d.name: d for d in source.tree.body if isinstance(d, ast.FunctionDef) and d.name not in loads}
+    defined = [d.name for d in source.tree.body if isinstance(d, ast.FunctionDef)]
     found = {}
     for name in sorted(used - known - ALWAYS):
         uses = sorted(loads.get(name, []), key=source.place)
         if not uses:
             continue
         # Candidates: what the module defines; a builtin only where nothing of the module is near.
-        near = nearest(name, _fitting(source, name, known)) or nearest(name, {n for n in dir(builtins) if n[0] != "_"})
+        # One that is imported or defined and used nowhere explains more than the nearest of those in use.
+        fitting = _fitting(source, name, known)
+        free = [one for one in fitting if one not in loads and one_slip(name, one)]
+        called = any(isinstance(n, ast.Call) and n.func is uses[0] for n in source.nodes)
+        functions = [one for one in defined if called and one_slip(name, one)]
+        near = (
+            nearest(name, functions)
+            or nearest(name, free)
+            or nearest(name, fitting)
+            or nearest(name, {n for n in dir(builtins) if n[0] != "_"})
+        )
         also: tuple[OtherEnd, ...] = ()
         if near in idle:
             definition = idle[str(near)]

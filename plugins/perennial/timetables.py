@@ -38,7 +38,7 @@ class DailyPartitionTimetable(CronPartitionTimetable):
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> DailyPartitionTimetable:
-        delay = datetime.timedelta(seconds=data["delay"])
+        delay = datetime.timedelta(seconds=data.get("delay", 0))  # a DAG that an older version has written has none
         return cls(data["expression"], timezone=data["timezone"], delay=delay)
 
     def serialize(self) -> dict[str, Any]:

@@ -57,19 +57,25 @@ def judge(mutant: Mutant, valid: Path, scratch: Path) -> Verdict:
         return Verdict(mutant, bool(problems), bool(at), True, said)
     left: tuple[str, ...] = ()
     for edit in filter(None, edits):
-        left = after(edit, valid.name, folder)
+        left = after(edit, valid.name, folder, rounds=2)
         if not left:
             return Verdict(mutant, bool(problems), bool(at), True, said)
     return Verdict(mutant, bool(problems), bool(at), False, said, left)
 
 
-def after(edit: Suggestion, name: str, folder: Path) -> tuple[str, ...]:
-    """What the lint says once the edit is made (and takes the edit back)."""
+def after(edit: Suggestion, name: str, folder: Path, rounds: int) -> tuple[str, ...]:
+    """What the lint says once the edit is made (and takes the edit back).
+
+    A value that is right by itself may not fit another one any more: what is left may have a hint of its own.
+    """
     path = edit.start.file
     before = path.read_text()
     path.write_text(edit.applied(before))
     try:
         left: list[Problem] = lint(name, folder, fit=False)
+        for next_edit in [p.suggestion for p in left if p.suggestion] if rounds > 1 else []:
+            if not after(next_edit, name, folder, rounds - 1):
+                return ()
     finally:
         path.write_text(before)
     return tuple(map(str, left))

@@ -249,6 +249,8 @@ def syntax(folder: Folder) -> Iterator[Mutant]:
 
 def knowledge(folder: Folder) -> Iterator[Mutant]:
     """The label known before; a column of the key, or one that features read, known after."""
+    made = _features_given(folder)
+    read = {s.value for s in folder.strings("features") if id(s) not in made}  # a feature may be called like a column
     data = folder.model.data
     for call in folder.calls("model"):
         if getattr(call.func, "id", "") != "Column":
@@ -257,7 +259,7 @@ def knowledge(folder: Folder) -> Iterator[Mutant]:
         name = getattr(given["name"].value, "value", None)
         if name == data.label.column:
             yield folder.replaced("known", "model", given["known"].value, "after", "Known.BEFORE")
-        elif "known" not in given and (folder.named_in(name, ("features",)) or name in (*data.key, data.event_time)):
+        elif "known" not in given and (name in read or name in (*data.key, data.event_time)):
             _, end = folder.span("model", call.keywords[-1])
             line = call.keywords[-1].end_lineno or 1
             yield Mutant("known", "model", line, "", end, end, ", known=Known.AFTER")

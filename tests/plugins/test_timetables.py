@@ -81,6 +81,8 @@ def test_every_day_has_its_turn_once_and_when_its_labels_are_final(hours: int) -
 def test_it_survives_serialisation(timetable: DailyPartitionTimetable) -> None:
     late = DailyPartitionTimetable("0 6 * * *", timezone=NEW_YORK, delay=dt.timedelta(days=2, minutes=30))
     assert DailyPartitionTimetable.deserialize(late.serialize())._delay == late._delay
+    old = {name: value for name, value in late.serialize().items() if name != "delay"}
+    assert DailyPartitionTimetable.deserialize(old)._delay == dt.timedelta(0), "what an older version has stored"
     again = DailyPartitionTimetable.deserialize(timetable.serialize())
     assert again.serialize() == timetable.serialize()
     assert keys(again, "2026-11-01", "2026-11-03") == keys(timetable, "2026-11-01", "2026-11-03")
