@@ -298,7 +298,8 @@ class Floor(Declaration):
 
 
 class Fairness(Declaration):
-    """How differently a model may treat the groups of a sensitive attribute."""
+    """How differently a model may treat the groups of a sensitive attribute. Groups of fewer than 200 rows, 7 days or
+    20 rows of a class are shown, and not judged."""
 
     column: str
     """A declared column, known before the event; it need not be a feature."""

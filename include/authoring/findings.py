@@ -97,6 +97,7 @@ class Rhythm:
     min_rows: int
     gate_days: int
     gate_rows: int
+    gate_class_rows: int | None  # of a classification
 
     @property
     def days_needed(self) -> int:

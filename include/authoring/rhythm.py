@@ -12,10 +12,12 @@ from include.authoring.findings import Findings, Rhythm
 from include.authoring.reading import per_day
 from include.errors import DataError
 from include.replay import Replay
+from include.spec import Task
 
 FRESH = timedelta(days=3)  # data that end so shortly before today are taken for a table that grows
 WEEK = 7
 SLACK = 2
+LEAST_OF_A_CLASS = 10  # rows in a holdout: with fewer no metric says anything about the class
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,22 @@ def settle_rhythm(found: Findings, today: date) -> None:
         min_rows=max(50, min(1000, floor(0.5 * np.quantile(of_windows, 0.02)))),
         gate_days=max(1, floor(0.6 * np.quantile(filled, 0.02))),
         gate_rows=max(30, min(2000, floor(0.5 * np.quantile(of_holdouts, 0.02)))),
+        gate_class_rows=_class_rows(found, holdout, len(rows), replayed),
     )  # fmt: skip
     _say(found, a_day, empty, days)
+
+
+def _class_rows(found: Findings, holdout: int, days: int, replayed: bool) -> int | None:
+    """Half of the rows of the scarcest class in a holdout that has few; None of a regression."""
+    if found.task is Task.REGRESSION:
+        return None
+    labels = found.rows[found.target]
+    known = np.flatnonzero(per_day(found, labels.notna().astype(int)))[0]  # of very many rows only the newest are here
+    few = []
+    for value in labels.dropna().unique():
+        daily = per_day(found, (labels == value).fillna(False).astype(int)).to_numpy().astype(float)[known:][-days:]
+        few.append(np.quantile(_sliding(daily, holdout, replayed), 0.02))
+    return max(LEAST_OF_A_CLASS, min(200, floor(0.5 * min(few))))
 
 
 def _spans(available: int, a_day: float, share: float, about: tuple[Findings, date, date]) -> tuple[int, int, int]:

@@ -237,11 +237,15 @@ def _rule(model: Model, rule: Fairness, evidence: Mapping[str, Any]) -> dict[str
         "sentence": f"The largest difference of {what} between groups of {rule.column} is {how_much}. {allowed}{at}",
         "head": [rule.column, "rows", *heads],
         "rows": [
-            [str(one["value"]), figure(one["rows"]), *(figure(number(v)) for v in one["figures"])]
+            [_group(one), figure(one["rows"]), *(figure(number(v)) for v in one["figures"])]
             for one in groups[:MOST_LINES]
         ],
         "left_out": max(0, len(groups) - MOST_LINES),
     }
+
+
+def _group(one: Mapping[str, Any]) -> str:
+    return str(one["value"]) if one.get("judged") else f"{one['value']} (too few rows to judge)"
 
 
 def _heads(model: Model, measure: str) -> list[str]:

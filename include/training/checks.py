@@ -13,7 +13,7 @@ from typing import Any, Literal
 from include.spec import Model, Task
 from include.training import comparison
 from include.training import evaluation as figures
-from include.training.completeness import Gain, find, number, part, signed
+from include.training.completeness import Gain, find, listed, number, part, signed
 
 SAME = 1e-6
 """Scores that differ by less are those of the same model."""
@@ -280,7 +280,12 @@ def fairness(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
             text = f"{between} {f'{gap.value:.3f}' if gap else 'an unknown amount'}; this is reported only."
             yield Check(name, gap.value if gap else None, None, True, text)
         elif gap is None:
-            text = f"{between} an amount that cannot be computed; {rule.limit:g} is allowed."
+            known = listed(found, "groups") or []
+            enough = sum(one.get("judged") is True for one in known)
+            text = (
+                f"{between} an amount that cannot be computed ({enough} of {len(known)} groups have enough rows); "
+                f"{rule.limit:g} is allowed."
+            )
             yield Check(name, None, rule.limit, None, text)
         else:
             violated = gap.lower > rule.limit

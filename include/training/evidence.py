@@ -120,13 +120,8 @@ def slices(
         values = groups(rows[column])
         for value in pd.unique(values):
             at = np.flatnonzero(values == value)
-            scarce = None
-            if model.data.label.task is Task.CLASSIFICATION:
-                scarce = min(int(np.sum(y[at] == c)) for c in range(len(dataset.class_names(model) or (0, 1))))
-            days = int(len(np.unique(day[at])))
-            about = {"rows": len(at), "days": days, "class_rows": scarce}
-            enough_of_each = scarce is None or scarce >= SLICE_CLASS_ROWS
-            judged = len(at) >= SLICE_ROWS and days >= SLICE_DAYS and enough_of_each
+            about = _size(model, y, day, at)
+            judged = _enough(about)
             pair = [compute(y[at], side[at]) for side in (mine, theirs)]
             estimate = gain(metric, y[at], mine[at], theirs[at], block[at], model.gate.alpha) if judged else None
             found.append(
@@ -141,6 +136,20 @@ def slices(
                 }
             )
     return sorted(found, key=lambda one: (model.gate.slices.index(one["column"]), -one["rows"], one["value"]))
+
+
+def _size(model: Model, y: np.ndarray, day: np.ndarray, at: np.ndarray) -> dict[str, int | None]:
+    """Rows, days and rows of the scarcest class (None of a regression) of the rows at some positions."""
+    scarce = None
+    if model.data.label.task is Task.CLASSIFICATION:
+        scarce = min(int(np.sum(y[at] == c)) for c in range(len(dataset.class_names(model) or (0, 1))))
+    return {"rows": len(at), "days": int(len(np.unique(day[at]))), "class_rows": scarce}
+
+
+def _enough(size: Mapping[str, int | None]) -> bool:
+    """Whether a part of the rows is large enough to be judged by itself."""
+    least = {"rows": SLICE_ROWS, "days": SLICE_DAYS, "class_rows": SLICE_CLASS_ROWS}
+    return all(count is None or count >= least[name] for name, count in size.items())
 
 
 def groups(values: pd.Series) -> np.ndarray:
@@ -159,7 +168,8 @@ def fairness(
 
     Returns
     -------
-    For each: ``column, measure, limit, difference`` (Estimate), ``groups`` [{value, rows, figure}].
+    For each: ``column, measure, limit, difference`` (Estimate, between the groups that are as large as a slice has to
+    be), ``groups`` [{value, rows, judged, figures}].
     """
     return [_unfair(model, rule, rows, y, scores, block) for rule in model.gate.fairness]
 
@@ -167,21 +177,24 @@ def fairness(
 def _unfair(
     model: Model, rule: Fairness, rows: pd.DataFrame, y: np.ndarray, scores: np.ndarray, block: np.ndarray
 ) -> dict[str, Any]:
-    group = groups(rows[rule.column])
+    group, day = groups(rows[rule.column]), rows["partition"].astype(str).to_numpy(dtype=object)
     figure = _figure(model, rule, y, scores)
+    members = {value: np.flatnonzero(group == value) for value in np.unique(group.astype(str))}
+    # Of a handful of rows every share is a matter of luck, and the largest difference would be made of nothing else.
+    judged = [value for value, at in members.items() if _enough(_size(model, y, day, at))]
 
     def difference(at: np.ndarray) -> float:
-        present = [figure(at[group[at] == value]) for value in np.unique(group[at].astype(str))]
+        present = [figure(at[group[at] == value]) for value in judged]
         known = np.array([one for one in present if np.isfinite(one).any()])
         return float(np.nanmax(np.nanmax(known, axis=0) - np.nanmin(known, axis=0))) if len(known) > 1 else math.nan
 
     told = []
-    for value in np.unique(group.astype(str)):
-        at = np.flatnonzero(group == value)
+    for value, at in members.items():
         told.append(
             {
                 "value": value,
                 "rows": len(at),
+                "judged": value in judged,
                 "figures": [float(v) if math.isfinite(v) else None for v in figure(at)],
             }
         )

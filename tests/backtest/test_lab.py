@@ -31,7 +31,8 @@ def promote(model: Model, outcome: dict[str, Any]) -> None:
 
 
 def same(mine: Night, real: dict[str, Any]) -> None:
-    """Everything that a night found, but for what only a real one has (MLflow runs, digests, epochs, durations)."""
+    """Everything that a night found, but for what only a real one has (MLflow runs, digests, epochs, durations, and the
+    intervals of the card)."""
     for result, theirs in zip(mine.results, real["results"], strict=True):
         assert {k: v for k, v in result.items() if k != "seconds"} == {
             k: v for k, v in theirs.items() if k not in ("seconds", "mlflow_run_id")
@@ -42,12 +43,12 @@ def same(mine: Night, real: dict[str, Any]) -> None:
     assert (mine.twin.first, mine.twin.last) == (real["selected"]["twin"]["first"], real["selected"]["twin"]["last"])
     ours = dict(mine.evaluation)
     theirs = {k: v for k, v in real["evaluation"].items() if k in ours}
-    assert set(real["evaluation"]) - set(ours) <= {"champion_epoch", "by_day", "plots"}
+    assert set(real["evaluation"]) - set(ours) <= {"champion_epoch", "by_day", "plots", "intervals"}
     if theirs["champion"]:
         theirs["champion"] = {k: v for k, v in theirs["champion"].items() if k != "digest"}
         ours["champion"] = {k: v for k, v in ours["champion"].items() if k != "digest"}
     assert ours == theirs
-    decided = {k: v for k, v in real["decision"].items() if k != "version"}
+    decided = {k: v for k, v in real["decision"].items() if k not in ("version", "note")}
     assert mine.decision.as_dict() == decided
 
 

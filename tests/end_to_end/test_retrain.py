@@ -17,6 +17,7 @@ from include.partitions import partition, shift
 from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
+from include.registry.rows import VersionRow
 from include.serving.predictor import Predictor
 from include.stack import credentials
 from tests.end_to_end.stack_runner import Api, Running
@@ -36,9 +37,21 @@ def release_of(api: Api, run_id: str) -> dict[str, Any]:
     return api.wait(RELEASE, api.xcom(RETRAIN, run_id, "release", key="trigger_run_id"))
 
 
-def promote_a_new_version(api: Api, run_id: str, window_days: int) -> int:
-    """Retrain on another window, which gives other scores, and wait until the version serves."""
-    conf = {"candidates": ["baseline", "boosting"], "window_days": window_days}
+def serving_version() -> VersionRow:
+    """The ledger's row of the champion."""
+    row = Ledger.default().version("toy", champion())
+    assert row is not None
+    return row
+
+
+def refreshing(seed: int) -> dict[str, Any]:
+    """What asks for another fit of the champion's recipe: other scores, and nothing that the gate has to object to."""
+    return {"candidates": ["baseline", serving_version().candidate], "seed": seed}
+
+
+def promote_a_new_version(api: Api, run_id: str, seed: int) -> int:
+    """Retrain the champion's recipe with another seed, and wait until the version serves."""
+    conf = refreshing(seed)
     assert api.trigger_and_wait(RETRAIN, run_id, conf)["state"] == "success"
     assert release_of(api, run_id)["state"] == "success"
     return champion()
@@ -58,11 +71,22 @@ def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id:
     assert (states["gate"], states["package"], states["release"]) == ("success", "skipped", "skipped")
     decision = api.xcom(RETRAIN, run_id, "gate")
     assert decision["verdict"] == "reject"
-    assert "rejected" in run["note"] and "worse than" in run["note"]
-    assert "worse than" in api.log(RETRAIN, run_id, "gate")
+    assert "rejected" in run["note"] and "surely more than" in run["note"]
+    assert "surely more than" in api.log(RETRAIN, run_id, "gate")
     version = tracking._client().get_model_version("toy", str(decision["version"]))
     assert version.tags["perennial.verdict"] == "reject"
-    assert "worse than" in version.tags["perennial.reason"]
+    assert "surely more than" in version.tags["perennial.reason"]
+    assert champion() == before
+
+
+def test_another_recipe_is_held_until_weeks_of_scores_speak_for_it(api: Api, run_id: str) -> None:
+    before, window = champion(), serving_version().recipe["window_days"]
+    conf = {"candidates": ["baseline", "boosting"], "window_days": 16 if window != 16 else 15}
+    assert api.trigger_and_wait(RETRAIN, run_id, conf)["state"] == "success"
+    assert api.xcom(RETRAIN, run_id, "evaluate")["kind"] == "change"
+    decision = api.xcom(RETRAIN, run_id, "gate")
+    assert decision["verdict"] == "hold"
+    assert "of the 28 days of scores that another recipe needs" in decision["reason"]
     assert champion() == before
 
 
@@ -196,7 +220,7 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
         assert back["state"] == "success"
         assert champion() == old
         assert f"rolled back to version {old}" in api.xcom(ROLLBACK, f"{run_id}-back", "rollback", "perennial_note")
-        frozen = api.trigger_and_wait(RETRAIN, f"{run_id}-frozen", {"window_days": 17})
+        frozen = api.trigger_and_wait(RETRAIN, f"{run_id}-frozen", refreshing(17))
         assert frozen["state"] == "success"
         assert release_of(api, f"{run_id}-frozen")["state"] == "failed"
         assert champion() == old, "tonight's retraining does not undo the rollback"

@@ -61,10 +61,10 @@ def rows_of(partition: Partition) -> pd.DataFrame:
     items = random.integers(1, 9, size=n)
     express = random.random(n) < 0.3
     push = (
-        -0.9
+        -1.4
         + day_effect
         + 1.6 * x
-        + 0.8 * np.abs(z)
+        + 1.4 * np.abs(z)
         + np.array([SHOPS[s] for s in shop])
         + 0.15 * items
         - 0.8 * express
