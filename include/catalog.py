@@ -138,7 +138,7 @@ def folder(name: str) -> Path:
 
 
 def module(name: str, file: str) -> ModuleType:
-    """Import one of a model's files (``source``, ``expectations``, ``features``, ``candidates``), with what it imports.
+    """Import one of a model's files (``source``, ``expectations``, ``features`` ...), with what it imports.
 
     Raises
     ------
@@ -183,8 +183,13 @@ def file_problems(folder: Path) -> list[Problem]:
             hint = f"did you mean {near!r}? Rename it to {path.name}" if near else f"wanted: {path.name} with {wanted}"
             problems.append(Problem(Place(path), f"{path.name} is missing", hint))
         elif file in FILES:
-            problems += _function_problems(path, *FILES[file], SIGNATURES[file], _stamp(path))
+            problems += function_problems(path, *FILES[file], SIGNATURES[file])
     return problems
+
+
+def function_problems(path: Path, function: str, arguments: tuple[str, ...], wanted: str) -> tuple[Problem, ...]:
+    """What is wrong with a function that a file is wanted for; ``wanted`` is its signature, for people."""
+    return _function_problems(path, function, arguments, wanted, _stamp(path))
 
 
 def _stamp(path: Path) -> tuple[int, int]:

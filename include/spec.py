@@ -6,7 +6,6 @@ below a field is its meaning; `include.authoring.reference` makes the reference 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -14,50 +13,21 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from include.cron import require_cron, time_of_day
 from include.errors import Finding, Misdeclared, did_you_mean, nearest
 from include.partitions import CLOCK_CHANGE, in_time
+from include.spec_base import METRICS, Declaration, Metric
+from include.spec_gate import Fairness as Fairness
+from include.spec_gate import Floor as Floor
+from include.spec_gate import Gate
+from include.spec_gate import Power as Power
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Cron = Annotated[str, AfterValidator(require_cron)]
 
-
-Metric = Literal[
-    "log_loss",
-    "roc_auc",
-    "average_precision",
-    "brier",
-    "accuracy",
-    "calibration_error",
-    "mae",
-    "rmse",
-    "r2",
-    "pinball_10",
-    "pinball_50",
-    "pinball_90",
-]
 Class = str | int | bool
-
-STANDARD_ERRORS = 2.5
-"""A margin has to be so many standard errors: then three of four equal challengers pass two weeks of even days."""
-
-
-class Declaration(BaseModel):
-    """Base of all parts of a model: frozen, and an unknown key is an error with the nearest known one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_the_unknown_key(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            fields = tuple(cls.model_fields)
-            unknown = [Finding((k,), f"{cls.__name__} has no {k!r}", k, fields) for k in values if k not in fields]
-            if unknown:
-                raise Misdeclared(unknown)
-        return values
 
 
 class ColumnType(StrEnum):
@@ -288,95 +258,16 @@ class Training(Declaration):
         return self.window_days + self.selection_days + self.holdout_days + self.slack_days
 
 
-class Floor(Declaration):
-    """What the challenger's metric may not fall below (or, of a loss, rise above): a promise to those who use it."""
+class Scorer(Declaration):
+    """A figure of your own beside the usual ones: a function of `scorers.py`, computed wherever those are."""
 
-    metric: Metric
-    """Which figure."""
-    limit: float
-    """The worst value that is acceptable, in units of the metric."""
-
-
-class Fairness(Declaration):
-    """How differently a model may treat the groups of a sensitive attribute. Groups of fewer than 200 rows, 7 days or
-    20 rows of a class are shown, and not judged."""
-
-    column: str
-    """A declared column, known before the event; it need not be a feature."""
-    measure: Literal["demographic_parity", "equalized_odds", "group_error"]
-    """Difference between the groups of the share of positive decisions, of the true or false positive rate (the larger
-    one), or of the mean loss (the only one of a regression)."""
-    limit: Annotated[float, Field(gt=0)] | None = None
-    """The largest difference that is acceptable; ``None``: it is reported only."""
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    """Of a binary classification: the score from which a decision is positive."""
-
-
-class Power(Declaration):
-    """What `make gate-power` has measured on the model's own history; it prints the line to write down. With it,
-    `make lint-models` warns of a margin that holds healthy models for ever."""
-
-    standard_error: Annotated[float, Field(ge=0)]
-    """Standard error, over the holdout, of the difference between two fits of one recipe that end a week apart, in
-    units of ``training.metric``: the median of the sampled nights."""
-    stale_week: float
-    """What serving a model that is a week older costs, in units of ``training.metric``; negative where it is better."""
-    measured: date
-    """The last day of the history that it was measured on."""
-
-    @property
-    def least_margin(self) -> float:
-        """The smallest margin that healthy models pass often enough, and that costs no less than what it lets wait."""
-        return max(STANDARD_ERRORS * self.standard_error, self.stale_week, 0.0)
-
-    @property
-    def margin(self) -> float:
-        """`least_margin`, rounded up to two digits."""
-        least = self.least_margin
-        if least == 0:
-            return 0.0
-        places = 1 - math.floor(math.log10(least))
-        return round(math.ceil(least * 10**places - 1e-9) / 10**places, places)
-
-
-class Gate(Declaration):
-    """What a challenger has to show on the holdout. Everything is judged by whole blocks of days, never by rows."""
-
-    margin: Annotated[float, Field(gt=0)] = 0.02
-    """How much worse than the champion it may truly be, in units of ``training.metric``. `make gate-power` says what a
-    margin costs."""
-    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
-    """How often a challenger that is worse by exactly the margin may pass."""
-    block_days: Annotated[int, Field(ge=1)] = 1
-    """Days that count as one observation; their rows share weather, prices and events."""
-    baseline_metric: Metric | None = None
-    """The metric in which it has to beat the trivial baseline; ``None``: ``training.metric``."""
-    min_days: Annotated[int, Field(ge=1)] = 10
-    """Days with labels that the holdout needs; with fewer a run refuses, and the gate holds."""
-    min_rows: Annotated[int, Field(ge=1)] = 2000
-    """Labelled rows that the holdout needs; with fewer the gate holds."""
-    min_class_rows: Annotated[int, Field(ge=1)] = 200
-    """Labelled rows of each class that the holdout needs; with fewer the gate holds."""
-    anchors: tuple[Annotated[int, Field(ge=1)], ...] = (1, 7, 28, 91)
-    """The twins of the champions of so many nights ago are scored, too: small losses, each within the margin, must not
-    add up. The challenger may be worse than the best of them by half the margin."""
-    change_days: Annotated[int, Field(ge=14)] = 28
-    """Days of scores of both that another recipe than the champion's needs before it may take its place."""
-    floors: tuple[Floor, ...] = ()
-    """Limits of single metrics; they reject where they are violated with confidence."""
-    slices: tuple[str, ...] = ()
-    """Columns, known before the event, by whose values champion and challenger are compared, too."""
-    slice_margin: Annotated[float, Field(gt=0)] | None = None
-    """How much worse it may be on one value of such a column; ``None``: twice the margin."""
-    fairness: tuple[Fairness, ...] = ()
-    """Groups that must not be treated too differently."""
-    leak_alarm: Annotated[float, Field(gt=0.5, le=1)] = 0.99
-    """How much a single feature may explain on the holdout: ROC-AUC, or for a number the absolute rank correlation."""
-    max_psi: Annotated[float, Field(gt=0)] = 3.0
-    """How far the distribution of its scores may be from that of the champion on the same rows (population stability
-    index, ten bins)."""
-    power: Power | None = None
-    """What is known of how far a margin may go down; ``None``: nothing was measured, and nothing is warned of."""
+    name: Metric
+    """The name of the function, ``name(labels, scores)``. It is handed arrays: labels as 0 and 1, numbers, or indices
+    of ``label.classes``; scores as probabilities (a column for each of several classes) or numbers."""
+    larger_is_better: bool
+    """Whether a larger value is better."""
+    by_row: bool = False
+    """Whether the function returns a value for each row, whose mean is the figure; otherwise it returns the figure."""
 
 
 class Release(Declaration):
@@ -423,6 +314,8 @@ class Model(Declaration):
     """Where several models want to run, the higher go first (Airflow's ``priority_weight``; a first start)."""
     data: Data
     """Where a day's rows come from and what they look like."""
+    scorers: tuple[Scorer, ...] = ()
+    """Figures of its own, e.g. what a wrong prediction costs; selection, gate and floors can be declared in them."""
     training: Training = Training()
     """When and on which days it is trained."""
     gate: Gate = Gate()
@@ -445,23 +338,7 @@ class Model(Declaration):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Model:
-        fitting = {
-            Task.REGRESSION: ("mae", "rmse", "r2", "pinball_10", "pinball_50", "pinball_90"),
-            Task.CLASSIFICATION: (
-                "log_loss",
-                "roc_auc",
-                "average_precision",
-                "brier",
-                "accuracy",
-                "calibration_error",
-            ),
-        }[self.data.label.task]
-        found = []
-        for part, metric in (("training", self.training.metric), ("gate", self.gate.baseline_metric)):
-            if metric is not None and metric not in fitting:
-                field = "metric" if part == "training" else "baseline_metric"
-                what = f"{part}.{field} {metric!r} does not fit a {self.data.label.task} label"
-                found.append(Finding((part, field), what, metric, fitting))
+        found = [*self._scorers_fit(), *self._metrics_fit()]
         repeats, least = self.data.repeats_after, self.training.holdout_days + self.training.selection_days + 2
         if repeats is not None and repeats < least:
             what = f"data.repeats_after {repeats} leaves no day to train on that holdout and selection do not repeat"
@@ -472,6 +349,30 @@ class Model(Declaration):
         if found:
             raise Misdeclared(found)
         return self
+
+    def _scorers_fit(self) -> Iterator[Finding]:
+        names = [scorer.name for scorer in self.scorers]
+        for n, name in enumerate(names):
+            if name in (m for known in METRICS.values() for m in known):
+                yield Finding(("scorers", n, "name"), f"scorers: {name!r} is a metric already: find another name")
+            if name in names[:n]:
+                yield Finding(("scorers", n), f"scorers: {name!r} is declared twice", excess=True)
+
+    def _metrics_fit(self) -> Iterator[Finding]:
+        """Wherever a metric is named, it is one of the task or a scorer."""
+        task, own = self.data.label.task, tuple(scorer.name for scorer in self.scorers)
+        named: list[tuple[tuple[str | int, ...], str | None]] = [
+            (("training", "metric"), self.training.metric),
+            (("gate", "baseline_metric"), self.gate.baseline_metric),
+            *((("gate", "floors", n, "metric"), floor.metric) for n, floor in enumerate(self.gate.floors)),
+        ]
+        for where, metric in named:
+            if metric is not None and metric not in (*METRICS[task], *own):
+                part = ".".join(w for w in where if isinstance(w, str))
+                what = f"{part} {metric!r} does not fit a {task} label"
+                if not any(metric in known for known in METRICS.values()):
+                    what = f"{part} {metric!r} is no metric, and none of the declared scorers"
+                yield Finding(where, what, metric, (*METRICS[task], *own))
 
     def _too_late(self) -> Finding | None:
         """Why the day that a nightly run is about can not be in the lake by then, or None."""

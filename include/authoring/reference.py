@@ -25,12 +25,12 @@ from include.settings import PROJECT
 from include.training.evaluation import METRICS
 
 README = PROJECT / "include" / "models" / "README.md"
-BEGIN = "<!-- reference: made by `make docs`; write below the fields in include/spec.py, not here -->"
+BEGIN = "<!-- reference: made by `make docs`; write below the fields in include/spec*.py, not here -->"
 END = "<!-- end of the reference -->"
 
 PARTS: tuple[type, ...] = (
-    spec.Model, spec.Data, spec.Column, spec.Label, spec.Training, spec.Gate, spec.Floor, spec.Fairness, spec.Power,
-    spec.Release, spec.Monitoring,
+    spec.Model, spec.Data, spec.Column, spec.Label, spec.Training, spec.Scorer, spec.Gate, spec.Floor, spec.Fairness,
+    spec.Power, spec.Release, spec.Monitoring,
 )  # fmt: skip
 ENUMS: tuple[type[enum.StrEnum], ...] = (spec.ColumnType, spec.Known, spec.Task, spec.Severity)
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", date: "date", Any: "anything"}

@@ -60,8 +60,9 @@ class Night:
 
 
 def shown_metrics(model: Model, measured: Mapping[str, Any]) -> list[str]:
-    """The metrics worth a column: what selection and gate compare, and one that everybody knows."""
+    """The metrics worth a column: what selection and gate compare, floors, and one that everybody knows."""
     compared = [model.training.metric, model.gate.baseline_metric or model.training.metric]
+    compared += [floor.metric for floor in model.gate.floors]
     familiar = [name for name in ("roc_auc", "accuracy", "r2") if name in measured][:1]
     return list(dict.fromkeys([*map(str, compared), *familiar]))
 

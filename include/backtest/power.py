@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from include.training import comparison, evaluation
+from include.training import comparison
+from include.training.scorers import Metric
 
 DRAWS, SEED = 4000, 0
 WANTED = 0.8
@@ -29,23 +30,22 @@ class Differences:
     rows: np.ndarray
 
 
-def by_block(metric: str, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray) -> Differences:
+def by_block(metric: Metric, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray) -> Differences:
     """How much better ``mine`` is than ``theirs`` in each block; the parameters are those of `evidence.gain`.
 
     Of a mean over rows the mean of the block; of any other metric the block's pseudo-value, what leaving it out takes
     away (Busing, Meijer and van der Leeden 1999; see `include.training.comparison`), whose weighted mean is the whole.
     Blocks without which the metric is not defined are left out.
     """
-    found = evaluation.metric(metric)
-    sign = 1.0 if found.larger_is_better else -1.0
-    if found.by_row is not None:
-        gains = sign * (found.by_row(y, mine) - found.by_row(y, theirs))
+    sign = 1.0 if metric.larger_is_better else -1.0
+    if metric.by_row is not None:
+        gains = sign * (metric.by_row(y, mine) - metric.by_row(y, theirs))
         _, number = np.unique(block, return_inverse=True)
         rows = np.bincount(number).astype(float)
         return Differences(np.bincount(number, gains) / rows, rows)
 
     def gain(at: np.ndarray) -> float:
-        return sign * (found.compute(y[at], mine[at]) - found.compute(y[at], theirs[at]))
+        return sign * (metric.compute(y[at], mine[at]) - metric.compute(y[at], theirs[at]))
 
     parts = comparison.positions(block)
     rows = np.array([len(part) for part in parts], dtype=float)

@@ -112,7 +112,8 @@ def _errors(model: Model, night: str, found: Mapping[int, Scored], errors: dict[
         for days in holdouts(model):
             y, newer, older, day = aged.paired(found[0], found[apart], following(night, days))
             block = evidence.blocks(day, model.gate.block_days)
-            gain = evidence.gain(model.training.metric, y, newer, older, block, model.gate.alpha)
+            metric = evaluation.metric(model, model.training.metric)
+            gain = evidence.gain(metric, y, newer, older, block, model.gate.alpha)
             if gain.known:
                 errors[days, apart].append(gain.error)
 
@@ -120,17 +121,18 @@ def _errors(model: Model, night: str, found: Mapping[int, Scored], errors: dict[
 def _differences(model: Model, night: str, found: Mapping[int, Scored]) -> Differences:
     """Of the fits that are a week apart: that is what has to pass where the gate has held."""
     y, newer, older, day = aged.paired(found[0], found[WEEK], following(night, max(holdouts(model))))
-    return power.by_block(model.training.metric, y, newer, older, evidence.blocks(day, model.gate.block_days))
+    metric = evaluation.metric(model, model.training.metric)
+    return power.by_block(metric, y, newer, older, evidence.blocks(day, model.gate.block_days))
 
 
 def _lags(model: Model, weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> list[dict[str, Any]]:
     """What a model that is so many days older loses in the week after, over all nights, its error by days."""
-    metric = evaluation.metric(model.training.metric)
+    metric = evaluation.metric(model, model.training.metric)
     told: list[dict[str, Any]] = []
     for lag, parts in weeks.items():
         y, newer, older, day = (np.concatenate(of) for of in zip(*parts, strict=True))
         block = evidence.blocks(day, model.gate.block_days)
-        cost = evidence.gain(model.training.metric, y, newer, older, block, model.gate.alpha)
+        cost = evidence.gain(evaluation.metric(model, model.training.metric), y, newer, older, block, model.gate.alpha)
         if not told:
             told.append({"lag": 0, "value": _finite(metric.compute(y, newer)), "cost": None})
         told.append({"lag": lag, "value": _finite(metric.compute(y, older)), "cost": cost.as_dict()})

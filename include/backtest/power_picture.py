@@ -15,7 +15,7 @@ from matplotlib.figure import Figure  # after `picture`, which says where matplo
 from matplotlib.ticker import PercentFormatter
 
 from include.backtest.power_report import sentence
-from include.spec import STANDARD_ERRORS
+from include.spec_gate import STANDARD_ERRORS
 
 SIZE = (11.0, 7.2)
 GREEN, ORANGE, GREY, RED = "#0b6e4f", "#d9822b", "#8a8f98", "#c0392b"

@@ -7,7 +7,8 @@ from typing import Any
 
 from include.backtest import power
 from include.backtest.outcome import number
-from include.spec import STANDARD_ERRORS, Model, Power
+from include.spec import Model, Power
+from include.spec_gate import STANDARD_ERRORS
 from include.training import evaluation
 
 
@@ -17,7 +18,7 @@ def compose(model: Model, protocol: Mapping[str, Any], found: Mapping[str, Any])
     return {
         "model": model.name,
         "metric": model.training.metric,
-        "larger_is_better": evaluation.metric(model.training.metric).larger_is_better,
+        "larger_is_better": evaluation.metric(model, model.training.metric).larger_is_better,
         "protocol": {
             **protocol,
             "holdout_days": model.training.holdout_days,

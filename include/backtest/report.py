@@ -33,7 +33,7 @@ def compose(
     return {
         "model": model.name,
         "metric": model.training.metric,
-        "larger_is_better": evaluation.metric(model.training.metric).larger_is_better,
+        "larger_is_better": evaluation.metric(model, model.training.metric).larger_is_better,
         "protocol": dict(protocol),
         "policies": {
             policy: {
@@ -60,7 +60,7 @@ def pooled(model: Model, days: Sequence[Day], policy: str) -> dict[str, float | 
 
 def rolling(model: Model, days: Sequence[Day], policy: str) -> list[float | None]:
     """The metric of training over the rows of the last `ROLLING_DAYS` days, at each day; None at the beginning."""
-    compute = evaluation.metric(model.training.metric).compute
+    compute = evaluation.metric(model, model.training.metric).compute
     found: list[float | None] = []
     for at, day in enumerate(days):
         begin = (date.fromisoformat(day.key) - timedelta(days=ROLLING_DAYS - 1)).isoformat()

@@ -12,7 +12,7 @@ from typing import Any
 
 import include.models
 from include import catalog, declared
-from include.linting import building, columns, estimators, margins, plain, static, suite
+from include.linting import building, columns, estimators, margins, plain, scorers, static, suite
 from include.mistakes.problem import Problem, in_order
 from include.mistakes.running import Traced, Watch
 from include.mistakes.source import Source
@@ -49,6 +49,7 @@ def _problems(name: str, folder: Path, stage: Stage, fit: bool) -> Iterator[Prob
         found = declared.read(folder / "model.py", name)
         yield from found.problems
         yield from margins.problems(found)
+        yield from scorers.problems(folder, found, name)
     runs = {}
     for file, watch in (("source", None), ("expectations", suite.watch), ("features", None), ("candidates", None)):
         if file in sources:

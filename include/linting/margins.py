@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from include.declared import Declared
 from include.mistakes.problem import Problem
-from include.spec import STANDARD_ERRORS, Gate, Power
+from include.spec import Gate, Power
+from include.spec_gate import STANDARD_ERRORS
 
 
 def problems(declared: Declared) -> Iterator[Problem]:

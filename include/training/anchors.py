@@ -81,7 +81,7 @@ def scored(
         about = {"nights_ago": ago, "version": one.version, "name": f"version {one.version}", "last": one.twin_last}
         value, error = None, None
         try:
-            value = float(evaluation.metric(model.training.metric).compute(labels, score(one)))
+            value = float(evaluation.metric(model, model.training.metric).compute(labels, score(one)))
         except TransientError:
             raise
         except PerennialError as problem:

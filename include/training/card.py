@@ -46,7 +46,7 @@ def html(model: Model, facts: Mapping[str, Any], pictures: Pictures | None = Non
 def _view(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
     """What both templates show, put into words and rows of cells."""
     evidence, holdout = facts["evidence"], facts["holdout"]
-    metrics = [name for name, metric in evaluation.METRICS.items() if metric.task is model.data.label.task]
+    metrics = list(evaluation.metrics_of(model))
     metrics.sort(key=lambda name: name != model.training.metric)
     return {
         "model": model,
@@ -57,7 +57,7 @@ def _view(model: Model, facts: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": metrics,
         "sure": f"{100 * (1 - model.gate.alpha):.3g} %",
         "interval": f"{100 * (1 - intervals.ALPHA):.3g} %",
-        "compared": _compared(facts, evidence, metrics),
+        "compared": _compared(model, facts, evidence, metrics),
         "challenge": _challenge(model, evidence),
         "anchors": _anchors(model, evidence),
         "slices": _slices(model, evidence),
@@ -105,7 +105,9 @@ def _predicts(model: Model) -> str:
 # -- how good it is
 
 
-def _compared(facts: Mapping[str, Any], evidence: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
+def _compared(
+    model: Model, facts: Mapping[str, Any], evidence: Mapping[str, Any], metrics: Sequence[str]
+) -> dict[str, Any]:
     """A line for each metric, a column for each side, and the paired gain over the champion (else the baseline)."""
     sides = [side for side in SIDES if side in facts["compared"]]
     other = "champion" if "champion" in sides else "baseline"
@@ -114,7 +116,7 @@ def _compared(facts: Mapping[str, Any], evidence: Mapping[str, Any], metrics: Se
     fitted = [f"fitted up to {facts['compared'][s].get('last') or 'an unknown day'}" for s in sides]
     lines = []
     for metric in metrics:
-        better = "larger" if evaluation.metric(metric).larger_is_better else "smaller"
+        better = "larger" if evaluation.metric(model, metric).larger_is_better else "smaller"
         cells = [_with_interval(facts, evidence, side, metric) for side in sides]
         lines.append([f"{metric} ({better} is better)", *cells, gain(part(evidence, "paired", other).get(metric))])
     heads = [f"{SIDES[side]}: {name}, {until}" for side, name, until in zip(sides, names, fitted, strict=True)]
@@ -173,6 +175,7 @@ def _challenge(model: Model, evidence: Mapping[str, Any]) -> list[str]:
 def _anchors(model: Model, evidence: Mapping[str, Any]) -> list[list[str]]:
     """Champions of earlier nights on the same days, and how the challenger compares."""
     metric, rows = model.training.metric, []
+    compared = evaluation.metric(model, metric)
     mine = number(part(evidence, "challenger", "metrics").get(metric))
     for anchor in listed(evidence, "anchors") or []:
         value = number(anchor.get("value"))
@@ -183,7 +186,7 @@ def _anchors(model: Model, evidence: Mapping[str, Any]) -> list[list[str]]:
                 str(anchor.get("name") or UNKNOWN),
                 f"up to {anchor['last']}" if anchor.get("last") else UNKNOWN,
                 figure(value) if value is not None else f"not scored: {anchor.get('error') or 'it is not said why'}",
-                _plus(evaluation.gain(metric, float(mine or 0), float(value or 0))) if known else UNKNOWN,
+                _plus(evaluation.gain(compared, float(mine or 0), float(value or 0))) if known else UNKNOWN,
             ]
         )
     return rows

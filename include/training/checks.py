@@ -157,7 +157,7 @@ def like_the_champion(model: Model, evaluation: Mapping[str, Any]) -> Iterator[C
 
 def better_than_baseline(model: Model, evaluation: Mapping[str, Any], sound: bool) -> Check:
     name, metric = "better than the baseline", model.gate.baseline_metric or model.training.metric
-    pair = _pair(evaluation, "baseline", metric) if sound else None
+    pair = _pair(model, evaluation, "baseline", metric) if sound else None
     if pair is None:
         return Check(name, None, 0.0, None, "It cannot be said whether the challenger beats the baseline.")
     gain, mine, theirs = pair
@@ -191,7 +191,7 @@ def not_worse_than_champion(model: Model, evaluation: Mapping[str, Any], sound: 
     margin, name, metric = model.gate.margin, "not worse than the champion", model.training.metric
     if sound and evaluation["champion_exists"] is False:
         return Check(name, None, -margin, True, "There is no champion yet, so it needs to beat the baseline only.")
-    pair = _pair(evaluation, "champion", metric) if sound else None
+    pair = _pair(model, evaluation, "champion", metric) if sound else None
     if pair is None:
         return Check(name, None, -margin, None, "It cannot be said whether the challenger is worse than the champion.")
     gain, mine, theirs = pair
@@ -232,11 +232,11 @@ def anchors(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
     """Small losses within the margin must not add up: champions of earlier nights are the measure, too."""
     limit, metric = -model.gate.margin / 2, model.training.metric
     mine = number(part(evaluation, "challenger", "metrics").get(metric))
-    known = []
+    compared, known = figures.metric(model, metric), []
     for anchor in evaluation["anchors"]:
         value = number(anchor.get("value"))
         if value is not None and mine is not None and anchor.get("last", "9999") < evaluation["holdout"]["first"]:
-            known.append((figures.gain(metric, mine, value), anchor))
+            known.append((figures.gain(compared, mine, value), anchor))
     if not known:
         return
     versions = len({anchor.get("version") for _, anchor in known})
@@ -294,7 +294,7 @@ def fairness(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
             yield Check(name, gap.value, rule.limit, not violated, text, "reject")
 
 
-def _pair(evaluation: Mapping[str, Any], other: str, metric: str) -> tuple[Gain, float, float] | None:
+def _pair(model: Model, evaluation: Mapping[str, Any], other: str, metric: str) -> tuple[Gain, float, float] | None:
     """The paired gain, the challenger's value and the other's; None where one is missing or they do not agree."""
     gain = Gain.of(part(evaluation, "paired", other).get(metric))
     mine, theirs = (number(part(evaluation, side, "metrics").get(metric)) for side in ("challenger", other))
@@ -302,6 +302,6 @@ def _pair(evaluation: Mapping[str, Any], other: str, metric: str) -> tuple[Gain,
         return None
     return (
         (gain, mine, theirs)
-        if abs(figures.gain(metric, mine, theirs) - gain.value) < 1e-6 * max(1, abs(mine))
+        if abs(figures.gain(figures.metric(model, metric), mine, theirs) - gain.value) < 1e-6 * max(1, abs(mine))
         else None
     )

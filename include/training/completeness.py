@@ -75,7 +75,7 @@ def missing(model: Model, evaluation: Mapping[str, Any]) -> list[str]:
     gone += [f"holdout.{name}" for name in ("days", "rows") if number(holdout.get(name)) is None]
     gone += [f"{name}" for name in ("blocks", "spread") if number(evaluation.get(name)) is None]
     sides = ["challenger", "baseline", *_champion(evaluation, gone)]
-    metrics = [name for name, metric in figures.METRICS.items() if metric.task is model.data.label.task]
+    metrics = list(figures.metrics_of(model))
     for side in sides:
         gone += _side(evaluation, side, metrics)
     gone += [f"paired.{side}" for side in sides[1:] if not part(evaluation, "paired", side)]

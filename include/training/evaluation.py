@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,29 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from include.errors import ConfigurationError, DataError, did_you_mean
 from include.spec import Model, Task
-from include.training import dataset
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A figure of merit: ``compute(labels, scores) -> float`` and whether a larger value is better.
-
-    Labels and scores are those of `dataset.labels` and `score`: of several classes, indices and a probability for each.
-
-    Attributes
-    ----------
-    by_row : where the figure is a mean over rows: ``by_row(labels, scores)`` is what each row contributes.
-    """
-
-    compute: Callable[[np.ndarray, np.ndarray], float]
-    larger_is_better: bool
-    task: Task
-    by_row: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
-
-
-def _mean(by_row: Callable[[np.ndarray, np.ndarray], np.ndarray], larger_is_better: bool, task: Task) -> Metric:
-    return Metric(lambda y, p: float(np.mean(by_row(y, p))), larger_is_better, task, by_row)
-
+from include.training import dataset, scorers
+from include.training.scorers import Metric, mean
 
 _LEAST = 1e-15
 """What a probability of 0 counts as in the log loss: a class that a model never saw costs 34.5, not infinity."""
@@ -128,32 +106,39 @@ def _r2(y: np.ndarray, p: np.ndarray) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    "log_loss": _mean(_log_loss, False, Task.CLASSIFICATION),
+    "log_loss": mean(_log_loss, False, Task.CLASSIFICATION),
     "roc_auc": Metric(_ranked(_roc_auc), True, Task.CLASSIFICATION),
     "average_precision": Metric(_ranked(_average_precision), True, Task.CLASSIFICATION),
-    "brier": _mean(_brier, False, Task.CLASSIFICATION),
-    "accuracy": _mean(_accuracy, True, Task.CLASSIFICATION),
+    "brier": mean(_brier, False, Task.CLASSIFICATION),
+    "accuracy": mean(_accuracy, True, Task.CLASSIFICATION),
     "calibration_error": Metric(_calibration_error, False, Task.CLASSIFICATION),
-    "mae": _mean(lambda y, p: np.abs(y - p), False, Task.REGRESSION),
+    "mae": mean(lambda y, p: np.abs(y - p), False, Task.REGRESSION),
     "rmse": Metric(lambda y, p: float(np.sqrt(np.mean((y - p) ** 2))), False, Task.REGRESSION),
     "r2": Metric(_r2, True, Task.REGRESSION),
-    "pinball_10": _mean(_pinball(0.1), False, Task.REGRESSION),
-    "pinball_50": _mean(_pinball(0.5), False, Task.REGRESSION),
-    "pinball_90": _mean(_pinball(0.9), False, Task.REGRESSION),
+    "pinball_10": mean(_pinball(0.1), False, Task.REGRESSION),
+    "pinball_50": mean(_pinball(0.5), False, Task.REGRESSION),
+    "pinball_90": mean(_pinball(0.9), False, Task.REGRESSION),
 }
 
 
-def metric(name: str) -> Metric:
+def metrics_of(model: Model) -> dict[str, Metric]:
+    """Every metric that is computed for a model, by name: those of its task, and its own scorers."""
+    usual = {name: found for name, found in METRICS.items() if found.task is model.data.label.task}
+    return usual | scorers.of(model)
+
+
+def metric(model: Model, name: str) -> Metric:
     """The metric of this name."""
-    if name not in METRICS:
-        raise ConfigurationError(f"there is no metric {name!r}{did_you_mean(name, METRICS)}")
-    return METRICS[name]
+    known = metrics_of(model)
+    if name not in known:
+        raise ConfigurationError(f"{model.name} has no metric {name!r}{did_you_mean(name, known)}")
+    return known[name]
 
 
-def gain(name: str, value: float, reference: float) -> float:
+def gain(metric: Metric, value: float, reference: float) -> float:
     """How much better ``value`` is than ``reference``, in units of the metric: positive is better, whatever the
     metric."""
-    return value - reference if metric(name).larger_is_better else reference - value
+    return value - reference if metric.larger_is_better else reference - value
 
 
 def score(model: Model, pipeline: Any, raw_frame: pd.DataFrame, build: dataset.Build | None = None) -> np.ndarray:
@@ -264,7 +249,7 @@ def metrics(model: Model, y: np.ndarray, p: np.ndarray) -> dict[str, float]:
         raise DataError(f"cannot compare {p.shape} scores with {y.shape} labels.")
     if not np.isfinite(p).all():
         raise DataError(f"{int((~np.isfinite(p)).sum())} of {p.size} scores are not finite numbers.")
-    return {name: m.compute(y, p) for name, m in METRICS.items() if m.task is model.data.label.task}
+    return {name: m.compute(y, p) for name, m in metrics_of(model).items()}
 
 
 def named(model: Model, name: str, scores: np.ndarray) -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ from include.spec import Fairness, Floor, Model, Task
 from include.training import comparison, dataset, evaluation
 from include.training.comparison import Estimate
 from include.training.completeness import SLICE_CLASS_ROWS, SLICE_DAYS, SLICE_ROWS
+from include.training.scorers import Metric
 
 MISSING = "(missing)"
 ENOUGH = 200  # rows with a value, before it is asked what the value explains
@@ -42,19 +43,20 @@ def blocks(partitions: Sequence[str] | np.ndarray, days: int) -> np.ndarray:
     return np.asarray(((ordinals.max() - ordinals) // days)[place], dtype=np.int64)
 
 
-def gain(metric: str, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray, alpha: float) -> Estimate:
+def gain(
+    metric: Metric, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray, alpha: float
+) -> Estimate:
     """How much better the metric of ``mine`` is than that of ``theirs`` on the same rows; positive is better.
 
     Parameters
     ----------
     y : labels of shape (rows,). ``mine``, ``theirs``: scores as `evaluation.score` gives them. ``block``: `blocks`.
     """
-    found = evaluation.metric(metric)
-    sign = 1.0 if found.larger_is_better else -1.0
-    if found.by_row is not None:
-        return comparison.jackknife_of_means(sign * (found.by_row(y, mine) - found.by_row(y, theirs)), block, alpha)
+    sign = 1.0 if metric.larger_is_better else -1.0
+    if metric.by_row is not None:
+        return comparison.jackknife_of_means(sign * (metric.by_row(y, mine) - metric.by_row(y, theirs)), block, alpha)
     return comparison.jackknife(
-        lambda at: sign * (found.compute(y[at], mine[at]) - found.compute(y[at], theirs[at])), block, alpha
+        lambda at: sign * (metric.compute(y[at], mine[at]) - metric.compute(y[at], theirs[at])), block, alpha
     )
 
 
@@ -62,17 +64,17 @@ def gains(
     model: Model, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray
 ) -> dict[str, dict[str, Any]]:
     """`gain` in every metric of the model's task, by name."""
-    names = [name for name, metric in evaluation.METRICS.items() if metric.task is model.data.label.task]
-    return {name: gain(name, y, mine, theirs, block, model.gate.alpha).as_dict() for name in names}
+    alpha, metrics = model.gate.alpha, evaluation.metrics_of(model)
+    return {name: gain(metric, y, mine, theirs, block, alpha).as_dict() for name, metric in metrics.items()}
 
 
 def floors(model: Model, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> list[dict[str, Any]]:
     """For each declared floor how far the challenger is on its good side (``gain``), and its value."""
-    return [_floor(floor, model.gate.alpha, y, scores, block) for floor in model.gate.floors]
+    return [_floor(model, floor, y, scores, block) for floor in model.gate.floors]
 
 
-def _floor(floor: Floor, alpha: float, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> dict[str, Any]:
-    found = evaluation.metric(floor.metric)
+def _floor(model: Model, floor: Floor, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> dict[str, Any]:
+    alpha, found = model.gate.alpha, evaluation.metric(model, floor.metric)
     sign = 1.0 if found.larger_is_better else -1.0
     if found.by_row is not None:
         estimate = comparison.jackknife_of_means(sign * (found.by_row(y, scores) - floor.limit), block, alpha)
@@ -112,9 +114,8 @@ def slices(
     ``other`` (the metric), ``gain`` and ``p_worse`` (the p-value of its not being worse by the margin; None where there
     is too little to judge).
     """
-    metric, found = model.training.metric, []
+    metric, found = evaluation.metric(model, model.training.metric), []
     margin = model.gate.slice_margin or 2 * model.gate.margin
-    compute = evaluation.metric(metric).compute
     day = rows["partition"].astype(str).to_numpy(dtype=object)
     for column in model.gate.slices:
         values = groups(rows[column])
@@ -122,7 +123,7 @@ def slices(
             at = np.flatnonzero(values == value)
             about = _size(model, y, day, at)
             judged = _enough(about)
-            pair = [compute(y[at], side[at]) for side in (mine, theirs)]
+            pair = [metric.compute(y[at], side[at]) for side in (mine, theirs)]
             estimate = gain(metric, y[at], mine[at], theirs[at], block[at], model.gate.alpha) if judged else None
             found.append(
                 {
@@ -210,7 +211,7 @@ def _unfair(
 def _figure(model: Model, rule: Fairness, y: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """What is compared between groups, of the rows at some positions: one figure or several."""
     if rule.measure == "group_error":
-        by_row = evaluation.metric("mae" if model.data.label.task is Task.REGRESSION else "log_loss").by_row
+        by_row = evaluation.METRICS["mae" if model.data.label.task is Task.REGRESSION else "log_loss"].by_row
         assert by_row is not None
         losses = by_row(y, scores)
         return lambda at: np.array([losses[at].mean() if len(at) else math.nan])
@@ -276,7 +277,7 @@ def strongest(model: Model, features: pd.DataFrame, y: np.ndarray, block: np.nda
 def _power(model: Model, column: pd.Series, y: np.ndarray, block: np.ndarray) -> float:
     if model.data.label.task is Task.REGRESSION:
         return max((_rank_correlation(*pair) for pair in _readings(column, y, block)), default=math.nan)
-    auc = evaluation.metric("roc_auc").compute
+    auc = evaluation.METRICS["roc_auc"].compute
     powers = []
     for one in np.unique(y):
         for values, target in _readings(column, (y == one).astype(float), block):

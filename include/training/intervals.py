@@ -17,6 +17,7 @@ from include.spec import Model
 from include.training import comparison, evaluation
 from include.training.comparison import Statistic
 from include.training.completeness import number
+from include.training.scorers import Metric
 
 ALPHA = 0.1
 """Both sides together: intervals of 90 %."""
@@ -36,26 +37,25 @@ def of_sides(
     ----------
     y : labels of shape (rows,). ``scores``: by side, as `evaluation.score` gives them. ``block``: `evidence.blocks`.
     """
-    metrics = {name: m for name, m in evaluation.METRICS.items() if m.task is model.data.label.task}
+    metrics = evaluation.metrics_of(model)
     return {
-        side: {n: None if n in BIASED else _pair(interval(n, y, mine, block, draws)) for n in metrics}
+        side: {n: None if n in BIASED else _pair(interval(n, m, y, mine, block, draws)) for n, m in metrics.items()}
         for side, mine in scores.items()
     }
 
 
 def interval(
-    metric: str, y: np.ndarray, scores: np.ndarray, block: np.ndarray, draws: int = DRAWS
+    name: str, metric: Metric, y: np.ndarray, scores: np.ndarray, block: np.ndarray, draws: int = DRAWS
 ) -> tuple[float, float]:
     """`comparison.bootstrap` of one metric, faster: the same blocks are drawn, and give the same numbers."""
     _, place = np.unique(block, return_inverse=True)
     blocks = int(place.max()) + 1 if len(place) else 0
-    found = evaluation.metric(metric)
-    if found.by_row is not None:
-        statistic = _of_means(found.by_row(y, scores), place)
-    elif metric in _BY_BLOCK:
-        statistic = _BY_BLOCK[metric](y, scores, place, blocks)
+    if metric.by_row is not None:
+        statistic = _of_means(metric.by_row(y, scores), place)
+    elif name in _BY_BLOCK:
+        statistic = _BY_BLOCK[name](y, scores, place, blocks)
     else:
-        return comparison.bootstrap(lambda at: found.compute(y[at], scores[at]), place, ALPHA, draws)
+        return comparison.bootstrap(lambda at: metric.compute(y[at], scores[at]), place, ALPHA, draws)
     return comparison.bootstrap(statistic, np.arange(blocks), ALPHA, draws)
 
 

@@ -167,7 +167,7 @@ def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
         )
         days = len(np.unique(partitions.astype(str)))
         block = evidence.blocks(partitions, BLOCK_DAYS)
-        metric, alpha = model.training.metric, model.gate.alpha
+        metric, alpha = evaluation.metric(model, model.training.metric), model.gate.alpha
         gain = evidence.gain(metric, labels, rival, incumbent, block, alpha).as_dict()
     names = dict(zip(("incumbent", "rival"), pair.names, strict=True))
     return {**names, "days": days, "wanted": model.gate.change_days, "gain": gain}

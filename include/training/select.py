@@ -26,12 +26,13 @@ def best(model: Model, names: Sequence[str], results: Sequence[Mapping[str, Any]
     DataError : no candidate has a metric.
     """
     metric = model.training.metric
+    compared = evaluation.metric(model, metric)
     known = {r["candidate"]: r for r in results if r and (r.get("metrics") or {}).get(metric) is not None}
     winner: Mapping[str, Any] | None = None
     for name in names:
         if name in known:
             value = known[name]["metrics"][metric]
-            if value == value and (winner is None or evaluation.gain(metric, value, winner["metrics"][metric]) > 0):
+            if value == value and (winner is None or evaluation.gain(compared, value, winner["metrics"][metric]) > 0):
                 winner = known[name]
     if winner is None:
         raise DataError(

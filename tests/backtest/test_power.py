@@ -27,7 +27,7 @@ from include.backtest.power import Differences, Equal
 from include.errors import ConfigurationError, DataError
 from include.partitions import keys_between, partition
 from include.spec import Model, Power
-from include.training import comparison, evidence
+from include.training import comparison, evaluation, evidence
 from tests.backtest import drifting as written
 from tests.training import toy_days
 
@@ -93,8 +93,8 @@ def test_differences_by_block_carry_the_error_of_the_whole(metric: str) -> None:
     day = np.sort(generator.integers(0, 14, size=3000))
     y = generator.integers(0, 2, size=3000)
     mine, theirs = (np.clip(0.2 + 0.6 * y + generator.normal(0, s, 3000), 0.01, 0.99) for s in (0.3, 0.5))
-    gain = evidence.gain(metric, y, mine, theirs, day, 0.05)
-    found = power.by_block(metric, y, mine, theirs, day)
+    gain = evidence.gain(evaluation.METRICS[metric], y, mine, theirs, day, 0.05)
+    found = power.by_block(evaluation.METRICS[metric], y, mine, theirs, day)
     mean = np.average(found.values, weights=found.rows)
     assert mean == pytest.approx(gain.value, rel=0.01) and gain.value > 0
     reach = mean - power.lower_limits(found.values[None], found.rows[None], 0.05)[0]

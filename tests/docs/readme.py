@@ -28,7 +28,7 @@ from include import catalog
 
 ROOT = Path(__file__).parent.parent.parent
 README = ROOT / "include" / "models" / "README.md"
-MODEL_FILES = {f"{file}.py" for file in ("model", *catalog.FILES)}
+MODEL_FILES = {f"{file}.py" for file in ("model", *catalog.FILES, "scorers")}
 _FENCE = re.compile(r"^```(\w*)$")
 _PLACE = re.compile(
     r"^# (?P<file>[\w/]+\.py)(?:, (?:at the end of what (?P<returned>\w+)\(\) returns"
@@ -166,8 +166,10 @@ class UsersFolder:
             (self.project / place["file"]).write_text(block.text)
             return self.project / place["file"]
         path = self.project / "include" / "models" / model / place["file"]
-        text = path.read_text()
-        if place["returned"]:
+        text = path.read_text() if path.is_file() else ""
+        if not text:
+            text = body
+        elif place["returned"]:
             text = with_items(text, place["returned"], body)
         elif place["first"]:
             text = with_first_lines(text, place["first"], body)

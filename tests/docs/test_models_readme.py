@@ -189,6 +189,10 @@ def a_live_row_has_the_features(folder: UsersFolder, printed: str) -> None:
     assert "'kg_per_100km': [4.0]" in shown and "'day_of_month': [2.0]" in shown
 
 
+def it_counts_in_euros(folder: UsersFolder, printed: str) -> None:
+    assert re.search(r"^\| candidate .* selection euros .* holdout euros ", printed, re.MULTILINE), printed
+
+
 def the_as_of_waits(folder: UsersFolder, printed: str) -> None:
     assert "delay=timedelta(hours=1)" in (folder.project / "include/models/parcels/model.py").read_text()
 
@@ -223,6 +227,7 @@ CHECKS: dict[str, tuple[Prepared, Callable[[UsersFolder, str], None]]] = {
     "Read from an API": (an_api, same_rows_as_the_table),
     "Wait for late labels": (as_it_is, the_as_of_waits),
     "Predict a number, or one of several classes": (as_it_is, both_tasks_are_decided),
+    "Judge by a figure of your own": (as_it_is, it_counts_in_euros),
     "Collect days again, or older ones": (as_it_is, nothing_more),
     "Keep models elsewhere": (as_it_is, it_is_found_elsewhere),
 }

@@ -53,7 +53,7 @@ def test_what_cannot_be_scored_says_why_and_stops_nothing(toy: Model) -> None:
 
     found = anchors.scored(toy, labels, [(1, Past(2, "2026-05-01")), (7, Past(1, "2026-04-20"))], score)
     assert found[0] | {"error": "its twin is of another question", "value": None} == found[0]
-    expected = evaluation.metric("log_loss").compute(labels, score(Past(1, "")))
+    expected = evaluation.METRICS["log_loss"].compute(labels, score(Past(1, "")))
     assert found[1] == {
         "nights_ago": 7,
         "version": 1,

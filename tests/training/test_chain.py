@@ -119,7 +119,7 @@ def test_the_challenger_beats_the_baseline_and_meets_the_champion(chain: Chain) 
     wanted = (
         ("log_loss", "roc_auc", "average_precision", "brier", "accuracy", "calibration_error")
         if several(chain)
-        else ("mae", "rmse", "r2", "pinball_10", "pinball_50", "pinball_90")
+        else ("mae", "rmse", "r2", "pinball_10", "pinball_50", "pinball_90", "wasted_trips", "within_five")
     )
     assert set(measured) == set(wanted) and None not in measured.values()
     assert "Against champion version 1" in chain.second["decision"]["reason"]

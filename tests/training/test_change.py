@@ -215,7 +215,7 @@ def test_each_day_counts_once_by_the_newest_night_that_has_it(toy: Model, tmp_pa
     old = older.partitions.astype(str) < "2026-03-08"
     y = np.concatenate([older.labels[old], newer.labels])
     loss = [
-        evaluate.evaluation.metric("log_loss").compute(y, np.concatenate([getattr(older, s)[old], getattr(newer, s)]))
+        evaluate.evaluation.METRICS["log_loss"].compute(y, np.concatenate([getattr(older, s)[old], getattr(newer, s)]))
         for s in ("incumbent", "rival")
     ]
     assert found["gain"]["value"] == pytest.approx(loss[0] - loss[1])

@@ -30,8 +30,8 @@ class Population:
 
     def margin(self, metric: str) -> float:
         """By how much the challenger is truly worse."""
-        compute = evaluation.metric(metric).compute
-        return -evaluation.gain(metric, compute(self.y, self.mine), compute(self.y, self.theirs))
+        compute = evaluation.METRICS[metric].compute
+        return -evaluation.gain(evaluation.METRICS[metric], compute(self.y, self.mine), compute(self.y, self.theirs))
 
     def draw(self, generator: np.random.Generator, days: int) -> tuple[np.ndarray, np.ndarray]:
         """Row positions of so many days, drawn with replacement, and the block of each row."""
@@ -61,12 +61,12 @@ Decide = Callable[[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float], 
 
 def by_blocks(metric: str, y: np.ndarray, a: np.ndarray, b: np.ndarray, block: np.ndarray, margin: float) -> bool:
     """What the gate does."""
-    return evidence.gain(metric, y, a, b, block, ALPHA).lower > -margin
+    return evidence.gain(evaluation.METRICS[metric], y, a, b, block, ALPHA).lower > -margin
 
 
 def by_rows(metric: str, y: np.ndarray, a: np.ndarray, b: np.ndarray, block: np.ndarray, margin: float) -> bool:
     """The wrong method: every row an observation of its own, as a bootstrap over rows has it."""
-    by_row = evaluation.metric(metric).by_row
+    by_row = evaluation.METRICS[metric].by_row
     assert by_row is not None
     gains = by_row(y, b) - by_row(y, a)
     return bool(gains.mean() - 1.645 * gains.std() / math.sqrt(len(gains)) > -margin)
@@ -100,7 +100,7 @@ def test_the_rows_of_a_day_are_not_as_many_observations(population: Population) 
 def test_in_a_month_of_nights_such_a_recipe_has_many_chances(population: Population) -> None:
     """Thirty nights share most of their days and are thirty chances all the same: the anchors are there for that."""
     margin, passed, seeds = population.margin("log_loss"), 0, 200
-    by_row = evaluation.metric("log_loss").by_row
+    by_row = evaluation.METRICS["log_loss"].by_row
     assert by_row is not None
     for seed in range(seeds):
         at, block = population.draw(np.random.default_rng(seed), DAYS + 29)

@@ -50,11 +50,11 @@ def test_the_gain_is_the_difference_of_the_metrics_whichever_way_is_better(metri
     frame, y, p = holdout()
     worse = noisy(p, 1.5)
     block = evidence.blocks(frame["partition"].to_numpy(), 1)
-    found = evidence.gain(metric, y, p, worse, block, 0.05)
-    compute = evaluation.metric(metric).compute
-    assert found.value == pytest.approx(evaluation.gain(metric, compute(y, p), compute(y, worse)))
+    found = evidence.gain(evaluation.METRICS[metric], y, p, worse, block, 0.05)
+    compute = evaluation.METRICS[metric].compute
+    assert found.value == pytest.approx(evaluation.gain(evaluation.METRICS[metric], compute(y, p), compute(y, worse)))
     assert found.value > 0 and found.blocks == DAYS and found.known
-    back = evidence.gain(metric, y, worse, p, block, 0.05)
+    back = evidence.gain(evaluation.METRICS[metric], y, worse, p, block, 0.05)
     assert (back.value, back.lower) == pytest.approx((-found.value, -found.upper))
 
 

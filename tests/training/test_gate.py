@@ -39,7 +39,7 @@ def side(name: str, metrics: dict[str, float]) -> dict[str, Any]:
 
 
 def paired(mine: dict[str, float], theirs: dict[str, float]) -> dict[str, Any]:
-    return {name: estimate(gain(name, mine[name], theirs[name])) for name in mine}
+    return {name: estimate(gain(METRICS[name], mine[name], theirs[name])) for name in mine}
 
 
 def a_slice(value: str, rows: int, better: float, p_worse: float = 1.0) -> dict[str, Any]:

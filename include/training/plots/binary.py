@@ -25,8 +25,8 @@ from include.training.plots.canvas import (
     thinned,
 )
 
-roc_auc = evaluation.metric("roc_auc").compute
-average_precision = evaluation.metric("average_precision").compute
+roc_auc = evaluation.METRICS["roc_auc"].compute
+average_precision = evaluation.METRICS["average_precision"].compute
 
 
 def _one_class(holdout: Holdout) -> str | None:

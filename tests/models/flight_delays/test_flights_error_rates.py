@@ -59,15 +59,15 @@ def year() -> Year:
 
 def error_rates(year: Year, metric: str, seeds: int) -> tuple[float, float]:
     """How often the late line is promoted: by blocks of days, and by rows (of a metric that is a mean)."""
-    found = evaluation.metric(metric)
-    truth = evaluation.gain(metric, found.compute(year.y, year.late), found.compute(year.y, year.fresh))
+    found = evaluation.METRICS[metric]
+    truth = evaluation.gain(found, found.compute(year.y, year.late), found.compute(year.y, year.fresh))
     assert truth < 0 and len(year.days) == 365 - WINDOW - LATE
     by_blocks = by_rows = 0
     for seed in range(seeds):
         drawn = [year.days[d] for d in np.random.default_rng(seed).integers(0, len(year.days), size=DAYS)]
         at, block = np.concatenate(drawn), np.repeat(np.arange(DAYS), [len(rows) for rows in drawn])
         y, mine, theirs = year.y[at], year.late[at], year.fresh[at]
-        by_blocks += evidence.gain(metric, y, mine, theirs, block, ALPHA).lower > truth
+        by_blocks += evidence.gain(evaluation.METRICS[metric], y, mine, theirs, block, ALPHA).lower > truth
         if found.by_row is not None:
             gains = found.by_row(y, theirs) - found.by_row(y, mine)
             by_rows += bool(gains.mean() - 1.645 * gains.std() / math.sqrt(len(gains)) > truth)

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from include.spec import Column, ColumnType, Data, Gate, Known, Label, Model, Task, Training
+from include.spec import Column, ColumnType, Data, Floor, Gate, Known, Label, Model, Scorer, Task, Training
 
 MODEL = Model(
     name="toy_counts",
@@ -23,5 +23,9 @@ MODEL = Model(
         label=Label(column="rentals", task=Task.REGRESSION),
     ),
     training=Training(window_days=15, selection_days=3, holdout_days=7, slack_days=2, min_rows=200, metric="mae"),
-    gate=Gate(margin=2.0, min_days=5, min_rows=300),
+    scorers=(
+        Scorer(name="wasted_trips", larger_is_better=False, by_row=True),
+        Scorer(name="within_five", larger_is_better=True),
+    ),
+    gate=Gate(margin=2.0, min_days=5, min_rows=300, floors=(Floor(metric="within_five", limit=0.2),)),
 )

@@ -1,0 +1,115 @@
+"""Figures of a model's own: computed wherever the usual ones are, and clear about what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from include import catalog
+from include.errors import ConfigurationError, Misdeclared
+from include.spec import Floor, Gate, Model, Scorer, Training
+from include.training import evaluation, evidence, gate
+from tests.training.test_gate import evaluation as measured
+
+EUROS = Scorer(name="euros", larger_is_better=False, by_row=True)
+
+
+def euros(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    return np.where(scores >= 1 / 12, 1.0, 12.0 * labels)
+
+
+@pytest.fixture
+def with_file(toy: Model, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Model]:
+    """The toy with these scorers, and a `scorers.py` of these functions."""
+    real = catalog.module
+
+    def made(*scorers: Scorer, **functions: Any) -> Model:
+        file = ModuleType("include.models.toy.scorers")
+        vars(file).update(functions)
+        monkeypatch.setattr(catalog, "module", lambda n, f: file if (n, f) == ("toy", "scorers") else real(n, f))
+        return toy.model_copy(update={"scorers": scorers})
+
+    return made
+
+
+def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, scores of two models (the second is worse), and the day of each row."""
+    generator = np.random.default_rng(3)
+    p = 1 / (1 + np.exp(-generator.normal(-1.5, 1.5, 2000)))
+    y = (generator.random(2000) < p).astype(float)
+    return y, p, np.clip(p + generator.normal(0, 0.3, 2000), 0.001, 0.999), np.repeat(np.arange(10), 200)
+
+
+def test_it_is_a_metric_like_any_other(with_file: Callable[..., Model]) -> None:
+    model = with_file(EUROS, Scorer(name="hits", larger_is_better=True), euros=euros, hits=lambda y, p: np.mean(y == 1))
+    y, mine, theirs, day = rows()
+    found = evaluation.metrics(model, y, mine)
+    assert found["euros"] == pytest.approx(euros(y, mine).mean()) and found["hits"] == pytest.approx(y.mean())
+    gains = evidence.gains(model, y, mine, theirs, day)
+    assert gains["euros"]["value"] == pytest.approx(euros(y, theirs).mean() - euros(y, mine).mean())
+    assert gains["euros"]["value"] > 0 and gains["hits"]["value"] == 0
+
+
+def test_a_floor_in_it_rejects_and_a_missing_value_of_it_holds(with_file: Callable[..., Model]) -> None:
+    model = with_file(EUROS, euros=euros)
+    evaluated = measured()
+    assert "challenger.euros" in gate.decide(model, evaluated).reason, "nobody has computed it"
+    assert gate.decide(model, evaluated).verdict == "hold"
+    y, mine, _, day = rows()
+    strict = model.model_copy(
+        update={"gate": model.gate.model_copy(update={"floors": (Floor(metric="euros", limit=0.1),)})}
+    )
+    (floor,) = evidence.floors(strict, y, mine, day)
+    assert floor["gain"]["upper"] < 0 and floor["value"] == pytest.approx(euros(y, mine).mean())
+
+
+@pytest.mark.parametrize(
+    ("scorer", "functions", "said"),
+    [
+        (EUROS, {"euro": euros}, "has no function 'euros'; did you mean 'euro'"),
+        (EUROS, {"euros": lambda y, p: 1 / 0}, "'euros' of toy failed: ZeroDivisionError"),
+        (EUROS, {"euros": lambda y, p: euros(y, p).mean()}, "returned an array of shape () for 2000 rows"),
+        (Scorer(name="euros", larger_is_better=False), {"euros": euros}, "declare it with by_row=True"),
+    ],
+)
+def test_what_is_wrong_with_it_is_said(
+    with_file: Callable[..., Model], scorer: Scorer, functions: dict[str, Any], said: str
+) -> None:
+    y, mine, *_ = rows()
+    with pytest.raises(ConfigurationError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        evaluation.metrics(with_file(scorer, **functions), y, mine)
+
+
+def test_one_that_is_not_defined_is_no_evidence(with_file: Callable[..., Model]) -> None:
+    model = with_file(Scorer(name="odd", larger_is_better=True), odd=lambda y, p: np.nan)
+    y, mine, theirs, day = rows()
+    assert evidence.gains(model, y, mine, theirs, day)["odd"]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"training": Training(metric="eurs")},
+            "training.metric 'eurs' is no metric, and none of the declared scorers",
+        ),
+        ({"gate": Gate(floors=(Floor(metric="mae", limit=1),))}, "gate.floors.metric 'mae' does not fit"),
+        ({"scorers": (EUROS, EUROS)}, "'euros' is declared twice"),
+        ({"scorers": (Scorer(name="brier", larger_is_better=False),)}, "'brier' is a metric already"),
+    ],
+)
+def test_a_name_that_is_none_is_refused_where_it_is_written(toy: Model, changes: dict[str, Any], said: str) -> None:
+    declared = {name: getattr(toy, name) for name in type(toy).model_fields} | {"scorers": (EUROS,)} | changes
+    with pytest.raises((Misdeclared, ValueError)) as refused:
+        Model(**declared)
+    assert said in str(refused.value)
+
+
+def test_a_metric_of_its_own_may_be_what_is_compared(toy: Model) -> None:
+    declared = {name: getattr(toy, name) for name in type(toy).model_fields}
+    compared = toy.training.model_copy(update={"metric": "euros"})
+    assert Model(**declared | {"scorers": (EUROS,), "training": compared}).training.metric == "euros"
