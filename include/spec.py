@@ -21,7 +21,7 @@ from include.partitions import CLOCK_CHANGE, in_time
 from include.spec_base import METRICS, Declaration, Metric
 from include.spec_gate import Fairness as Fairness
 from include.spec_gate import Floor as Floor
-from include.spec_gate import Gate
+from include.spec_gate import Gate, Scorer
 from include.spec_gate import Power as Power
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
@@ -256,18 +256,6 @@ class Training(Declaration):
     def days_needed(self) -> int:
         """Days of data that the first training wants: window, selection, holdout and slack."""
         return self.window_days + self.selection_days + self.holdout_days + self.slack_days
-
-
-class Scorer(Declaration):
-    """A figure of your own beside the usual ones: a function of `scorers.py`, computed wherever those are."""
-
-    name: Metric
-    """The name of the function, ``name(labels, scores)``. It is handed arrays: labels as 0 and 1, numbers, or indices
-    of ``label.classes``; scores as probabilities (a column for each of several classes) or numbers."""
-    larger_is_better: bool
-    """Whether a larger value is better."""
-    by_row: bool = False
-    """Whether the function returns a value for each row, whose mean is the figure; otherwise it returns the figure."""
 
 
 class Release(Declaration):

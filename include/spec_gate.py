@@ -1,4 +1,4 @@
-"""What a model declares about its gate: margins, minima, floors, slices, fairness, and what is known of their power.
+"""What a model declares about its gate: figures of its own, margins, floors, slices, fairness, and their power.
 
 As `include.spec`, of which it is a part, it is parsed by the scheduler and imports nothing heavier than pydantic.
 """
@@ -15,6 +15,18 @@ from include.spec_base import Declaration, Metric
 
 STANDARD_ERRORS = 2.5
 """A margin has to be so many standard errors: then three of four equal challengers pass two weeks of even days."""
+
+
+class Scorer(Declaration):
+    """A figure of your own beside the usual ones: a function of `scorers.py`, computed wherever those are."""
+
+    name: Metric
+    """The name of the function, ``name(labels, scores)``. It is handed arrays: labels as 0 and 1, numbers, or indices
+    of ``label.classes``; scores as probabilities (a column for each of several classes) or numbers."""
+    larger_is_better: bool
+    """Whether a larger value is better."""
+    by_row: bool = False
+    """Whether the function returns a value for each row, whose mean is the figure; otherwise it returns the figure."""
 
 
 class Floor(Declaration):
