@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,8 @@ from include.training import evaluation, evidence
 log = logging.getLogger(__name__)
 
 FOLDER = "rivals"
+REMEMBERED = 4
+"""Times ``gate.change_days``: so many days back scores count and are kept. What was true before may be so no more."""
 BLOCK_DAYS = 7
 """Days of one block of the evidence for a change: weeks, because a recipe's luck lasts longer than a day."""
 
@@ -109,6 +112,11 @@ class OnDisk:
         told = {"question": _question(model), **asdict(pair)}
         table = table.replace_schema_metadata({ABOUT: json.dumps(told).encode()})
         files.write(self._path(night.as_of, pair), files.parquet_bytes(table))
+        # twice as long as they count, for runs about past days
+        forgotten = _days_before(night.as_of, 2 * REMEMBERED * model.gate.change_days)
+        for path in self.folder.glob("[0-9]*.parquet"):
+            if path.name < forgotten:
+                path.unlink(missing_ok=True)
 
     def nights(self, model: Model, pair: Pair, until: str) -> Iterator[Scored]:
         found = sorted(self.folder.glob(self._path("[0-9]*", pair).name), reverse=True)
@@ -151,7 +159,8 @@ class InMemory:
 
 
 def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
-    """How much better the rival is, over all these nights (the newest first); each day by the newest that has it.
+    """How much better the rival is, over these nights (the newest first); each day by the newest that has it, and none
+    that is older than `REMEMBERED`.
 
     Returns
     -------
@@ -161,6 +170,9 @@ def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
     parts = list(_each_day_once(nights))
     days, gain = 0, None
     if parts:
+        newest = max(str(one) for part in parts for one in np.unique(part.partitions.astype(str)))
+        known = _days_before(newest, REMEMBERED * model.gate.change_days)
+        parts = [part.of_days(part.partitions.astype(str) > known) for part in parts]
         partitions, labels, incumbent, rival = (
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("partitions", "labels", "incumbent", "rival")
@@ -171,6 +183,10 @@ def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
         gain = evidence.gain(metric, labels, rival, incumbent, block, alpha).as_dict()
     names = dict(zip(("incumbent", "rival"), pair.names, strict=True))
     return {**names, "days": days, "wanted": model.gate.change_days, "gain": gain}
+
+
+def _days_before(key: str, days: int) -> str:
+    return (date.fromisoformat(key) - timedelta(days=days)).isoformat()
 
 
 def _each_day_once(nights: Iterable[Scored]) -> Iterator[Scored]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,22 @@ def test_the_evidence_for_a_change_is_strict_and_by_weeks(toy: Model) -> None:
     worse = week.partitions.astype(str) <= "2026-03-07"
     torn = Scored(week.as_of, week.partitions, week.labels, week.incumbent, np.where(worse, 0.5, week.rival))
     assert change.justified(toy, rivals.weigh(toy, PAIR, [torn])).passed is False, "one week of four says the opposite"
+
+
+def test_scores_of_long_ago_neither_count_nor_stay(toy: Model, tmp_path: Path) -> None:
+    """A rival that was better for months and is worse now: the months are forgotten after four times `change_days`."""
+    stored = rivals.OnDisk(tmp_path)
+    for number, last in enumerate(keys_between("2025-01-14", "2025-12-31")[::14]):
+        begin = (date.fromisoformat(last) - timedelta(days=13)).isoformat()
+        better = 0.6 if last < "2025-09-01" else -0.1
+        stored.keep(toy, PAIR, scored(last, keys_between(begin, last), better, seed=number))
+    found = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2025-12-31"))
+    assert found["days"] == 4 * toy.gate.change_days and found["gain"]["upper"] < 0
+    past = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2025-08-26"))
+    assert past["days"] == 4 * toy.gate.change_days and past["gain"]["lower"] > 0, (
+        "a run about a past day finds its own"
+    )
+    assert min(path.name[:10] for path in tmp_path.glob("*.parquet")) > "2025-05-01"
 
 
 def test_file_names_tell_pairs_apart(toy: Model, tmp_path: Path) -> None:
