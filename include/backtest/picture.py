@@ -21,7 +21,6 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from include.backtest import broken_picture
 from include.backtest.outcome import number
 from include.backtest.policies import FROZEN, MONTHLY, NIGHTLY, NO_DECISION, REFUSED, UNGATED
 from include.backtest.report import titles
@@ -86,13 +85,10 @@ def name_of(metric: str) -> str:
 
 def _figure(report: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
-    broken = "broken" in report
-    if broken:
-        figure.set_size_inches(SIZE[0], SIZE[1] + broken_picture.HEIGHT)
-    ratios = (6, 1.5, 1.9, *(broken_picture.RATIOS if broken else ()))
-    grid = figure.add_gridspec(len(ratios), 1, height_ratios=ratios)
+    grid = figure.add_gridspec(3, 1, height_ratios=(6, 1.5, 1.9))
     top = figure.add_subplot(grid[0])
-    gate, age, *more = [figure.add_subplot(grid[row], sharex=top) for row in range(1, len(ratios))]
+    gate = figure.add_subplot(grid[1], sharex=top)
+    age = figure.add_subplot(grid[2], sharex=top)
     figure.suptitle(sentence(report), x=0.01, ha="left", fontsize=12, fontweight="bold")
     days, after = report["days"], report["protocol"]["serves_after_days"]
     top.set_title(
@@ -105,19 +101,15 @@ def _figure(report: Mapping[str, Any]) -> Figure:
     _metric(top, report)
     _decisions(gate, report)
     _ages(age, report)
-    if broken:
-        lines = {policy: LINES[policy] for policy in (NIGHTLY, UNGATED)}
-        broken_picture.draw(more[0], more[1], report, lines, MARKS, name_of(report["metric"]))
-    for axes in (top, gate, age, *more):
+    for axes in (top, gate, age):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="#e6e8eb", linewidth=0.8)
         axes.set_axisbelow(True)
-    every: list[Any] = [top, gate, age, *more]
-    for axes in every[:-1]:
+    for axes in (top, gate):
         axes.tick_params(labelbottom=False)
     locator = AutoDateLocator(minticks=4, maxticks=12)
-    every[-1].xaxis.set_major_locator(locator)
-    every[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    age.xaxis.set_major_locator(locator)
+    age.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     return figure
 
 

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from include import catalog
-from include.backtest import breakage, broken_report, fitting, picture, policies, pool, prequential, report
+from include.backtest import (
+    breakage,
+    broken_picture,
+    broken_report,
+    fitting,
+    picture,
+    policies,
+    pool,
+    prequential,
+    report,
+)
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.pool import Work
@@ -129,11 +139,12 @@ def run(
             f"{decided[-1].verdict}, {decided[-1].reason} All reasons are in {root / 'report.json'}."
         )
     told = report.table(model, found) + (broken_report.text(model, found) if drawn else "")
-    for file, content in {**picture.draw(found), "report.md": told.encode()}.items():
+    pictures = {**picture.draw(found), **(broken_picture.draw(found) if drawn else {})}
+    for file, content in {**pictures, "report.md": told.encode()}.items():
         files.write(root / file, content)
     progress.say()
     progress.say(told)
-    progress.say(f"{root / 'report.json'}  report.md  backtest.svg  backtest.png")
+    progress.say("  ".join([str(root / "report.json"), "report.md", *pictures]))
     return 0
 
 
