@@ -98,7 +98,7 @@ def run(
         raise ConfigurationError(f"every is {every} and workers {workers}: whole numbers from 1 on are wanted.")
     if not 0 <= broken < 1 or draws < 1:
         raise ConfigurationError(
-            f"broken is {broken} and draws {draws}: a share from 0 to less than 1, and a whole number from 1 on, are wanted."
+            f"broken is {broken} and draws {draws}: a share from 0 to less than 1, and a number from 1 on, are wanted."
         )
     span = span_of(model, lab.newest(), first, last, every)
     _introduce(progress, model, span, root, bounded=first is None)
