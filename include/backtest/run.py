@@ -105,47 +105,63 @@ def run(
 
     collect(lab, span.collected, span.last, connections, workers or processors(), progress)
     history = History.freeze(lab.lake, span.collected, span.last)
-    code = code_digest(model)
-    plans, refused = fitting.plans(model, history, sorted({*span.nights, *span.monthly}), progress)
-    works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
-    kept = fitting.fitted(model, history, store, works, workers or processors(), progress)
-    refused |= {as_of: str(night.record["refused"]) for as_of, night in kept.items() if night.record["refused"]}
-    kept = {as_of: night for as_of, night in kept.items() if as_of not in refused}
-
-    with progress.bar(f"{name}: decide", len(span.nights)) as advance:
-        decided = policies.decide(model, span.nights, kept, plans, refused, history, advance)
-    releases = policies.releases(decided, span.monthly, kept)
+    code, count = code_digest(model), workers or processors()
+    nights = _replayed(model, history, span, store, code, count, progress)
+    releases = policies.releases(nights.decided, span.monthly, nights.kept)
     days: list[prequential.Day] = []
     drawn: list[breakage.Drawn] = []
     if releases:
-        served = policies.served(decided, releases, kept)
+        served = policies.served(nights.decided, releases, nights.kept)
         if broken:
-            nights = breakage.Nights(span.nights, plans, works, kept, refused, decided)
-            drawn = breakage.replay(
-                model, history, nights, broken, range(draws), store, workers or processors(), progress
-            )
+            drawn = breakage.replay(model, history, nights, broken, range(draws), store, count, progress)
         for one in drawn:
             served |= one.served
-        count = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
-        with progress.bar(f"{name}: score days", count) as advance:
+        judged = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
+        with progress.bar(f"{name}: score days", judged) as advance:
             days = prequential.score(model, history, served, span.last, advance)
-    found = report.compose(model, _protocol(model, span, history, code), decided, releases, days)
+    found = report.compose(model, _protocol(model, span, history, code), nights.decided, releases, days)
     if drawn:
         found["broken"] = broken_report.compose(model, broken, drawn, days)
+    _keep(model, found, root, progress)
+    return 0
+
+
+def _replayed(
+    model: Model, history: History, span: Span, store: Store, code: str, workers: int, progress: Progress
+) -> breakage.Nights:
+    """Plan and fit all nights, and let the gate decide about those of the span."""
+    plans, refused = fitting.plans(model, history, sorted({*span.nights, *span.monthly}), progress)
+    works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
+    kept = fitting.fitted(model, history, store, works, workers, progress)
+    refused |= {as_of: str(night.record["refused"]) for as_of, night in kept.items() if night.record["refused"]}
+    kept = {as_of: night for as_of, night in kept.items() if as_of not in refused}
+    with progress.bar(f"{model.name}: decide", len(span.nights)) as advance:
+        decided = policies.decide(model, span.nights, kept, plans, refused, history, advance)
+    return breakage.Nights(span.nights, plans, works, kept, refused, decided)
+
+
+def _keep(model: Model, found: Mapping[str, Any], root: Path, progress: Progress) -> None:
+    """Write the report, its tables and its pictures, and say the tables.
+
+    Raises
+    ------
+    DataError : no day was judged; the report is there and says why.
+    """
     files.write(root / "report.json", (json.dumps(found, indent=1) + "\n").encode())
-    if not days:
+    if not found["days"]:
+        nights = found["nights"]
         raise DataError(
-            f"no night of {name} from {span.nights[0]} to {span.nights[-1]} came to a champion. The last one: "
-            f"{decided[-1].verdict}, {decided[-1].reason} All reasons are in {root / 'report.json'}."
+            f"no night of {model.name} from {nights[0]['as_of']} to {nights[-1]['as_of']} came to a champion. The last "
+            f"one: {nights[-1]['verdict']}, {nights[-1]['reason']} All reasons are in {root / 'report.json'}."
         )
-    told = report.table(model, found) + (broken_report.text(model, found) if drawn else "")
-    pictures = {**picture.draw(found), **(broken_picture.draw(found) if drawn else {})}
+    broken = "broken" in found
+    told = report.table(model, found) + (broken_report.text(model, found) if broken else "")
+    pictures = {**picture.draw(found), **(broken_picture.draw(found) if broken else {})}
     for file, content in {**pictures, "report.md": told.encode()}.items():
         files.write(root / file, content)
     progress.say()
     progress.say(told)
     progress.say("  ".join([str(root / "report.json"), "report.md", *pictures]))
-    return 0
 
 
 def span_of(model: Model, newest: str, first: str | None, last: str | None, every: int) -> Span:
