@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     replay.add_argument("--last", help="the last day that is judged; default: the newest whose labels are final")
     replay.add_argument("--every", type=int, default=1, help="a night every so many days")
     replay.add_argument("--workers", type=int, help="processes that fit; default: one for each processor")
+    replay.add_argument("--broken", type=float, default=0.0, help="share of nights to break on purpose, e.g. 0.15")
+    replay.add_argument("--draws", type=int, default=1, help="how many times they are drawn; default: %(default)s")
     replay.add_argument("--home", type=Path, help="folder of it all; default: PERENNIAL_HOME/backtest/<model>")
     gate = commands.add_parser("power", help="cost of lag, standard error and power of the gate; goes on where it was")
     gate.add_argument("--model", help="may be left out where there is only one")
@@ -61,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.command == "run":
             from include.backtest import run
 
-            return run.run(name, asked.first, asked.last, asked.every, asked.workers, asked.home)
+            span = (asked.first, asked.last, asked.every)
+            return run.run(name, *span, asked.workers, asked.home, asked.broken, asked.draws)
         from include.backtest import trying
 
         return trying.run(name, asked.as_of, asked.days, asked.max_rows, asked.root, asked.summary)

@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from include.backtest.broken import Broken
 from include.backtest.history import History
+from include.backtest.prequential import Release
 from include.backtest.replay import Replay
 from include.backtest.store import RELEASE, Kept
 from include.errors import DataError
@@ -48,14 +50,17 @@ def decide(
     refused: Mapping[str, str],
     history: History,
     advance: Any,
+    broken: Mapping[str, Broken] | None = None,
 ) -> list[Decided]:
     """Let the gate decide every night, each against the champion that the nights before it have left.
 
     Parameters
     ----------
     kept : the fits by as-of; ``refused``: why there are none, by as-of.
+    broken : the nights whose fits have read damaged rows, by as-of. On them every error is the end of the night.
     """
-    replay = Replay(model, history)
+    broken = broken or {}
+    replay = Replay(model, history, broken)
     decided = []
     for as_of in as_ofs:
         against = replay.champion.night.as_of if replay.champion else None
@@ -63,9 +68,10 @@ def decide(
         if night is None:
             decided.append(Decided(as_of, NO_DECISION, refused[as_of], champion=against))
         else:
+            trouble = Exception if as_of in broken else DataError
             try:
                 decided.append(_decided(model, plans[as_of], night, replay, against))
-            except DataError as why:  # a recipe that is not the winner's could not be fitted
+            except trouble as why:  # a recipe that is not the winner's could not be fitted
                 decided.append(Decided(as_of, NO_DECISION, str(why), champion=against))
         advance(as_of)
     return decided
@@ -103,8 +109,14 @@ def releases(decided: Sequence[Decided], monthly: Iterable[str], kept: Mapping[s
     }
 
 
-def sides(decided: Sequence[Decided]) -> dict[str, dict[str, str]]:
-    """Under what the release models of the policies that ask the gate are kept, by as-of; the others release the
-    winner of the selection."""
+def served(
+    decided: Sequence[Decided], releases: Mapping[str, Sequence[str]], kept: Mapping[str, Kept]
+) -> dict[str, list[Release]]:
+    """The release models themselves: the policies that ask the gate release its challenger, and the others the winner
+    of the selection."""
     promoted = {night.as_of: night.side for night in decided if night.verdict == Verdict.PROMOTE}
-    return {FROZEN: promoted, NIGHTLY: promoted}
+    sides = {FROZEN: promoted, NIGHTLY: promoted}
+    return {
+        policy: [Release(as_of, sides.get(policy, {}).get(as_of, RELEASE), kept[as_of]) for as_of in as_ofs]
+        for policy, as_ofs in releases.items()
+    }

@@ -17,7 +17,9 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeVar
 
+from include.backtest import broken
 from include.backtest import night as nights
+from include.backtest.broken import Broken, DamagedRows
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.store import Store
@@ -29,10 +31,11 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 @dataclass(frozen=True)
 class Work:
-    """One night to be fitted: its plan (of `snapshot.take`) and the key that it is kept under."""
+    """One night to be fitted: its plan (of `snapshot.take`), the key that it is kept under, what breaks its rows."""
 
     plan: Mapping[str, Any]
     key: str
+    broken: Broken | None = None
 
     @property
     def as_of(self) -> str:
@@ -148,10 +151,21 @@ def _fit(work: Work) -> tuple[str, float]:
     model, history, store = _OURS["model"], _OURS["history"], _OURS["store"]
     began = time.perf_counter()
     try:
-        made = nights.fits(model, work.plan, history)
-        release, guard = nights.release(model, work.plan, made, history)
+        if work.broken:
+            rows = DamagedRows(model, work.plan, history, work.broken)
+            made = nights.fits(model, work.plan, rows)
+            release, guard = broken.release(model, work.plan, made, rows)
+        else:
+            made = nights.fits(model, work.plan, history)
+            release, guard = nights.release(model, work.plan, made, history)
     except DataError as refused:
         store.put(work.as_of, work.key, time.perf_counter() - began, refused=str(refused))
+    except Exception as crash:
+        if work.broken is None:
+            raise
+        # whatever breaks a task ends its night without a decision, and broken rows may break anything
+        told = f"the training crashed ({type(crash).__name__}: {crash})"
+        store.put(work.as_of, work.key, time.perf_counter() - began, refused=told)
     else:
         store.put(work.as_of, work.key, time.perf_counter() - began, made, release, guard)
     return work.as_of, time.perf_counter() - began

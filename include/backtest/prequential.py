@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from include.backtest.history import History
-from include.backtest.store import RELEASE, Kept
+from include.backtest.store import Kept
 from include.errors import IntegrityError
 from include.partitions import keys_between
 from include.spec import Model
@@ -20,11 +20,18 @@ from include.training.candidates import Fitted
 DAYS_AT_ONCE = 28
 
 
-class Release(NamedTuple):
-    """A release model: the as-of of its night, and under what it is kept there."""
+@dataclass(frozen=True, order=True)
+class Release:
+    """A release model: the as-of of its night, under what it is kept there, and the night (whose folder tells it from
+    another fit of the same as-of)."""
 
     as_of: str
     side: str
+    folder: str = field(init=False)
+    night: Kept = field(compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", str(self.night.folder))
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,7 @@ def in_service(releases: Sequence[str], day: str, lag: int) -> str | None:
 def score(
     model: Model,
     history: History,
-    kept: Mapping[str, Kept],
-    releases: Mapping[str, Sequence[str]],
-    sides: Mapping[str, Mapping[str, str]],
+    releases: Mapping[str, Sequence[Release]],
     last: str,
     advance: Any,
 ) -> list[Day]:
@@ -70,14 +75,15 @@ def score(
 
     Parameters
     ----------
-    sides : by policy and as-of, under what the release model is kept where it is not that of the winner.
+    releases : by policy, in the order of their as-ofs.
 
     Raises
     ------
     IntegrityError : a model would score a day that it has seen.
     """
     lag = lag_days(model)
-    first = min(as_ofs[0] for as_ofs in releases.values())
+    first = min(ones[0].as_of for ones in releases.values())
+    of = {policy: {one.as_of: one for one in ones} for policy, ones in releases.items()}
     days = keys_between((date.fromisoformat(first) + timedelta(days=lag)).isoformat(), last)
     loaded: dict[Release, Fitted] = {}
     found = []
@@ -88,12 +94,12 @@ def score(
         for day in portion:
             here = dataset.between(rows, (day, day))
             serving: dict[str, Release] = {}
-            for policy, as_ofs in releases.items():
-                as_of = in_service(as_ofs, day, lag)
+            for policy, ones in of.items():
+                as_of = in_service(list(ones), day, lag)
                 if as_of:
-                    serving[policy] = Release(as_of, sides.get(policy, {}).get(as_of, RELEASE))
+                    serving[policy] = ones[as_of]
             wanted = sorted(set(serving.values()))
-            loaded = {one: loaded.get(one) or kept[one.as_of].fitted(one.side) for one in wanted}
+            loaded = {one: loaded.get(one) or one.night.fitted(one.side) for one in wanted}
             if len(here):
                 found.append(_day(model, day, here, serving, loaded))
             advance(day)

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from include.backtest import broken as breaking
 from include.backtest import night as nights
+from include.backtest.broken import Broken, DamagedRows
 from include.backtest.history import History
 from include.backtest.night import Champion, Fits
 from include.backtest.store import RELEASE, TWIN, Kept, judged_by
 from include.spec import Model
-from include.training import anchors, change, evaluate, rivals
+from include.training import anchors, change, evaluate, rivals, snapshot
 from include.training.candidates import Fitted
 from include.training.rivals import Recipe
 
@@ -51,10 +53,15 @@ class Reigning:
 
 
 class Replay:
-    """The state of a deployment between two nights; begins without a champion."""
+    """The state of a deployment between two nights; begins without a champion.
 
-    def __init__(self, model: Model, history: History) -> None:
-        self.model, self.history = model, history
+    Parameters
+    ----------
+    broken : by as-of, the nights whose fits read damaged rows; the holdout that judges them is sound.
+    """
+
+    def __init__(self, model: Model, history: History, broken: Mapping[str, Broken] | None = None) -> None:
+        self.model, self.history, self.broken = model, history, broken or {}
         self.champion: Reigning | None = None
         self.past: list[Reigning] = []
         self._rivals = rivals.InMemory()
@@ -62,11 +69,11 @@ class Replay:
 
     def judged(self, plan: Mapping[str, Any], night: Kept) -> tuple[dict[str, Any], dict[str, Any]]:
         """The challenger's recipe, and what the gate reads about it."""
-        model, history = self.model, self.history
+        model = self.model
 
         def twin(recipe: Mapping[str, Any]) -> Fitted:
             side = night.side(TWIN, str(recipe["candidate"]))
-            return night.fitted(night.also(side, lambda: (nights.twin_of(model, plan, recipe, history), None)))
+            return night.fitted(night.also(side, lambda: (nights.twin_of(model, plan, recipe, self._rows(plan)), None)))
 
         recipe = self.champion.recipe if self.champion else None
         made = nights.settle(model, plan, night.fits, recipe, self._rivals, twin)
@@ -88,10 +95,16 @@ class Replay:
         def make() -> tuple[Fitted, str | None]:
             twin = night.fitted(night.side(TWIN, candidate))
             made = Fits(night.record["results"], dict(recipe), twin, night.fits.baseline)
-            return nights.release(self.model, plan, made, self.history)
+            fitting = breaking.release if plan["as_of"] in self.broken else nights.release
+            return fitting(self.model, plan, made, self._rows(plan))
 
         guard = night.about(night.also(side, make))["guard"]
         return side, None if guard is None else str(guard)
+
+    def _rows(self, plan: Mapping[str, Any]) -> snapshot.Rows:
+        """What the fits of a night read."""
+        broken = self.broken.get(str(plan["as_of"]))
+        return DamagedRows(self.model, plan, self.history, broken) if broken else self.history
 
     def promote(self, night: Kept, recipe: Mapping[str, Any]) -> None:
         """Make tonight's challenger the champion."""

@@ -51,10 +51,10 @@ def compose(
     }
 
 
-def pooled(model: Model, days: Sequence[Day], policy: str) -> dict[str, float | None]:
-    """Every metric over all rows of these days at once; None where it is not defined."""
-    labels = np.concatenate([day.labels for day in days])
-    scores = np.concatenate([day.served[policy].scores for day in days])
+def pooled(model: Model, days: Sequence[Day], *policies: str) -> dict[str, float | None]:
+    """Every metric over all rows of these days (and of all these policies) at once; None where it is not defined."""
+    labels = np.concatenate([day.labels for _ in policies for day in days])
+    scores = np.concatenate([day.served[policy].scores for policy in policies for day in days])
     return _finite(evaluation.metrics(model, labels, scores))
 
 
@@ -126,7 +126,8 @@ def _night(model: Model, night: Decided) -> dict[str, Any]:
 
 def _day(model: Model, day: Day, rolled: Mapping[str, float | None]) -> dict[str, Any]:
     policies = {}
-    for policy, served in day.served.items():
+    for policy in rolled:
+        served = day.served[policy]
         age = (date.fromisoformat(day.key) - date.fromisoformat(served.fitted_to)).days
         policies[policy] = {
             "as_of": served.as_of,

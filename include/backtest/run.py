@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -12,19 +12,29 @@ from pathlib import Path
 from typing import Any
 
 from include import catalog
-from include.backtest import picture, policies, pool, prequential, report
+from include.backtest import (
+    breakage,
+    broken_picture,
+    broken_report,
+    fitting,
+    picture,
+    policies,
+    pool,
+    prequential,
+    report,
+)
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.pool import Work
-from include.backtest.progress import Progress, spell
-from include.backtest.store import Kept, Store, code_digest, key_of
+from include.backtest.progress import Progress
+from include.backtest.store import Store, code_digest, key_of
 from include.data import files
-from include.errors import ConfigurationError, DataError, NotReady
+from include.errors import ConfigurationError, DataError
 from include.partitions import keys_between, partition
 from include.settings import Settings
 from include.sources import from_environment
 from include.spec import Model
-from include.training import dataset, snapshot
+from include.training import dataset
 
 MONTH = 30
 FEW_DAYS = 5  # are collected sooner than worker processes start
@@ -57,9 +67,23 @@ class Span:
         return keys_between(self.first, (date.fromisoformat(self.last) - timedelta(days=self.lag)).isoformat())
 
 
-def run(name: str, first: str | None, last: str | None, every: int, workers: int | None, home: Path | None) -> int:
+def run(
+    name: str,
+    first: str | None,
+    last: str | None,
+    every: int,
+    workers: int | None,
+    home: Path | None,
+    broken: float = 0.0,
+    draws: int = 1,
+) -> int:
     """Collect, fit, decide, score, draw. Everything lies in ``home`` (by default ``PERENNIAL_HOME/backtest/<model>``),
     and what is there already is used again: a back-test that was killed goes on where it was.
+
+    Parameters
+    ----------
+    broken : the share of nights that is broken on purpose, from 0 (none, and nothing is said of it) to less than 1.
+    draws : how many times they are drawn; each draw is a history of its own, over the same sound nights.
 
     Raises
     ------
@@ -72,40 +96,72 @@ def run(name: str, first: str | None, last: str | None, every: int, workers: int
     lab, store, progress = Lab(model, root), Store(root / "nights"), Progress()
     if every < 1 or (workers is not None and workers < 1):
         raise ConfigurationError(f"every is {every} and workers {workers}: whole numbers from 1 on are wanted.")
+    if not 0 <= broken < 1 or draws < 1:
+        raise ConfigurationError(
+            f"broken is {broken} and draws {draws}: a share from 0 to less than 1, and a number from 1 on, are wanted."
+        )
     span = span_of(model, lab.newest(), first, last, every)
     _introduce(progress, model, span, root, bounded=first is None)
 
     collect(lab, span.collected, span.last, connections, workers or processors(), progress)
     history = History.freeze(lab.lake, span.collected, span.last)
-    code = code_digest(model)
-    plans, refused = _plans(model, history, sorted({*span.nights, *span.monthly}), progress)
+    code, count = code_digest(model), workers or processors()
+    nights = _replayed(model, history, span, store, code, count, progress)
+    releases = policies.releases(nights.decided, span.monthly, nights.kept)
+    days: list[prequential.Day] = []
+    drawn: list[breakage.Drawn] = []
+    if releases:
+        served = policies.served(nights.decided, releases, nights.kept)
+        if broken:
+            drawn = breakage.replay(model, history, nights, broken, range(draws), store, count, progress)
+        for one in drawn:
+            served |= one.served
+        judged = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
+        with progress.bar(f"{name}: score days", judged) as advance:
+            days = prequential.score(model, history, served, span.last, advance)
+    found = report.compose(model, _protocol(model, span, history, code), nights.decided, releases, days)
+    if drawn:
+        found["broken"] = broken_report.compose(model, broken, drawn, days)
+    _keep(model, found, root, progress)
+    return 0
+
+
+def _replayed(
+    model: Model, history: History, span: Span, store: Store, code: str, workers: int, progress: Progress
+) -> breakage.Nights:
+    """Plan and fit all nights, and let the gate decide about those of the span."""
+    plans, refused = fitting.plans(model, history, sorted({*span.nights, *span.monthly}), progress)
     works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
-    kept = _fitted(model, history, store, works, workers or processors(), progress)
+    kept = fitting.fitted(model, history, store, works, workers, progress)
     refused |= {as_of: str(night.record["refused"]) for as_of, night in kept.items() if night.record["refused"]}
     kept = {as_of: night for as_of, night in kept.items() if as_of not in refused}
-
-    with progress.bar(f"{name}: decide", len(span.nights)) as advance:
+    with progress.bar(f"{model.name}: decide", len(span.nights)) as advance:
         decided = policies.decide(model, span.nights, kept, plans, refused, history, advance)
-    releases = policies.releases(decided, span.monthly, kept)
-    days: list[prequential.Day] = []
-    if releases:
-        served = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
-        with progress.bar(f"{name}: score days", served) as advance:
-            sides = policies.sides(decided)
-            days = prequential.score(model, history, kept, releases, sides, span.last, advance)
-    found = report.compose(model, _protocol(model, span, history, code), decided, releases, days)
+    return breakage.Nights(span.nights, plans, works, kept, refused, decided)
+
+
+def _keep(model: Model, found: Mapping[str, Any], root: Path, progress: Progress) -> None:
+    """Write the report, its tables and its pictures, and say the tables.
+
+    Raises
+    ------
+    DataError : no day was judged; the report is there and says why.
+    """
     files.write(root / "report.json", (json.dumps(found, indent=1) + "\n").encode())
-    if not days:
+    if not found["days"]:
+        nights = found["nights"]
         raise DataError(
-            f"no night of {name} from {span.nights[0]} to {span.nights[-1]} came to a champion. The last one: "
-            f"{decided[-1].verdict}, {decided[-1].reason} All reasons are in {root / 'report.json'}."
+            f"no night of {model.name} from {nights[0]['as_of']} to {nights[-1]['as_of']} came to a champion. The last "
+            f"one: {nights[-1]['verdict']}, {nights[-1]['reason']} All reasons are in {root / 'report.json'}."
         )
-    for file, content in {**picture.draw(found), "report.md": report.table(model, found).encode()}.items():
+    broken = "broken" in found
+    told = report.table(model, found) + (broken_report.text(model, found) if broken else "")
+    pictures = {**picture.draw(found), **(broken_picture.draw(found) if broken else {})}
+    for file, content in {**pictures, "report.md": told.encode()}.items():
         files.write(root / file, content)
     progress.say()
-    progress.say(report.table(model, found))
-    progress.say(f"{root / 'report.json'}  report.md  backtest.svg  backtest.png")
-    return 0
+    progress.say(told)
+    progress.say("  ".join([str(root / "report.json"), "report.md", *pictures]))
 
 
 def span_of(model: Model, newest: str, first: str | None, last: str | None, every: int) -> Span:
@@ -169,50 +225,6 @@ def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], wor
             if finding:
                 progress.say(f"  {finding}")
             advance(key)
-
-
-def _plans(
-    model: Model, history: History, as_ofs: Sequence[str], progress: Progress
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """The plan of each night as its `snapshot` task would make it, or why it refuses."""
-    plans, refused = {}, {}
-    with progress.bar(f"{model.name}: plan nights", len(as_ofs)) as advance:
-        for as_of in as_ofs:
-            try:
-                plans[as_of] = snapshot.take(model, partition(as_of, model.timezone), {}, "", None, history)
-            except (DataError, NotReady) as why:
-                refused[as_of] = str(why)
-            advance(as_of)
-    if not plans:
-        raise DataError(f"no night of {model.name} can be trained. The first: {refused[as_ofs[0]]}")
-    return plans, refused
-
-
-def _fitted(
-    model: Model, history: History, store: Store, works: Mapping[str, Work], workers: int, progress: Progress
-) -> dict[str, Kept]:
-    """Fit what is not on disk yet, the first and the last night before the others, for an estimate."""
-    missing = [work for as_of, work in works.items() if store.get(as_of, work.key) is None]
-    if len(missing) < len(works):
-        progress.say(f"{len(works) - len(missing)} of {len(works)} nights are fitted already.")
-    if missing:
-        workers = min(workers, len(missing))
-        with pool.fitting(model, history, store, workers) as fit:
-            rest = missing
-            if len(missing) > 2:
-                progress.say(f"{model.name}: fit {len(missing)} nights; the first and the last, for an estimate ...")
-                each = [seconds for _, seconds in fit([missing[0], missing[-1]])]
-                rest = missing[1:-1]
-                left = spell(sum(each) / len(each) * len(rest) / workers)
-                progress.say(
-                    f"A night takes {min(each):.1f} to {max(each):.1f} s: about {left} for the other {len(rest)} with "
-                    f"{workers} {'worker' if workers == 1 else 'workers'}."
-                )
-            with progress.bar(f"{model.name}: fit nights", len(rest)) as advance:
-                for as_of, _ in fit(rest):
-                    advance(as_of)
-    found = {as_of: store.get(as_of, work.key) for as_of, work in works.items()}
-    return {as_of: night for as_of, night in found.items() if night}
 
 
 def _protocol(model: Model, span: Span, history: History, code: str) -> dict[str, Any]:

@@ -1,0 +1,96 @@
+"""A history in which a share of the nights is broken on purpose: fitted, decided, released, and what it has cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from include.backtest import broken as breaking
+from include.backtest import fitting, policies
+from include.backtest.broken import Broken
+from include.backtest.history import History
+from include.backtest.policies import NIGHTLY, UNGATED, Decided
+from include.backtest.pool import Work
+from include.backtest.prequential import Release
+from include.backtest.progress import Progress
+from include.backtest.store import RELEASE, Kept, Store
+from include.spec import Model
+from include.training.gate import Verdict
+
+POLICIES = (NIGHTLY, UNGATED)
+SOUND = {name: f"{name}, sound" for name in POLICIES}
+"""Beside each policy: what it released, had the broken nights been sound."""
+
+
+@dataclass(frozen=True)
+class Nights:
+    """The nights of a back-test, fitted on sound rows, and what the gate has made of them."""
+
+    as_ofs: Sequence[str]
+    plans: Mapping[str, Mapping[str, Any]]
+    works: Mapping[str, Work]
+    kept: Mapping[str, Kept]
+    refused: Mapping[str, str]
+    decided: Sequence[Decided]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One draw of broken nights, and what the history became by it; ``served`` by `policy` of this draw."""
+
+    seed: int
+    broken: Mapping[str, Broken]
+    decided: Sequence[Decided]
+    served: Mapping[str, list[Release]]
+
+
+def policy(name: str, seed: int) -> str:
+    """What a policy of one draw is called among all that are scored."""
+    return f"{name} broken {seed}"
+
+
+def replay(
+    model: Model, history: History, nights: Nights, share: float, seeds: Sequence[int], store: Store,
+    workers: int, progress: Progress,
+) -> list[Drawn]:  # fmt: skip
+    """Break nights after the first champion came, once for each seed, and let the gate decide again.
+
+    Sound nights are not fitted again. A night whose training fails on its rows releases nothing, whether there is a
+    gate or not.
+    """
+    first = next((night.as_of for night in nights.decided if night.verdict == Verdict.PROMOTE), None)
+    later = [as_of for as_of in nights.as_ofs if first and as_of > first and as_of in nights.kept]
+    draws = {seed: breaking.draw(model, later, share, seed) for seed in seeds}
+    works = {
+        f"{as_of} {seed}": Work(nights.plans[as_of], one.key(nights.works[as_of].key), one)
+        for seed, draw in draws.items()
+        for as_of, one in draw.items()
+    }
+    fits = fitting.fitted(model, history, store, works, workers, progress, "broken nights")
+    return [
+        _drawn(model, history, nights, seed, draw, {as_of: fits[f"{as_of} {seed}"] for as_of in draw}, progress)
+        for seed, draw in draws.items()
+    ]
+
+
+def _drawn(
+    model: Model, history: History, nights: Nights, seed: int, broken: Mapping[str, Broken],
+    fits: Mapping[str, Kept], progress: Progress,
+) -> Drawn:  # fmt: skip
+    crashed = {as_of: str(night.record["refused"]) for as_of, night in fits.items() if night.record["refused"]}
+    kept = {as_of: night for as_of, night in {**nights.kept, **fits}.items() if as_of not in crashed}
+    refused = {**nights.refused, **crashed}
+    with progress.bar(f"{model.name}: decide, broken nights of draw {seed}", len(nights.as_ofs)) as advance:
+        decided = policies.decide(model, nights.as_ofs, kept, nights.plans, refused, history, advance, broken)
+    releases = policies.releases(decided, [], kept)
+    served = policies.served(decided, {name: releases[name] for name in POLICIES}, kept)
+    sides = {NIGHTLY: {night.as_of: night.side for night in nights.decided if night.verdict == Verdict.PROMOTE}}
+    for name in POLICIES:
+        served[SOUND[name]] = [
+            Release(one.as_of, sides.get(name, {}).get(one.as_of, RELEASE), nights.kept[one.as_of])
+            if one.as_of in broken
+            else one
+            for one in served[name]
+        ]
+    return Drawn(seed, broken, decided, {policy(name, seed): ones for name, ones in served.items()})

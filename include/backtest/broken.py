@@ -1,0 +1,100 @@
+"""Nights that were broken on purpose: which ones, by what, and the rows that their fits read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.backtest import damage, night
+from include.backtest.history import History
+from include.backtest.night import Fits
+from include.data.snapshots import Snapshot
+from include.errors import IntegrityError, ReleaseError
+from include.spec import Model
+from include.training import dataset, package, snapshot
+from include.training.candidates import Fitted
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What happens to one night: one of `damage.KINDS`, drawn with ``seed``."""
+
+    as_of: str
+    kind: str
+    seed: int
+
+    @property
+    def generator(self) -> np.random.Generator:
+        """The same for the same night, whatever else is broken."""
+        return np.random.default_rng(_number("damage", self.seed, self.as_of, self.kind))
+
+    def key(self, healthy: str) -> str:
+        """What the fits of this night are kept under; ``healthy``: the key without damage."""
+        code = Path(damage.__file__).read_bytes() + Path(__file__).read_bytes()
+        told = f"{healthy} {self.kind} {self.seed} {hashlib.sha256(code).hexdigest()}"
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+def draw(model: Model, as_ofs: Sequence[str], share: float, seed: int) -> dict[str, Broken]:
+    """Which nights are broken, and how: ``share`` of them, every kind that is possible about equally often.
+
+    Another seed draws other nights, and begins with another kind.
+    """
+    order = sorted(as_ofs, key=lambda as_of: _number("draw", seed, as_of))[: round(share * len(as_ofs))]
+    kinds = damage.possible(model)
+    return {as_of: Broken(as_of, kinds[(at + seed * len(order)) % len(kinds)], seed) for at, as_of in enumerate(order)}
+
+
+class DamagedRows:
+    """A `snapshot.Rows` of one night: its snapshot is damaged once, as a whole, whichever days of it are read then.
+
+    So the fits of the selection, the twins and the refit of a night learn from the same broken rows.
+    """
+
+    def __init__(self, model: Model, plan: Mapping[str, Any], history: History, broken: Broken) -> None:
+        self._history = history
+        rows = history.read_snapshot(Snapshot.from_dict(plan["snapshot"]))
+        self._rows = damage.KINDS[broken.kind].apply(model, rows, broken.generator)
+
+    def published(self) -> Mapping[str, Any]:
+        return self._history.published()
+
+    def snapshot(self, first_key: str, last_key: str) -> Snapshot:
+        return self._history.snapshot(first_key, last_key)
+
+    def read_snapshot(
+        self,
+        snapshot: Snapshot | str,
+        first: str | None = None,
+        last: str | None = None,
+        columns: Iterable[str] | None = None,
+    ) -> pd.DataFrame:
+        """Rows of these days, never beyond those of the snapshot."""
+        if isinstance(snapshot, str):
+            raise IntegrityError("a history knows its snapshots by their days: hand it the Snapshot, not its digest")
+        span = (max(first or snapshot.first, snapshot.first), min(last or snapshot.last, snapshot.last))
+        rows = dataset.between(self._rows, span).reset_index(drop=True)
+        return rows if columns is None else rows[list(columns)]
+
+
+def release(model: Model, plan: Mapping[str, Any], made: Fits, rows: snapshot.Rows) -> tuple[Fitted, str | None]:
+    """`night.release`, and beside the guards of the refit what else packaging would find: that ONNX differs."""
+    fitted, guard = night.release(model, plan, made, rows)
+    if guard is None:
+        name = str(made.recipe["candidate"])
+        learned = dataset.labelled(model, snapshot.read(model, plan, snapshot.spans_of(plan, name).release, rows))
+        try:
+            package.proven_onnx(model, name, fitted, learned)
+        except ReleaseError as unlike:
+            guard = str(unlike)
+    return fitted, guard
+
+
+def _number(*told: Any) -> int:
+    return int(hashlib.sha256(" ".join(map(str, told)).encode()).hexdigest()[:15], 16)

@@ -1,0 +1,214 @@
+"""Back-tests with nights that are broken on purpose: what the gate keeps out, and what is said of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from include.backtest import broken_picture, broken_report, damage, picture, policies, pool, run
+from include.errors import ConfigurationError
+from include.spec import Model
+from include.training import gate
+from tests.backtest.test_backtest import Report, files_of, no_fit, read
+
+FIRST, LAST = "2025-02-06", "2025-03-09"
+SHARE = 0.4
+FILES = ("report.json", "report.md", "backtest.svg", "backtest.png", "broken.svg", "broken.png")
+
+
+@contextmanager
+def in_this_process(model: Model, history: Any, store: Any, count: int) -> Iterator[Callable[..., Iterator[Any]]]:
+    """`pool.fitting` where a test has put something else in the place of a function."""
+    pool._OURS.update(model=model, history=history, store=store)
+
+    def fit(works: Iterable[pool.Work]) -> Iterator[Any]:
+        return (pool._fit(work) for work in works)
+
+    yield fit
+
+
+def replay(name: str, home: Path, share: float = SHARE, draws: int = 1, **changed: Any) -> Report:
+    asked = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
+    assert run.run(name, home=home, broken=share, draws=draws, **asked) == 0
+    return read(home)
+
+
+@pytest.fixture(scope="module")
+def home(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("broken")
+    replay(toy.name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(home: Path) -> Report:
+    return read(home)
+
+
+def the_gate_is_worth_its_place(report: Report) -> None:
+    """Of what breaks the twin itself nothing that matters passes; and with the gate broken nights cost far less."""
+    metric = report["metric"]
+    sound, broken = report["policies"], report["broken"]["policies"]
+    cost = {
+        name: broken[name]["metrics"][metric] - sound[name]["metrics"][metric]
+        for name in (policies.NIGHTLY, policies.UNGATED)
+    }
+    assert cost["nightly"] < cost["ungated"] / 3, cost
+    for kind in ("labels shuffled", "labels inverted"):
+        assert report["broken"]["kinds"][kind]["promote"] == 0, kind
+    nightly, ungated = (report["broken"]["every"][name] for name in (policies.NIGHTLY, policies.UNGATED))
+    assert (nightly["excess"] or 0.0) < ungated["excess"]
+
+
+def test_what_the_gate_is_worth(report: Report) -> None:
+    the_gate_is_worth_its_place(report)
+
+
+def test_a_blind_gate_is_seen(home: Path, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = tmp_path / "blind"
+    shutil.copytree(home, again)
+    decide = gate.decide
+
+    def blind(model: Model, evaluation: Any) -> gate.Decision:
+        return replace(decide(model, evaluation), verdict=gate.Verdict.PROMOTE)
+
+    monkeypatch.setattr(gate, "decide", blind)
+    found = replay(toy.name, again)
+    every = found["broken"]["every"]
+    assert every["reject"] == every["hold"] == 0 and every["promote"] > every["nights"] / 2
+    with pytest.raises(AssertionError):
+        the_gate_is_worth_its_place(found)
+
+
+def test_the_report_counts_every_broken_night_once(report: Report) -> None:
+    broken = report["broken"]
+    (draw,) = broken["draws"]
+    later = [
+        night["as_of"] for night in report["nights"] if night["as_of"] > report["policies"]["frozen"]["releases"][0]
+    ]
+    assert len(draw["nights"]) == broken["every"]["nights"] == round(SHARE * len(later))
+    assert {night["as_of"] for night in draw["nights"]} <= set(later)
+    assert set(broken["kinds"]) == set(damage.KINDS)
+    for told in (*broken["kinds"].values(), broken["every"]):
+        assert sum(told[verdict] for verdict in broken_report.VERDICTS) == told["nights"]
+    assert sum(told["nights"] for told in broken["kinds"].values()) == broken["every"]["nights"]
+    assert sum(draw["decisions"].values()) == len(report["nights"])
+    released = {name: set(draw["policies"][name]["releases"]) for name in draw["policies"]}
+    for night in draw["nights"]:
+        assert (night["as_of"] in released["nightly"]) == (night["verdict"] == "promote")
+        assert (night["as_of"] in released["ungated"]) == (night["verdict"] != "no decision")
+        for name, served in night["served"].items():
+            days = [d for d in draw["days"] if d["policies"][name]["as_of"] == night["as_of"]]
+            assert len(days) == (served["days"] if served else 0)
+        if night["served"]["ungated"]:
+            assert night["served"]["ungated"]["first"] > night["as_of"]
+
+
+def test_the_rows_that_judge_are_sound(report: Report) -> None:
+    """A night's holdout is that of the sound history; only what was fitted is another."""
+    sound = {night["as_of"]: night for night in report["nights"]}
+    days = {day["day"]: day for day in report["days"]}
+    (draw,) = report["broken"]["draws"]
+    assert [day["day"] for day in draw["days"]] == list(days)
+    inverted = [night for night in draw["nights"] if night["damage"] == "labels inverted"]
+    for night in inverted:
+        served = night["served"]["ungated"]
+        assert served["excess"] > 0.3 and served["sound"] < 0.65
+        assert sound[night["as_of"]]["verdict"] != "no decision"
+
+
+def test_without_broken_nights_the_report_is_what_it_was(
+    home: Path, report: Report, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = tmp_path / "sound"
+    shutil.copytree(home, again)
+    monkeypatch.setattr(pool, "fitting", no_fit)
+    found = replay(toy.name, again, share=0.0)
+    assert "broken" not in found and {**report, "broken": None} == {**found, "broken": None}
+    assert (again / "backtest.svg").read_bytes() == (home / "backtest.svg").read_bytes()
+    assert (home / "report.md").read_text().startswith((again / "report.md").read_text())
+
+
+def test_the_same_history_gives_the_same_bytes_and_no_fit_twice(
+    home: Path, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(home, again)
+    for file in FILES:
+        (again / file).unlink()
+    before = files_of(again)
+    monkeypatch.setattr(pool, "fitting", no_fit)
+    replay(toy.name, again)
+    assert files_of(again) == before
+    for file in FILES:
+        assert (again / file).read_bytes() == (home / file).read_bytes(), file
+
+
+def test_a_second_draw_fits_only_its_own_nights(home: Path, toy: Model, tmp_path: Path, report: Report) -> None:
+    again = tmp_path / "draws"
+    shutil.copytree(home, again)
+    before = files_of(again)
+    found = replay(toy.name, again, draws=2)
+    after = files_of(again)
+    assert before.items() <= after.items()
+    assert found["broken"]["draws"][0] == report["broken"]["draws"][0]
+    second = found["broken"]["draws"][1]
+    assert {night["as_of"] for night in second["nights"]} != {
+        n["as_of"] for n in report["broken"]["draws"][0]["nights"]
+    }
+    new = {Path(name).parts[1][:10] for name in set(after) - set(before)}
+    sound = {night["as_of"] for night in second["nights"]} | {night["as_of"] for night in found["nights"]}
+    assert {night["as_of"] for night in second["nights"] if night["verdict"] != "no decision"} <= new <= sound
+    pooled = [draw["policies"]["ungated"]["metrics"]["log_loss"] for draw in found["broken"]["draws"]]
+    assert found["broken"]["policies"]["ungated"]["metrics"]["log_loss"] == pytest.approx(sum(pooled) / 2)
+
+
+def test_a_night_that_crashes_releases_nothing(
+    home: Path, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = tmp_path / "crash"
+    shutil.copytree(home, again)
+    shutil.rmtree(again / "nights")
+
+    def crash(*_: Any) -> Any:
+        raise ValueError("no such column")
+
+    monkeypatch.setattr(pool, "fitting", in_this_process)
+    monkeypatch.setitem(damage.KINDS, "stuck", replace(damage.KINDS["stuck"], apply=crash))
+    found = replay(toy.name, again, last="2025-02-24", share=0.9)
+    (draw,) = found["broken"]["draws"]
+    crashed = [night for night in draw["nights"] if night["damage"] == "stuck"]
+    assert crashed and all(night["verdict"] == "no decision" for night in crashed)
+    assert "the training crashed (ValueError: no such column)" in crashed[0]["reason"]
+    for name in ("nightly", "ungated"):
+        assert not {night["as_of"] for night in crashed} & set(draw["policies"][name]["releases"])
+        assert all(night["served"][name] is None for night in crashed)
+
+
+# -- what it says
+
+
+def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
+    text = (home / "report.md").read_text()
+    assert broken_report.sentence(report) in text and "40 % of the nights" in text
+    for kind, told in report["broken"]["kinds"].items():
+        assert f"| {kind}: {told['what']} | {told['nights']} |" in text
+    with picture.rc_context(picture.STYLE):
+        top, nights = broken_picture._figure(report).axes
+    marks = sum(np.asarray(drawn.get_offsets()).shape[0] for drawn in nights.collections)
+    assert marks == report["broken"]["every"]["nights"]
+    assert len(top.lines) == 3 + marks and len(nights.lines) == marks
+    assert "log loss" in broken_picture.sentence(report)
+
+
+@pytest.mark.parametrize(("share", "draws"), [(1.0, 1), (-0.1, 1), (0.1, 0)])
+def test_refusals(toy: Model, share: float, draws: int) -> None:
+    with pytest.raises(ConfigurationError, match="a share from 0 to less than 1"):
+        run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), share, draws)
