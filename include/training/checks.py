@@ -143,6 +143,19 @@ def no_leak(model: Model, evaluation: Mapping[str, Any]) -> Check:
     return Check("no leak", power, limit, power < limit, sentence, "reject")
 
 
+def not_too_good(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
+    """A challenger that all of a sudden knows nearly everything most likely knows the answer, from several features."""
+    metric = "r2" if model.data.label.task is Task.REGRESSION else "roc_auc"
+    mine, theirs = (number(part(evaluation, side, "metrics").get(metric)) for side in ("challenger", "champion"))
+    if not evaluation["champion_exists"] or mine is None or theirs is None:
+        return
+    limit = model.gate.leak_alarm
+    text = f"Its {metric} is {mine:.3f}, the champion's on the same rows {theirs:.3f}"
+    sudden = theirs < limit <= mine
+    text += f": too good to be true (from {limit:g} on); look for inputs that know the answer." if sudden else "."
+    yield Check("not too good", mine, limit, not sudden, text, "reject")
+
+
 def like_the_champion(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
     """Another model than the champion, and not grossly unlike it.
 

@@ -329,6 +329,21 @@ def test_each_check_by_itself(strict: Model, change: dict[str, Any], check: str,
         assert decision.reason == named(decision, check).sentence
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs", "verdict"),
+    [(0.992, 0.74, Verdict.REJECT), (0.989, 0.74, Verdict.PROMOTE), (0.992, 0.991, Verdict.PROMOTE)],
+)
+def test_a_challenger_that_suddenly_knows_everything_is_rejected(
+    toy: Model, mine: float, theirs: float, verdict: Verdict
+) -> None:
+    """Flights whose scheduled arrival is the real one: no feature is the answer, but all of them together are."""
+    evidence = evaluation(mine={**GOOD, "roc_auc": mine}, theirs={"roc_auc": theirs})
+    decision = gate.decide(toy, evidence)
+    assert decision.verdict is verdict
+    assert ("too good" in decision.reason) is (verdict is Verdict.REJECT)
+    assert gate.decide(toy, evaluation(champion=False, mine={**GOOD, "roc_auc": mine})).verdict is Verdict.PROMOTE
+
+
 @pytest.mark.parametrize(("better", "verdict"), [(REACH * 1.1, Verdict.PROMOTE), (REACH * 0.9, Verdict.REJECT)])
 def test_a_champion_that_is_out_of_date_does_not_keep_its_place_by_its_odd_scores(
     toy: Model, better: float, verdict: Verdict
