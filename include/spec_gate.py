@@ -112,7 +112,9 @@ class Gate(Declaration):
     fairness: tuple[Fairness, ...] = ()
     """Groups that must not be treated too differently."""
     leak_alarm: Annotated[float, Field(gt=0.5, le=1)] = 0.99
-    """How much a single feature may explain on the holdout: ROC-AUC, or for a number the absolute rank correlation."""
+    """How much a single feature may explain on the holdout: ROC-AUC, or for a number the absolute rank correlation. The
+    challenger itself (ROC-AUC, R2) may not reach it either where the champion does not. Set just above what healthy
+    nights show, it also finds leaks that are not quite the answer."""
     max_psi: Annotated[float, Field(gt=0)] = 3.0
     """How far the distribution of its scores may be from that of the champion on the same rows (population stability
     index, ten bins)."""

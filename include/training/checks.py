@@ -143,7 +143,25 @@ def no_leak(model: Model, evaluation: Mapping[str, Any]) -> Check:
     return Check("no leak", power, limit, power < limit, sentence, "reject")
 
 
+def not_too_good(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
+    """A challenger that all of a sudden knows nearly everything most likely knows the answer, from several features."""
+    metric = "r2" if model.data.label.task is Task.REGRESSION else "roc_auc"
+    mine, theirs = (number(part(evaluation, side, "metrics").get(metric)) for side in ("challenger", "champion"))
+    if not evaluation["champion_exists"] or mine is None or theirs is None:
+        return
+    limit = model.gate.leak_alarm
+    text = f"Its {metric} is {mine:.3f}, the champion's on the same rows {theirs:.3f}"
+    sudden = theirs < limit <= mine
+    text += f": too good to be true (from {limit:g} on); look for inputs that know the answer." if sudden else "."
+    yield Check("not too good", mine, limit, not sudden, text, "reject")
+
+
 def like_the_champion(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
+    """Another model than the champion, and not grossly unlike it.
+
+    Scores that are torn away from the champion's are no fault where they are surely better ones: then the champion is
+    out of date, and a gate that asks for its distribution would keep it for ever.
+    """
     if not evaluation["champion_exists"]:
         return
     difference, torn, limit = evaluation["largest_difference"], evaluation["psi"], model.gate.max_psi
@@ -152,7 +170,11 @@ def like_the_champion(model: Model, evaluation: Mapping[str, Any]) -> Iterator[C
         text = f"It is the same model as the champion: no score differs by more than {difference:.1g}."
     yield Check("another model", difference, SAME, difference >= SAME, text)
     text = f"The distribution of its scores is {torn:.2f} away from the champion's (PSI; up to {limit:g} is usual)."
-    yield Check("scores distributed alike", torn, limit, torn <= limit, text, "reject")
+    pair = _pair(evaluation, "champion", model.training.metric)
+    outdated = torn > limit and pair is not None and pair[0].lower > 0
+    if outdated:
+        text += " It is surely better on the same rows, so it is the champion's that are out of date."
+    yield Check("scores distributed alike", torn, limit, torn <= limit or outdated, text, "reject")
 
 
 def better_than_baseline(model: Model, evaluation: Mapping[str, Any], sound: bool) -> Check:

@@ -86,7 +86,7 @@ def missing(model: Model, evaluation: Mapping[str, Any]) -> list[str]:
             gone.append(name)
     gone += _undone(model, evaluation, with_champion="champion" in sides)
     kind = evaluation.get("kind")
-    if kind not in KINDS or (kind == "first") == ("champion" in sides):
+    if kind not in KINDS or (kind == "first") != (evaluation.get("champion_exists") is False):
         gone.append("kind (whether the challenger is the first, a refresh of the champion's recipe, or another)")
     strongest = part(evaluation, "strongest")
     if not strongest.get("feature") or number(strongest.get("power")) is None:

@@ -72,6 +72,7 @@ def decide(model: Model, evaluation: Mapping[str, Any]) -> Decision:
     if sound:
         more = [
             checks.no_leak(model, evaluation),
+            *checks.not_too_good(model, evaluation),
             *checks.like_the_champion(model, evaluation),
             *checks.floors(model, evaluation),
             *checks.a_change_is_better(model, evaluation),

@@ -91,6 +91,11 @@ def evaluation(
     }
 
 
+def torn_and_no_better() -> dict[str, Any]:
+    equal = evaluation(theirs={"log_loss": GOOD["log_loss"]})
+    return {"psi": 4.0, "champion": equal["champion"], "paired": equal["paired"]}
+
+
 @pytest.fixture
 def strict(toy: Model) -> Model:
     """The toy with every kind of check."""
@@ -287,7 +292,8 @@ def test_all_are_judged_on_the_same_rows(toy: Model, part: str) -> None:
 def test_an_unusable_champion_holds_with_the_reason(toy: Model) -> None:
     evidence = {**evaluation(), "champion_unusable": "its twin is missing"}
     decision = gate.decide(toy, evidence)
-    assert decision.verdict is Verdict.HOLD and "its twin is missing" in decision.reason
+    assert decision.verdict is Verdict.HOLD
+    assert decision.reason == "Evidence is missing: a usable champion (its twin is missing)."
 
 
 def test_broken_scores_of_the_challenger_are_rejected(toy: Model) -> None:
@@ -307,7 +313,7 @@ def test_figures_that_contradict_each_other_are_no_evidence(toy: Model) -> None:
     [
         ({"spread": 0.0}, "output varies", Verdict.REJECT),
         ({"strongest": {"feature": "x", "power": 0.995}}, "no leak", Verdict.REJECT),
-        ({"psi": 4.0}, "scores distributed alike", Verdict.REJECT),
+        (torn_and_no_better(), "scores distributed alike", Verdict.REJECT),
         ({"largest_difference": 1e-7}, "another model", Verdict.HOLD),
         (floor_of(0.55), "floor of roc_auc", Verdict.REJECT),
         (floor_of(0.595), "floor of roc_auc", Verdict.PROMOTE),
@@ -321,6 +327,32 @@ def test_each_check_by_itself(strict: Model, change: dict[str, Any], check: str,
     assert named(decision, check).passed is (verdict is Verdict.PROMOTE)
     if verdict is not Verdict.PROMOTE:
         assert decision.reason == named(decision, check).sentence
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "verdict"),
+    [(0.992, 0.74, Verdict.REJECT), (0.989, 0.74, Verdict.PROMOTE), (0.992, 0.991, Verdict.PROMOTE)],
+)
+def test_a_challenger_that_suddenly_knows_everything_is_rejected(
+    toy: Model, mine: float, theirs: float, verdict: Verdict
+) -> None:
+    """Flights whose scheduled arrival is the real one: no feature is the answer, but all of them together are."""
+    evidence = evaluation(mine={**GOOD, "roc_auc": mine}, theirs={"roc_auc": theirs})
+    decision = gate.decide(toy, evidence)
+    assert decision.verdict is verdict
+    assert ("too good" in decision.reason) is (verdict is Verdict.REJECT)
+    assert gate.decide(toy, evaluation(champion=False, mine={**GOOD, "roc_auc": mine})).verdict is Verdict.PROMOTE
+
+
+@pytest.mark.parametrize(("better", "verdict"), [(REACH * 1.1, Verdict.PROMOTE), (REACH * 0.9, Verdict.REJECT)])
+def test_a_champion_that_is_out_of_date_does_not_keep_its_place_by_its_odd_scores(
+    toy: Model, better: float, verdict: Verdict
+) -> None:
+    """A linear model of January has no idea of July: a fresh one is unlike it because it is better."""
+    evidence = {**evaluation(theirs={"log_loss": GOOD["log_loss"] + better}), "psi": 4.0}
+    decision = gate.decide(toy, evidence)
+    assert decision.verdict is verdict
+    assert ("out of date" in named(decision, "scores distributed alike").sentence) is (verdict is Verdict.PROMOTE)
 
 
 @pytest.mark.parametrize(

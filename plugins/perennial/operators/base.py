@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,21 @@ def run_dates(context: Context) -> RunDates:
 def write_note(context: Context, sentence: str) -> None:
     """Offer a sentence as the note of the run (the last one offered wins, see `perennial.notes`)."""
     context["ti"].xcom_push(key=notes.KEY, value=sentence)
+
+
+@contextmanager
+def reason_noted(context: Context) -> Iterator[None]:
+    """Offer the error that ends a task as the note of its run: who finds a red run reads there what is wrong.
+
+    A lost connection is tried again, so it says nothing about the run yet.
+    """
+    try:
+        yield
+    except TransientError:
+        raise
+    except PerennialError as error:
+        write_note(context, f"stopped: {' '.join(str(error).split())}")
+        raise
 
 
 def require_same_code(model: str, plan: dict[str, Any]) -> None:

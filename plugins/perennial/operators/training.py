@@ -14,7 +14,7 @@ from include import catalog
 from include.errors import DataError, NotReady
 from include.partitions import as_of, utc_now
 from perennial.links import MlflowRunLink, ModelCardLink, set_link
-from perennial.operators.base import PerennialOperator, require_same_code, run_dates, write_note
+from perennial.operators.base import PerennialOperator, reason_noted, require_same_code, run_dates, write_note
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,6 +38,10 @@ class SnapshotOperator(BaseSensorOperator):
         self.model = model
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
+        with reason_noted(context):
+            return self._poke(context)
+
+    def _poke(self, context: Context) -> bool | PokeReturnValue:
         from include.registry.ledger import Ledger
         from include.training import snapshot
 
@@ -79,8 +83,14 @@ class PlannedOperator(PerennialOperator):
         super().__init__(**kwargs)
         self.plan = plan
 
-    def pre_execute(self, context: Any) -> None:
-        require_same_code(self.model, self.plan)
+    def execute(self, context: Context) -> dict[str, Any]:
+        with reason_noted(context):
+            require_same_code(self.model, self.plan)
+            return self.work(context)
+
+    def work(self, context: Context) -> dict[str, Any]:
+        """What the task does."""
+        raise NotImplementedError
 
 
 class TrainOperator(PlannedOperator):
@@ -96,7 +106,7 @@ class TrainOperator(PlannedOperator):
         super().__init__(**kwargs)
         self.candidate = candidate
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         from include.registry import tracking
         from include.training import train
 
@@ -121,7 +131,7 @@ class SelectOperator(PlannedOperator):
         super().__init__(**kwargs)
         self.results = results
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         from include.registry import tracking
         from include.training import select
 
@@ -140,7 +150,7 @@ class EvaluateOperator(PlannedOperator):
         super().__init__(**kwargs)
         self.selected = selected
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         from include.registry import tracking
         from include.training import evaluate
 
@@ -161,7 +171,7 @@ class GateOperator(PlannedOperator, BranchMixIn):
         self.evaluation = evaluation
         self.then = then
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         from include.registry import tracking
         from include.training import decision
 
@@ -186,7 +196,7 @@ class PackageOperator(PlannedOperator):
         self.evaluation = evaluation
         self.decision = decision
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context) -> dict[str, Any]:
         from include.registry import tracking
         from include.training import package
 
