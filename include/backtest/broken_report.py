@@ -100,7 +100,7 @@ def _served(model: Model, seed: int, name: str, as_of: str, days: Sequence[Day])
     here = [day for day in days if day.served[mine].as_of == as_of]
     if not here:
         return None
-    metric = evaluation.metric(model.training.metric)
+    metric = evaluation.metric(model, model.training.metric)
     values = [
         float(metric.compute(labels, scores)) for side in (mine, sound) for labels, scores in [_joined(here, side)]
     ]
@@ -110,7 +110,7 @@ def _served(model: Model, seed: int, name: str, as_of: str, days: Sequence[Day])
         "rows": int(sum(len(day.labels) for day in here)),
         "value": values[0],
         "sound": values[1],
-        "excess": -evaluation.gain(model.training.metric, *values),
+        "excess": -evaluation.gain(metric, *values),
     }
 
 

@@ -170,7 +170,7 @@ def like_the_champion(model: Model, evaluation: Mapping[str, Any]) -> Iterator[C
         text = f"It is the same model as the champion: no score differs by more than {difference:.1g}."
     yield Check("another model", difference, SAME, difference >= SAME, text)
     text = f"The distribution of its scores is {torn:.2f} away from the champion's (PSI; up to {limit:g} is usual)."
-    pair = _pair(evaluation, "champion", model.training.metric)
+    pair = _pair(model, evaluation, "champion", model.training.metric)
     outdated = torn > limit and pair is not None and pair[0].lower > 0
     if outdated:
         text += " It is surely better on the same rows, so it is the champion's that are out of date."
