@@ -62,8 +62,10 @@ stop: venv  ## stop the stack of this PERENNIAL_HOME, whatever started it
 status: venv  ## what runs, and which versions serve
 	@exec $(VENV)/python -m include.stack status
 
+# One real stack has the machine for itself; the other tests share it, a file at a time, on all processors.
 test: lint types  ## format check, lint, types and all tests
-	$(VENV)/python -m pytest
+	$(VENV)/python -m pytest tests/end_to_end
+	$(VENV)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/end_to_end
 
 lint: venv  ## ruff: format check and lint
 	$(VENV)/ruff format --check .
