@@ -189,12 +189,19 @@ def unchecked(model: Model, pipeline: Any, frame: pd.DataFrame) -> np.ndarray:
                 return np.asarray(pipeline.predict(frame), dtype=np.float64).reshape(len(frame))
             table = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)
     except ValueError as problem:
-        if "NaN" not in str(problem):
-            raise
-        raise DataError(
-            f"a model of {model.name} cannot score a row with a missing feature ({str(problem).splitlines()[0]}), and "
-            "such rows may come: put a SimpleImputer before its estimator in candidates.py."
-        ) from problem
+        said = str(problem).splitlines()[0]
+        if "NaN" in said:
+            raise DataError(
+                f"a model of {model.name} cannot score a row with a missing feature ({said}), and such rows may come: "
+                "put a SimpleImputer before its estimator in candidates.py."
+            ) from problem
+        if "infinity" in said:
+            endless = frame.columns[[frame[c].dtype != object and np.isinf(frame[c]).any() for c in frame.columns]]
+            raise DataError(
+                f"a model of {model.name} cannot score a row with an infinite feature ({', '.join(endless)}): let an "
+                "expectation send such rows to quarantine, or make it missing in features.py."
+            ) from problem
+        raise
     return arranged(table, output_columns(model, pipeline))
 
 

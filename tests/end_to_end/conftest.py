@@ -23,8 +23,13 @@ STACK = pytest.StashKey[Running]()
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """These before all others, so that their stack can end before those; the fresh clone first, whose time is measured
-    and beside which no other stack may run yet."""
-    items.sort(key=lambda item: ("end_to_end" not in item.nodeid, "test_fresh_clone" not in item.nodeid))
+    and beside which no other stack may run yet; the slow ones last, for the others are sooner wrong."""
+
+    def order(item: pytest.Item) -> tuple[bool, bool, bool]:
+        slow = item.get_closest_marker("slow") is not None
+        return "end_to_end" not in item.nodeid, "test_fresh_clone" not in item.nodeid, slow
+
+    items.sort(key=order)
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as theirs
+from sklearn.linear_model import LogisticRegression
 
 from include import catalog
 from include.errors import DataError
@@ -148,3 +149,11 @@ def test_a_champion_of_another_positive_class_is_not_compared(toy: Model, positi
     assert served._as_it_was_asked(toy, schema) is toy
     with pytest.raises(DataError, match="the positive class 1"):
         served._as_it_was_asked(with_label(toy, positive=positive), schema)
+
+
+def test_an_infinite_feature_is_named_and_not_tried_again(toy: Model) -> None:
+    rows = pd.DataFrame({"x": np.arange(6.0), "z": np.arange(6.0)[::-1]})
+    fitted = LogisticRegression().fit(rows, [0, 0, 1, 0, 1, 1])
+    assert evaluation.score_features(toy, fitted, rows).shape == (6,)
+    with pytest.raises(DataError, match=r"an infinite feature \(z\)"):
+        evaluation.score_features(toy, fitted, rows.assign(z=[0.0, np.inf, 2, 3, 4, 5]))
