@@ -63,7 +63,7 @@ def finite(evaluation: Mapping[str, Any]) -> Check:
     if error is None:
         return Check("scores", "finite", "finite", True, "Every score of the challenger is a finite number.", "reject")
     known = "error" in found and isinstance(error, str)
-    sentence = f"The challenger's scores cannot be used: {error}."
+    sentence = f"The challenger's scores cannot be used: {str(error).rstrip('.')}."
     return Check("scores", str(error), "finite", False if known else None, sentence, "reject")
 
 

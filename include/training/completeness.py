@@ -99,7 +99,7 @@ def _champion(evaluation: Mapping[str, Any], gone: list[str]) -> list[str]:
     if exists is True:
         if why is None:
             return ["champion"]
-        gone.append(f"a usable champion ({why})")
+        gone.append(f"a usable champion ({str(why).rstrip('.')})")
     elif exists is False:
         if evaluation.get("champion", "absent") is not None or why is not None:
             gone.append("champion (it is said both that there is one and that there is none)")

@@ -290,7 +290,7 @@ def test_all_are_judged_on_the_same_rows(toy: Model, part: str) -> None:
 
 
 def test_an_unusable_champion_holds_with_the_reason(toy: Model) -> None:
-    evidence = {**evaluation(), "champion_unusable": "its twin is missing"}
+    evidence = {**evaluation(), "champion_unusable": "its twin is missing."}
     decision = gate.decide(toy, evidence)
     assert decision.verdict is Verdict.HOLD
     assert decision.reason == "Evidence is missing: a usable champion (its twin is missing)."
@@ -298,9 +298,9 @@ def test_an_unusable_champion_holds_with_the_reason(toy: Model) -> None:
 
 def test_broken_scores_of_the_challenger_are_rejected(toy: Model) -> None:
     evidence = evaluation()
-    evidence["challenger"] |= {"error": "3 of 1500 scores are not finite numbers", "metrics": {}}
+    evidence["challenger"] |= {"error": "3 of 1500 scores are not finite numbers.", "metrics": {}}
     decision = gate.decide(toy, evidence)
-    assert decision.verdict is Verdict.REJECT and "3 of 1500" in decision.reason
+    assert decision.verdict is Verdict.REJECT and "3 of 1500" in decision.reason and ".." not in decision.reason
 
 
 def test_figures_that_contradict_each_other_are_no_evidence(toy: Model) -> None:
