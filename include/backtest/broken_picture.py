@@ -68,9 +68,9 @@ def _metric(axes: Any, report: Mapping[str, Any], draw: Mapping[str, Any]) -> No
     better = "higher" if report["larger_is_better"] else "lower"
     axes.set_ylabel(f"{picture.name_of(metric)}, last {days} days\n({better} is better)")
     axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-    told = (
-        f"{len(draw['nights'])} of the nights (vertical lines) learn from broken rows and serve until the next release"
-    )
+    count, draws = len(draw["nights"]), len(report["broken"]["draws"])
+    first = f"the first of {draws} draws: " if draws > 1 else ""
+    told = f"{first}{count} of the nights (vertical lines) learn from broken rows and serve until the next release"
     axes.set_title(told, loc="left", fontsize=9, color="#4a4f57")
     axes.legend(frameon=False, loc="upper left", ncols=3, fontsize=9)
     low, high = axes.get_ylim()
