@@ -3,7 +3,7 @@
 The standard error is the delete-one-block jackknife (Efron and Stein 1981, The Annals of Statistics 9, 586-596) and the
 limits are those of Student's t with blocks - 1 degrees of freedom. It needs no seed and works for any metric; with
 blocks of unequal size the pseudo-values of Busing, Meijer and van der Leeden (1999, Statistics and Computing 9, 3-8)
-weigh each block by its rows. Measured on real flights with the truth exactly at the limit, a nominal 5 % decision errs
+weigh each block by its rows. Measured on real data with the truth exactly at the limit, a nominal 5 % decision errs
 3-8 % of the time; the bootstrap over rows errs 30-39 % (every row of a stormy day counts as one observation there).
 """
 

@@ -376,9 +376,9 @@ def test_the_card_of_the_champion_or_of_a_version(store: BundleStore) -> None:
         ("toys", None, r"no model 'toys'; did you mean 'toy'\?"),
         ("parcels", None, r"no version of parcels serves. Packaged: 1; e.g. make card MODEL=parcels VERSION=1"),
         (
-            "flight_delays",
+            "bike_demand",
             None,
-            r"flight_delays has no card yet \(parcels, toy have one\).*make night MODEL=flight_delays",
+            r"bike_demand has no card yet \(parcels, toy have one\).*make night MODEL=bike_demand",
         ),
         (None, None, r"which model\? Name one of: parcels, toy; e.g. make card MODEL=parcels"),
     ],

@@ -336,7 +336,7 @@ def test_each_check_by_itself(strict: Model, change: dict[str, Any], check: str,
 def test_a_challenger_that_suddenly_knows_everything_is_rejected(
     toy: Model, mine: float, theirs: float, verdict: Verdict
 ) -> None:
-    """Flights whose scheduled arrival is the real one: no feature is the answer, but all of them together are."""
+    """A schedule that says when they really arrived: no feature is the answer, but all of them together are."""
     evidence = evaluation(mine={**GOOD, "roc_auc": mine}, theirs={"roc_auc": theirs})
     decision = gate.decide(toy, evidence)
     assert decision.verdict is verdict
