@@ -160,7 +160,7 @@ def _costs(found: Mapping[str, Any]) -> list[str]:
     lines = [[metric, "sound nights", "with broken nights", "worse by"]]
     for name in (NIGHTLY, UNGATED):
         sound, broken = (part["policies"][name]["metrics"][metric] for part in (found, found["broken"]))
-        worse = -evaluation.gain(metric, broken, sound)
+        worse = sound - broken if found["larger_is_better"] else broken - sound
         lines.append([names[name], number(sound), number(broken), signed(worse)])
     return _table(lines)
 
