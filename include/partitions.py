@@ -170,6 +170,11 @@ def shift(of: Partition, days: int, timezone: str) -> Partition:
     return partition(of.date + timedelta(days=days), timezone)
 
 
+def earlier(key: str, days: int) -> str:
+    """The key of so many days before; of days after, where ``days`` is negative."""
+    return (date.fromisoformat(key) - timedelta(days=days)).isoformat()
+
+
 def keys_between(first: str, last: str) -> list[str]:
     """All partition keys from ``first`` to ``last``, both included."""
     begin, end = date.fromisoformat(first), date.fromisoformat(last)

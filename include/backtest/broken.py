@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from include.backtest import damage, night
 from include.backtest.history import History
 from include.backtest.night import Fits
 from include.data.snapshots import Snapshot
-from include.errors import IntegrityError, ReleaseError
+from include.errors import ReleaseError
 from include.spec import Model
 from include.training import dataset, package, snapshot
 from include.training.candidates import Fitted
@@ -51,36 +51,20 @@ def draw(model: Model, as_ofs: Sequence[str], share: float, seed: int) -> dict[s
     return {as_of: Broken(as_of, kinds[(at + seed * len(order)) % len(kinds)], seed) for at, as_of in enumerate(order)}
 
 
-class DamagedRows:
-    """A `snapshot.Rows` of one night: its snapshot is damaged once, as a whole, whichever days of it are read then.
+class DamagedRows(History):
+    """The history as one night sees it: its snapshot is damaged once, as a whole, whichever days of it are read then.
 
     So the fits of the selection, the twins and the refit of a night learn from the same broken rows.
     """
 
     def __init__(self, model: Model, plan: Mapping[str, Any], history: History, broken: Broken) -> None:
-        self._history = history
+        super().__init__(model, history.root, history.digest)
         rows = history.read_snapshot(Snapshot.from_dict(plan["snapshot"]))
-        self._rows = damage.KINDS[broken.kind].apply(model, rows, broken.generator)
+        self._damaged = damage.KINDS[broken.kind].apply(model, rows, broken.generator)
 
-    def published(self) -> Mapping[str, Any]:
-        return self._history.published()
-
-    def snapshot(self, first_key: str, last_key: str) -> Snapshot:
-        return self._history.snapshot(first_key, last_key)
-
-    def read_snapshot(
-        self,
-        snapshot: Snapshot | str,
-        first: str | None = None,
-        last: str | None = None,
-        columns: Iterable[str] | None = None,
-    ) -> pd.DataFrame:
-        """Rows of these days, never beyond those of the snapshot."""
-        if isinstance(snapshot, str):
-            raise IntegrityError("a history knows its snapshots by their days: hand it the Snapshot, not its digest")
-        span = (max(first or snapshot.first, snapshot.first), min(last or snapshot.last, snapshot.last))
-        rows = dataset.between(self._rows, span).reset_index(drop=True)
-        return rows if columns is None else rows[list(columns)]
+    def _days(self, first: str, last: str, columns: list[str] | None) -> pd.DataFrame:
+        rows = dataset.between(self._damaged, (first, last)).reset_index(drop=True)
+        return rows if columns is None else rows[columns]
 
 
 def release(model: Model, plan: Mapping[str, Any], made: Fits, rows: snapshot.Rows) -> tuple[Fitted, str | None]:

@@ -70,10 +70,12 @@ class History:
             raise IntegrityError("a history knows its snapshots by their days: hand it the Snapshot, not its digest")
         first = max(first or snapshot.first, snapshot.first)
         last = min(last or snapshot.last, snapshot.last)
-        wanted = None if columns is None else list(columns)
-        if wanted == ["partition", self.model.data.label.column]:
+        return self._days(first, last, None if columns is None else list(columns))
+
+    def _days(self, first: str, last: str, columns: list[str] | None) -> pd.DataFrame:
+        if columns == ["partition", self.model.data.label.column]:
             return self._labels.loc[first:last].reset_index(drop=True)
-        return snapshots.read(self.root, self.digest, first, last, wanted)
+        return snapshots.read(self.root, self.digest, first, last, columns)
 
     @cached_property
     def _labels(self) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from include.backtest.progress import Progress
 from include.backtest.store import code_digest
 from include.data import files
 from include.errors import ConfigurationError, DataError, did_you_mean
-from include.partitions import keys_between, partition
+from include.partitions import earlier, keys_between, partition
 from include.settings import Settings
 from include.sources import from_environment
 from include.spec import Model
@@ -141,7 +141,7 @@ def sample_of(model: Model, newest: str, first: str | None, last: str | None, ev
 
 def _fits(model: Model, history: History, name: str, sample: Sample, code: str, root: Path) -> dict[str, Fit]:
     """The fits of every night, by the day that they end on."""
-    ends = {power_figures.earlier(night, lag) for night in sample.nights for lag in power_figures.AGES}
+    ends = {earlier(night, lag) for night in sample.nights for lag in power_figures.AGES}
     reach = power_figures.reach(model)
     return {end: aged.planned(model, history, name, end, reach, code, root) for end in sorted(ends)}
 

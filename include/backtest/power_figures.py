@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from include.backtest.aged import Fit, Scored
 from include.backtest.power import Differences, Equal
 from include.backtest.progress import Advance
 from include.errors import DataError
-from include.partitions import keys_between
+from include.partitions import earlier, keys_between
 from include.spec import Model, Power
 from include.training import evaluation, evidence
 
@@ -40,10 +40,6 @@ def holdouts(model: Model) -> list[int]:
 def reach(model: Model) -> int:
     """Days after its last one that a fit is judged on at most."""
     return max(max(APART) + max(holdouts(model)), OLDEST + WEEK)
-
-
-def earlier(night: str, days: int) -> str:
-    return (date.fromisoformat(night) - timedelta(days=days)).isoformat()
 
 
 def following(night: str, days: int) -> list[str]:

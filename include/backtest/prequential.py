@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from include.backtest.history import History
 from include.backtest.store import Kept
 from include.errors import IntegrityError
-from include.partitions import keys_between
+from include.partitions import earlier, keys_between
 from include.spec import Model
 from include.training import dataset, evaluation
 from include.training.candidates import Fitted
@@ -59,7 +59,7 @@ def lag_days(model: Model) -> int:
 
 def in_service(releases: Sequence[str], day: str, lag: int) -> str | None:
     """The as-of of the newest release that serves on ``day``, or None."""
-    newest = (date.fromisoformat(day) - timedelta(days=lag)).isoformat()
+    newest = earlier(day, lag)
     there = [as_of for as_of in releases if as_of <= newest]
     return there[-1] if there else None
 
@@ -84,7 +84,7 @@ def score(
     lag = lag_days(model)
     first = min(ones[0].as_of for ones in releases.values())
     of = {policy: {one.as_of: one for one in ones} for policy, ones in releases.items()}
-    days = keys_between((date.fromisoformat(first) + timedelta(days=lag)).isoformat(), last)
+    days = keys_between(earlier(first, -lag), last)
     loaded: dict[Release, Fitted] = {}
     found = []
     for at in range(0, len(days), DAYS_AT_ONCE):

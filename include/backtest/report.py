@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from include.backtest.outcome import number, shown_metrics
 from include.backtest.policies import FROZEN, MONTHLY, NIGHTLY, NO_DECISION, POLICIES, REFUSED, UNGATED, Decided
 from include.backtest.prequential import Day
+from include.partitions import earlier
 from include.spec import Model
 from include.training import evaluation
 from include.training.gate import Verdict
@@ -63,7 +64,7 @@ def rolling(model: Model, days: Sequence[Day], policy: str) -> list[float | None
     compute = evaluation.metric(model, model.training.metric).compute
     found: list[float | None] = []
     for at, day in enumerate(days):
-        begin = (date.fromisoformat(day.key) - timedelta(days=ROLLING_DAYS - 1)).isoformat()
+        begin = earlier(day.key, ROLLING_DAYS - 1)
         window = [d for d in days[max(0, at - ROLLING_DAYS + 1) : at + 1] if d.key >= begin]
         if len(window) < FEWEST_DAYS:
             found.append(None)

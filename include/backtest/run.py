@@ -30,7 +30,7 @@ from include.backtest.progress import Progress
 from include.backtest.store import Store, code_digest, key_of
 from include.data import files
 from include.errors import ConfigurationError, DataError
-from include.partitions import keys_between, partition
+from include.partitions import earlier, keys_between, partition
 from include.settings import Settings
 from include.sources import from_environment
 from include.spec import Model
@@ -64,7 +64,7 @@ class Span:
 
     @property
     def _as_ofs(self) -> list[str]:
-        return keys_between(self.first, (date.fromisoformat(self.last) - timedelta(days=self.lag)).isoformat())
+        return keys_between(self.first, earlier(self.last, self.lag))
 
 
 def run(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date, timedelta
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from include.errors import PerennialError, TransientError
+from include.partitions import earlier
 from include.spec import Model
 from include.training import evaluation
 
@@ -46,7 +46,7 @@ def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: s
     others = sorted((p for p in past if p.version != champion), key=lambda p: (p.twin_last, p.version), reverse=True)
     found: list[tuple[int, P | None]] = []
     for ago in sorted(set(nights)):
-        latest = (date.fromisoformat(last) - timedelta(days=ago)).isoformat()
+        latest = earlier(last, ago)
         found.append((ago, next((p for p in others if p.twin_last <= latest), None)))
     return found
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
 
+from include.partitions import earlier
 from include.spec import Model
 from include.training import candidates, checks, rivals
 from include.training.rivals import Pair, Recipe, Scored, Stored
@@ -113,7 +113,7 @@ def choose(
         )
         return Choice(kind, winner, recipe, asked)
     refreshed = recipe_of(model, plan, own)
-    check = justified(model, rivals.weigh(model, pair, stored.nights(model, pair, _day_before(plan["as_of"]))))
+    check = justified(model, rivals.weigh(model, pair, stored.nights(model, pair, earlier(plan["as_of"], 1))))
     if check.passed:
         told = f"{who} and may take the place of {name}, the champion's recipe: {check.sentence}"
         return Choice(kind, winner, recipe, told, "incumbent", refreshed)
@@ -157,7 +157,3 @@ def both(as_of: str, partitions: Any, labels: Any, role: str, challenger: Any, o
     """The scores of challenger and other one on a night's holdout, each under its name."""
     sides = (challenger, other) if role == "rival" else (other, challenger)
     return Scored(as_of, partitions, labels, *sides)
-
-
-def _day_before(key: str) -> str:
-    return (date.fromisoformat(key) - timedelta(days=1)).isoformat()

@@ -167,7 +167,8 @@ def like_the_champion(model: Model, evaluation: Mapping[str, Any]) -> Iterator[C
     difference, torn, limit = evaluation["largest_difference"], evaluation["psi"], model.gate.max_psi
     text = f"On one row at least it differs from the champion by {difference:.3g}."
     if difference < SAME:
-        text = f"It is the same model as the champion: no score differs by more than {difference:.1g}."
+        by = f" by more than {difference:.1g}" if difference else ""
+        text = f"It is the same model as the champion: no score differs{by}."
     yield Check("another model", difference, SAME, difference >= SAME, text)
     text = f"The distribution of its scores is {torn:.2f} away from the champion's (PSI; up to {limit:g} is usual)."
     pair = _pair(model, evaluation, "champion", model.training.metric)

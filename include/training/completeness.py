@@ -12,7 +12,7 @@ from typing import Any
 from include.spec import Model, Task
 from include.training import evaluation as figures
 
-SLICE_ROWS, SLICE_CLASS_ROWS, SLICE_DAYS = 200, 20, 7
+SLICE_NEEDS = {"rows": 200, "days": 7, "class_rows": 20}
 """What one value of a slice column needs to be judged; with less it is reported."""
 
 KINDS = ("first", "refresh", "change")
@@ -155,9 +155,8 @@ def find(evaluation: Mapping[str, Any], name: str, **wanted: str) -> Mapping[str
 
 def _judged_or_small(model: Model, one: Mapping[str, Any]) -> bool:
     """Whether a slice was compared, or is smaller than what can be."""
-    sizes = {"rows": SLICE_ROWS, "days": SLICE_DAYS}
-    if model.data.label.task is Task.CLASSIFICATION:
-        sizes["class_rows"] = SLICE_CLASS_ROWS
+    classes = model.data.label.task is Task.CLASSIFICATION
+    sizes = {name: least for name, least in SLICE_NEEDS.items() if classes or name != "class_rows"}
     counted = {name: number(one.get(name)) for name in sizes}
     if any(count is None for count in counted.values()):
         return False

@@ -17,7 +17,7 @@ import pandas as pd
 from include.spec import Fairness, Floor, Model, Task
 from include.training import comparison, dataset, evaluation
 from include.training.comparison import Estimate
-from include.training.completeness import SLICE_CLASS_ROWS, SLICE_DAYS, SLICE_ROWS
+from include.training.completeness import SLICE_NEEDS
 from include.training.scorers import Metric
 
 MISSING = "(missing)"
@@ -149,8 +149,7 @@ def _size(model: Model, y: np.ndarray, day: np.ndarray, at: np.ndarray) -> dict[
 
 def _enough(size: Mapping[str, int | None]) -> bool:
     """Whether a part of the rows is large enough to be judged by itself."""
-    least = {"rows": SLICE_ROWS, "days": SLICE_DAYS, "class_rows": SLICE_CLASS_ROWS}
-    return all(count is None or count >= least[name] for name, count in size.items())
+    return all(count is None or count >= SLICE_NEEDS[name] for name, count in size.items())
 
 
 def groups(values: pd.Series) -> np.ndarray:

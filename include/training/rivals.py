@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.data import files
+from include.partitions import earlier
 from include.spec import Model
 from include.training import evaluation, evidence
 
@@ -113,7 +113,7 @@ class OnDisk:
         table = table.replace_schema_metadata({ABOUT: json.dumps(told).encode()})
         files.write(self._path(night.as_of, pair), files.parquet_bytes(table))
         # twice as long as they count, for runs about past days
-        forgotten = _days_before(night.as_of, 2 * REMEMBERED * model.gate.change_days)
+        forgotten = earlier(night.as_of, 2 * REMEMBERED * model.gate.change_days)
         for path in self.folder.glob("[0-9]*.parquet"):
             if path.name < forgotten:
                 path.unlink(missing_ok=True)
@@ -171,7 +171,7 @@ def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
     days, gain = 0, None
     if parts:
         newest = max(str(one) for part in parts for one in np.unique(part.partitions.astype(str)))
-        known = _days_before(newest, REMEMBERED * model.gate.change_days)
+        known = earlier(newest, REMEMBERED * model.gate.change_days)
         parts = [part.of_days(part.partitions.astype(str) > known) for part in parts]
         partitions, labels, incumbent, rival = (
             np.concatenate([getattr(part, name) for part in parts])
@@ -183,10 +183,6 @@ def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
         gain = evidence.gain(metric, labels, rival, incumbent, block, alpha).as_dict()
     names = dict(zip(("incumbent", "rival"), pair.names, strict=True))
     return {**names, "days": days, "wanted": model.gate.change_days, "gain": gain}
-
-
-def _days_before(key: str, days: int) -> str:
-    return (date.fromisoformat(key) - timedelta(days=days)).isoformat()
 
 
 def _each_day_once(nights: Iterable[Scored]) -> Iterator[Scored]:

@@ -25,7 +25,7 @@ from include.backtest.aged import Fit
 from include.backtest.lab import Lab
 from include.backtest.power import Differences, Equal
 from include.errors import ConfigurationError, DataError
-from include.partitions import keys_between, partition
+from include.partitions import earlier, keys_between, partition
 from include.spec import Model, Power
 from include.training import comparison, evaluation, evidence
 from tests.backtest import drifting as written
@@ -115,7 +115,7 @@ def test_known_days_give_back_their_standard_error_and_power(drifting: Path, tmp
     sigma, cost, generator = 0.8, 0.05, np.random.default_rng(11)
     nights = keys_between("2027-01-01", "2028-06-30")[::7]
     fits = {}
-    for end in sorted({power_figures.earlier(night, age) for night in nights for age in power_figures.AGES}):
+    for end in sorted({earlier(night, age) for night in nights for age in power_figures.AGES}):
         days = power_figures.following(end, power_figures.reach(model))
         fits[end] = Fit("x", (end, end), (days[0], days[-1]), tmp_path / f"{end}.npz")
         age = np.arange(1, len(days) + 1)
@@ -240,7 +240,7 @@ def test_the_cost_of_lag_is_that_of_a_plain_loop(model: Model, report: Report) -
 
 def test_no_day_is_judged_by_a_fit_that_has_seen_it(model: Model, home: Path, report: Report) -> None:
     fits = sorted((home / "power").glob("*.npz"))
-    ends = {power_figures.earlier(night, age) for night in NIGHTS for age in (0, 1, 7, 14, 28)}
+    ends = {earlier(night, age) for night in NIGHTS for age in (0, 1, 7, 14, 28)}
     assert {path.name[:10] for path in fits} == ends
     for path in fits:
         with np.load(path) as kept:

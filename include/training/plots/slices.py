@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from include.spec import Task
 from include.training import comparison
-from include.training.completeness import SLICE_CLASS_ROWS, SLICE_DAYS, SLICE_ROWS, Gain, number
+from include.training.completeness import SLICE_NEEDS, Gain, number
 from include.training.plots.canvas import COLOURS, INK, MARGIN, SOFT, Figure, Holdout, figure, labelled, say, sure
 
 MOST_VALUES = 30
@@ -43,8 +43,8 @@ def gains(holdout: Holdout) -> Figure:
     heads = len({one["column"] for one, _, _ in drawn})
     made, (axes,) = figure(title, subtitle, height=max(1.4, 0.75 + 0.2 * (len(drawn) + heads)))
     if not drawn:
-        of_each = "" if model.data.label.task is Task.REGRESSION else f", {SLICE_CLASS_ROWS} of each class"
-        say(axes, f"Judged from {SLICE_ROWS} rows{of_each} and {SLICE_DAYS} days on.")
+        of_each = "" if model.data.label.task is Task.REGRESSION else f", {SLICE_NEEDS['class_rows']} of each class"
+        say(axes, f"Judged from {SLICE_NEEDS['rows']} rows{of_each} and {SLICE_NEEDS['days']} days on.")
         return made
     longest = max(len(_short(one["value"])) for one, _, _ in drawn)
     made.subplots_adjust(left=min(0.3, 0.05 + 0.0105 * max(longest, 6)), right=0.88)
