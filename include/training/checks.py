@@ -252,7 +252,10 @@ def a_change_is_better(model: Model, evaluation: Mapping[str, Any]) -> Iterator[
 
 
 def anchors(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
-    """Small losses within the margin must not add up: champions of earlier nights are the measure, too."""
+    """Small losses within the margin must not add up: champions of earlier nights are the measure, too.
+
+    A challenger that is surely better than the champion is no step down: to hold it would keep what is worse still.
+    """
     limit, metric = -model.gate.margin / 2, model.training.metric
     mine = number(part(evaluation, "challenger", "metrics").get(metric))
     compared, known = figures.metric(model, metric), []
@@ -268,7 +271,11 @@ def anchors(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:
         f"Against {best.get('name', 'the best earlier champion')}, the best of {versions} earlier champions, it is "
         f"{signed(gain)}; {-limit:g} worse is allowed."
     )
-    yield Check("not slowly worse", gain, limit, gain >= limit, text)
+    pair = _pair(model, evaluation, "champion", metric)
+    step_up = gain < limit and pair is not None and pair[0].lower > 0
+    if step_up:
+        text += " It is surely better than the champion that serves now, which is worse still."
+    yield Check("not slowly worse", gain, limit, gain >= limit or step_up, text)
 
 
 def slices(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:

@@ -20,6 +20,10 @@ GROSSLY_UNLIKE_VALUES = 1.0
 """The same of a regression, in standard deviations of the label. Two years of hourly bike rentals, windows of 60 days:
 healthy refits of boosting differ by .13 to .51, of ridge by .05 to .21; labels turned upside down give 1.8 and more."""
 
+MORE_TO_LEARN = 1.25
+"""From so many times the rows of the twin on, a release model is expected to know the shared ones less by heart: its
+own loss on them is no sign of broken days then (a young history, of which nothing is left out yet)."""
+
 ENOUGH = 10
 """Rows of a class that every older day must have, before a newer day may be said to have too few of them."""
 
@@ -45,6 +49,9 @@ def refit(
     declared = candidates.load(model)[str(recipe["candidate"])]
     fitted = candidates.fit(model, declared, rows, plan["seed"], recipe.get("iterations"))
     guards.append(guard_likeness(model, fitted.pipeline, twin, rows, newest))
+    learned = dataset.between(every, spans.twin)
+    shared = dataset.between(learned, spans.release)
+    guards.append(guard_shared(model, fitted.pipeline, twin, shared, len(rows) / max(len(learned), 1)))
     return fitted, rows, guards
 
 
@@ -151,3 +158,37 @@ def guard_likeness(model: Model, release: Any, twin: Any, rows: pd.DataFrame, ne
             "what the model learns."
         )
     return f"Release model and twin differ by {difference:.3g} on average on the newest days (allowed {limit:.3g})."
+
+
+def guard_shared(model: Model, release: Any, twin: Any, shared: pd.DataFrame, growth: float) -> str:
+    """Compare two fitted pipelines, release model and twin, on the rows that both were fitted on; a sentence about it.
+
+    No holdout is left that could judge a release model: what its newest days have done to it shows in how well it still
+    answers the older ones. Half of ``gate.margin`` may be lost, as against the anchors. Inputs of the newest two weeks
+    that are joined wrongly, or labels that are filled, cost .014 to .06 log loss of electricity there, where 111 of 112
+    healthy nights lose less than .007.
+
+    Parameters
+    ----------
+    shared : the rows with labels that both were fitted on.
+    growth : rows of the release model for each row of the twin; from `MORE_TO_LEARN` on nothing is compared.
+
+    Raises
+    ------
+    ReleaseError : the release model is worse there by more than that.
+    """
+    if shared.empty or growth >= MORE_TO_LEARN:
+        why = f"it has {growth:.1f} times the rows" if growth >= MORE_TO_LEARN else "no day is in both"
+        return f"Release model and twin are not compared on what both were fitted on: {why}."
+    metric, limit = evaluation.metric(model, model.training.metric), model.gate.margin / 2
+    features, y = dataset.features_frame(model, shared), dataset.labels(model, shared)
+    mine, theirs = (metric.compute(y, evaluation.score_features(model, fit, features)) for fit in (release, twin))
+    lost = -evaluation.gain(metric, mine, theirs)
+    told = f"{model.training.metric} is {mine:.4f} to {theirs:.4f} on the {len(shared)} rows that both were fitted on"
+    if not lost <= limit:
+        raise ReleaseError(
+            f"the release model of {model.name} has unlearned what its twin knows: its {told}, {lost:.4g} worse "
+            f"({limit:.4g} is allowed). The newest days contradict the older ones: look at their validation reports "
+            "and collect them again."
+        )
+    return f"Beside its twin the release model's {told}: at most {limit:.4g} worse is allowed."

@@ -376,14 +376,32 @@ def test_another_recipe_has_to_be_better(toy: Model, days: int, better: float, v
     assert gate.decide(toy, evidence).verdict is verdict
 
 
+def beside(evidence: dict[str, Any], gained: float) -> dict[str, Any]:
+    """The evidence, with a champion that is worse by so much."""
+    worse = evaluation(theirs={"log_loss": GOOD["log_loss"] + gained})
+    return evidence | {"champion": worse["champion"], "paired": worse["paired"]}
+
+
 @pytest.mark.parametrize(("value", "verdict"), [(0.491, Verdict.PROMOTE), (0.489, Verdict.HOLD)])
 def test_small_losses_do_not_add_up(toy: Model, value: float, verdict: Verdict) -> None:
-    evidence = whole(champion=True, change=True)
+    evidence = beside(whole(champion=True, change=True), 0.0)
     evidence["anchors"][2]["value"] = value
     evidence["anchors"][3] |= {"value": None, "error": "its bundle is gone"}
     decision = gate.decide(with_gate(toy, margin=0.02), evidence)
     assert decision.verdict is verdict
     assert named(decision, "not slowly worse").value == pytest.approx(value - 0.5)
+
+
+def test_what_is_surely_better_than_the_champion_is_no_step_down(toy: Model) -> None:
+    """An earlier champion would be better still, but it does not serve: to hold would keep the worst of the three."""
+    for gained, verdict in ((REACH * 0.9, Verdict.HOLD), (REACH * 1.1, Verdict.PROMOTE)):
+        evidence = beside(whole(champion=True, change=True), gained)
+        evidence["anchors"][2]["value"] = 0.4
+        decision = gate.decide(with_gate(toy, margin=0.02), evidence)
+        assert decision.verdict is verdict, decision.reason
+        check = named(decision, "not slowly worse")
+        assert check.value == pytest.approx(0.4 - 0.5)
+        assert ("which is worse still" in check.sentence) == (verdict is Verdict.PROMOTE)
 
 
 def test_a_decision_survives_json_and_the_evidence_is_left_alone(toy: Model) -> None:

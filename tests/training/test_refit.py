@@ -93,3 +93,25 @@ def test_refits_are_like_their_twins_and_turned_labels_are_not(labelled: tuple[M
     other = candidates.fit(model, candidate, turned, seed=0)
     with pytest.raises(ReleaseError, match="grossly unlike its twin"):
         refit.guard_likeness(model, other.pipeline, twin.pipeline, release, newest)
+
+
+def test_a_release_model_has_to_know_what_its_twin_knows(labelled: tuple[Model, pd.DataFrame]) -> None:
+    """Inputs of the newest days belong to other rows of the day: labels and row counts are as ever."""
+    model, rows = labelled
+    learned, release = between(rows, "2026-04-21", "2026-05-13"), between(rows, "2026-04-28", "2026-05-20")
+    newest, shared = between(rows, "2026-05-14", "2026-05-20"), between(rows, "2026-04-28", "2026-05-13")
+    candidate = candidates.load(model)["boosting"]
+    twin = candidates.fit(model, candidate, learned, seed=0).pipeline
+    fitted = candidates.fit(model, candidate, release, seed=0).pipeline
+    assert "both were fitted on" in refit.guard_shared(model, fitted, twin, shared, 1.0)
+
+    label = model.data.label.column
+    random = np.random.default_rng(0)
+    mixed = newest.assign(**{label: newest.groupby("partition")[label].transform(random.permutation)})
+    other = candidates.fit(model, candidate, pd.concat([shared, mixed]), seed=0).pipeline
+    assert refit.guard_days(model, learned, mixed)
+    assert refit.guard_likeness(model, other, twin, release, mixed)
+    with pytest.raises(ReleaseError, match="has unlearned what its twin knows"):
+        refit.guard_shared(model, other, twin, shared, 1.0)
+    assert "1.3 times the rows" in refit.guard_shared(model, other, twin, shared, 1.3)
+    assert "no day is in both" in refit.guard_shared(model, other, twin, shared.head(0), 1.0)
