@@ -65,9 +65,12 @@ def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[
     quarter of the lowest older one to four times the highest. Wide on purpose: a healthy day passes, a broken one (no
     label arrived, all are 0, another unit) does not.
 
+    What a day of few rows may be by chance two weeks may not: the classes of all newest days together are held to the
+    same limits, against as many older days in a row.
+
     Raises
     ------
-    ReleaseError : a day is outside; names it, with the numbers.
+    ReleaseError : a day, or all together, are outside; names them, with the numbers.
     """
     if older.empty or newest.empty:
         raise ReleaseError(
@@ -88,6 +91,10 @@ def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[
                     else f"the {figure} of {day} is {value:.4g}"
                 )
                 problems.append(f"{what} ({low:.4g} to {high:.4g} is usual)")
+    for figure, (value, low, high) in _together(model, before, after).items():
+        if not low <= value <= high:
+            span = f"{after.index[0]} to {after.index[-1]}"
+            problems.insert(0, f"the {figure} of {span} is {value:.4g} ({low:.4g} to {high:.4g} is usual)")
     if problems:
         raise ReleaseError(
             f"the release model of {model.name} is not fitted, because its newest days are unlike the {len(before)} "
@@ -114,6 +121,20 @@ def _days(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
         days["standard deviation of the label"] = by_day["mean label"].std(ddof=0)
     days.insert(0, "rows", by_day.size())
     return days
+
+
+def _together(model: Model, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
+    """Of each class the share in all newest days, and what it may be: by figure, value and limits."""
+    if model.data.label.task is Task.REGRESSION:
+        return {}
+    length = min(len(after), len(before))
+    counts = before.mul(before["rows"], axis=0).assign(rows=before["rows"]).rolling(length).sum().dropna()
+    shares = counts.div(counts["rows"], axis=0).assign(rows=counts["rows"])
+    every = after["rows"].sum()
+    return {
+        figure: (float((after[figure] * after["rows"]).sum() / every), *_limits(model, shares, figure))
+        for figure in after.columns.drop("rows")
+    }
 
 
 def _limits(model: Model, before: pd.DataFrame, figure: str) -> tuple[float, float]:

@@ -76,6 +76,9 @@ def test_a_rare_class_may_be_absent_on_a_day(labelled: tuple[Model, pd.DataFrame
     older, newest = between(rare, "2026-04-14", "2026-05-03"), between(rare, "2026-05-04", "2026-05-13")
     assert older.groupby("partition")["level"].apply(lambda day: (day == "busy").sum()).min() > 0
     refit.guard_days(model, older, newest[(newest["partition"] != BROKEN) | (newest["level"] != "busy")])
+    # ... but not on ten in a row, where older weeks had dozens.
+    with pytest.raises(ReleaseError, match="the share of 'busy' of 2026-05-04 to 2026-05-13 is 0 "):
+        refit.guard_days(model, older, newest[newest["level"] != "busy"])
 
 
 def test_refits_are_like_their_twins_and_turned_labels_are_not(labelled: tuple[Model, pd.DataFrame]) -> None:
