@@ -82,7 +82,7 @@ def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     made.start()
     pytestconfig.stash[STACK] = made
     try:
-        made.until_serves("toy", 600)
+        made.until_serves("toy", 1800)  # a deadline, no promise: processors may be busy with other things
         yield made
     finally:
         made.end()

@@ -77,7 +77,7 @@ def test_from_an_empty_folder_to_a_champion_that_answers(
 
 
 def test_the_other_models_follow_while_the_first_is_in_use(cloned: Running) -> None:
-    seconds = cloned.until_all_serve(600)
+    seconds = cloned.until_all_serve(1800)
     print(f"\nmake run: {seconds:.0f} s until all models serve")
     answers = [ask(cloned, line) for line in cloned.curl_lines()]
     assert [a["model"] for a in answers][0] == FIRST
