@@ -24,6 +24,9 @@ MORE_TO_LEARN = 1.25
 """From so many times the rows of the twin on, a release model is expected to know the shared ones less by heart: its
 own loss on them is no sign of broken days then (a young history, of which nothing is left out yet)."""
 
+ROWS_TO_COMPARE = 1000
+"""Fewer shared rows are known by heart, and two fits of them differ by more than any margin."""
+
 ENOUGH = 10
 """Rows of a class that every older day must have, before a newer day may be said to have too few of them."""
 
@@ -198,8 +201,8 @@ def guard_shared(model: Model, release: Any, twin: Any, shared: pd.DataFrame, gr
     ------
     ReleaseError : the release model is worse there by more than that.
     """
-    if shared.empty or growth >= MORE_TO_LEARN:
-        why = f"it has {growth:.1f} times the rows" if growth >= MORE_TO_LEARN else "no day is in both"
+    if len(shared) < ROWS_TO_COMPARE or growth >= MORE_TO_LEARN:
+        why = f"it has {growth:.1f} times the rows" if growth >= MORE_TO_LEARN else f"{len(shared)} rows are too few"
         return f"Release model and twin are not compared on what both were fitted on: {why}."
     metric, limit = evaluation.metric(model, model.training.metric), model.gate.margin / 2
     features, y = dataset.features_frame(model, shared), dataset.labels(model, shared)
