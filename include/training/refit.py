@@ -25,7 +25,8 @@ MORE_TO_LEARN = 1.25
 own loss on them is no sign of broken days then (a young history, of which nothing is left out yet)."""
 
 ROWS_TO_COMPARE = 1000
-"""Fewer shared rows are known by heart, and two fits of them differ by more than any margin."""
+"""Fewer shared rows are known by heart: on 320 to 657 of them healthy release models lost .011 to .034 log loss to
+their twins, on the 2,208 of electricity hardly any loses .007."""
 
 ENOUGH = 10
 """Rows of a class that every older day must have, before a newer day may be said to have too few of them."""
@@ -195,7 +196,8 @@ def guard_shared(model: Model, release: Any, twin: Any, shared: pd.DataFrame, gr
     Parameters
     ----------
     shared : the rows with labels that both were fitted on.
-    growth : rows of the release model for each row of the twin; from `MORE_TO_LEARN` on nothing is compared.
+    growth : rows of the release model for each row of the twin; from `MORE_TO_LEARN` on nothing is compared, nor of
+        fewer than `ROWS_TO_COMPARE` shared rows.
 
     Raises
     ------
