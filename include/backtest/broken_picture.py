@@ -19,6 +19,14 @@ LINES = {UNGATED: {"color": "#c0392b", "linewidth": 1.6, "linestyle": (0, (4, 2)
 SOUND: dict[str, Any] = {"color": "#b9bec6", "linewidth": 1.6}
 PASSED = {"promote": ("passed", {"marker": "D", "color": "#0b6e4f", "s": 30})}
 NIGHT = "#e6b8b2"
+# On white: the lines of the nights run through the whole height.
+LEGEND: dict[str, Any] = {
+    "loc": "upper left",
+    "fontsize": 9,
+    "facecolor": "white",
+    "framealpha": 1,
+    "edgecolor": "none",
+}
 
 
 def draw(report: Mapping[str, Any]) -> dict[str, bytes]:
@@ -72,7 +80,7 @@ def _metric(axes: Any, report: Mapping[str, Any], draw: Mapping[str, Any]) -> No
     first = f"the first of {draws} draws: " if draws > 1 else ""
     told = f"{first}{count} of the nights (vertical lines) learn from broken rows and serve until the next release"
     axes.set_title(told, loc="left", fontsize=9, color="#4a4f57")
-    axes.legend(frameon=False, loc="upper left", ncols=3, fontsize=9)
+    axes.legend(**LEGEND, ncols=3)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + (high - low) * 0.14)  # room for the legend above the lines
 
@@ -91,10 +99,10 @@ def _nights(axes: Any, draw: Mapping[str, Any]) -> None:
             days, rows = [_day(n["as_of"]) for n in found], [kinds.index(n["damage"]) for n in found]
             axes.scatter(days, rows, label=f"{name} ({len(found)})", **style)
     axes.set_yticks(range(len(kinds)), kinds)
-    axes.set_ylim(-0.7, len(kinds) + 0.6)  # room for the legend
+    axes.set_ylim(-0.7, len(kinds) + 0.9)  # room for the legend
     axes.tick_params(axis="y", length=0)
     axes.set_title("what became of them", loc="left", fontsize=9, color="#4a4f57")
-    axes.legend(frameon=False, loc="upper left", ncols=5, fontsize=9)
+    axes.legend(**LEGEND, ncols=5)
 
 
 def _day(key: str) -> Any:
