@@ -36,10 +36,10 @@ night: venv  ## a whole night of MODEL now, on the running stack: collect, retra
 try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try $(if $(MODEL),--model $(MODEL)) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))
 
-backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, WORKERS; BROKEN=0.15 breaks nights, DRAWS)
+backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, WORKERS; BROKEN=0.15 breaks nights, DRAWS, EVERYWHERE=1)
 	@exec $(VENV)/python -m include.backtest run $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) \
 	  $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(BROKEN),--broken $(BROKEN)) \
-	  $(if $(DRAWS),--draws $(DRAWS))
+	  $(if $(DRAWS),--draws $(DRAWS)) $(if $(EVERYWHERE),--everywhere)
 
 gate-power: venv  ## what the margins of MODEL's gate cost, on its own history (FIRST, LAST, EVERY, WORKERS, CANDIDATE)
 	@exec $(VENV)/python -m include.backtest power $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) \

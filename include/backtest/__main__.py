@@ -36,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     replay.add_argument("--workers", type=int, help="processes that fit; default: one for each processor")
     replay.add_argument("--broken", type=float, default=0.0, help="share of nights to break on purpose, e.g. 0.15")
     replay.add_argument("--draws", type=int, default=1, help="how many times they are drawn; default: %(default)s")
+    replay.add_argument("--everywhere", action="store_true", help="break the holdout of a broken night, too")
     replay.add_argument("--home", type=Path, help="folder of it all; default: PERENNIAL_HOME/backtest/<model>")
     gate = commands.add_parser("power", help="cost of lag, standard error and power of the gate; goes on where it was")
     gate.add_argument("--model", help="may be left out where there is only one")
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             from include.backtest import run
 
             span = (asked.first, asked.last, asked.every)
-            return run.run(name, *span, asked.workers, asked.home, asked.broken, asked.draws)
+            return run.run(name, *span, asked.workers, asked.home, asked.broken, asked.draws, asked.everywhere)
         from include.backtest import trying
 
         return trying.run(name, asked.as_of, asked.days, asked.max_rows, asked.root, asked.summary)

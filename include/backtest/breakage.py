@@ -52,12 +52,16 @@ def policy(name: str, seed: int) -> str:
 
 def replay(
     model: Model, history: History, nights: Nights, share: float, seeds: Sequence[int], store: Store,
-    workers: int, progress: Progress,
+    workers: int, progress: Progress, everywhere: bool = False,
 ) -> list[Drawn]:  # fmt: skip
     """Break nights after the first champion came, once for each seed, and let the gate decide again.
 
     Sound nights are not fitted again. A night whose training fails on its rows releases nothing, whether there is a
     gate or not.
+
+    Parameters
+    ----------
+    everywhere : the holdout of a broken night is broken, too.
     """
     first = next((night.as_of for night in nights.decided if night.verdict == Verdict.PROMOTE), None)
     later = [as_of for as_of in nights.as_ofs if first and as_of > first and as_of in nights.kept]
@@ -69,20 +73,24 @@ def replay(
     }
     fits = fitting.fitted(model, history, store, works, workers, progress, "broken nights")
     return [
-        _drawn(model, history, nights, seed, draw, {as_of: fits[f"{as_of} {seed}"] for as_of in draw}, progress)
+        _drawn(
+            model, history, nights, seed, draw, {as_of: fits[f"{as_of} {seed}"] for as_of in draw}, progress, everywhere
+        )
         for seed, draw in draws.items()
     ]
 
 
 def _drawn(
     model: Model, history: History, nights: Nights, seed: int, broken: Mapping[str, Broken],
-    fits: Mapping[str, Kept], progress: Progress,
+    fits: Mapping[str, Kept], progress: Progress, everywhere: bool,
 ) -> Drawn:  # fmt: skip
     crashed = {as_of: str(night.record["refused"]) for as_of, night in fits.items() if night.record["refused"]}
     kept = {as_of: night for as_of, night in {**nights.kept, **fits}.items() if as_of not in crashed}
     refused = {**nights.refused, **crashed}
     with progress.bar(f"{model.name}: decide, broken nights of draw {seed}", len(nights.as_ofs)) as advance:
-        decided = policies.decide(model, nights.as_ofs, kept, nights.plans, refused, history, advance, broken)
+        decided = policies.decide(
+            model, nights.as_ofs, kept, nights.plans, refused, history, advance, broken, everywhere
+        )
     releases = policies.releases(decided, [], kept)
     served = policies.served(decided, {name: releases[name] for name in POLICIES}, kept)
     sides = {NIGHTLY: {night.as_of: night.side for night in nights.decided if night.verdict == Verdict.PROMOTE}}

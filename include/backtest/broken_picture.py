@@ -78,7 +78,10 @@ def _metric(axes: Any, report: Mapping[str, Any], draw: Mapping[str, Any]) -> No
     axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
     count, draws = len(draw["nights"]), len(report["broken"]["draws"])
     first = f"the first of {draws} draws: " if draws > 1 else ""
-    told = f"{first}{count} of the nights (vertical lines) learn from broken rows and serve until the next release"
+    judged = ", are judged on such" if report["broken"]["everywhere"] else ""
+    told = (
+        f"{first}{count} of the nights (vertical lines) learn from broken rows{judged} and serve until the next release"
+    )
     axes.set_title(told, loc="left", fontsize=9, color="#4a4f57")
     axes.legend(**LEGEND, ncols=3)
     low, high = axes.get_ylim()

@@ -21,21 +21,25 @@ VERDICTS = (str(Verdict.PROMOTE), str(Verdict.REJECT), str(Verdict.HOLD), REFUSE
 SHOWN = ("promoted", "rejected", "held", "refit refused", "no decision")
 
 
-def compose(model: Model, share: float, drawn: Sequence[Drawn], days: Sequence[Day]) -> dict[str, Any]:
+def compose(
+    model: Model, share: float, everywhere: bool, drawn: Sequence[Drawn], days: Sequence[Day]
+) -> dict[str, Any]:
     """The part of the report about broken nights.
 
     Returns
     -------
-    ``share``; ``policies``: each pooled over the days of all draws; ``draws``: of each its policies, decisions, broken
-    nights and (of the first, for the picture) days; ``kinds``: each kind of damage over all draws, and ``every``: all
-    of them together. ``excess`` is by how much the metric of training was worse than that of the same release fitted
-    on sound rows, a mean over the rows of the days that broken models served.
+    ``share``; ``everywhere`` (are the holdouts broken, too); ``policies``: each pooled over the days of all draws;
+    ``draws``: of each its policies, decisions, broken nights and (of the first, for the picture) days; ``kinds``: each
+    kind of damage over all draws, and ``every``: all of them together. ``excess`` is by how much the metric of training
+    was worse than that of the same release fitted on sound rows, a mean over the rows of the days that broken models
+    served.
     """
     told = [_draw(model, one, days, by_day=at == 0) for at, one in enumerate(drawn)]
     nights = [night for one in told for night in one["nights"]]
     kinds = [kind for kind in damage.KINDS if any(night["damage"] == kind for night in nights)]
     return {
         "share": share,
+        "everywhere": everywhere,
         "policies": {name: {"metrics": _pooled(model, days, drawn, name)} for name in POLICIES},
         "draws": told,
         "kinds": {
@@ -150,6 +154,7 @@ def sentence(found: Mapping[str, Any]) -> str:
     every, draws = broken["every"], len(broken["draws"])
     return (
         f"{100 * broken['share']:.3g} % of the nights after the first champion were broken on purpose"
+        f"{', and with them the holdout that the gate judges them on' if broken['everywhere'] else ''}"
         f"{f', drawn {draws} times' if draws > 1 else ''}: {every['nights']} nights, of which the gate and the guards "
         f"of the refit let {every[str(Verdict.PROMOTE)]} pass."
     )

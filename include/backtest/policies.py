@@ -51,6 +51,7 @@ def decide(
     history: History,
     advance: Any,
     broken: Mapping[str, Broken] | None = None,
+    everywhere: bool = False,
 ) -> list[Decided]:
     """Let the gate decide every night, each against the champion that the nights before it have left.
 
@@ -58,9 +59,10 @@ def decide(
     ----------
     kept : the fits by as-of; ``refused``: why there are none, by as-of.
     broken : the nights whose fits have read damaged rows, by as-of. On them every error is the end of the night.
+    everywhere : the gate judges them on damaged rows, too.
     """
     broken = broken or {}
-    replay = Replay(model, history, broken)
+    replay = Replay(model, history, broken, everywhere)
     decided = []
     for as_of in as_ofs:
         against = replay.champion.night.as_of if replay.champion else None

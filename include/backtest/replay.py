@@ -57,11 +57,14 @@ class Replay:
 
     Parameters
     ----------
-    broken : by as-of, the nights whose fits read damaged rows; the holdout that judges them is sound.
+    broken : by as-of, the nights whose fits read damaged rows.
+    everywhere : the holdout that the gate judges them on is damaged in the same way; without it, it is sound.
     """
 
-    def __init__(self, model: Model, history: History, broken: Mapping[str, Broken] | None = None) -> None:
-        self.model, self.history, self.broken = model, history, broken or {}
+    def __init__(
+        self, model: Model, history: History, broken: Mapping[str, Broken] | None = None, everywhere: bool = False
+    ) -> None:
+        self.model, self.history, self.broken, self.everywhere = model, history, broken or {}, everywhere
         self.champion: Reigning | None = None
         self.past: list[Reigning] = []
         self._rivals = rivals.InMemory()
@@ -125,7 +128,18 @@ class _Judged:
     @cached_property
     def held(self) -> evaluate.Held:
         replay = self.replay
-        return evaluate.hold(replay.model, self.plan, self.made.recipe["candidate"], replay.history)
+        rows = replay._rows(self.plan) if self._damaged else replay.history
+        return evaluate.hold(replay.model, self.plan, self.made.recipe["candidate"], rows)
+
+    @property
+    def _damaged(self) -> bool:
+        """Is the holdout?"""
+        return self.replay.everywhere and self.plan["as_of"] in self.replay.broken
+
+    @property
+    def _judges(self) -> str:
+        """Figures by another holdout are kept apart."""
+        return f"{self.replay._judges}{'-damaged' if self._damaged else ''}"
 
     @property
     def mine(self) -> str:
@@ -140,7 +154,7 @@ class _Judged:
             return nights.compare(replay.model, self.plan, self.made, against, self.held).result
 
         about = f"{self.mine}-against-{standing.name if standing else 'nobody'}"
-        found = self.night.note(f"{about}-{replay._judges}.json", make)
+        found = self.night.note(f"{about}-{self._judges}.json", make)
         if standing:
             found["champion"] |= {"name": f"the champion of {standing.night.as_of}", "version": standing.version}
         return found
@@ -150,7 +164,7 @@ class _Judged:
         replay, other = self.replay, self.made.other
         if other is None:
             return None
-        kept = rivals.OnDisk(self.night.folder / rivals.FOLDER)
+        kept = rivals.OnDisk(self.night.folder / f"{rivals.FOLDER}{'-damaged' if self._damaged else ''}")
         pair = change.pair_of(self.made.recipe, other.role, other.recipe)
         for night in kept.nights(replay.model, pair, self.night.as_of):
             return pair, night
@@ -170,5 +184,5 @@ class _Judged:
         def make() -> dict[str, Any]:
             return anchors.scored(model, self.held.labels, [(ago, one)], score)[0]
 
-        found = self.night.note(f"anchor-{one.name}-{self.replay._judges}.json", make)
+        found = self.night.note(f"anchor-{one.name}-{self._judges}.json", make)
         return found | {"nights_ago": ago, "version": one.version, "name": f"the champion of {one.night.as_of}"}

@@ -76,6 +76,7 @@ def run(
     home: Path | None,
     broken: float = 0.0,
     draws: int = 1,
+    everywhere: bool = False,
 ) -> int:
     """Collect, fit, decide, score, draw. Everything lies in ``home`` (by default ``PERENNIAL_HOME/backtest/<model>``),
     and what is there already is used again: a back-test that was killed goes on where it was.
@@ -84,6 +85,7 @@ def run(
     ----------
     broken : the share of nights that is broken on purpose, from 0 (none, and nothing is said of it) to less than 1.
     draws : how many times they are drawn; each draw is a history of its own, over the same sound nights.
+    everywhere : the gate judges a broken night on broken rows, too: a holdout damaged in the same way.
 
     Raises
     ------
@@ -100,6 +102,8 @@ def run(
         raise ConfigurationError(
             f"broken is {broken} and draws {draws}: a share from 0 to less than 1, and a number from 1 on, are wanted."
         )
+    if everywhere and not broken:
+        raise ConfigurationError("everywhere says how nights are broken, but broken is 0: give a share, e.g. 0.15.")
     span = span_of(model, lab.newest(), first, last, every)
     _introduce(progress, model, span, root, bounded=first is None)
 
@@ -113,7 +117,8 @@ def run(
     if releases:
         served = policies.served(nights.decided, releases, nights.kept)
         if broken:
-            drawn = breakage.replay(model, history, nights, broken, range(draws), store, count, progress)
+            seeds = range(draws)
+            drawn = breakage.replay(model, history, nights, broken, seeds, store, count, progress, everywhere)
         for one in drawn:
             served |= one.served
         judged = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
@@ -121,7 +126,7 @@ def run(
             days = prequential.score(model, history, served, span.last, advance)
     found = report.compose(model, _protocol(model, span, history, code), nights.decided, releases, days)
     if drawn:
-        found["broken"] = broken_report.compose(model, broken, drawn, days)
+        found["broken"] = broken_report.compose(model, broken, everywhere, drawn, days)
     _keep(model, found, root, progress)
     return 0
 

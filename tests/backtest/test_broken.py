@@ -87,6 +87,24 @@ def test_a_blind_gate_is_seen(home: Path, toy: Model, tmp_path: Path, monkeypatc
         the_gate_is_worth_its_place(found)
 
 
+def test_a_holdout_that_is_broken_in_the_same_way_is_a_new_truth(
+    home: Path, report: Report, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who judges on broken rows lets inverted labels pass; what is kept for the sound holdouts stays as it was."""
+    again = tmp_path / "everywhere"
+    shutil.copytree(home, again)
+    before = files_of(again / "nights")
+    monkeypatch.setattr(pool, "fitting", no_fit)
+    found = replay(toy.name, again, everywhere=True)
+    assert before.items() <= files_of(again / "nights").items()
+    assert found["broken"]["everywhere"] and not report["broken"]["everywhere"]
+    inverted = found["broken"]["kinds"]["labels inverted"]
+    assert inverted["nights"] and inverted["promote"] == inverted["nights"]
+    assert {key: found[key] for key in found if key != "broken"} == {k: report[k] for k in report if k != "broken"}
+    assert "and with them the holdout that the gate judges them on" in (again / "report.md").read_text()
+    assert replay(toy.name, again)["broken"] == report["broken"]
+
+
 def test_the_report_counts_every_broken_night_once(report: Report) -> None:
     broken = report["broken"]
     (draw,) = broken["draws"]
@@ -212,3 +230,5 @@ def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
 def test_refusals(toy: Model, share: float, draws: int) -> None:
     with pytest.raises(ConfigurationError, match="a share from 0 to less than 1"):
         run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), share, draws)
+    with pytest.raises(ConfigurationError, match="give a share"):
+        run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), everywhere=True)
