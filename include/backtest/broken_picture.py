@@ -78,7 +78,7 @@ def _metric(axes: Any, report: Mapping[str, Any], draw: Mapping[str, Any]) -> No
     axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
     count, draws = len(draw["nights"]), len(report["broken"]["draws"])
     first = f"the first of {draws} draws: " if draws > 1 else ""
-    judged = ", are judged on such" if report["broken"]["everywhere"] else ""
+    judged = ", are judged by broken rows" if report["broken"]["everywhere"] else ""
     told = (
         f"{first}{count} of the nights (vertical lines) learn from broken rows{judged} and serve until the next release"
     )

@@ -136,10 +136,13 @@ class _Judged:
         """Is the holdout?"""
         return self.replay.everywhere and self.plan["as_of"] in self.replay.broken
 
+    def _apart(self, name: str) -> str:
+        """Where figures are kept: those by a damaged holdout not in the place of those by a sound one."""
+        return f"{name}-damaged" if self._damaged else name
+
     @property
     def _judges(self) -> str:
-        """Figures by another holdout are kept apart."""
-        return f"{self.replay._judges}{'-damaged' if self._damaged else ''}"
+        return self._apart(self.replay._judges)
 
     @property
     def mine(self) -> str:
@@ -164,7 +167,7 @@ class _Judged:
         replay, other = self.replay, self.made.other
         if other is None:
             return None
-        kept = rivals.OnDisk(self.night.folder / f"{rivals.FOLDER}{'-damaged' if self._damaged else ''}")
+        kept = rivals.OnDisk(self.night.folder / self._apart(rivals.FOLDER))
         pair = change.pair_of(self.made.recipe, other.role, other.recipe)
         for night in kept.nights(replay.model, pair, self.night.as_of):
             return pair, night

@@ -102,6 +102,9 @@ def test_a_holdout_that_is_broken_in_the_same_way_is_a_new_truth(
     assert inverted["nights"] and inverted["promote"] == inverted["nights"]
     assert {key: found[key] for key in found if key != "broken"} == {k: report[k] for k in report if k != "broken"}
     assert "and with them the holdout that the gate judges them on" in (again / "report.md").read_text()
+    with picture.rc_context(picture.STYLE):
+        assert "are judged by broken rows" in broken_picture._figure(found).axes[0].get_title(loc="left")
+        assert "judged" not in broken_picture._figure(report).axes[0].get_title(loc="left")
     assert replay(toy.name, again)["broken"] == report["broken"]
 
 

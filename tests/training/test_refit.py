@@ -1,4 +1,4 @@
-"""Guards of the refit for several classes and values: healthy nights pass, broken days and turned labels do not."""
+"""Guards of the refit for two classes, several, and values: healthy nights pass, broken days and labels do not."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 
 from include import catalog
 from include.errors import ReleaseError
+from include.partitions import keys_between
 from include.spec import Model
 from include.training import candidates, dataset, refit
-from tests.training import chain_models
+from tests.training import chain_models, toy_days
 
 BROKEN = "2026-05-09"
 
@@ -117,4 +118,41 @@ def test_a_release_model_has_to_know_what_its_twin_knows(labelled: tuple[Model, 
     with pytest.raises(ReleaseError, match="has unlearned what its twin knows"):
         refit.guard_shared(model, other, twin, shared, 1.0)
     assert "1.3 times the rows" in refit.guard_shared(model, other, twin, shared, 1.3)
-    assert "0 rows are too few" in refit.guard_shared(model, other, twin, shared.head(0), 1.0)
+    few = shared.head(refit.ROWS_TO_COMPARE - 1)
+    assert "999 rows are too few" in refit.guard_shared(model, other, twin, few, 1.0)
+
+
+# -- two classes
+
+
+def labelled_days(model: Model, first: str, last: str) -> pd.DataFrame:
+    rows = toy_days.days(model, first, last)
+    return rows[rows["late"].notna()]
+
+
+@pytest.mark.parametrize(
+    ("breaking", "said"),
+    [
+        (lambda day: day.assign(late=0), "the mean label of 2026-05-09 is 0"),
+        (lambda day: day.assign(late=1), "the mean label of 2026-05-09 is 1"),
+        (lambda day: day.head(20), "2026-05-09 has 20 rows"),
+        (lambda day: pd.concat([day] * 4), "2026-05-09 has"),
+    ],
+)
+def test_a_broken_newest_day_is_not_learned_from(toy: Model, breaking: Any, said: str) -> None:
+    older = labelled_days(toy, "2026-04-14", "2026-05-03")
+    newest = labelled_days(toy, "2026-05-04", "2026-05-13")
+    assert len(refit.guard_days(toy, older, newest)) == 2
+    there = newest["partition"] == "2026-05-09"
+    with pytest.raises(ReleaseError, match=said):
+        refit.guard_days(toy, older, pd.concat([newest[~there], breaking(newest[there])]))
+    with pytest.raises(ReleaseError, match="cannot be checked"):
+        refit.guard_days(toy, older, newest.head(0))
+
+
+def test_healthy_days_pass_the_guards_all_year(toy: Model) -> None:
+    rows = labelled_days(toy, "2025-06-01", "2025-12-31")
+    days = keys_between("2025-06-01", "2025-12-31")
+    for at in range(30, len(days), 5):
+        older = rows[rows["partition"].isin(days[at - 30 : at - 10])]
+        refit.guard_days(toy, older, rows[rows["partition"].isin(days[at - 10 : at])])

@@ -357,39 +357,6 @@ def test_the_best_is_chosen_by_the_metric_and_ties_go_to_the_first(toy: Model) -
         select.best(toy, names, results(b=None))
 
 
-def labelled_days(model: Model, first: str, last: str) -> pd.DataFrame:
-    rows = toy_days.days(model, first, last)
-    return rows[rows["late"].notna()]
-
-
-@pytest.mark.parametrize(
-    ("breaking", "said"),
-    [
-        (lambda day: day.assign(late=0), "the mean label of 2026-05-09 is 0"),
-        (lambda day: day.assign(late=1), "the mean label of 2026-05-09 is 1"),
-        (lambda day: day.head(20), "2026-05-09 has 20 rows"),
-        (lambda day: pd.concat([day] * 4), "2026-05-09 has"),
-    ],
-)
-def test_a_broken_newest_day_is_not_learned_from(toy: Model, breaking: Any, said: str) -> None:
-    older = labelled_days(toy, "2026-04-14", "2026-05-03")
-    newest = labelled_days(toy, "2026-05-04", "2026-05-13")
-    assert len(refit.guard_days(toy, older, newest)) == 2
-    there = newest["partition"] == "2026-05-09"
-    with pytest.raises(ReleaseError, match=said):
-        refit.guard_days(toy, older, pd.concat([newest[~there], breaking(newest[there])]))
-    with pytest.raises(ReleaseError, match="cannot be checked"):
-        refit.guard_days(toy, older, newest.head(0))
-
-
-def test_healthy_days_pass_the_guards_all_year(toy: Model) -> None:
-    rows = labelled_days(toy, "2025-06-01", "2025-12-31")
-    days = keys_between("2025-06-01", "2025-12-31")
-    for at in range(30, len(days), 5):
-        older = rows[rows["partition"].isin(days[at - 30 : at - 10])]
-        refit.guard_days(toy, older, rows[rows["partition"].isin(days[at - 10 : at])])
-
-
 def test_a_release_model_grossly_unlike_its_twin_is_refused(
     home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
