@@ -47,8 +47,8 @@ class Services:
         tracking = {"MLFLOW_TRACKING_URI": self.tracking_url} if self.tracking_url else {}
         return {"PERENNIAL_DATABASE_URL": self.database_url, **tracking}
 
-    def new_database(self, name: str) -> str:
-        """Create an empty database beside the others and return its address."""
+    def new_database(self, name: str, template: str = "template1") -> str:
+        """Create a database next to the others, as a copy of ``template`` (by default empty); return its address."""
         from sqlalchemy import create_engine, text
         from sqlalchemy.engine import make_url
         from sqlalchemy.pool import NullPool
@@ -56,7 +56,7 @@ class Services:
         url = make_url(self.database_url)
         engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{name}"'))
+            connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
         return url.set(database=name).render_as_string(hide_password=False)
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+from deltalake import write_deltalake
 
 from include import catalog
-from include.data.lake import Lake
+from include.data.lake import INSTANT, TEXT, Lake
 from include.partitions import keys_between, partition, utc_now
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
@@ -91,9 +93,7 @@ class Patient:
         lake.create()
         fetch = catalog.module(real, "source").fetch
         days = [*keys_between(model.start.isoformat(), world.early), *before(world.late, days_of(model))]
-        for day in days:
-            about = partition(day, model.timezone)
-            lake.publish(about, fetch(about, {}), uuid.uuid4().hex, utc_now())
+        publish(lake, {day: fetch(partition(day, model.timezone), {}) for day in days})
         snapshot = lake.snapshot(days[0], days[-1])
         known = cls(
             api, real, model, world, lake, lake.read_snapshot(snapshot), lake.table("rows").version(), folder / name
@@ -130,9 +130,11 @@ class Patient:
             return
         days = {TRAINING: self.training, NEWEST: self.holdout, EVERYWHERE: self.training + self.holdout}[where]
         rows = self.healthy[self.healthy["partition"].isin(days)].reset_index(drop=True)
-        for day, found in how(rows).groupby("partition"):
-            frame = found.drop(columns="partition").reset_index(drop=True)
-            self.lake.publish(partition(str(day), self.model.timezone), frame, uuid.uuid4().hex, utc_now())
+        damaged = how(rows).groupby("partition")
+        publish(
+            self.lake,
+            {str(day): found.drop(columns="partition").reset_index(drop=True) for day, found in damaged},
+        )
 
     def of_the_early_days(self, rows: pd.DataFrame) -> pd.DataFrame:
         """A source that is stuck: every day brings what one of the early days brought, under today's date."""
@@ -208,6 +210,26 @@ class Patient:
             return then()
         finally:
             aside.rename(path)
+
+
+def publish(lake: Lake, days: Mapping[str, pd.DataFrame]) -> None:
+    """Replace these partitions, as `Lake.publish` does for each, in one commit: a case damages up to 150 days."""
+    stamp = pa.scalar(utc_now(), INSTANT)
+    tables = []
+    for day, frame in days.items():
+        data = lake._strict(frame)
+        added = (
+            ("partition", pa.scalar(day, TEXT)),
+            ("_batch", pa.scalar(uuid.uuid4().hex, TEXT)),
+            ("_collected_at", stamp),
+        )
+        for position, (name, value) in enumerate(added):
+            data = data.add_column(position, pa.field(name, value.type), pa.repeat(value, data.num_rows))
+        tables.append(data)
+    table = lake.table("rows")
+    wanted = ", ".join(f"'{day}'" for day in days)
+    data = lake._aligned("rows", table, pa.concat_tables(tables))
+    write_deltalake(table, data, mode="overwrite", predicate=f"partition IN ({wanted})")
 
 
 def copy(real: str, name: str, folder: Path) -> None:
