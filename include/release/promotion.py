@@ -13,7 +13,7 @@ from typing import Any
 
 from include import catalog
 from include.errors import ConflictError, IntegrityError, PerennialError, ReleaseError, TransientError
-from include.registry import tracking
+from include.registry import mlflow_versions, tracking
 from include.registry.bundles import Bundle, BundleStore, ReleaseRecord
 from include.registry.ledger import AUTOMATIC, AuditRow, Ledger, Standing
 from include.release.live import LiveServer
@@ -83,7 +83,7 @@ def project(model_name: str, *, alias_required: bool = True) -> Standing:
             if now.version is None:
                 tracking.remove_champion_alias(model_name)
             else:
-                tracking.set_champion_alias(model_name, now.version)
+                mlflow_versions.set_champion(model_name, now.version)
         except PerennialError as error:
             if alias_required:
                 raise
