@@ -45,6 +45,20 @@ class Ledger(Versions):
         with self._database.read(f"read the standing of {model}") as connection:
             return self._standing(connection, model)
 
+    def standings(self) -> list[Standing]:
+        """What the ledger says about every model that it knows, by name."""
+        query = select(schema.champion).order_by(schema.champion.c.model)
+        with self._database.read("read the standing of all models") as connection:
+            return [Standing.of(row) for row in connection.execute(query)]
+
+    def champions_in_mlflow(self) -> dict[str, int | None]:
+        """The version of MLflow that stands for each model's champion; ``None`` if MLflow does not have it."""
+        c, n = schema.champion.c, schema.version_number.c
+        both = schema.champion.outerjoin(schema.version_number, (c.model == n.model) & (c.version == n.version))
+        query = select(c.model, n.mlflow_version).select_from(both).where(c.version.is_not(None))
+        with self._database.read("read the champions' versions in MLflow") as connection:
+            return {row.model: row.mlflow_version for row in connection.execute(query)}
+
     def champion(self, model: str) -> ChampionRow | None:
         """The version that serves; ``None`` where nothing does."""
         now = self.standing(model)

@@ -46,6 +46,22 @@ class VersionRow(_AsDict):
 
 
 @dataclass(frozen=True)
+class NumberRow(_AsDict):
+    """The number of a version, the run that it was allocated for, and the version of MLflow that stands for it.
+
+    ``mlflow_version`` is ``None`` while MLflow has no version of it. Both numbers are equal unless something was
+    deleted in MLflow.
+    """
+
+    model: str
+    version: int
+    run_id: str
+    mlflow_run_id: str | None
+    mlflow_version: int | None
+    allocated_at: datetime
+
+
+@dataclass(frozen=True)
 class Standing(_AsDict):
     """What the ledger says about a model's service; ``version`` is ``None`` where nothing serves."""
 

@@ -82,6 +82,17 @@ audit = Table(
     Column("run_id", Text),
 )
 
+version_number = Table(
+    "version_number",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("run_id", Text),
+    Column("mlflow_run_id", Text),
+    Column("mlflow_version", Integer),
+    Column("allocated_at", DateTime(timezone=True)),
+)
+
 FIRST = """
 CREATE TABLE perennial.version (
     model       text        NOT NULL,
@@ -167,7 +178,25 @@ CREATE TRIGGER epoch_only_grows BEFORE UPDATE OR DELETE ON perennial.champion
     FOR EACH ROW EXECUTE FUNCTION perennial.epoch_only_grows();
 """
 
-MIGRATIONS: tuple[tuple[int, str], ...] = ((1, FIRST),)
+# Before this migration MLflow numbered the versions, so each has the same number there.
+NUMBERS = """
+CREATE TABLE perennial.version_number (
+    model          text        NOT NULL,
+    version        integer     NOT NULL CHECK (version > 0),
+    run_id         text        NOT NULL,
+    mlflow_run_id  text,
+    -- NULL: not registered in MLflow (yet, or no longer)
+    mlflow_version integer     CHECK (mlflow_version > 0),
+    allocated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (model, version),
+    UNIQUE (model, run_id),
+    UNIQUE (model, mlflow_version)
+);
+INSERT INTO perennial.version_number (model, version, run_id, mlflow_version, allocated_at)
+SELECT model, version, run_id, version, created_at FROM perennial.version;
+"""
+
+MIGRATIONS: tuple[tuple[int, str], ...] = ((1, FIRST), (2, NUMBERS))
 
 
 def migrate(engine: Engine, migrations: tuple[tuple[int, str], ...] = MIGRATIONS) -> int:

@@ -1,12 +1,14 @@
 """MLflow as people and tools see it: runs of candidates, versions of a model, the alias of the champion.
 
 Nothing here decides anything: MLflow's aliases and tags are last-writer-wins, so the ledger is the truth and this is
-its projection. The experiment and the registered model of a model carry its name. Calls that find their work done
-do nothing, and each states its HTTP round trips, because tasks pay for them.
+its projection. Versions here are MLflow's own; `include.registry.mlflow_versions` finds the one that stands for a
+version of the ledger. The experiment and the registered model of a model carry its name. Calls that find their work
+done do nothing, and each states its HTTP round trips, because tasks pay for them.
 """
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -33,8 +35,10 @@ from include.errors import ConfigurationError, IntegrityError, TransientError
 from include.settings import Settings
 
 RUN_TAG = "perennial.run_id"
+VERSION_TAG = "perennial.version"
 CANDIDATE_TAG = "perennial.candidate"
 CHAMPION_ALIAS = "champion"
+_PAGE = 200
 _BATCH = 100  # MLflow takes 100 parameters and 100 tags in one call
 _LONGEST_PARAM = 6000
 _TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
@@ -124,9 +128,12 @@ def finish(mlflow_run_id: str, status: str = "FINISHED") -> None:
         _client().set_terminated(mlflow_run_id, status)
 
 
-def create_version(model_name: str, run_id: str, mlflow_run_id: str, tags: Mapping[str, Any] | None = None) -> int:
-    """The version number of the model that an Airflow run makes: the one that a try before has made, else a new one.
+def create_version(
+    model_name: str, run_id: str, mlflow_run_id: str | None, tags: Mapping[str, Any] | None = None
+) -> int:
+    """MLflow's version of the model that an Airflow run makes: the one that a try before has made, else a new one.
 
+    ``mlflow_run_id`` is the run that it comes from, ``None`` if that is not known any longer.
     Where two tries of one task run beside each other and both create one, both return the lower number.
     Round trips: 1 where it exists, 3 for a new one (4 for the first of a model).
     """
@@ -138,9 +145,8 @@ def create_version(model_name: str, run_id: str, mlflow_run_id: str, tags: Mappi
 
     def create() -> bool:
         labels = {**{name: str(value) for name, value in (tags or {}).items()}, RUN_TAG: run_id}
-        client.create_model_version(
-            model_name, f"runs:/{mlflow_run_id}/model", run_id=mlflow_run_id, tags=labels, await_creation_for=0
-        )
+        source = f"runs:/{mlflow_run_id}/model" if mlflow_run_id else f"perennial:/{model_name}"
+        client.create_model_version(model_name, source, run_id=mlflow_run_id, tags=labels, await_creation_for=0)
         return True
 
     with _speaking(f"create the version of run {run_id!r} of {model_name}"):
@@ -158,6 +164,42 @@ def tag_version(model_name: str, version: int, tags: Mapping[str, Any]) -> None:
     with _speaking(f"tag version {version} of {model_name}"):
         for name, value in tags.items():
             _client().set_model_version_tag(model_name, str(version), name, str(value))
+
+
+def version_tags(model_name: str, version: int) -> dict[str, str] | None:
+    """The tags of a version; ``None`` if MLflow does not have it. Round trips: 1."""
+    with _speaking(f"read version {version} of {model_name}"):
+        found = _unless(("RESOURCE_DOES_NOT_EXIST",), lambda: _client().get_model_version(model_name, str(version)))
+    return None if found is None else dict(found.tags)
+
+
+def newest_version(model_name: str) -> int:
+    """The highest version of a model that MLflow has; 0 if it has none. Round trips: 1."""
+    with _speaking(f"read the newest version of {model_name}"):
+        found = _client().search_model_versions(
+            f"name = {_quoted(model_name)}", max_results=1, order_by=["version_number DESC"]
+        )
+    return int(found[0].version) if found else 0
+
+
+def is_registered(model_name: str) -> bool:
+    """Whether MLflow has the registered model. Round trips: 1."""
+    with _speaking(f"read the registered model {model_name}"):
+        found = _unless(("RESOURCE_DOES_NOT_EXIST",), lambda: _client().get_registered_model(model_name))
+    return found is not None
+
+
+def champion_aliases() -> dict[str, int]:
+    """The version that the alias points at, by registered model. Round trips: 1 for 200 models."""
+    aliases: dict[str, int] = {}
+    token: str | None = None
+    with _speaking(f"read the aliases {CHAMPION_ALIAS!r}"):
+        while True:
+            page = _client().search_registered_models(max_results=_PAGE, page_token=token)
+            aliases |= {m.name: int(m.aliases[CHAMPION_ALIAS]) for m in page if CHAMPION_ALIAS in m.aliases}
+            token = page.token
+            if not token:
+                return aliases
 
 
 def set_champion_alias(model_name: str, version: int) -> None:
@@ -206,15 +248,16 @@ def _client_of(url: str, process: int) -> MlflowClient:
 
 
 def _experiment(client: MlflowClient, name: str) -> str:
-    """The id of a model's experiment, which is created if absent (two processes may try at once)."""
+    """The id of a model's experiment, created if absent, restored if deleted (two processes may try at once)."""
     found = client.get_experiment_by_name(name)
     if found is None:
         _unless(("RESOURCE_ALREADY_EXISTS",), lambda: client.create_experiment(name))
         found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage != "active":
-        raise ConfigurationError(
-            f"the MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore)."
-        )
+    if found is None:
+        raise TransientError(f"the MLflow experiment {name!r} was deleted at this moment.")
+    if found.lifecycle_stage != "active":
+        logging.getLogger(__name__).warning("The MLflow experiment %r was deleted: it is restored.", name)
+        client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
 
 

@@ -10,17 +10,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from include.errors import IntegrityError, ReleaseError
 from include.registry import schema
-from include.registry.database import Database
+from include.registry.numbers import Numbers
 from include.registry.rows import DecisionRow, VersionRow
 
 AUTOMATIC = "perennial"  # the actor of everything that nobody asked for by hand
 
 
-class Versions:
+class Versions(Numbers):
     """Versions and decisions; the lower half of `include.registry.ledger.Ledger`."""
-
-    def __init__(self, url: str) -> None:
-        self._database = Database(url)
 
     def add_version(
         self,
@@ -37,6 +34,8 @@ class Versions:
     ) -> VersionRow:
         """Record the version that a run's `select` has chosen; the same run again updates it until it has a bundle.
 
+        ``version`` is the number that `allocate` gave to the run.
+
         Raises
         ------
         IntegrityError : the ledger knows this version from another run, or this run with another version.
@@ -49,22 +48,23 @@ class Versions:
             "twin_last": twin_last,
             "metrics": dict(metrics),
         }
-        t = schema.version.c
+        t, n = schema.version.c, schema.version_number.c
         with self._database.change(model, f"record version {version} of {model}") as connection:
-            new = {"model": model, "version": version, "run_id": run_id, "state": "challenger", **told}
+            numbered = {"model": model, "version": version, "run_id": run_id}
+            connection.execute(upsert(schema.version_number).values(**numbered).on_conflict_do_nothing())
+            known = self._number(connection, n.model == model, n.run_id == run_id)
+            number = self._number(connection, n.model == model, n.version == version)
+            if known is None or known.version != version:
+                first = f"that version from run {number.run_id!r}" if number else "another version"
+                other = f"that run as version {known.version}" if known else first
+                raise IntegrityError(
+                    f"version {version} of {model} cannot be recorded for run {run_id!r}: the ledger knows {other}."
+                )
+            new = {**numbered, "state": "challenger", **told}
             added = connection.execute(
                 upsert(schema.version).values(**new).on_conflict_do_nothing().returning(t.version)
             ).scalar()
-            row = self._version(connection, model, version)
-            if row is None or row.run_id != run_id:
-                known = connection.execute(
-                    select(t.version).where(t.model == model, t.run_id == run_id)
-                ).scalar_one_or_none()
-                raise IntegrityError(
-                    f"version {version} of {model} cannot be recorded for run {run_id!r}: the ledger knows "
-                    + (f"that run as version {known}" if row is None else f"that version from run {row.run_id!r}")
-                    + ". Was MLflow's database replaced while the ledger was kept?"
-                )
+            row = self._known(connection, model, version)
             if added:
                 self._audit(connection, AUTOMATIC, "register", model, version, run_id=run_id, reason=candidate)
             elif row.bundle is None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from include import catalog
 from include.errors import ConflictError, IntegrityError, PerennialError, ReleaseError, TransientError
-from include.registry import tracking
+from include.registry import mlflow_versions, tracking
 from include.registry.bundles import Bundle, BundleStore, ReleaseRecord
 from include.registry.ledger import AUTOMATIC, AuditRow, Ledger, Standing
 from include.release.live import LiveServer
@@ -74,21 +74,52 @@ def project(model_name: str, *, alias_required: bool = True) -> Standing:
     ledger, store = Ledger.default(), BundleStore.default()
     with ledger.locked(model_name):
         now = ledger.standing(model_name)
-        if now.version is None or now.digest is None or now.since is None:
-            store.remove_release(model_name, now.epoch)
-        else:
-            since = now.since.isoformat()
-            store.write_release(ReleaseRecord(model_name, now.version, now.digest, now.epoch, since, now.run_id or ""))
+        write_record(store, now)
         try:
-            if now.version is None:
-                tracking.remove_champion_alias(model_name)
-            else:
-                tracking.set_champion_alias(model_name, now.version)
+            write_alias(now)
         except PerennialError as error:
             if alias_required:
                 raise
             log.warning("The MLflow alias of %s is behind the ledger until the next projection: %s", model_name, error)
     return now
+
+
+def record_of(now: Standing) -> ReleaseRecord | None:
+    """The release record that says what the ledger says; ``None`` where nothing serves."""
+    if now.version is None or now.digest is None or now.since is None:
+        return None
+    return ReleaseRecord(now.model, now.version, now.digest, now.epoch, now.since.isoformat(), now.run_id or "")
+
+
+def write_record(store: BundleStore, now: Standing) -> None:
+    """Put the release record of a model in place, or remove it. The caller holds `Ledger.locked`.
+
+    Raises
+    ------
+    IntegrityError : the record in place is newer than the ledger.
+    TransientError : the bundle store cannot be written.
+    """
+    record = record_of(now)
+    try:
+        if record is None:
+            store.remove_release(now.model, now.epoch)
+        else:
+            store.write_release(record)
+    except OSError as error:
+        raise TransientError(
+            f"the release record of {now.model} cannot be written: {error}. The ledger says that "
+            f"{'nothing serves' if now.version is None else f'version {now.version} serves'} (epoch {now.epoch}); the "
+            f"servers keep what they have until the record is written. perennial_reconcile does that once the bundle "
+            f"store {store.root} can be written."
+        ) from error
+
+
+def write_alias(now: Standing) -> None:
+    """Point MLflow's alias at the champion, or remove it. The caller holds `Ledger.locked`."""
+    if now.version is None:
+        tracking.remove_champion_alias(now.model)
+    else:
+        mlflow_versions.set_champion(now.model, now.version)
 
 
 def verify(

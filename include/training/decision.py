@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from include.registry import tracking
+from include.registry import mlflow_versions, tracking
 from include.registry.ledger import Ledger
 from include.spec import Model
 from include.training import gate, snapshot
@@ -56,7 +56,7 @@ def decide(
     }
     tracking.log_artifact_bytes(selected["mlflow_run_id"], ARTIFACT, json.dumps(artifact, indent=1).encode())
     tracking.log(selected["mlflow_run_id"], metrics=metrics(decision.checks))
-    tracking.tag_version(
+    mlflow_versions.tag(
         model.name, version, {"perennial.verdict": decision.verdict.value, "perennial.reason": decision.reason[:4000]}
     )
     for line in table(decision.checks):

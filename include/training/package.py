@@ -20,7 +20,7 @@ import pandas as pd
 from include import catalog
 from include.errors import IntegrityError, ReleaseError
 from include.features import columns_for
-from include.registry import tracking
+from include.registry import mlflow_versions, tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.settings import PROJECT
@@ -87,7 +87,7 @@ def package(
     digest = BundleStore.default().write(model.name, files)
     Ledger.default().set_bundle(model.name, version, digest)
     tracking.log_artifact_bytes(selected["mlflow_run_id"], "card.html", files["card.html"])
-    tracking.tag_version(model.name, version, {"perennial.bundle": digest})
+    mlflow_versions.tag(model.name, version, {"perennial.bundle": digest})
     log.info(
         "Version %d of %s is packaged as %s: %s refitted on %d rows (%s to %s), ONNX agrees within %.1e.",
         version, model.name, digest[:12], name, fitted.rows, fitted.first, fitted.last, parity,

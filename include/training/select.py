@@ -8,7 +8,7 @@ from typing import Any
 
 from include.data.lake import Lake
 from include.errors import DataError, IntegrityError
-from include.registry import tracking
+from include.registry import mlflow_versions
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.spec import Model
@@ -75,7 +75,7 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
         "perennial.candidate": name,
         "perennial.snapshot": plan["snapshot"]["digest"],
     }
-    version = tracking.create_version(model.name, run_id, choice.result["mlflow_run_id"], tags)
+    version = mlflow_versions.allocate(model.name, run_id, choice.result["mlflow_run_id"])
     Ledger.default().add_version(
         model.name,
         version,
@@ -87,6 +87,7 @@ def select(model: Model, plan: Mapping[str, Any], results: Sequence[Mapping[str,
         twin_last=twin["last"],
         metrics={"selection": choice.result["metrics"]},
     )
+    mlflow_versions.register(model.name, version, tags)
     metric = model.training.metric
     log.info(
         "The challenger is version %d, %s. %s On %s to %s, %s: %s. Its twin was fitted on %d rows up to %s.",

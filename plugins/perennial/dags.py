@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,15 @@ from airflow.sdk import DAG, get_parsing_context
 from include import catalog
 from include.spec import Model
 from perennial.operators.base import RETRY_POLICY
+
+TASKS: dict[str, Any] = {
+    "retries": 3,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "retry_policy": RETRY_POLICY,
+}
+"""How every task of ours is tried again."""
 
 
 def models(kind: str) -> Iterator[Model]:
@@ -57,15 +66,29 @@ def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG
         doc_md=f"{(doc or '').replace('{model}', model.name)}\n\n---\n{about}",
         tags=["perennial", model.name, kind, *model.tags],
         default_args={
+            **TASKS,
             "owner": model.owner,
-            "retries": 3,
-            "retry_delay": timedelta(seconds=30),
-            "retry_exponential_backoff": 2.0,
-            "max_retry_delay": timedelta(minutes=10),
-            "retry_policy": RETRY_POLICY,
             "execution_timeout": timedelta(hours=2),
             "priority_weight": model.priority,
             "weight_rule": "absolute",  # the model's priority counts, not how many tasks come after this one
         },
+        **(defaults | arguments),
+    )
+
+
+def shared_dag(kind: str, description: str, doc: str | None, **arguments: Any) -> DAG:
+    """The DAG ``perennial_<kind>``, one for all models, of short tasks; ``arguments`` as of `model_dag`."""
+    defaults: dict[str, Any] = {
+        "start_date": datetime(2025, 1, 1, tzinfo=UTC),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=1),
+    }
+    return DAG(
+        f"perennial_{kind}",
+        description=f"{kind}: {description}",
+        doc_md=doc,
+        tags=["perennial", kind],
+        default_args={**TASKS, "owner": "perennial", "execution_timeout": timedelta(minutes=10)},
         **(defaults | arguments),
     )

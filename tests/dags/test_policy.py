@@ -33,6 +33,11 @@ def test_every_model_has_its_dags(bag: Any) -> None:
     assert {f"{name}_{kind}" for name in names for kind in KINDS} <= set(bag.dags)
 
 
+def test_one_dag_reconciles_all_models_in_one_short_task(bag: Any) -> None:
+    dag = bag.dags["perennial_reconcile"]
+    assert [task.task_id for task in dag.tasks] == ["reconcile"] and dag.max_active_runs == 1
+
+
 def test_tasks_of_a_model_of_higher_priority_go_first(bag: Any) -> None:
     for model in catalog.by_priority():
         for kind in KINDS:

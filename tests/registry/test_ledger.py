@@ -61,7 +61,7 @@ def test_versions_are_recorded_once_and_read_back(ledger: Ledger, model: str) ->
 def test_a_version_of_another_run_is_refused(ledger: Ledger, model: str) -> None:
     add(ledger, model, 1)
     told = {"candidate": "c", "recipe": {}, "twin": "t", "twin_first": "a", "twin_last": "b", "metrics": {}}
-    with pytest.raises(IntegrityError, match="that version from run 'r1'.*replaced"):
+    with pytest.raises(IntegrityError, match="that version from run 'r1'"):
         ledger.add_version(model, 1, run_id="other", **told)  # type: ignore[arg-type]
     with pytest.raises(IntegrityError, match="that run as version 1"):
         ledger.add_version(model, 2, run_id="r1", **told)  # type: ignore[arg-type]
@@ -252,19 +252,20 @@ def test_many_processes_migrate_at_once_and_later_migrations_apply(services: Ser
         thread.start()
     for thread in threads:
         thread.join()
-    assert numbers == [1] * 6
+    newest = schema.MIGRATIONS[-1][0]
+    assert numbers == [newest] * 6
     engine = create_engine(url, poolclass=NullPool)
     later = (
         *schema.MIGRATIONS,
-        (2, "CREATE TABLE perennial.approval (id int); INSERT INTO perennial.approval VALUES (1);"),
+        (newest + 1, "CREATE TABLE perennial.approval (id int); INSERT INTO perennial.approval VALUES (1);"),
     )
-    assert schema.migrate(engine, later) == 2 == schema.migrate(engine, later)
+    assert schema.migrate(engine, later) == newest + 1 == schema.migrate(engine, later)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM perennial.approval")).scalar_one() == 1
         assert connection.execute(
             text("SELECT array_agg(number ORDER BY number) FROM perennial.schema_version")
-        ).scalar_one() == [1, 2]
-    with pytest.raises(ConfigurationError, match="at version 2 and this code knows 1"):
+        ).scalar_one() == list(range(1, newest + 2))
+    with pytest.raises(ConfigurationError, match=f"at version {newest + 1} and this code knows {newest}"):
         Ledger(url).migrate()
 
 

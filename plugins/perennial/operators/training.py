@@ -132,11 +132,11 @@ class SelectOperator(PlannedOperator):
         self.results = results
 
     def work(self, context: Context) -> dict[str, Any]:
-        from include.registry import tracking
+        from include.registry import mlflow_versions
         from include.training import select
 
         selected = select.select(self.load(), self.plan, list(self.results), context["run_id"])
-        set_link(self, MlflowRunLink, tracking.version_url(self.model, selected["version"]))
+        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, selected["version"]))
         return selected
 
 
@@ -172,10 +172,10 @@ class GateOperator(PlannedOperator, BranchMixIn):
         self.then = then
 
     def work(self, context: Context) -> dict[str, Any]:
-        from include.registry import tracking
+        from include.registry import mlflow_versions
         from include.training import decision
 
-        set_link(self, MlflowRunLink, tracking.version_url(self.model, self.selected["version"]))
+        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, self.selected["version"]))
         decided = decision.decide(self.load(), self.plan, self.selected, self.evaluation, context["run_id"])
         write_note(context, decided["note"])
         # Skipping ends the task by an exception, which would leave no return value: it is pushed before.
@@ -197,12 +197,12 @@ class PackageOperator(PlannedOperator):
         self.decision = decision
 
     def work(self, context: Context) -> dict[str, Any]:
-        from include.registry import tracking
+        from include.registry import mlflow_versions
         from include.training import package
 
         packaged = package.package(
             self.load(), self.plan, self.selected, self.evaluation, self.decision, context["run_id"]
         )
         set_link(self, ModelCardLink, f"/perennial/{self.model}/card/{packaged['version']}")
-        set_link(self, MlflowRunLink, tracking.version_url(self.model, packaged["version"]))
+        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, packaged["version"]))
         return packaged

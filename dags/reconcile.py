@@ -1,0 +1,25 @@
+"""
+### Keep servers and MLflow in step with the ledger
+
+Every ten minutes, for all models: **reconcile** compares the ledger with the release record that servers follow and
+with the MLflow alias `champion`. If a promotion or a rollback changed the ledger and could not write the others, it
+writes them now. The note of the run says what was repaired; most runs find nothing and have no note.
+
+A release record that is newer than the ledger is never overwritten. The run stays green, and its note and log say what
+a person has to decide.
+
+#### When a task fails
+* **reconcile**: the ledger did not answer; it is tried again by itself, and by the next run.
+"""
+
+from airflow.timetables.trigger import CronTriggerTimetable
+from perennial.dags import shared_dag
+from perennial.operators.reconciliation import ReconcileOperator
+
+with shared_dag(
+    "reconcile",
+    "release records and MLflow aliases follow the ledger",
+    __doc__,
+    schedule=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
+):
+    ReconcileOperator(task_id="reconcile")

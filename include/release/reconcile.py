@@ -1,0 +1,120 @@
+"""Compares the ledger with its projections, for all models, and repairs what a broken promotion left behind.
+
+The ledger changes first; the release record and the MLflow alias follow. If the bundle store cannot be written or
+MLflow does not answer at that moment, they stay behind. `reconcile` brings them up to date. It never overwrites a
+record that is newer than the ledger: the ledger may be the one that is wrong, and a person decides.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from include.errors import IntegrityError, PerennialError
+from include.registry import tracking
+from include.registry.bundles import RELEASE, BundleStore, ReleaseRecord
+from include.registry.ledger import Ledger, Standing
+from include.release.promotion import record_of, write_alias, write_record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What was different for one model: what was repaired, and what could not be repaired, in sentences."""
+
+    model: str
+    repaired: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def reconcile(*, alias: bool = True) -> list[Reconciled]:
+    """Bring release records and MLflow aliases of all models up to the ledger; those that differed, by name.
+
+    Cheap when nothing differs: two queries, one read of each record, one request to MLflow. A model that cannot be
+    repaired does not stop the others.
+
+    Parameters
+    ----------
+    alias : whether to look at MLflow as well.
+
+    Raises
+    ------
+    TransientError : the ledger did not answer.
+    """
+    ledger, store = Ledger.default(), BundleStore.default()
+    standings = {now.model: now for now in ledger.standings()}
+    found: list[Reconciled] = []
+    aliases: Mapping[str, int] | None = None
+    if alias:
+        try:
+            aliases = tracking.champion_aliases()
+        except PerennialError as error:
+            found.append(Reconciled("MLflow", problems=(f"The aliases were not compared: {error}",)))
+    wanted = ledger.champions_in_mlflow() if aliases is not None else {}
+    for model in sorted({*standings, *store.released()}):
+        now = standings.get(model) or Standing(model, None, None, 0, False, None, None, None)
+        record_differs = _kept(store, model) != record_of(now)
+        alias_differs = aliases is not None and model in standings and aliases.get(model) != wanted.get(model)
+        alias_differs |= aliases is not None and now.version is not None and model not in aliases
+        if record_differs or alias_differs:
+            found.append(_repair(ledger, store, model, record_differs, alias_differs))
+    for one in found:
+        for sentence in one.repaired:
+            log.warning("%s: %s", one.model, sentence)
+        for sentence in one.problems:
+            log.error("%s: %s", one.model, sentence)
+    return [one for one in found if one.repaired or one.problems]
+
+
+def _repair(ledger: Ledger, store: BundleStore, model: str, record: bool, alias: bool) -> Reconciled:
+    """Repair one model under the lock of its projections, with the ledger as it is by then."""
+    repaired: list[str] = []
+    problems: list[str] = []
+    with ledger.locked(model):
+        now = ledger.standing(model)
+        serves = f"{'nothing serves' if now.version is None else f'version {now.version} serves'} (epoch {now.epoch})"
+        before = _kept(store, model)
+        if record and before != record_of(now):
+            try:
+                _refuse_unknown(store, now, before)
+                write_record(store, now)
+                repaired.append(
+                    f"the release record said {_said(before)}; the ledger says that {serves}, and so does it."
+                )
+            except (PerennialError, OSError) as error:
+                problems.append(f"the release record says {_said(before)}; the ledger says that {serves}. {error}")
+        if alias:
+            try:
+                write_alias(now)
+                repaired.append(f"the MLflow alias was not that of the ledger, which says that {serves}; now it is.")
+            except PerennialError as error:
+                problems.append(f"the MLflow alias is not that of the ledger, which says that {serves}. {error}")
+    return Reconciled(model, tuple(repaired), tuple(problems))
+
+
+def _kept(store: BundleStore, model: str) -> ReleaseRecord | str | None:
+    """The release record in place; the sentence about it if it is damaged."""
+    try:
+        return store.read_release(model)
+    except (IntegrityError, OSError) as error:
+        return str(error)
+
+
+def _refuse_unknown(store: BundleStore, now: Standing, before: ReleaseRecord | str | None) -> None:
+    """Raise `IntegrityError` for a record of a model that the ledger never released: it may be another ledger's."""
+    if now.epoch == 0 and before is not None:
+        raise IntegrityError(
+            f"The ledger has never released {now.model}: was its database lost, or does the bundle store belong to "
+            f"another deployment? Nothing was overwritten. If the ledger is right, remove "
+            f"{store.root / now.model / RELEASE}."
+        )
+
+
+def _said(record: ReleaseRecord | str | None) -> str:
+    if record is None:
+        return "that nothing serves"
+    if isinstance(record, str):
+        return f"nothing readable ({record})"
+    return f"that version {record.version} serves (epoch {record.epoch})"

@@ -1,0 +1,31 @@
+"""The task of `perennial_reconcile`: release records and MLflow aliases of all models follow the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from perennial.operators.base import PerennialOperator, write_note
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class ReconcileOperator(BaseOperator):
+    """Repair what a promotion or a rollback could not write; green also if it cannot, and then the note says so."""
+
+    ui_color = PerennialOperator.ui_color
+    ui_fgcolor = PerennialOperator.ui_fgcolor
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        from include.release.reconcile import reconcile
+
+        found = reconcile()
+        repaired = [f"{one.model}: {sentence}" for one in found for sentence in one.repaired]
+        problems = [f"{one.model}: {sentence}" for one in found for sentence in one.problems]
+        if found:
+            parts = [f"repaired: {' '.join(repaired)}"] if repaired else []
+            parts += [f"a person has to look: {' '.join(problems)}"] if problems else []
+            write_note(context, "\n\n".join(parts))
+        return {"repaired": repaired, "problems": problems}
