@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from include import catalog
 from include.data.lake import Lake
-from include.stack import credentials
+from include.stack import credentials, leftovers
 from include.stack.supervision import Supervisor
 from tests.end_to_end.stack_runner import Running
 
@@ -42,6 +42,7 @@ ALLOWED = {
     "airflow-dag-processor": {"database_airflow", "fernet_key"},
     "airflow-triggerer": {"database_airflow", "fernet_key"},
 }
+SHOWN = {"airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "mlflow", "serving", "tasks"}
 FORK_SERVER = "multiprocessing.forkserver"  # on the command line of the process from which all tasks are forked
 FOLDERS = ("bundles", "lake", "spool", "mlflow/artifacts", "logs/airflow", "postgres/data", "run", "secrets")
 
@@ -99,9 +100,8 @@ def test_files_and_folders_are_for_their_owner_alone(running: Running) -> None:
 
 def components_of(running: Running) -> dict[str, list[psutil.Process]]:
     """Every process of the stack by the component that it belongs to."""
-    assert running.process is not None
     found: dict[str, list[psutil.Process]] = defaultdict(list)
-    found["make run"].append(psutil.Process(running.process.pid))
+    found["make run"].append(psutil.Process(leftovers.owner(running.stack)))
     for state in Supervisor(running.stack).states():
         root = psutil.Process(state.pid)
         found["supervisord"] = [root.parent() or root]
@@ -120,13 +120,21 @@ def test_each_process_has_the_secrets_that_it_reads_and_none_is_on_a_command_lin
     known = {process.pid for processes in found.values() for process in processes}
     strangers = [p for p in running.processes() if p.pid not in known and "python" in p.name()]
     assert not [p for p in strangers if p.is_running() and p.ppid() not in known]
+    shown = set()
     for component, processes in found.items():
-        held: set[str] = set()
+        held, seen = set(), b""
         for process in processes:
             with suppress(FileNotFoundError, ProcessLookupError):  # a task that has ended meanwhile
-                held |= found_in(Path(f"/proc/{process.pid}/environ").read_bytes(), secrets)
+                environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+                held |= found_in(environment, secrets)
+                seen += environment
                 assert not found_in(Path(f"/proc/{process.pid}/cmdline").read_bytes(), secrets), component
-        assert held == ALLOWED[component], component
+        assert held <= ALLOWED[component], component
+        # a process that gives itself a title (the API server, a task) overwrites what /proc shows of its environment
+        if b"PERENNIAL_STACK=" in seen:
+            assert held == ALLOWED[component], component
+            shown.add(component)
+    assert shown >= SHOWN
 
 
 def test_no_file_of_the_home_outside_of_the_secrets_folder_holds_a_secret(running: Running) -> None:
@@ -146,6 +154,8 @@ def test_no_file_of_the_home_outside_of_the_secrets_folder_holds_a_secret(runnin
 
 
 def test_the_terminal_shows_the_two_passwords_that_a_person_types_and_no_other_secret(running: Running) -> None:
+    if running.process is None:
+        pytest.skip("this stack was started in another terminal")
     assert found_in(running.output.encode(), secrets_of(running)) == {"admin_password", "mlflow_admin_password"}
 
 
