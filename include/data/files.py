@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,17 +23,16 @@ PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6", "write_page_
 def temporary(folder: Path) -> Iterator[Path]:
     """Yield a path in ``folder`` to write to; what is still there at the end of the block is removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-    os.close(handle)
+    working = folder / f".{secrets.token_hex(8)}.tmp"
+    working.touch(exist_ok=False)  # who may read it is a matter of the umask
     try:
-        yield Path(name)
+        yield working
     finally:
-        Path(name).unlink(missing_ok=True)
+        working.unlink(missing_ok=True)
 
 
 def settle(working: Path, path: Path) -> None:
     """Give a complete temporary file its name: after a crash at any moment the old or the new file is there, whole."""
-    os.chmod(working, 0o644)  # mkstemp makes it private; the lake is read by other processes and users
     _sync(working)
     os.replace(working, path)
     _sync(path.parent)

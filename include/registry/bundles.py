@@ -8,8 +8,8 @@ import json
 import logging
 import os
 import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -121,17 +121,16 @@ class BundleStore:
             return digest
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target.parent)
-        temporary = Path(tempfile.mkdtemp(prefix=f".tmp-{digest[:12]}-", dir=target.parent))
+        temporary = target.parent / f".tmp-{digest[:12]}-{secrets.token_hex(4)}"
+        temporary.mkdir()
         try:
-            temporary.chmod(0o755)
             for name, data in {**files, SUMS: listing}.items():
                 place = temporary / name
                 place.parent.mkdir(parents=True, exist_ok=True)
-                with open(place, "xb") as stream:
+                with open(place, "xb", opener=_read_only) as stream:
                     stream.write(data)
                     stream.flush()
                     os.fsync(stream.fileno())
-                place.chmod(0o444)
             for folder, _, _ in os.walk(temporary, topdown=False):
                 _sync_folder(Path(folder))
             try:
@@ -322,16 +321,20 @@ def _digest_of(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def _read_only(path: str, flags: int) -> int:
+    """For `open`: whoever may read the file by the umask, nobody may write it."""
+    return os.open(path, flags, 0o444)
+
+
 def _replace(target: Path, data: bytes) -> None:
     """Write beside the target, sync, rename over it."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".tmp-{target.name[:12]}-", dir=target.parent)
+    name = target.parent / f".tmp-{target.name[:12]}-{secrets.token_hex(4)}"
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with open(name, "xb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(name, 0o644)
         os.replace(name, target)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -8,6 +8,7 @@ import sys
 
 from include.errors import PerennialError
 from include.settings import PROJECT
+from include.stack import modes
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -52,14 +53,16 @@ def _dispatch(asked: argparse.Namespace) -> int:
     if asked.command == "airflow":
         from pathlib import Path
 
-        from include.stack import environment
+        from include.stack import confidential, environment
 
+        variables = environment.common_environment(stack, sys.executable) | confidential.of_command_line(stack)
         program = str(Path(sys.executable).parent / "airflow")
-        os.execve(program, [program, *asked.arguments], environment.child_environment(stack, sys.executable))
+        os.execve(program, [program, *asked.arguments], variables)
     return {"stop": running.stop, "status": running.status, "clean": running.clean}[asked.command](stack)
 
 
 if __name__ == "__main__":
+    os.umask(modes.UMASK)
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

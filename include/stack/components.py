@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from include.stack import modes
 from include.stack.layout import HOST, Stack
 
 SERVICES = "services"  # supervisord stops the programs of one group at the same time
@@ -33,14 +34,13 @@ class Component:
 
 
 def services(stack: Stack, python: str = sys.executable) -> list[Component]:
-    """Everything but PostgreSQL."""
+    """Everything but PostgreSQL; each is started by `include.stack.confidential.launcher` with its own secrets."""
     airflow = (python, "-m", "airflow")
     home = stack.airflow_home
     mlflow: tuple[str, ...] = (
         python,
         "-m",
-        "mlflow",
-        "server",
+        "include.stack.mlflow_server",
         "--host",
         HOST,
         "--port",
@@ -65,7 +65,7 @@ def services(stack: Stack, python: str = sys.executable) -> list[Component]:
 
 
 def supervisor_configuration(stack: Stack, postgres: Component, others: list[Component]) -> str:
-    """The text of supervisord's configuration file. Holds no secret: those are in supervisord's environment.
+    """The text of supervisord's configuration file. Holds no secret, and neither does supervisord's environment.
 
     supervisord stops in the reverse order of ``priority``, one group after the other: everything that uses the
     database first, PostgreSQL last.
@@ -81,7 +81,6 @@ def supervisor_configuration(stack: Stack, postgres: Component, others: list[Com
             logfile_backups=2,
             childlogdir=stack.logs,
             identifier="perennial",
-            umask="077",
         ),
         _section(
             "rpcinterface:supervisor",
@@ -98,6 +97,7 @@ def _program(stack: Stack, component: Component, priority: int) -> str:
     values: dict[str, object] = {
         "command": " ".join(_quoted(part) for part in component.command),
         "directory": component.folder,
+        "umask": f"{modes.UMASK:03o}",  # supervisord's own umask counts only for a daemon
         "priority": priority,
         "autostart": "false",
         "autorestart": "true",

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from include.stack.layout import Stack
 
-USER = "admin"
+USER = "admin"  # of Airflow and of MLflow
+TASKS_USER = "perennial"  # of MLflow: what tasks log in as
+ROLES = ("airflow", "mlflow", "perennial")  # of PostgreSQL: each owns the database of its name
 
 
 def read(stack: Stack, name: str) -> str | None:
@@ -26,25 +28,35 @@ def prepare(stack: Stack) -> None:
     _once(stack.secrets / "api_secret_key", secrets.token_urlsafe(32))
     _once(stack.secrets / "mlflow_secret_key", secrets.token_urlsafe(32))
     _once(stack.secrets / "admin_password", secrets.token_urlsafe(12))
+    _once(stack.secrets / "mlflow_admin_password", secrets.token_urlsafe(12))
+    _once(stack.secrets / "mlflow_tasks_password", secrets.token_urlsafe(24))
+    for role in ROLES:
+        _once(stack.secrets / f"database_{role}", secrets.token_urlsafe(24))
     token = os.environ.get("PERENNIAL_SERVING_TOKEN")
     if token:
-        _write(stack.secrets / "serving_token", token + "\n")
+        write(stack.secrets / "serving_token", token + "\n")
     else:
         _once(stack.secrets / "serving_token", secrets.token_urlsafe(24))
-    _write(passwords_file(stack), json.dumps({USER: read(stack, "admin_password")}) + "\n")
+    write(passwords_file(stack), json.dumps({USER: read(stack, "admin_password")}) + "\n")
 
 
 def passwords_file(stack: Stack) -> Path:
     return stack.secrets / "airflow_passwords.json"
 
 
+def database_url(stack: Stack, role: str, driver: str) -> str:
+    """SQLAlchemy URL of a role's own database; it holds the password, so it is for an environment, not for a log."""
+    return f"postgresql+{driver}://{role}:{read(stack, f'database_{role}')}@/{role}?host={stack.pg_sockets}"
+
+
 def _once(path: Path, value: str) -> None:
     if not path.exists() or not path.read_text().strip():
-        _write(path, value + "\n")
+        write(path, value + "\n")
 
 
-def _write(path: Path, content: str) -> None:
-    partial = path.with_name(path.name + ".partial")
+def write(path: Path, content: str) -> None:
+    """Write a file for its owner alone, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")  # never readable for others, not even while it is written
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(content)

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from include.stack import credentials
+from include.stack import confidential, credentials
 from include.stack.layout import HOST, Stack
 
 # Imported once in the fork server that all tasks are forked from: a task then starts in milliseconds (FACTS: speed).
@@ -98,10 +98,7 @@ PRELOAD = (
     "include.stack.freeze",
 )
 KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
-KEPT_PREFIXES = ("PERENNIAL_", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AWS_", "GOOGLE_", "AZURE_")
-# An AIRFLOW__ variable of the caller may belong to another Airflow (its database!), so only these reach the stack:
-# PERENNIAL_AIRFLOW__CORE__PARALLELISM=4 becomes AIRFLOW__CORE__PARALLELISM=4.
-OVERRIDE = "PERENNIAL_AIRFLOW__"
+KEPT_PREFIXES = ("PERENNIAL_",)
 
 
 def parallelism() -> int:
@@ -110,7 +107,10 @@ def parallelism() -> int:
 
 
 def airflow_environment(stack: Stack) -> dict[str, str]:
-    """Airflow's settings as ``AIRFLOW__`` variables; each that differs from the default has a reason beside it."""
+    """Airflow's settings as ``AIRFLOW__`` variables; each that differs from the default has a reason beside it.
+
+    Its secrets are not among them: see `include.stack.confidential`.
+    """
     bundle = [
         {
             "name": "dags-folder",
@@ -123,12 +123,11 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW_HOME": str(stack.airflow_home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(stack.project / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(stack.project / "plugins"),
-        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "perennial.executor.PrivateLocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": str(parallelism()),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",
-        "AIRFLOW__CORE__FERNET_KEY": credentials.read(stack, "fernet_key") or "",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{stack.airflow_url}/execution/",
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{credentials.USER}:admin",
@@ -136,14 +135,10 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         # tasks are forked from a process that has already imported everything heavy
         "AIRFLOW__SCHEDULER__MP_START_METHOD": "forkserver",
         "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": ",".join(PRELOAD),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": stack.database_url("airflow", "psycopg2"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": stack.database_url("airflow", "asyncpg"),
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(stack.airflow_port),
         "AIRFLOW__API__BASE_URL": stack.airflow_url,
         "AIRFLOW__API__WORKERS": "1",
-        "AIRFLOW__API__SECRET_KEY": credentials.read(stack, "api_secret_key") or "",
-        "AIRFLOW__API_AUTH__JWT_SECRET": credentials.read(stack, "jwt_secret") or "",
         # a task of a stack that was stopped for hours must still be believed; tokens of running tasks are refreshed
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "3600",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
@@ -164,25 +159,32 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(stack.logs / "airflow"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(stack.logs / "airflow" / "dag_processor"),
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        # the defaults are set by chmod, whatever the umask is, and open logs to everybody
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
+        "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
 
 def mlflow_environment(stack: Stack) -> dict[str, str]:
-    """What only the MLflow server needs."""
+    """What only the MLflow server needs, but its secrets."""
     return {
-        "MLFLOW_BACKEND_STORE_URI": stack.database_url("mlflow", "psycopg2"),
         "MLFLOW_ARTIFACTS_DESTINATION": str(stack.home / "mlflow" / "artifacts"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.read(stack, "mlflow_secret_key") or "",
+        "MLFLOW_AUTH_CONFIG_PATH": str(stack.secrets / "mlflow_auth.ini"),
+        "MLFLOW_AUTH_ADMIN_USERNAME": credentials.USER,
     }
 
 
 def perennial_environment(stack: Stack) -> dict[str, str]:
-    """What `include.settings` reads, and the same for the libraries that tasks use."""
-    values = {
+    """What `include.settings` reads in a task or at the command line, secrets included."""
+    return _perennial_environment(stack) | confidential.of_tasks(stack)
+
+
+def _perennial_environment(stack: Stack) -> dict[str, str]:
+    """What `include.settings` reads, and the same for the libraries that tasks use; without secrets."""
+    return {
         "PERENNIAL_HOME": str(stack.home),
-        "PERENNIAL_DATABASE_URL": stack.database_url("perennial", "psycopg2"),
         "PERENNIAL_SERVING_URL": stack.serving_url,
         "PERENNIAL_SERVING_HOST": HOST,
         "AIRFLOW_PORT": str(stack.airflow_port),
@@ -203,18 +205,24 @@ def perennial_environment(stack: Stack) -> dict[str, str]:
         # a person reads the log of a task; that a library of Airflow's uses another's old name is not for them
         "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
-    token = credentials.read(stack, "serving_token")
-    return values | ({"PERENNIAL_SERVING_TOKEN": token} if token else {})
 
 
-def child_environment(stack: Stack, executable: str) -> dict[str, str]:
-    """The whole environment of the stack's processes: nothing else of the caller's gets in.
+def common_environment(stack: Stack, executable: str) -> dict[str, str]:
+    """What every process of the stack has, and supervisord itself: no secret, and nothing else of the caller's.
 
     ``PYTHONDONTWRITEBYTECODE`` is left out on purpose: without bytecode every process compiles everything again.
     """
-    kept = {k: v for k, v in os.environ.items() if k in KEPT or k.startswith(KEPT_PREFIXES)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if (name in KEPT or name.startswith(KEPT_PREFIXES)) and not confidential.is_secret(name)
+    }
     path = f"{Path(executable).parent}:{kept.get('PATH', os.defpath)}"
     marker = {"PERENNIAL_STACK": str(stack.home), "PATH": path}
-    overrides = {k.removeprefix("PERENNIAL_"): v for k, v in kept.items() if k.startswith(OVERRIDE)}
-    known = airflow_environment(stack) | overrides | perennial_environment(stack) | mlflow_environment(stack)
+    known = airflow_environment(stack) | _perennial_environment(stack) | mlflow_environment(stack)
     return kept | known | marker
+
+
+def child_environment(stack: Stack, executable: str, component: str) -> dict[str, str]:
+    """The whole environment of one process of the stack, its own secrets included."""
+    return common_environment(stack, executable) | confidential.of(stack, component)

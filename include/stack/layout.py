@@ -104,7 +104,10 @@ class Stack:
         return self.sockets / "pg"
 
     def database_url(self, database: str, driver: str = "") -> str:
-        """SQLAlchemy URL of one of the embedded databases: a Unix socket, so no password."""
+        """SQLAlchemy URL of a database as PostgreSQL's administrator, whom the server knows by the system user.
+
+        Only the user who runs the stack gets in. Its processes use `credentials.database_url`: a role for each.
+        """
         scheme = f"postgresql+{driver}" if driver else "postgresql"
         return f"{scheme}://postgres@/{database}?host={self.pg_sockets}"
 
@@ -122,14 +125,14 @@ class Stack:
             raise ConfigurationError(
                 f"PERENNIAL_HOME={self.home} holds other files and is no Perennial home: name an empty or a new folder."
             )
-        self.home.mkdir(parents=True, exist_ok=True)
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         marker.write_text("State of an embedded Perennial stack; `make clean` deletes this folder.\n")
         for folder in (self.run, self.logs, self.airflow_home, self.home / "mlflow"):
-            folder.mkdir(exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         self.secrets.mkdir(mode=0o700, exist_ok=True)
         if self.sockets.parent != self.run and self.sockets.exists() and self.sockets.stat().st_uid != os.getuid():
             raise ConfigurationError(f"{self.sockets} belongs to another user: set TMPDIR or a shorter PERENNIAL_HOME.")
-        self.sockets.mkdir(mode=0o711, exist_ok=True)
+        self.sockets.mkdir(mode=0o700, exist_ok=True)
 
     def record(self, **more: object) -> None:
         """Write down what runs, for `make night`, `status` and `stop` in other terminals."""

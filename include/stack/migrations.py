@@ -13,8 +13,16 @@ from pathlib import Path
 
 from include import catalog
 from include.errors import ConfigurationError
+from include.stack import environment
 from include.stack.layout import Stack
 from include.stack.supervision import tail
+
+# `mlflow db upgrade` wants the address, and with it the password, on its command line
+UPGRADE_MLFLOW = """
+import os
+from mlflow.cli import cli
+cli(["db", "upgrade", os.environ["MLFLOW_BACKEND_STORE_URI"]], prog_name="mlflow")
+"""
 
 
 def airflow_fingerprint() -> str:
@@ -52,19 +60,18 @@ def forget(stack: Stack) -> None:
     _marker(stack).unlink(missing_ok=True)
 
 
-def migrate_airflow(stack: Stack, environment: dict[str, str]) -> None:
+def migrate_airflow(stack: Stack) -> None:
     """``airflow db migrate``, when Airflow has changed."""
     if done(stack).get("airflow") != wanted()["airflow"]:
-        _run(stack, "airflow-migrate", [sys.executable, "-m", "airflow", "db", "migrate"], environment)
+        _run(stack, "airflow-migrate", [sys.executable, "-m", "airflow", "db", "migrate"])
         mark(stack, "airflow")
 
 
-def upgrade_mlflow(stack: Stack, environment: dict[str, str]) -> None:
+def upgrade_mlflow(stack: Stack) -> None:
     """``mlflow db upgrade`` of a database that an older MLflow made; the server itself fills an empty one."""
     present = done(stack).get("mlflow")
     if present not in (None, wanted()["mlflow"]):
-        url = environment["MLFLOW_BACKEND_STORE_URI"]  # a Unix socket: no password in it
-        _run(stack, "mlflow-upgrade", [sys.executable, "-m", "mlflow", "db", "upgrade", url], environment)
+        _run(stack, "mlflow-upgrade", [sys.executable, "-c", UPGRADE_MLFLOW])
 
 
 def migrate_perennial() -> None:
@@ -84,10 +91,11 @@ def _marker(stack: Stack) -> Path:
     return stack.pgdata.parent / "migrated.json"
 
 
-def _run(stack: Stack, name: str, command: list[str], environment: dict[str, str]) -> None:
+def _run(stack: Stack, name: str, command: list[str]) -> None:
+    variables = environment.child_environment(stack, sys.executable, name)
     log = stack.logs / f"{name}.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=stack.airflow_home, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=stack.airflow_home, env=variables, stdout=output, stderr=output)
         try:
             code = process.wait()
         finally:
@@ -95,4 +103,4 @@ def _run(stack: Stack, name: str, command: list[str], environment: dict[str, str
                 process.kill()
                 process.wait()
     if code:
-        raise ConfigurationError(f"`{' '.join(command[1:])}` failed (exit {code}); the end of {log}:\n{tail(log)}")
+        raise ConfigurationError(f"{name} failed (exit {code}); the end of {log}:\n{tail(log)}")

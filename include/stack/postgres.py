@@ -15,15 +15,14 @@ from typing import Any
 import psutil
 
 from include.errors import ConfigurationError, TransientError
+from include.stack import roles
 from include.stack.components import Component
 from include.stack.layout import Stack
 
 VERSION = 18
-DATABASES = ("airflow", "mlflow", "perennial")
 SETTINGS = {
     "listen_addresses": "",
-    # whoever reaches the socket is superuser of these databases, so only this user does
-    "unix_socket_permissions": "0700",
+    "unix_socket_permissions": "0700",  # of the system user: root, and nobody else, gets in as well
     "max_connections": "200",
     "shared_buffers": "128MB",
     "wal_level": "minimal",
@@ -50,9 +49,9 @@ def prepare(stack: Stack) -> bool:
     _own(stack.pgdata.parent)
     _own(stack.pg_sockets)
     if _system_user():
-        _let_through(stack.pgdata.parent)
-        _let_through(stack.pg_sockets)
-        _let_through(_bin() / "postgres")
+        _let_through(stack, stack.pgdata.parent)
+        _let_through(stack, stack.pg_sockets)
+        _let_through(stack, _bin() / "postgres")
     version = stack.pgdata / "PG_VERSION"
     if version.exists():
         if version.read_text().strip() != str(VERSION):
@@ -61,11 +60,19 @@ def prepare(stack: Stack) -> bool:
                 f"the older release of Perennial, or choose another PERENNIAL_HOME."
             )
         clear_stale_locks(stack)
+        _write_logins(stack)
         return False
     shutil.rmtree(stack.pgdata, ignore_errors=True)  # half an initialisation
     fresh = stack.pgdata.with_name("data.partial")
     shutil.rmtree(fresh, ignore_errors=True)
-    command = [str(_bin() / "initdb"), "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username=postgres"]
+    command = [
+        str(_bin() / "initdb"),
+        "--auth-local=peer",
+        "--auth-host=reject",
+        "--encoding=UTF8",
+        "--locale=C.UTF-8",
+        "--username=postgres",
+    ]
     done = subprocess.run(
         [*command, "--no-sync", "-D", str(fresh)],
         **_as_system_user(),
@@ -78,7 +85,19 @@ def prepare(stack: Stack) -> bool:
     if done.returncode:
         raise ConfigurationError(f"PostgreSQL could not be initialised in {stack.pgdata}:\n{done.stdout}{done.stderr}")
     os.replace(fresh, stack.pgdata)
+    _write_logins(stack)
     return True
+
+
+def _write_logins(stack: Stack) -> None:
+    """Say who may log in; written at every start, so that a cluster of an earlier release is closed as well."""
+    for name, text in roles.logins(pwd.getpwuid(os.geteuid()).pw_name).items():
+        partial = stack.pgdata / f"{name}.partial"
+        partial.unlink(missing_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        _give(partial)
+        os.replace(partial, stack.pgdata / name)
 
 
 def clear_stale_locks(stack: Stack) -> None:
@@ -116,23 +135,6 @@ def wait_until_ready(stack: Stack, seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
-def create_databases(stack: Stack) -> None:
-    """Create the three databases that are missing."""
-    import psycopg2
-
-    connection = psycopg2.connect(stack.database_url("postgres"))
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT datname FROM pg_database")
-            present = {row[0] for row in cursor.fetchall()}
-            for name in DATABASES:
-                if name not in present:
-                    cursor.execute(f"CREATE DATABASE {name} STRATEGY WAL_LOG")
-    finally:
-        connection.close()
-
-
 def _serves(pid: int, pgdata: Path) -> bool:
     try:
         process = psutil.Process(pid)
@@ -163,10 +165,15 @@ def _library() -> Any:
 
 def _own(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _give(folder)
+
+
+def _give(path: Path) -> None:
+    """To the system user, if there is one."""
     user = _system_user()
     if user:
         entry = pwd.getpwnam(user)
-        os.chown(folder, entry.pw_uid, entry.pw_gid)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
 def _as_system_user() -> dict[str, Any]:
@@ -175,9 +182,19 @@ def _as_system_user() -> dict[str, Any]:
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
 
-def _let_through(path: Path) -> None:
-    """Let the system user pass (not list) the folders above; only where it could not, and as root only."""
+def _let_through(stack: Stack, path: Path) -> None:
+    """Let the system user pass (not list) the folders above; only if it could not, and as root only.
+
+    In the home that is a right of its group, so that no other user of the machine passes.
+    """
+    group = pwd.getpwnam(str(_system_user())).pw_gid
     for folder in path.parents:
-        mode = folder.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            folder.chmod(mode | stat.S_IXOTH)
+        found = folder.stat()
+        if found.st_mode & stat.S_IXOTH:
+            continue
+        if folder == stack.sockets or folder.is_relative_to(stack.home):
+            if found.st_uid == os.geteuid():  # those of the system user are open to it
+                os.chown(folder, -1, group)
+                folder.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXGRP)
+        else:
+            folder.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)

@@ -12,7 +12,7 @@ from typing import Any
 from include import catalog
 from include.errors import ConfigurationError, PerennialError
 from include.spec import Model
-from include.stack import champion, credentials, environment, leftovers, ports
+from include.stack import champion, credentials, environment, leftovers, modes, ports
 from include.stack.airflow_api import AirflowApi
 from include.stack.bootstrap import CannotInstall, check_python
 from include.stack.first_champions import Others, answer_of, bring, closing, has_champion, paste, wait_for_dags
@@ -38,6 +38,7 @@ def run(stack: Stack) -> int:
             if ended:
                 progress.say(f"ended {ended} processes that an earlier stack of {stack.home} had left")
             ports.require_free(stack)
+            modes.close(stack.home, leave=frozenset({stack.pgdata}))
             credentials.prepare(stack)
             os.environ.update(environment.perennial_environment(stack))
             return _serve(Session(stack, signals), progress)
@@ -118,7 +119,8 @@ def _show(
     lines = [
         "",
         f"Airflow  {stack.airflow_url}  user {credentials.USER}, password {credentials.read(stack, 'admin_password')}",
-        f"MLflow   {stack.mlflow_url}",
+        f"MLflow   {stack.mlflow_url}  user {credentials.USER}, "
+        f"password {credentials.read(stack, 'mlflow_admin_password')}",
         f"Models   {stack.serving_url}/docs",
     ]
     for answer in answers:

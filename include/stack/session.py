@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from include.errors import PerennialError, TransientError
-from include.stack import components, environment, leftovers, migrations, postgres, supervision
+from include.stack import components, confidential, environment, leftovers, migrations, postgres, roles, supervision
 from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
 from include.stack.progress import Progress, Report
@@ -57,7 +57,7 @@ class Session:
     def __init__(self, stack: Stack, signals: StopSignals) -> None:
         self.stack = stack
         self.signals = signals
-        self.environment = environment.child_environment(stack, sys.executable)
+        self.environment = environment.common_environment(stack, sys.executable)  # of supervisord: no secret
         self.ended = threading.Event()  # set when it is being stopped: what runs beside the main thread gives up
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor = supervision.Supervisor(stack)
@@ -73,17 +73,17 @@ class Session:
             if fresh:
                 migrations.forget(stack)
             configuration = stack.run / "supervisord.conf"
-            services = components.services(stack)
+            services = [confidential.prepared(stack, service) for service in components.services(stack)]
             configuration.write_text(components.supervisor_configuration(stack, postgres.component(stack), services))
             with self.signals.held():
                 self._process = supervision.launch(stack, configuration, self.environment)
                 stack.record(**leftovers.identity(self._process.pid))
             self._supervisor.start("postgres")
             postgres.wait_until_ready(stack)
-            postgres.create_databases(stack)
+            roles.prepare(stack)
         with progress.step("databases"):
             self._supervisor.start("serving")
-            airflow = Background(migrations.migrate_airflow, stack, self.environment)
+            airflow = Background(migrations.migrate_airflow, stack)
             mlflow = Background(self._start_mlflow)
             perennial = Background(migrations.migrate_perennial)
             for part in (airflow, mlflow, perennial):
@@ -99,7 +99,7 @@ class Session:
                 self._supervisor.start(name)
 
     def _start_mlflow(self) -> None:
-        migrations.upgrade_mlflow(self.stack, self.environment)
+        migrations.upgrade_mlflow(self.stack)
         self._supervisor.start("mlflow")
         migrations.mark(self.stack, "mlflow")
 

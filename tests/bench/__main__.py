@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 from include import catalog
-from include.stack import environment
+from include.stack import confidential, environment
 from tests.end_to_end.stack_runner import ROOT, Api, Running
 from tests.services import free_port
 
@@ -147,7 +147,7 @@ def main() -> int:
     try:
         print(f"a stack of its own was ready after {running.until_all_serve(900):.0f} s")
         api = Api(running.stack)
-        variables = environment.child_environment(running.stack, sys.executable)
+        variables = environment.child_environment(running.stack, sys.executable, confidential.SCHEDULER)
         plain_process = subprocess.Popen(
             [sys.executable, "-c", PLAIN.format(model=MODEL)],
             cwd=ROOT,

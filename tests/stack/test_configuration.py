@@ -6,12 +6,14 @@ import configparser
 import importlib.util
 import json
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from supervisor.options import ServerOptions
 
-from include.stack import components, credentials, environment
+from include.stack import components, confidential, credentials, environment
 from include.stack.components import Component
 from include.stack.layout import SOCKET_LIMIT, Stack
 
@@ -42,7 +44,7 @@ def test_supervisord_reads_it_and_stops_postgres_last(stack: Stack) -> None:
     assert [group.name for group in groups] == ["postgres", "services"]  # started in this order, stopped in reverse
     programs = [program for group in groups for program in group.process_configs]
     assert {p.name for p in programs} == {"postgres", *(c.name for c in components.services(stack))}
-    assert all(not p.autostart and p.autorestart for p in programs)
+    assert all(not p.autostart and p.autorestart and p.umask == 0o077 for p in programs)
     assert groups[0].process_configs[0].command == "/bin/postgres -c listen_addresses="
     assert programs[-1].directory == str(stack.airflow_home)
 
@@ -63,13 +65,65 @@ def test_everything_listens_on_the_loopback_address_only(stack: Stack) -> None:
 
 
 def test_no_secret_on_a_command_line_or_in_a_file_that_others_read(stack: Stack) -> None:
-    text = components.supervisor_configuration(stack, postgres(stack), components.services(stack))
+    started = [confidential.prepared(stack, component) for component in components.services(stack)]
+    text = components.supervisor_configuration(stack, postgres(stack), started)
     names = [path.name for path in stack.secrets.iterdir()]
-    assert {"jwt_secret", "fernet_key", "admin_password", "airflow_passwords.json"} <= set(names)
-    for path in stack.secrets.iterdir():
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert path.read_text().strip() not in text
+    assert {"jwt_secret", "fernet_key", "admin_password", "airflow_passwords.json", "database_airflow"} <= set(names)
+    for path in stack.secrets.rglob("*"):
+        assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600)
+        assert path.is_dir() or path.read_text().strip() not in text
     assert stat.S_IMODE(stack.secrets.stat().st_mode) == 0o700
+
+
+SECRETS = {
+    "admin_password": set(),  # Airflow reads it from a file
+    "api_secret_key": {"airflow-api-server"},
+    "database_airflow": {*confidential.AIRFLOW},
+    "database_mlflow": {"mlflow", "mlflow-upgrade"},
+    "database_perennial": {"airflow-api-server", "airflow-scheduler"},
+    "fernet_key": {*confidential.AIRFLOW},
+    "jwt_secret": {"airflow-api-server", "airflow-scheduler"},
+    "mlflow_admin_password": {"mlflow", "mlflow-upgrade"},
+    "mlflow_secret_key": {"mlflow", "mlflow-upgrade"},
+    "mlflow_tasks_password": {"mlflow", "mlflow-upgrade", "airflow-scheduler"},
+    "serving_token": {"serving", "airflow-scheduler"},
+}
+
+
+def test_each_process_gets_the_secrets_that_it_reads_and_no_other(stack: Stack) -> None:
+    values = {name: credentials.read(stack, name) for name in SECRETS}
+    made = {path.name for path in stack.secrets.iterdir()} - {"airflow_passwords.json", "environment"}
+    assert made == set(SECRETS)
+    common = environment.common_environment(stack, "/venv/bin/python")  # of supervisord, and so of PostgreSQL
+    assert not [name for name, value in values.items() if str(value) in str(common)]
+    for component in (*confidential.AIRFLOW, "mlflow", "mlflow-upgrade", "serving"):
+        child = str(environment.child_environment(stack, "/venv/bin/python", component))
+        found = {name for name, value in values.items() if str(value) in child}
+        assert found == {name for name, allowed in SECRETS.items() if component in allowed}, component
+
+
+def test_a_process_is_started_with_its_secrets_whatever_signs_they_hold(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERENNIAL_SERVING_TOKEN", """a"b'c %(d)s, e=f\\ ;g""")
+    credentials.prepare(stack)
+    asked = Component("serving", (sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"), Path())
+    started = confidential.prepared(stack, asked)
+    done = subprocess.run(started.command, env={"PATH": "/bin"}, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["PERENNIAL_SERVING_TOKEN"] == """a"b'c %(d)s, e=f\\ ;g"""
+    assert json.loads(done.stdout)["PATH"] == "/bin"
+
+
+def test_what_the_caller_set_for_tasks_reaches_airflow_alone(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIRFLOW_CONN_SHOP", "AWS_SECRET_ACCESS_KEY", "PERENNIAL_AIRFLOW__SMTP__PASSWORD"):
+        monkeypatch.setenv(name, "of-the-caller")
+    monkeypatch.setenv("PERENNIAL_DATABASE_URL", "postgresql://another/ledger")
+    children = {c: environment.child_environment(stack, "/venv/bin/python", c) for c in ("mlflow", "serving")}
+    assert not [c for c, child in children.items() if "of-the-caller" in child.values()]
+    scheduler = environment.child_environment(stack, "/venv/bin/python", "airflow-scheduler")
+    for name in ("AIRFLOW_CONN_SHOP", "AWS_SECRET_ACCESS_KEY", "AIRFLOW__SMTP__PASSWORD"):
+        assert scheduler[name] == "of-the-caller"
+    assert "another" not in str([*children.values(), scheduler])
 
 
 def test_secrets_are_made_once(stack: Stack) -> None:
@@ -95,7 +149,7 @@ def test_environment_of_the_children(stack: Stack, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PERENNIAL_AIRFLOW__CORE__PARALLELISM", "3")
     monkeypatch.setenv("PERENNIAL_MODELS", "/models")
     monkeypatch.setenv("MY_PASSWORD", "x")
-    child = environment.child_environment(stack, "/venv/bin/python")
+    child = environment.child_environment(stack, "/venv/bin/python", "airflow-scheduler")
     assert "PYTHONDONTWRITEBYTECODE" not in child and "MY_PASSWORD" not in child
     assert "production" not in child["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]  # another Airflow's database
     assert child["AIRFLOW__CORE__PARALLELISM"] == "3"

@@ -1,0 +1,78 @@
+"""Starts the MLflow server behind its login, with two users: the person who administers it, and the tasks.
+
+Reads what MLflow itself reads: ``MLFLOW_BACKEND_STORE_URI``, ``MLFLOW_FLASK_SERVER_SECRET_KEY``,
+``MLFLOW_AUTH_ADMIN_USERNAME`` and ``MLFLOW_AUTH_ADMIN_PASSWORD``, and for the tasks ``MLFLOW_TRACKING_USERNAME`` and
+``MLFLOW_TRACKING_PASSWORD``. ``MLFLOW_AUTH_CONFIG_PATH`` names the file to write: it holds the database's address. The
+arguments are those of ``mlflow server``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from include.errors import ConfigurationError
+
+NEEDED = (
+    "MLFLOW_BACKEND_STORE_URI",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY",
+    "MLFLOW_AUTH_CONFIG_PATH",
+    "MLFLOW_AUTH_ADMIN_USERNAME",
+    "MLFLOW_AUTH_ADMIN_PASSWORD",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+)
+PASSWORDS = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+
+
+def write_configuration(environment: Mapping[str, str]) -> None:
+    """Write the file that MLflow's login reads, for its owner alone.
+
+    Users who are added by hand may read everything and own what they make. Verified passwords are remembered for five
+    minutes: the hash takes tens of milliseconds, and a task sends tens of requests.
+    """
+    path = Path(environment["MLFLOW_AUTH_CONFIG_PATH"])
+    database = environment["MLFLOW_BACKEND_STORE_URI"].replace("%", "%%")  # the file expands "%"
+    lines = ("[mlflow]", "default_permission = READ", f"database_uri = {database}", "auth_cache_ttl_seconds = 300", "")
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("\n".join(lines))
+    os.replace(partial, path)
+
+
+def prepare_users(environment: Mapping[str, str]) -> None:
+    """Make both users, or give them the passwords of the environment; the tasks' user manages runs and models."""
+    from mlflow.server import auth
+
+    auth.bootstrap_admin_user()
+    store: Any = auth.store
+    for kind in ("AUTH_ADMIN", "TRACKING"):
+        name, password = environment[f"MLFLOW_{kind}_USERNAME"], environment[f"MLFLOW_{kind}_PASSWORD"]
+        if not store.has_user(name):
+            store.create_user(name, password)
+        elif not store.authenticate_user(name, password):
+            store.update_user(name, password=password)
+    for resource in ("experiment", "registered_model"):
+        store.grant_user_permission(environment["MLFLOW_TRACKING_USERNAME"], resource, "*", "MANAGE")
+
+
+def main(arguments: list[str]) -> None:
+    """Prepare the login, then run ``mlflow server`` in this process."""
+    missing = [name for name in NEEDED if not os.environ.get(name)]
+    if missing:
+        raise ConfigurationError(f"{', '.join(missing)} not set: `make run` sets them for the MLflow server.")
+    write_configuration(os.environ)
+    from mlflow.cli import cli
+
+    prepare_users(os.environ)
+    for name in PASSWORDS:  # the server needs them no longer
+        os.environ.pop(name)
+    cli(["server", "--app-name", "basic-auth", *arguments], prog_name="mlflow")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
