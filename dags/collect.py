@@ -19,6 +19,7 @@ safe.
 """
 
 from airflow.sdk import Param
+from perennial import parameters
 from perennial.dags import model_dag, models
 from perennial.operators.collection import CollectOperator, PublishOperator, ValidateOperator
 from perennial.timetables import DailyPartitionTimetable
@@ -28,6 +29,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         format="date",
+        pattern=parameters.DAY,
         title="Partition",
         description="The day to collect (YYYY-MM-DD). Empty: the day of the run, else the newest with final labels.",
     ),

@@ -8,21 +8,37 @@ with the new version and the expected scores; otherwise it puts the old champion
 
 #### When a task fails
 * **smoke_test**: the bundle is damaged or the server could not load it. Nothing changed; the old champion serves.
-* **promote**: the champion changed in the meantime, or promotion is frozen after a rollback (the log says by whom and
-  why; trigger `{model}_rollback` with *lift freeze* to allow it again). Nothing changed.
+* **promote**: the champion changed in the meantime. Nothing was changed. (Skipped: promotion is frozen after a
+  rollback; the run's note shows by whom, since when and why. Lift the freeze with `make unfreeze MODEL={model}
+  REASON=...` or with `{model}_rollback`, then trigger this DAG with the version.)
 * **verify**: the server did not take the new version over; the old champion is back. Look at the server's log.
 """
 
 from airflow.sdk import Param
+from perennial import parameters
 from perennial.dags import model_dag, models
 from perennial.operators.release import PromoteOperator, SmokeTestOperator, VerifyOperator
 
 PARAMS = {
-    "version": Param(type="integer", minimum=1, title="Version", description="A packaged version (see MLflow)."),
-    "reason": Param("", type=["null", "string"], maxLength=1000, title="Reason", description="Kept in the audit."),
+    "version": Param(
+        type="integer",
+        minimum=1,
+        maximum=parameters.LARGEST_VERSION,
+        title="Version",
+        description="A packaged version (see MLflow).",
+    ),
+    "reason": Param(
+        "",
+        type=["null", "string"],
+        maxLength=parameters.LONGEST_REASON,
+        title="Reason",
+        description="Kept in the audit.",
+    ),
     "expected_epoch": Param(
         None,
         type=["null", "integer"],
+        minimum=0,
+        maximum=parameters.LARGEST_EPOCH,
         title="Expected epoch",
         description="Set by the retraining: refuse if the champion changed since. Leave empty by hand.",
     ),

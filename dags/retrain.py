@@ -6,7 +6,8 @@ in a task of its own. **select** picks the best on the selection days; where tha
 champion's, the champion's own is refreshed and both are scored, until weeks of scores say that the other one is better
 (its log says how many days are there). **evaluate** scores the twins of challenger, champion, baseline and earlier
 champions on the same newest days that none of them has seen. **gate** decides. Only after *promote*, **package** refits
-the recipe on everything and makes the bundle, and **release** starts `{model}_release`.
+the recipe on everything and makes the bundle, and **release** starts `{model}_release`; while promotion is frozen, it
+holds the version instead, and says who froze it.
 
 A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version
 say why.
@@ -24,9 +25,9 @@ say why.
 * *"the code changed during the run"*: somebody deployed in between. Trigger again.
 """
 
-from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import Param, XComArg
 from airflow.timetables.trigger import CronTriggerTimetable
+from perennial import parameters
 from perennial.dags import model_dag, models
 from perennial.operators import training
 
@@ -41,22 +42,32 @@ for model in models("retrain"):
                 None,
                 type=["null", "string"],
                 format="date",
+                pattern=parameters.DAY,
                 title="As of",
                 description="The last day of data to use. Empty: the newest day with matured labels.",
             ),
-            "window_days": Param(model.training.window_days, type="integer", minimum=1, title="Training window, days"),
+            "window_days": Param(
+                model.training.window_days,
+                type="integer",
+                minimum=1,
+                maximum=parameters.LONGEST_WINDOW,
+                title="Training window, days",
+            ),
             "candidates": Param(
                 None,
                 type=["null", "array"],
-                items={"type": "string"},
+                items={"type": "string", "minLength": 1, "maxLength": parameters.LONGEST_NAME},
+                maxItems=parameters.MOST_CANDIDATES,
                 title="Candidates",
                 description="Names from candidates.py, one a line. Empty: all.",
             ),
-            "seed": Param(model.training.seed, type="integer", minimum=0, title="Random seed"),
+            "seed": Param(
+                model.training.seed, type="integer", minimum=0, maximum=parameters.LARGEST_SEED, title="Random seed"
+            ),
             "note": Param(
                 "",
                 type=["null", "string"],
-                maxLength=500,
+                maxLength=parameters.LONGEST_NOTE,
                 title="Note",
                 description="Why this run; kept with the decision.",
             ),
@@ -82,16 +93,15 @@ for model in models("retrain"):
             evaluation=evaluation,
             decision=gate.output,
         )
-        package >> TriggerDagRunOperator(
+        package >> training.StartReleaseOperator(
             task_id="release",
-            trigger_dag_id=f"{model.name}_release",
+            model=model.name,
             trigger_run_id="v{{ ti.xcom_pull('package')['version'] }}__{{ ti.xcom_pull('package')['digest'][:12] }}",
             logical_date=None,
-            conf={
+            wanted={
                 "version": "{{ ti.xcom_pull('package')['version'] }}",
                 "expected_epoch": "{{ ti.xcom_pull('evaluate')['champion_epoch'] }}",
                 "reason": "{{ ti.xcom_pull('gate')['reason'] }}",
-                "released_by": "perennial",
             },
             skip_when_already_exists=True,
         )

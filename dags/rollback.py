@@ -1,9 +1,12 @@
 """
-### Roll {model} back
+### Roll {model} back, or lift the freeze
 
 Trigger with a reason; leave the version empty for the previous champion. **rollback** puts the version back into
-service and freezes automatic promotion, so that tonight's retraining does not undo it; **verify** waits until the
-server answers with it. When the cause is mended, trigger again with *lift freeze*.
+service and freezes automatic promotion, so that tonight's retraining does not replace it; **verify** waits until the
+server answers with it. Nights go on while promotion is frozen: what passes the gate is packaged and held.
+
+When the cause is fixed, trigger again and choose *lift the freeze*. From a terminal: `make rollback MODEL={model}
+REASON=...` and `make unfreeze MODEL={model} REASON=...`.
 
 #### When a task fails
 * **rollback**: the version is unknown or was never packaged: the log names those that can be chosen. Nothing changed.
@@ -11,14 +14,33 @@ server answers with it. When the cause is mended, trigger again with *lift freez
 """
 
 from airflow.sdk import Param
+from perennial import parameters
 from perennial.dags import model_dag, models
 from perennial.operators.release import RollbackOperator, VerifyOperator
 
 PARAMS = {
-    "reason": Param(type="string", minLength=3, maxLength=1000, title="Reason", description="Kept in the audit."),
-    "version": Param(None, type=["null", "integer"], title="Version", description="Empty: the previous champion."),
-    "freeze": Param(True, type="boolean", title="Freeze", description="Stop automatic promotion until it is lifted."),
-    "lift_freeze": Param(False, type="boolean", title="Lift freeze", description="Only allow promotion again."),
+    "action": Param(
+        parameters.Action.FREEZE.value,
+        enum=[action.value for action in parameters.Action],
+        type="string",
+        title="What to do",
+        description="A rollback freezes automatic promotion until it is lifted, unless you choose otherwise.",
+    ),
+    "reason": Param(
+        type="string",
+        minLength=parameters.SHORTEST_REASON,
+        maxLength=parameters.LONGEST_REASON,
+        title="Reason",
+        description="Kept in the audit.",
+    ),
+    "version": Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=parameters.LARGEST_VERSION,
+        title="Version",
+        description="To roll back to. Empty: the previous champion.",
+    ),
 }
 
 for model in models("rollback"):

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from include.errors import ConfigurationError, NotReady
 
 KEY_FORMAT = "%Y-%m-%d"
+FIRST_YEAR, LAST_YEAR = 1900, 2199  # beyond them a day's neighbours or its instants in UTC may not exist in Python
 CLOCK_CHANGE = timedelta(hours=1)
 
 
@@ -49,8 +50,15 @@ class RunDates:
 
     @property
     def moment(self) -> datetime:
-        """The instant the run speaks about: its logical date, never later than the run itself, else ``run_after``."""
-        return min(self.logical_date, self.run_after) if self.logical_date else self.run_after
+        """The instant the run speaks about: its logical date, never later than the run itself, else ``run_after``.
+
+        Raises
+        ------
+        ConfigurationError : it lies in a year that no partition has, such as 1 or 9999.
+        """
+        moment = min(self.logical_date, self.run_after) if self.logical_date else self.run_after
+        _require_year(moment.year, f"the run's date {moment:%Y-%m-%d}")
+        return moment
 
 
 def utc_now() -> datetime:
@@ -63,7 +71,7 @@ def partition(key: str | date, timezone: str) -> Partition:
 
     Raises
     ------
-    ConfigurationError : ``key`` is not an ISO date.
+    ConfigurationError : ``key`` is not an ISO date, or lies outside of `FIRST_YEAR` to `LAST_YEAR`.
     """
     try:
         day = key if isinstance(key, date) else date.fromisoformat(str(key).strip()[:10])
@@ -73,10 +81,16 @@ def partition(key: str | date, timezone: str) -> Partition:
         raise ConfigurationError(
             f"{key!r} is not a partition key: give one day as YYYY-MM-DD, e.g. 2026-05-03."
         ) from None
+    _require_year(day.year, f"{key!s}")
     zone = ZoneInfo(timezone)
     start = datetime.combine(day, time.min, zone).astimezone(UTC)
     end = datetime.combine(day + timedelta(days=1), time.min, zone).astimezone(UTC)
     return Partition(day.isoformat(), start, end)
+
+
+def _require_year(year: int, what: str) -> None:
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise ConfigurationError(f"{what} is out of range: give a day of the years {FIRST_YEAR} to {LAST_YEAR}.")
 
 
 def newest_closed(moment: datetime, timezone: str, delay: timedelta = timedelta(0)) -> Partition:

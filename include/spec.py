@@ -231,7 +231,7 @@ class Training(Declaration):
 
     schedule: Cron = "0 3 * * *"
     """When a run begins: five cron fields in the model's timezone; later than `Data.schedule`."""
-    window_days: Annotated[int, Field(ge=1)] = 60
+    window_days: Annotated[int, Field(ge=1, le=36_500)] = 60
     """Days that a candidate is fitted on, where it names no window of its own."""
     selection_days: Annotated[int, Field(ge=1)] = 7
     """Days on which the candidates are compared; the best becomes the challenger."""
@@ -247,7 +247,7 @@ class Training(Declaration):
     """Rows that a fit sees at most: a seeded sample, stated on the card."""
     metric: Metric = "log_loss"
     """What selection and gate compare. A regression needs one of its own metrics here."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
     """Every ``random_state`` of a candidate, and the sample of ``max_rows``."""
     wait_for_data: timedelta = timedelta(hours=2)
     """How long a scheduled run waits for the night's partition before it fails."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
-from perennial import notes
+from perennial import notes, refusals
 from perennial.console.app import Reports
 from perennial.links import LINKS
 from perennial.timetables import DailyPartitionTimetable
@@ -17,5 +17,5 @@ class PerennialPlugin(AirflowPlugin):
     name = "perennial"
     timetables: ClassVar[list[Any]] = [DailyPartitionTimetable]
     operator_extra_links: ClassVar[list[Any]] = list(LINKS)
-    listeners: ClassVar[list[Any]] = [notes]
+    listeners: ClassVar[list[Any]] = [notes, refusals]
     fastapi_apps: ClassVar[list[Any]] = [{"app": Reports(), "url_prefix": "/perennial", "name": "Perennial reports"}]

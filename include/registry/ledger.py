@@ -12,15 +12,23 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from include.errors import ConflictError, ReleaseError
+from include.errors import ConflictError, IntegrityError, ReleaseError
 from include.registry import schema
-from include.registry.rows import AuditRow, ChampionRow, Standing, VersionRow
+from include.registry.rows import AuditRow, ChampionRow, FreezeRow, Standing, VersionRow
 from include.registry.versions import AUTOMATIC, Versions
 from include.settings import Settings
 
 log = logging.getLogger(__name__)
 
 TRANSITIONS = ("promote", "rollback", "restore", "withdraw")  # the actions that begin a new epoch
+
+
+class PromotionFrozen(ReleaseError):
+    """An automatic promotion that a freeze stops; ``freeze`` is who froze it, since when and why."""
+
+    def __init__(self, version: int, freeze: FreezeRow) -> None:
+        super().__init__(f"version {version} of {freeze.model} is not promoted automatically: {freeze}.")
+        self.freeze = freeze
 
 
 class Ledger(Versions):
@@ -95,8 +103,9 @@ class Ledger(Versions):
 
         Raises
         ------
+        PromotionFrozen : an automatic promotion of a frozen model, also if the champion has changed since.
         ConflictError : the champion changed since the caller looked.
-        ReleaseError : frozen, no such version, no bundle, or another bundle.
+        ReleaseError : no such version, no bundle, or another bundle.
         """
         with self._database.change(model, f"{action} version {version} of {model}") as connection:
             now = self._standing(connection, model)
@@ -109,6 +118,9 @@ class Ledger(Versions):
                     f"and now {_serving(now)} (epoch {now.epoch}): it is not done again. Start a new release, by hand, "
                     f"if it should be."
                 )
+            freeze_now = self._frozen(connection, now)
+            if freeze_now is not None and action == "promote" and actor == AUTOMATIC:
+                raise PromotionFrozen(version, freeze_now)
             if now.epoch != expected_epoch:
                 raise ConflictError(
                     f"the champion of {model} changed meanwhile: expected epoch {expected_epoch}, found {now.epoch} "
@@ -160,6 +172,11 @@ class Ledger(Versions):
     def unfreeze(self, model: str, actor: str, reason: str) -> Standing:
         """Let automatic promotions go on; a no-op where nothing is frozen."""
         return self._set_frozen(model, False, actor, reason)
+
+    def frozen(self, model: str) -> FreezeRow | None:
+        """The freeze of a model's automatic promotion; ``None`` if it is not frozen."""
+        with self._database.read(f"read the freeze of {model}") as connection:
+            return self._frozen(connection, self._standing(connection, model))
 
     def locked(self, model: str) -> AbstractContextManager[None]:
         """Hold the lock under which a model's release record and alias are written; freed when the process dies.
@@ -215,6 +232,20 @@ class Ledger(Versions):
         row = connection.execute(select(schema.champion).where(schema.champion.c.model == model)).one_or_none()
         return Standing(model, None, None, 0, False, None, None, None) if row is None else Standing.of(row)
 
+    def _frozen(self, connection: Connection, now: Standing) -> FreezeRow | None:
+        """The freeze that the champion's row names, with actor and time from the audit row that began it."""
+        if not now.frozen:
+            return None
+        a, reason = schema.audit.c, now.frozen_reason or ""
+        lifted = select(func.coalesce(func.max(a.id), 0)).where(a.model == now.model, a.action == "unfreeze")
+        began = (a.model == now.model, a.action.in_(("freeze", "rollback")), a.reason == reason)
+        query = select(schema.audit).where(*began, a.id > lifted.scalar_subquery()).order_by(a.id).limit(1)
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            raise IntegrityError(f"promotion of {now.model} is frozen, and the audit does not have who froze it.")
+        audit = AuditRow.of(row)
+        return FreezeRow(now.model, audit.actor, audit.at, reason)
+
     def _done(self, connection: Connection, model: str, version: int, run_id: str, action: str) -> Row[Any] | None:
         a = schema.audit.c
         where = (a.model == model, a.version == version, a.run_id == run_id, a.action == action)
@@ -264,11 +295,6 @@ def _may_promote(now: Standing, row: VersionRow, actor: str) -> None:
     """Raise `ReleaseError` where an automatic promotion has to stop; a person may go on."""
     if actor != AUTOMATIC:
         return
-    if now.frozen:
-        raise ReleaseError(
-            f"automatic promotion of {now.model} is frozen ({now.frozen_reason!r}); {_serving(now)}, and version "
-            f"{row.version} stays {row.state}. {how_to_lift(now.model)}"
-        )
     if row.state in ("rejected", "held", "failed"):
         raise ReleaseError(
             f"version {row.version} of {row.model} is {row.state}: it is not promoted automatically. "
@@ -279,11 +305,6 @@ def _may_promote(now: Standing, row: VersionRow, actor: str) -> None:
             f"version {row.version} of {row.model} is superseded: the newer version {now.version} serves since epoch "
             f"{now.epoch}. Nothing was changed; to go back on purpose, use the rollback."
         )
-
-
-def how_to_lift(model: str) -> str:
-    """The sentence that says how a freeze is lifted."""
-    return f"To lift the freeze: trigger {model}_rollback in Airflow with `lift_freeze` and a reason."
 
 
 def _serving(now: Standing) -> str:

@@ -76,6 +76,22 @@ class Standing(_AsDict):
 
 
 @dataclass(frozen=True)
+class FreezeRow(_AsDict):
+    """A freeze of a model's automatic promotion: who, since when, why."""
+
+    model: str
+    actor: str
+    since: datetime
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"frozen by {self.actor} since {self.since:%Y-%m-%d %H:%M} UTC, because {self.reason.rstrip(' .')}; "
+            f"lift it with `make unfreeze MODEL={self.model} REASON=...`"
+        )
+
+
+@dataclass(frozen=True)
 class ChampionRow(_AsDict):
     """The version that serves."""
 

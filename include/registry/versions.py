@@ -159,6 +159,30 @@ class Versions(Numbers):
                 self._audit(connection, AUTOMATIC, "decide", model, version, run_id=run_id, reason=said)
             return DecisionRow.of(connection.execute(select(schema.decision).where(*where)).one())
 
+    def hold_promotion(self, model: str, version: int, why: str) -> DecisionRow | None:
+        """Turn the decision to promote a version into a hold, because a freeze stops its release.
+
+        What the gate found stays: its checks in the decision, its words at the end of the reason, the version as it
+        is (packaged), so that it can be released once the freeze is lifted. A decision that is not to promote stays as
+        it is.
+
+        Returns
+        -------
+        DecisionRow, or ``None`` if no decision is about this version.
+        """
+        d = schema.decision.c
+        where = (d.model == model, d.version == version)
+        newest = select(schema.decision).where(*where).order_by(d.decided_at.desc(), d.id.desc()).limit(1)
+        with self._database.change(model, f"hold version {version} of {model}") as connection:
+            row = connection.execute(newest).one_or_none()
+            if row is not None and row.verdict == "promote":
+                reason = f"{why}. The gate would promote version {version}: {row.reason}"
+                change = update(schema.decision).where(d.id == row.id).values(verdict="hold", reason=reason)
+                connection.execute(change)
+                self._audit(connection, AUTOMATIC, "decide", model, version, run_id=row.run_id, reason=f"hold: {why}")
+                row = connection.execute(newest).one()
+            return None if row is None else DecisionRow.of(row)
+
     def last_decision(self, model: str) -> DecisionRow | None:
         """The newest decision about a model."""
         d = schema.decision.c

@@ -30,7 +30,7 @@ def rollback(
 
     Returns
     -------
-    dict : ``version``, ``digest``, ``epoch``, ``previous`` (what served before) and ``frozen``.
+    dict : ``version``, ``digest``, ``epoch``, ``previous`` (what served before), ``frozen`` and ``note`` (a sentence).
 
     Raises
     ------
@@ -69,7 +69,29 @@ def rollback(
         model_name, actor, previous, target, epoch, reason,
         " Automatic promotion is frozen until it is lifted." if standing.frozen else "",
     )  # fmt: skip
-    return {"version": target, "digest": digest, "epoch": epoch, "previous": previous, "frozen": standing.frozen}
+    then = f"automatic promotion is {ledger.frozen(model_name)}." if standing.frozen else "promotion goes on."
+    note = f"{model_name} was rolled back from version {previous} to version {target} by {actor}: {reason}; {then}"
+    return {
+        "version": target,
+        "digest": digest,
+        "epoch": epoch,
+        "previous": previous,
+        "frozen": standing.frozen,
+        "note": note,
+    }
+
+
+def check(model_name: str, version: int | None) -> int:
+    """The version that `rollback` would go back to; nothing changes.
+
+    Raises
+    ------
+    ReleaseError : as `rollback`.
+    """
+    ledger = Ledger.default()
+    target = _target(ledger, ledger.standing(model_name), version)
+    _digest(ledger, model_name, target)
+    return target
 
 
 def lift_freeze(model_name: str, actor: str, reason: str) -> dict[str, Any]:
@@ -77,14 +99,35 @@ def lift_freeze(model_name: str, actor: str, reason: str) -> dict[str, Any]:
 
     Returns
     -------
-    dict : ``lifted`` (``False`` where nothing was frozen), ``was`` (the reason of the freeze), ``version``, ``epoch``.
+    dict : ``lifted`` (``False`` if nothing was frozen), ``was`` (the reason of the freeze), ``version``, ``epoch`` and
+        ``note`` (a sentence; it names the version that the freeze has held).
     """
     ledger = Ledger.default()
     before = ledger.standing(model_name)
     after = ledger.unfreeze(model_name, actor, reason)
+    note = f"automatic promotion of {model_name} was not frozen; nothing to lift."
     if before.frozen:
-        log.info("Automatic promotion of %s goes on (lifted by %s: %s).", model_name, actor, reason)
-    return {"lifted": before.frozen, "was": before.frozen_reason, "version": after.version, "epoch": after.epoch}
+        note = f"automatic promotion of {model_name} is allowed again, by {actor}: {reason}. {_held(ledger, after)}"
+        log.info("%s", note)
+    return {
+        "lifted": before.frozen,
+        "was": before.frozen_reason,
+        "version": after.version,
+        "epoch": after.epoch,
+        "note": note,
+    }
+
+
+def _held(ledger: Ledger, now: Standing) -> str:
+    """What becomes of the newest version that passed the gate and was held by the freeze only."""
+    last = ledger.last_decision(now.model)
+    row = ledger.version(now.model, last.version) if last is not None and last.version is not None else None
+    if last is None or row is None or last.verdict != "hold" or row.state != "packaged":
+        return "The next night may promote."
+    return (
+        f"Version {row.version} passed the gate meanwhile: release it with {now.model}_release, or let the next night "
+        f"promote a newer one."
+    )
 
 
 def _target(ledger: Ledger, now: Standing, version: int | None) -> int:

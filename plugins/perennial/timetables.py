@@ -13,13 +13,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import pendulum
+from airflow.exceptions import InvalidPartitionKeyError
 from airflow.timetables.base import DagRunInfo
 from airflow.timetables.trigger import CronPartitionTimetable
 
-from include.partitions import KEY_FORMAT, days_back
+from include.partitions import FIRST_YEAR, KEY_FORMAT, LAST_YEAR, days_back
 
 if TYPE_CHECKING:
     from pendulum import DateTime
+
+
+MOST_DAYS = 36_500
 
 
 class DailyPartitionTimetable(CronPartitionTimetable):
@@ -53,6 +57,15 @@ class DailyPartitionTimetable(CronPartitionTimetable):
     def _midnight(self, day: datetime.date) -> DateTime:
         return pendulum.datetime(day.year, day.month, day.day, tz=self._timezone).in_timezone("UTC")
 
+    def _decode_partition_date(self, partition_key: str) -> datetime.datetime:
+        """The local midnight of a key; a key of a year without partitions is refused when the run is created."""
+        decoded = super()._decode_partition_date(partition_key)
+        if not FIRST_YEAR <= decoded.year <= LAST_YEAR:
+            raise InvalidPartitionKeyError(
+                f"Partition key {partition_key!r} is out of range: give a day of the years {FIRST_YEAR} to {LAST_YEAR}"
+            )
+        return decoded
+
     def _get_partition_date(self, *, run_date: DateTime) -> DateTime:
         local = pendulum.instance(run_date).in_timezone(self._timezone)
         return self._midnight(local.date() - datetime.timedelta(days=days_back(local.time(), self._delay)))
@@ -60,7 +73,21 @@ class DailyPartitionTimetable(CronPartitionTimetable):
     def iter_partition_dagrun_infos(
         self, *, earliest: datetime.datetime, latest: datetime.datetime
     ) -> Iterable[DagRunInfo]:
-        """One run for each local day that begins between the two bounds, both included."""
+        """One run for each local day that begins between the two bounds, both included.
+
+        Raises
+        ------
+        InvalidBackfillDateRange : a bound lies in a year without partitions, or the bounds are more than `MOST_DAYS`
+            apart: their runs would be created one by one, and keep Airflow busy for days.
+        """
+        years = (earliest.year, latest.year)
+        if min(years) < FIRST_YEAR or max(years) > LAST_YEAR or (latest - earliest).days > MOST_DAYS:
+            from airflow.models.backfill import InvalidBackfillDateRange
+
+            raise InvalidBackfillDateRange(
+                f"A back-fill from {earliest:%Y-%m-%d} to {latest:%Y-%m-%d} is out of range: give at most {MOST_DAYS} "
+                f"days of the years {FIRST_YEAR} to {LAST_YEAR}"
+            )
         first, last = (self.localize_partition_datetime(d) for d in (earliest, latest))
         day = first.in_timezone(self._timezone).date()
         while (begin := self._midnight(day)) <= last:

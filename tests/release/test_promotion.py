@@ -14,7 +14,7 @@ import pytest
 from include.errors import ConfigurationError, ConflictError, IntegrityError, ReleaseError
 from include.registry import tracking
 from include.registry.bundles import BundleStore
-from include.registry.ledger import Ledger
+from include.registry.ledger import Ledger, PromotionFrozen
 from include.release.promotion import project, promote, restore, verify
 from include.release.rollback import lift_freeze, rollback
 from tests.release.killing import killed_at, outcome
@@ -202,7 +202,7 @@ def test_a_frozen_model_stops_automatic_promotion_only(model: str, registered: d
     promote(model, 1, "r1", "perennial", "first")
     promote(model, 2, "r2", "perennial", "second")
     rollback(model, 1, "late orders all on time", "ada", "back")
-    with pytest.raises(ReleaseError, match=r"frozen \('late orders all on time'\).*lift_freeze"):
+    with pytest.raises(PromotionFrozen, match=r"frozen by ada since .* UTC, because late orders.*; .*make unfreeze"):
         promote(model, 3, "r3", "perennial", "third")
     assert state(model)["record"] == (1, registered[1], 3, "back")
     assert promote(model, 2, "by-hand", "ada", "I looked at it")["epoch"] == 4

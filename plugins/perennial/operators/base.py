@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.definitions.retry_policy import ExceptionRetryPolicy, RetryAction, RetryRule
 
 from include import catalog
 from include.errors import ConfigurationError, PerennialError, TransientError
-from include.partitions import RunDates
+from include.partitions import Partition, RunDates
 from include.spec import Model
 from perennial import notes
+from perennial.parameters import Parameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+P = TypeVar("P", bound=Parameters)
+
+AUTOMATIC = "perennial"
+"""The actor of everything that a schedule or another of our runs has started (as in the ledger)."""
+BY_HAND = "manual"
 
 RETRY_POLICY = ExceptionRetryPolicy(
     rules=[
@@ -41,6 +48,46 @@ def run_dates(context: Context) -> RunDates:
     """The run's place in time, for `include.partitions`; the only place that reads dates from a context."""
     run: Any = context["dag_run"]
     return RunDates(run_after=run.run_after, partition_key=run.partition_key, logical_date=run.logical_date)
+
+
+def asked(context: Context, kind: type[P]) -> P:
+    """The parameters of the run, typed and within bounds; what is wrong with them ends the task at once.
+
+    Raises
+    ------
+    ConfigurationError : see `Parameters.of`; also offered as the run's note.
+    """
+    with reason_noted(context):
+        return kind.of(context["ti"].dag_id, context["params"])
+
+
+def actor(context: Context) -> str:
+    """Who acts, for the audit: the user who triggered the run, or `AUTOMATIC`.
+
+    Only what Airflow itself records counts: the kind of the run, and the user whose login has triggered it. A run's
+    conf is whatever the caller writes. A run that another run has started inherits the user of that one, who did not
+    ask for it: it is automatic. No login can pass for `AUTOMATIC`, which a freeze stops.
+    """
+    run: Any = context["dag_run"]
+    if run.run_type != BY_HAND:
+        return AUTOMATIC
+    user = str(run.triggering_user_name or "").strip()
+    return f"user {user}" if user == AUTOMATIC else user or BY_HAND
+
+
+def require_begun(model: Model, about: Partition, context: Context) -> None:
+    """Refuse a day before the model's first one, whoever asks for it; a schedule may begin a day earlier.
+
+    Raises
+    ------
+    ConfigurationError : ``about`` lies before ``model.start``.
+    """
+    run: Any = context["dag_run"]
+    if about.date < model.start and run.run_type != "scheduled":
+        raise ConfigurationError(
+            f"{model.name} begins on {model.start} (`start` in its model.py): there is no partition {about.key}. "
+            f"Ask for a later day."
+        )
 
 
 def write_note(context: Context, sentence: str) -> None:

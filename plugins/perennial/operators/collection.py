@@ -11,7 +11,8 @@ from airflow.sdk import BaseHook
 from include.errors import PerennialError
 from include.partitions import partition, partition_of, utc_now
 from perennial.links import ValidationLink, set_link
-from perennial.operators.base import PerennialOperator, run_dates, write_note
+from perennial.operators.base import PerennialOperator, asked, reason_noted, require_begun, run_dates, write_note
+from perennial.parameters import CollectParameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,7 +28,10 @@ class CollectOperator(PerennialOperator):
         from include.data import collection
 
         model = self.load()
-        about = partition_of(run_dates(context), model.timezone, model.data.label.delay, context["params"])
+        wanted = asked(context, CollectParameters).model_dump()
+        with reason_noted(context):
+            about = partition_of(run_dates(context), model.timezone, model.data.label.delay, wanted)
+            require_begun(model, about, context)
         connections = {name: BaseHook.get_connection(name).get_uri() for name in model.data.connections}
         return collection.collect(model, about, connections, utc_now())
 

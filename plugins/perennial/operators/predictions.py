@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perennial.operators.base import PerennialOperator, write_note
+from perennial.operators.base import PerennialOperator, asked, write_note
+from perennial.parameters import NoParameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -16,6 +17,7 @@ class LoadPredictionsOperator(PerennialOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from include.data import collection
 
+        asked(context, NoParameters)
         loaded = collection.load_predictions(self.load())
         if loaded["rows"]:
             write_note(context, f"{loaded['rows']:,} predictions loaded from {loaded['segments']} spool segments.")

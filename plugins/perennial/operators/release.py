@@ -9,20 +9,11 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import PerennialError
 from perennial.links import ModelCardLink, set_link
-from perennial.operators.base import PerennialOperator, write_note
+from perennial.operators.base import PerennialOperator, actor, asked, reason_noted, write_note
+from perennial.parameters import Action, ReleaseParameters, RollbackParameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-AUTOMATIC = "perennial"
-
-
-def actor(context: Context) -> str:
-    """Who acts: the user who triggered the run, or Perennial itself for a release that the gate started."""
-    run: Any = context["dag_run"]
-    if (run.conf or {}).get("released_by") == AUTOMATIC:
-        return AUTOMATIC
-    return str(getattr(run, "triggering_user_name", None) or "manual")
 
 
 class SmokeTestOperator(PerennialOperator):
@@ -33,26 +24,37 @@ class SmokeTestOperator(PerennialOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from include.release import smoke
 
-        version = context["params"]["version"]
+        version = asked(context, ReleaseParameters).version
         set_link(self, ModelCardLink, f"/perennial/{self.model}/card/{version}")
-        return smoke.smoke_test(self.model, version)
+        with reason_noted(context):
+            return smoke.smoke_test(self.model, version)
 
 
 class PromoteOperator(PerennialOperator):
-    """Make the version the champion: compare-and-set in the ledger, then the release record and the MLflow alias."""
+    """Make the version the champion: compare-and-set in the ledger, then the release record and the MLflow alias.
+
+    A freeze that came after the gate holds an automatic release: the run ends green, and its note says who froze it.
+    """
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from include.release import promotion
+        from include.registry.ledger import PromotionFrozen
+        from include.release import freeze, promotion
 
-        params = context["params"]
-        return promotion.promote(
-            self.model,
-            params["version"],
-            run_id=context["run_id"],
-            actor=actor(context),
-            reason=params.get("reason") or "",
-            expected_epoch=params.get("expected_epoch"),
-        )
+        wanted = asked(context, ReleaseParameters)
+        try:
+            with reason_noted(context):
+                return promotion.promote(
+                    self.model,
+                    wanted.version,
+                    run_id=context["run_id"],
+                    actor=actor(context),
+                    reason=wanted.reason,
+                    expected_epoch=wanted.expected_epoch,
+                )
+        except PromotionFrozen as stopped:
+            sentence = freeze.hold(wanted.version, stopped.freeze)
+            write_note(context, sentence)
+            raise AirflowSkipException(sentence) from None  # nothing was put into service: nothing to verify
 
 
 class VerifyOperator(PerennialOperator):
@@ -77,39 +79,32 @@ class VerifyOperator(PerennialOperator):
         except PerennialError as error:
             write_note(context, str(error))
             raise
-        before = self.promoted.get("previous")
-        write_note(
-            context,
-            f"version {version} serves {self.model}"
-            + (f" (before: version {before})." if before else " (the first one)."),
-        )
+        before = f"before: version {self.promoted['previous']}" if self.promoted.get("previous") else "the first one"
+        served = self.promoted.get("note") or f"version {version} serves {self.model} ({before})."
+        write_note(context, f"{served} The server answers with it.")
         return verified
 
 
 class RollbackOperator(PerennialOperator):
-    """Put the named or the previous champion back into service and freeze automatic promotion until it is lifted."""
+    """Put the named or the previous champion back into service, freeze automatic promotion, or lift the freeze."""
 
     def execute(self, context: Context) -> dict[str, Any]:
         from include.release import rollback
 
-        params = context["params"]
+        wanted = asked(context, RollbackParameters)
         who = actor(context)
-        if params.get("lift_freeze"):
-            lifted = rollback.lift_freeze(self.model, who, params["reason"])
-            sentence = (
-                f"automatic promotion of {self.model} is allowed again, by {who}: {params['reason']}"
-                if lifted["lifted"]
-                else f"automatic promotion of {self.model} was not frozen; nothing to lift."
+        with reason_noted(context):
+            if wanted.chosen is Action.LIFT:
+                sentence = rollback.lift_freeze(self.model, who, wanted.reason)["note"]
+                write_note(context, sentence)
+                raise AirflowSkipException(sentence)  # nothing was put into service, so there is nothing to verify
+            done = rollback.rollback(
+                self.model,
+                wanted.version,
+                reason=wanted.reason,
+                actor=who,
+                run_id=context["run_id"],
+                freeze=wanted.chosen is Action.FREEZE,
             )
-            write_note(context, sentence)
-            raise AirflowSkipException(sentence)  # nothing was put into service, so there is nothing to verify
-        done = rollback.rollback(
-            self.model,
-            params.get("version"),
-            reason=params["reason"],
-            actor=who,
-            run_id=context["run_id"],
-            freeze=params.get("freeze", True),
-        )
-        write_note(context, f"rolled back to version {done['version']} by {who}: {params['reason']}")
+        write_note(context, done["note"])
         return done

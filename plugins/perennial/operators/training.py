@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.standard.operators.branch import BranchMixIn
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import PokeReturnValue
 from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowSkipException
@@ -14,7 +15,16 @@ from include import catalog
 from include.errors import DataError, NotReady
 from include.partitions import as_of, utc_now
 from perennial.links import MlflowRunLink, ModelCardLink, set_link
-from perennial.operators.base import PerennialOperator, reason_noted, require_same_code, run_dates, write_note
+from perennial.operators.base import (
+    PerennialOperator,
+    asked,
+    reason_noted,
+    require_begun,
+    require_same_code,
+    run_dates,
+    write_note,
+)
+from perennial.parameters import LONGEST_REASON, RetrainParameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,12 +58,12 @@ class SnapshotOperator(BaseSensorOperator):
         model = catalog.load(self.model)
         run: Any = context["dag_run"]
         scheduled = run.run_type == "scheduled"
+        wanted = asked(context, RetrainParameters).as_dict()
         last = Ledger.default().last_decision(model.name)
         try:
-            about = as_of(run_dates(context), model.timezone, model.data.label.delay, context["params"])
-            plan = snapshot.take(
-                model, about, dict(context["params"]), catalog.digest(model.name), last.as_dict() if last else None
-            )
+            about = as_of(run_dates(context), model.timezone, model.data.label.delay, wanted)
+            require_begun(model, about, context)
+            plan = snapshot.take(model, about, wanted, catalog.digest(model.name), last.as_dict() if last else None)
         except (NotReady, DataError) as reason:
             if scheduled and last is None:
                 # A new model: its nights begin before its history is loaded, and that is no failure.
@@ -206,3 +216,31 @@ class PackageOperator(PlannedOperator):
         set_link(self, ModelCardLink, f"/perennial/{self.model}/card/{packaged['version']}")
         set_link(self, MlflowRunLink, mlflow_versions.page(self.model, packaged["version"]))
         return packaged
+
+
+class StartReleaseOperator(TriggerDagRunOperator):
+    """Start `<model>_release` with the parameters ``wanted``; hold the version while automatic promotion is frozen.
+
+    A frozen night is a decision: the run ends green, and its note says who froze it, since when and why.
+    """
+
+    template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, "wanted")
+    ui_color = PerennialOperator.ui_color
+    ui_fgcolor = PerennialOperator.ui_fgcolor
+
+    def __init__(self, *, model: str, wanted: Any, **kwargs: Any) -> None:
+        super().__init__(trigger_dag_id=f"{model}_release", **kwargs)
+        self.model = model
+        self.wanted = wanted
+
+    def execute(self, context: Context) -> None:
+        from include.release import freeze
+
+        wanted = dict(self.wanted)
+        with reason_noted(context):
+            held = freeze.held_by_freeze(self.model, int(wanted["version"]))
+        if held:
+            write_note(context, held)
+            raise AirflowSkipException(held)
+        self.conf = wanted | {"reason": str(wanted["reason"])[:LONGEST_REASON]}
+        super().execute(context)
