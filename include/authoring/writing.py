@@ -155,6 +155,7 @@ def _context(found: Findings) -> dict[str, Any]:
         "strategy": ("median" if found.skewed else "mean") if regression else "prior",
         "skewed": found.skewed,
         "target_encoder": target_encoder,
+        "target_type": "continuous" if regression else "binary",
         "encoders": sorted(encoders),
         "replayed": r.replay is not None,
     }

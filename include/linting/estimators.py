@@ -21,6 +21,7 @@ from include.mistakes.problem import Place, Problem, Suggestion
 from include.mistakes.running import Traced
 from include.spec import Candidate, Model, Task
 from include.training import candidates as rules
+from include.training import targets
 
 FEW = {"max_iter": 3, "n_estimators": 3}  # iterations of a trial fit
 
@@ -42,7 +43,8 @@ class Candidates:
         yield from self._together()
         for name, candidate in self.all.items():
             yield from self._window(name, candidate)
-            refused = list(self._parameters(candidate)) or list(self._alone(name, candidate))
+            refused = list(self._parameters(candidate))
+            refused = refused or list(self._targets(candidate)) or list(self._alone(name, candidate))
             yield from refused
 
     def uses(self) -> list[Use]:
@@ -96,6 +98,11 @@ class Candidates:
                     estimator.fit(frame, target)
                     predict = "predict" if self.model.data.label.task is Task.REGRESSION else "predict_proba"
                     getattr(estimator, predict)(frame.iloc[:1])
+                if self.model.data.label.task is Task.REGRESSION:
+                    for part, classes in targets.learned_classes(estimator):
+                        what = f"candidate {str(name)!r}: {part} took {classes} distinct values of the label for"
+                        hint = "the label is declared a regression: use what predicts a number"
+                        yield Problem(self._of(names.get(str(name))), f"{what} classes", hint)
             except Exception as error:
                 what = f"candidate {str(name)!r} could not be fitted on {len(frame)} made-up rows: {told(error)}"
                 hint = "try it on real ones: make try-model MODEL=" + self.model.name
@@ -175,6 +182,25 @@ class Candidates:
                 yield self._refused(part, error)
             except Exception:  # an estimator of somebody else, with another idea of this method
                 continue
+
+    def _targets(self, candidate: Candidate) -> Iterator[Problem]:
+        """Parts that take the label for what it is not, or read from its values what it is."""
+        label = self.model.data.label
+        try:
+            found = list(targets.misread(label, candidate.estimator))
+        except Exception:  # an estimator that cannot be asked, which is reported of it as a whole
+            return
+        for wrong in found:
+            site = self.run.made.get(id(wrong.part))
+            keyword = site[1].keyword(wrong.parameter) if site else None
+            mend = None
+            if wrong.value and keyword is not None:
+                mend = self.run.source.replace(keyword.value, wrong.value)
+            elif wrong.value and site is not None:
+                mend = self.run.source.add_argument(site[1].node, f"{wrong.parameter}={wrong.value}")
+            place = self.run.source.place(keyword) if keyword is not None else self._at(wrong.part)
+            harmless = wrong.settled and label.task is Task.CLASSIFICATION
+            yield Problem(place, wrong.what, wrong.hint, "warning" if harmless else "error", mend)
 
     def _refused(self, part: BaseEstimator, error: ValueError) -> Problem:
         message = " ".join(str(error).split())

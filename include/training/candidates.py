@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from include import catalog
 from include.errors import ConfigurationError, DataError, PerennialError, did_you_mean
 from include.spec import Candidate, Label, Model, Task
-from include.training import converters, dataset
+from include.training import converters, dataset, targets
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,9 @@ def _fits_the_task(model: Model, name: str, estimator: Any) -> None:
             f"{what} gives no probabilities (it has no predict_proba), and probabilities are what is compared and "
             "served. Wrap it in CalibratedClassifierCV, or use one that has them, e.g. LogisticRegression."
         )
+    for wrong in targets.misread(model.data.label, estimator):
+        if not wrong.settled:
+            raise ConfigurationError(f"candidate {name!r} of {model.name}: {wrong.what}; {wrong.hint}.")
     lacking = converters.without_converter(estimator)
     if lacking:
         counts = " For counts there is HistGradientBoostingRegressor(loss='poisson')."
@@ -225,6 +228,7 @@ def fit(
     estimator = seeded(candidate.estimator, seed)
     without_features(estimator, dropped)
     _with_iterations(estimator, iterations)
+    targets.settle(model.data.label, estimator, target)
     started = time.perf_counter()
     try:
         with threadpool_limits(1):

@@ -305,9 +305,17 @@ def clocks(folder: Folder) -> Iterator[Mutant]:
                 yield folder.replaced("clock", "model", keyword.value, "date(", text, named=True)
 
 
+def targets(folder: Folder) -> Iterator[Mutant]:
+    """Each encoder of texts, become one that reads from the values of the label what kind of target it is."""
+    for call in folder.calls("candidates"):
+        if getattr(call.func, "id", "") in ("OneHotEncoder", "OrdinalEncoder"):
+            text = '__import__("sklearn.preprocessing").preprocessing.TargetEncoder()'
+            yield folder.replaced("target type", "candidates", call, "target_type", text)
+
+
 MAKERS: tuple[Callable[[Folder], Iterator[Mutant]], ...] = (
     *(keywords, columns, function_names, names, attributes, choices, schedules, gaps, files, arities, types, doubles),
-    *(syntax, knowledge, baselines, imports, clocks),
+    *(syntax, knowledge, baselines, imports, clocks, targets),
 )
 
 

@@ -59,6 +59,13 @@ def changed(root: Path, file: str, old: str, new: str) -> tuple[list[Problem], P
         ("candidates", BOOSTING, '"boosting": Candidate("hist")', '"boosting": Cand', "no scikit-learn estimator"),
         ("candidates", BOOSTING, '"boosting": Candidate(_boosted(), window_days=0)', "window_days=0", "or more"),
         ("candidates", "max_leaf_nodes=8", "max_leaf_nodes=1", "max_leaf_nodes=1", "'max_leaf_nodes' parameter"),
+        (
+            "candidates",
+            'OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)',
+            '__import__("sklearn.preprocessing").preprocessing.TargetEncoder(\n        target_type="multiclass")',
+            'target_type="multiclass"',
+            "write target_type='binary'",
+        ),
         ("candidates", "return {", "return {} and {", "def candidates", "at least two"),
         ("expectations", "return [", "return ['x > 1',", "'x > 1'", "among its expectations"),
         ("expectations", "return [", "return 7 or [", "def suite", "returns int"),
@@ -88,6 +95,67 @@ def test_a_rule_speaks_at_its_line(tmp_path: Path, file: str, old: str, new: str
     assert any(p.place.line == line and p.place.file == path and said in p.sentence for p in problems), (
         f"line {line}: {[str(p) for p in problems]}"
     )
+
+
+SELECTING = """from sklearn.feature_selection import SelectFromModel, SelectKBest
+from sklearn.linear_model import LogisticRegression
+
+
+def candidates() -> dict[str, Candidate]:
+    columns = make_column_transformer((SimpleImputer(), NUMBERS))
+    return {
+        "baseline": Candidate(DummyRegressor(strategy="median"), baseline=True),
+        "tested": Candidate(make_pipeline(columns, SelectKBest(k=2), Ridge())),
+        "chosen": Candidate(make_pipeline(columns, SelectFromModel(LogisticRegression()), Ridge())),
+        "right": Candidate(make_pipeline(columns, Ridge())),
+    }
+
+
+def _unused() -> None:
+"""
+
+
+def test_what_takes_an_amount_for_a_class_is_found_in_a_regression(tmp_path: Path) -> None:
+    folder = copy(PROJECT / "include" / "models" / "bike_demand", tmp_path / "bike_demand")
+    path = folder / "candidates.py"
+    before, _, rest = path.read_text().partition("def candidates() -> dict[str, Candidate]:\n")
+    path.write_text(before + SELECTING + rest)
+    said = {(p.place.line, p.what) for p in lint("bike_demand", folder, fit=False) if p.severity == "error"}
+    lines = path.read_text().split("\n")
+    found = {lines[line - 1].strip().split('"')[1]: what for line, what in said}
+    assert found == {
+        "tested": "SelectKBest tests features by f_classif, which is for classes: each distinct value of the label "
+        "would be one",
+        "chosen": "LogisticRegression learns classes: each distinct value of the label would be one",
+    }
+
+
+GUESSING = """from skl2onnx import update_registered_converter
+from sklearn.dummy import DummyClassifier
+
+
+class Guessing(Ridge):
+    def fit(self, X, y):
+        self.inside_ = DummyClassifier().fit(X, y)
+        return super().fit(X, y)
+
+
+update_registered_converter(Guessing, "Guessing", print, print)
+
+
+def candidates() ->"""
+
+
+def test_a_candidate_that_has_learned_classes_of_amounts_is_found_by_its_fit(tmp_path: Path) -> None:
+    """An estimator of the folder's own, which no list knows."""
+    folder = copy(PROJECT / "include" / "models" / "bike_demand", tmp_path / "bike_demand")
+    path = folder / "candidates.py"
+    text = path.read_text().replace("def candidates() ->", GUESSING)
+    path.write_text(text.replace("        Ridge(alpha=1.0),\n", "        Guessing(alpha=1.0),\n"))
+    said = [(p.what, p.severity) for p in lint("bike_demand", folder)]
+    assert said == [
+        ("candidate 'ridge_28d': DummyClassifier took 48 distinct values of the label for classes", "error")
+    ]
 
 
 def test_a_renamed_column_is_one_mistake_at_its_declaration(tmp_path: Path) -> None:
