@@ -175,8 +175,8 @@ class Releases:
 class Server:
     """A server process on a free port of the loopback interface."""
 
-    def __init__(self, home: Path, token: str | None = None) -> None:
-        self.home, self.token = home, token
+    def __init__(self, home: Path, token: str | None = None, **variables: str) -> None:
+        self.home, self.token, self.variables = home, token, variables
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.log = home / "server.log"
@@ -191,6 +191,7 @@ class Server:
             "SERVING_PORT": str(self.port),
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
+            **self.variables,
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         if self.token:
