@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from include.serving.predict import MAX_ROWS
+from include.serving.contract import INTEGER_LIMIT
+from include.serving.predict import MAX_BODY, MAX_ROWS
+from include.serving.protocol import MAX_HEAD, MAX_MESSAGE
 from include.serving.watcher import Served
 
 _JSON_TYPES: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
-    "integer": {"type": "integer"},
+    "integer": {"type": "integer", "minimum": -INTEGER_LIMIT, "maximum": INTEGER_LIMIT},
     "number": {"type": "number"},
     "boolean": {"type": "boolean"},
     "timestamp": {"type": "string", "format": "date-time"},
@@ -22,14 +25,31 @@ _REQUEST_ID = {
     "description": "Your id of this request; answered, and recorded with every prediction. Made up where absent.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:\\-]{1,128}$"},
 }
-_ERRORS = {
-    "401": "No token, or not this server's (only where a token is set).",
-    "404": "No model of this name; the nearest one is named.",
-    "413": f"The body is larger than 8 MiB or has more than {MAX_ROWS} rows.",
+_NO_TOKEN = "No token, or not the token of this server. Only if the server has a token."
+_TAGS = [
+    {"name": "predictions", "description": "One request, one version: the answer names it."},
+    {"name": "models", "description": "What serves, and what stands in the way of something newer."},
+    {"name": "health", "description": "For health checks and Prometheus."},
+    {"name": "documentation", "description": "For tools that read OpenAPI."},
+]
+_OF_THE_SERVER = {
+    "400": "Not an HTTP/1.1 request that the server understands.",
+    "405": "Not the method of this route; the header `Allow` has it.",
+    "408": "The request did not arrive in time. The connection is closed.",
+    "413": f"The request is larger than {MAX_MESSAGE // 2**20} MiB.",
+    "431": f"The head of the request is larger than {MAX_HEAD // 1024} KiB.",
+    "500": "The server failed; its log has the traceback.",
+    "503": "Too many connections are open.",
+}
+"""What any route can answer."""
+
+_OF_A_PREDICTION = {
+    "404": "The server does not know this model; the answer names the nearest one.",
+    "413": f"The body is larger than {MAX_BODY // 2**20} MiB or has more than {MAX_ROWS} rows.",
     "415": "The body is not declared as application/json, or is compressed.",
-    "422": "The rows break the input contract; the first 20 problems, each by row and field.",
+    "422": "The rows break the input contract, or the model has no finite score for one; the first 20 problems.",
     "500": "The model's own code failed on valid input.",
-    "503": "The model is not in service, with the reason; or the server is starting.",
+    "503": "The model is not in service, with the reason; the server is starting, or has too much to do.",
 }
 _PROBLEM = {
     "title": "Problem",
@@ -44,15 +64,16 @@ _PROBLEM = {
 _ERROR = {
     "title": "Error",
     "type": "object",
-    "required": ["detail", "request_id"],
+    "required": ["detail"],
     "properties": {
         "detail": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
-        "request_id": {"type": "string"},
-        "model": {"type": "string"},
+        "request_id": {"type": "string", "description": "Of a prediction."},
+        "model": {"type": "string", "description": "Of a prediction that reached a version; like the next two."},
         "version": {"type": "integer"},
         "digest": {"type": "string"},
     },
 }
+_ERROR_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 _PREDICTION = {
     "title": "Prediction",
     "type": "object",
@@ -91,17 +112,17 @@ _ANY_ROWS = {
 }
 
 
-def with_predictions(document: dict[str, Any], served: Mapping[str, Served], token: bool) -> dict[str, Any]:
+def with_predictions(described: dict[str, Any], served: Mapping[str, Served], token: bool) -> dict[str, Any]:
     """FastAPI's description of the other routes, with the prediction routes of the models in service."""
-    document = {**document, "paths": dict(document.get("paths", {}))}
+    document = {**described, "paths": {}, "tags": _TAGS}
+    others = described["paths"]
     components = {**document.get("components", {})}
     schemas = {**components.get("schemas", {})}
     schemas |= {"Problem": _PROBLEM, "Error": _ERROR, "Prediction": _PREDICTION, "Predictions": _PREDICTIONS}
     schemas["Rows"] = _ANY_ROWS
-    generic = _operation("predict", "Predict with any model", "#/components/schemas/Rows", None, token)
+    generic = _operation("predict", "Predict with any model", "#/components/schemas/Rows", None)
     name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
     generic["post"]["parameters"] = [name, _REQUEST_ID]
-    document["paths"]["/models/{name}/predict"] = generic
     for model, version in sorted(served.items()):
         schemas[f"{model}_row"] = _row_schema(version)
         reference = {"type": "array", "minItems": 1, "maxItems": MAX_ROWS}
@@ -109,42 +130,70 @@ def with_predictions(document: dict[str, Any], served: Mapping[str, Served], tok
         schemas[f"{model}_rows"] = {**_ANY_ROWS, "title": f"Rows of {model}", "properties": {"rows": reference}}
         operation = _operation(
             f"predict_{model}", f"Predict with {model} (version {version.version})",
-            f"#/components/schemas/{model}_rows", example_rows(version), token, f"{model}_predictions",
+            f"#/components/schemas/{model}_rows", example_row(version), f"{model}_predictions",
         )  # fmt: skip
         schemas[f"{model}_prediction"] = _prediction_schema(version)
         schemas[f"{model}_predictions"] = _predictions_of(model)
         document["paths"][f"/models/{model}/predict"] = operation
+    document["paths"] |= {"/models/{name}/predict": generic, **others}
+    for path, operations in document["paths"].items():
+        open_to_all = path.startswith("/health")
+        document["paths"][path] = {
+            verb: {**operation, "responses": _responses(operation["responses"], open_to_all)}
+            | ({"security": [{"token": []}]} if token and not open_to_all else {})
+            for verb, operation in operations.items()
+        }
     if token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path, operations in document["paths"].items():
-            if not path.startswith("/health"):
-                document["paths"][path] = {verb: {**op, "security": [{"token": []}]} for verb, op in operations.items()}
+    for made_by_fastapi in ("HTTPValidationError", "ValidationError"):  # of routes without anything to validate
+        schemas.pop(made_by_fastapi, None)
     components["schemas"] = schemas
     document["components"] = components
     return document
 
 
-def example_rows(served: Served) -> list[dict[str, Any]]:
-    """One real row of the bundle's probe, the one with most values."""
-    rows = served.predictor.probe.get("rows") or []
-    if not rows:
-        return []
-    best = max(rows, key=lambda row: sum(value is not None for value in row.values()))
-    return [{name: value for name, value in best.items() if value is not None}]
+def example_row(served: Served) -> dict[str, Any]:
+    """A made-up row, from the types of the columns alone: rows of data are not for those who read documentation."""
+    today = datetime.now(UTC).date().isoformat()
+    examples = {
+        "string": "text",
+        "integer": 1,
+        "number": 1.5,
+        "boolean": True,
+        "timestamp": f"{today}T12:00:00Z",
+        "date": today,
+    }
+    return {column["name"]: examples[column["type"]] for column in served.predictor.schema["columns"]}
+
+
+def _responses(declared: Mapping[str, Any], open_to_all: bool) -> dict[str, Any]:
+    """What a route declares, and what each route can answer; errors have one form."""
+    found = dict(declared)
+    if "HTTPValidationError" in str(found.get("422")):
+        del found["422"]
+    for status, description in _OF_THE_SERVER.items() if open_to_all else {"401": _NO_TOKEN, **_OF_THE_SERVER}.items():
+        own = found.get(status, {})
+        found[status] = {"content": _ERROR_CONTENT, **own, "description": own.get("description") or description}
+        schema = found[status]["content"]["application/json"]["schema"]
+        if schema != _ERROR_CONTENT["application/json"]["schema"]:
+            either = {"anyOf": [schema, _ERROR_CONTENT["application/json"]["schema"]]}
+            found[status]["content"] = {"application/json": {"schema": either}}
+    for status, response in found.items():
+        if "content" not in response and status != "200":
+            response["content"] = _ERROR_CONTENT
+    return dict(sorted(found.items()))
 
 
 def _operation(
     operation_id: str,
     summary: str,
     schema: str,
-    example: list[dict[str, Any]] | None,
-    token: bool,
+    example: dict[str, Any] | None,
     answer: str = "Predictions",
 ) -> dict[str, Any]:
     body: dict[str, Any] = {"schema": {"$ref": schema}}
     if example:
-        body["example"] = {"rows": example}
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        body["example"] = {"rows": [example]}
     responses: dict[str, Any] = {
         "200": {
             "description": "One prediction per row, all made by the version named.",
@@ -152,9 +201,8 @@ def _operation(
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}},
         }
     }
-    for status, description in _ERRORS.items():
-        if token or status != "401":
-            responses[status] = {"description": description, "content": error}
+    for status, description in _OF_A_PREDICTION.items():
+        responses[status] = {"description": description, "content": _ERROR_CONTENT}
     return {
         "post": {
             "tags": ["predictions"],

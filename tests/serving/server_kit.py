@@ -202,7 +202,7 @@ class Server:
                 [sys.executable, "-m", "include.serving.server"], cwd="/", env=environment, stdout=log, stderr=log
             )
         if wait:
-            wait_for(lambda: self.get("/health/ready")[0] == 200, 15, lambda: self.log.read_text())
+            wait_for(lambda: self.get("/health/ready")[0] == 200, 60, lambda: self.log.read_text())
         return self
 
     def stop(self, number: int = signal.SIGTERM) -> int:

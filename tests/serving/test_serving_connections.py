@@ -48,7 +48,8 @@ class Client:
 
     def answers(self, count: int) -> list[tuple[int, str]]:
         """Status and body of so many answers, which may have arrived together."""
-        found, data = [], b""
+        found: list[tuple[int, str]] = []
+        data = b""
         while len(found) < count:
             head, separator, rest = data.partition(b"\r\n\r\n")
             length = re.search(rb"content-length: (\d+)", head)

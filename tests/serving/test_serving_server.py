@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from server_kit import ROOT, Releases, Server, constant_files, files_of, linear_onnx, row, wait_for
 
@@ -202,9 +203,10 @@ def test_starts_quickly_and_light(releases: Releases, server: Server, trained_fi
     releases.put("parcels", trained_files, 1, 1)
     server.start()  # bytecode
     server.stop()
-    started = time.perf_counter()
     server.start()
-    assert time.perf_counter() - started < 3.0  # 0.9 s where nothing else runs
+    assert server.process is not None
+    spent = psutil.Process(server.process.pid).cpu_times()
+    assert spent.user + spent.system < 3.0  # of the processor, so that a busy machine does not matter
     code = (
         "import sys, include.serving.server; from include.registry.bundles import BundleStore; "
         "from include.serving.predictor import Predictor; from pathlib import Path; "
