@@ -45,9 +45,9 @@ _OF_THE_SERVER = {
 
 _OF_A_PREDICTION = {
     "404": "The server does not know this model; the answer names the nearest one.",
-    "413": f"The body is larger than {MAX_BODY // 2**20} MiB or has more than {MAX_ROWS} rows.",
+    "413": f"The body is larger than {MAX_BODY // 2**20} MiB.",
     "415": "The body is not declared as application/json, or is compressed.",
-    "422": "The rows break the input contract, or the model has no finite score for one; the first 20 problems.",
+    "422": f"The rows break the input contract, are more than {MAX_ROWS}, or have no finite score; up to 20 problems.",
     "500": "The model's own code failed on valid input.",
     "503": "The model is not in service, with the reason; the server is starting, or has too much to do.",
 }
@@ -113,43 +113,68 @@ _ANY_ROWS = {
 
 
 def with_predictions(described: dict[str, Any], served: Mapping[str, Served], token: bool) -> dict[str, Any]:
-    """FastAPI's description of the other routes, with the prediction routes of the models in service."""
-    document = {**described, "paths": {}, "tags": _TAGS}
-    others = described["paths"]
-    components = {**document.get("components", {})}
-    schemas = {**components.get("schemas", {})}
-    schemas |= {"Problem": _PROBLEM, "Error": _ERROR, "Prediction": _PREDICTION, "Predictions": _PREDICTIONS}
-    schemas["Rows"] = _ANY_ROWS
-    generic = _operation("predict", "Predict with any model", "#/components/schemas/Rows", None)
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-    generic["post"]["parameters"] = [name, _REQUEST_ID]
+    """FastAPI's description of the other routes, with the prediction routes of the models in service.
+
+    Parameters
+    ----------
+    described : what FastAPI makes; it is not changed.
+    served : the versions in service by model name.
+    token : whether the server has a token.
+    """
+    components = dict(described.get("components", {}))
+    schemas = {
+        **{name: s for name, s in components.get("schemas", {}).items() if not name.endswith("ValidationError")},
+        **{"Problem": _PROBLEM, "Error": _ERROR, "Prediction": _PREDICTION, "Predictions": _PREDICTIONS},
+        "Rows": _ANY_ROWS,
+    }
+    paths: dict[str, Any] = {}
     for model, version in sorted(served.items()):
-        schemas[f"{model}_row"] = _row_schema(version)
-        reference = {"type": "array", "minItems": 1, "maxItems": MAX_ROWS}
-        reference["items"] = {"$ref": f"#/components/schemas/{model}_row"}
-        schemas[f"{model}_rows"] = {**_ANY_ROWS, "title": f"Rows of {model}", "properties": {"rows": reference}}
-        operation = _operation(
+        schemas |= _schemas_of(model, version)
+        paths[f"/models/{model}/predict"] = _operation(
             f"predict_{model}", f"Predict with {model} (version {version.version})",
             f"#/components/schemas/{model}_rows", example_row(version), f"{model}_predictions",
         )  # fmt: skip
-        schemas[f"{model}_prediction"] = _prediction_schema(version)
-        schemas[f"{model}_predictions"] = _predictions_of(model)
-        document["paths"][f"/models/{model}/predict"] = operation
-    document["paths"] |= {"/models/{name}/predict": generic, **others}
-    for path, operations in document["paths"].items():
-        open_to_all = path.startswith("/health")
-        document["paths"][path] = {
-            verb: {**operation, "responses": _responses(operation["responses"], open_to_all)}
-            | ({"security": [{"token": []}]} if token and not open_to_all else {})
-            for verb, operation in operations.items()
-        }
+    name: dict[str, Any] = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    row = None
+    if served:
+        name["example"] = min(served)
+        row = example_row(served[min(served)])
+    generic = _operation("predict", "Predict with any model", "#/components/schemas/Rows", row)
+    generic["post"]["parameters"] = [name, _REQUEST_ID]
+    paths |= {"/models/{name}/predict": generic, **described["paths"]}
+    for path, operations in paths.items():
+        paths[path] = {verb: _completed(path, operation, name, token) for verb, operation in operations.items()}
+    components["schemas"] = schemas
     if token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    for made_by_fastapi in ("HTTPValidationError", "ValidationError"):  # of routes without anything to validate
-        schemas.pop(made_by_fastapi, None)
-    components["schemas"] = schemas
-    document["components"] = components
-    return document
+    return {**described, "tags": _TAGS, "paths": paths, "components": components}
+
+
+def _completed(path: str, operation: Mapping[str, Any], name: Mapping[str, Any], token: bool) -> dict[str, Any]:
+    """An operation with what holds for every route: errors in one form, the token, an example of a model's name."""
+    open_to_all = path.startswith("/health")
+    completed = {**operation, "responses": _responses(operation["responses"], open_to_all)}
+    if token and not open_to_all:
+        completed["security"] = [{"token": []}]
+    if "parameters" in operation:
+        completed["parameters"] = [name if p["name"] == "name" else p for p in operation["parameters"]]
+    return completed
+
+
+def _schemas_of(model: str, version: Served) -> dict[str, Any]:
+    """The schemas of requests to a model, and of its answers."""
+    rows = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_ROWS,
+        "items": {"$ref": f"#/components/schemas/{model}_row"},
+    }
+    return {
+        f"{model}_row": _row_schema(version),
+        f"{model}_rows": {**_ANY_ROWS, "title": f"Rows of {model}", "properties": {"rows": rows}},
+        f"{model}_prediction": _prediction_schema(version),
+        f"{model}_predictions": _predictions_of(model),
+    }
 
 
 def example_row(served: Served) -> dict[str, Any]:
@@ -171,17 +196,13 @@ def _responses(declared: Mapping[str, Any], open_to_all: bool) -> dict[str, Any]
     found = dict(declared)
     if "HTTPValidationError" in str(found.get("422")):
         del found["422"]
-    for status, description in _OF_THE_SERVER.items() if open_to_all else {"401": _NO_TOKEN, **_OF_THE_SERVER}.items():
+    error = _ERROR_CONTENT["application/json"]["schema"]
+    for status, description in {**({} if open_to_all else {"401": _NO_TOKEN}), **_OF_THE_SERVER}.items():
         own = found.get(status, {})
-        found[status] = {"content": _ERROR_CONTENT, **own, "description": own.get("description") or description}
-        schema = found[status]["content"]["application/json"]["schema"]
-        if schema != _ERROR_CONTENT["application/json"]["schema"]:
-            either = {"anyOf": [schema, _ERROR_CONTENT["application/json"]["schema"]]}
-            found[status]["content"] = {"application/json": {"schema": either}}
-    for status, response in found.items():
-        if "content" not in response and status != "200":
-            response["content"] = _ERROR_CONTENT
-    return dict(sorted(found.items()))
+        schema = own.get("content", _ERROR_CONTENT)["application/json"]["schema"]
+        content = {"application/json": {"schema": schema if schema == error else {"anyOf": [schema, error]}}}
+        found[status] = {"description": description, **own, "content": content}
+    return {s: r if s == "200" else {"content": _ERROR_CONTENT, **r} for s, r in sorted(found.items())}
 
 
 def _operation(

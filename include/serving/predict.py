@@ -231,7 +231,7 @@ def _rows(body: bytes) -> list[Any]:
     if not rows:
         raise Refused(422, "is empty: send at least one row", "rows")
     if len(rows) > MAX_ROWS:
-        raise Refused(413, f"has {len(rows)} rows; at most {MAX_ROWS} are accepted in one request", "rows")
+        raise Refused(422, f"has {len(rows)} rows; at most {MAX_ROWS} are accepted in one request", "rows")
     return rows
 
 
