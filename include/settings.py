@@ -31,6 +31,9 @@ class Settings:
     serving_url : model server (``PERENNIAL_SERVING_URL``).
     database_url : PostgreSQL of the ledger (``PERENNIAL_DATABASE_URL``), a SQLAlchemy URL.
     serving_token : bearer token of the model server (``PERENNIAL_SERVING_TOKEN``); ``None``: none asked for.
+    serving_read_seconds : how long the model server waits for the head of a request, or for a body that makes no
+        progress (``PERENNIAL_SERVING_READ_SECONDS``, default 20).
+    serving_connections : open connections that it accepts (``PERENNIAL_SERVING_CONNECTIONS``, default 512).
     """
 
     home: Path
@@ -43,6 +46,8 @@ class Settings:
     serving_url: str | None = None
     database_url: str | None = field(default=None, repr=False)
     serving_token: str | None = field(default=None, repr=False)
+    serving_read_seconds: float = 20.0
+    serving_connections: int = 512
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -60,6 +65,8 @@ class Settings:
             serving_url=env("PERENNIAL_SERVING_URL") or None,
             database_url=env("PERENNIAL_DATABASE_URL") or None,
             serving_token=env("PERENNIAL_SERVING_TOKEN") or None,
+            serving_read_seconds=_number("PERENNIAL_SERVING_READ_SECONDS", 20.0, at_least=0.1),
+            serving_connections=int(_number("PERENNIAL_SERVING_CONNECTIONS", 512, at_least=1)),
         )
 
     @property
@@ -88,3 +95,16 @@ class Settings:
                 f"elsewhere, set it to the address of that service."
             )
         return str(value)
+
+
+def _number(variable: str, default: float, at_least: float) -> float:
+    value = os.environ.get(variable)
+    if not value:
+        return default
+    try:
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if not at_least <= number < float("inf"):
+        raise ConfigurationError(f"{variable} is {value!r}: set it to a number, at least {at_least:g} ({default:g}).")
+    return number

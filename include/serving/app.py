@@ -1,7 +1,8 @@
 """The model server as an ASGI application: status, metrics and documentation with FastAPI, predictions beside it.
 
-With a token set (``PERENNIAL_SERVING_TOKEN``), everything but ``/health/*`` and ``/docs`` asks for
-``Authorization: Bearer <token>``; ``/metrics``, too, so a Prometheus needs ``authorization: credentials``.
+With a token set (``PERENNIAL_SERVING_TOKEN``), all that names a model asks for ``Authorization: Bearer <token>``:
+``/metrics``, too, so a Prometheus needs ``authorization: credentials``. Without it, ``/health/*`` answers whether the
+server is alive and ready, and nothing else; ``/docs`` is a page that asks for the token.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 from include.errors import did_you_mean
+from include.serving.documentation import add_documentation
 from include.serving.metrics import Metrics, StateCollector
-from include.serving.openapi import example_rows, with_predictions
+from include.serving.openapi import example_row, with_predictions
 from include.serving.predict import PredictEndpoint, Receive, Scope, Send, authorized
 from include.serving.spool import Spool, SpoolCounts
 from include.serving.watcher import ModelState, Watcher, store_and_local
@@ -44,7 +47,7 @@ class ModelStatus(BaseModel):
 
 
 class ModelDetails(ModelStatus):
-    """The same, with the input contract and a row to try."""
+    """The same, with the input contract and a made-up row to try."""
 
     inputs: list[dict[str, Any]] | None = None
     example: dict[str, Any] | None = None
@@ -60,8 +63,8 @@ class Health(BaseModel):
     """Health of the server; a model that is not in service is named and does not make it unready."""
 
     status: str
-    serving: list[str] = []
-    not_serving: dict[str, str] = {}
+    serving: list[str] | None = Field(default=None, description="Models in service; only for those who send the token.")
+    not_serving: dict[str, str] | None = Field(default=None, description="The others, each with the reason; likewise.")
 
 
 class ModelServer(FastAPI):
@@ -108,6 +111,7 @@ def create_app(settings: Settings | None = None) -> ModelServer:
         description="Predictions of every model that has a champion. Every answer names the model, version and bundle "
         "digest that made it.",
         lifespan=lifespan,
+        openapi_url=None,  # behind the token, and the page without files from the internet: `documentation`
     )
     app.watcher = watcher
     app.predict = PredictEndpoint(watcher, metrics, settings.serving_token)
@@ -131,30 +135,50 @@ class _Unauthorized(Exception):
 
 
 def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes | None) -> None:
-    def with_token(request: Request) -> None:
+    def has_token(request: Request) -> bool:
         given = request.headers.get("authorization")
-        if not authorized(given.encode("latin-1") if given else None, token):
+        return authorized(given.encode("latin-1") if given else None, token)
+
+    def with_token(request: Request) -> None:
+        if not has_token(request):
             raise _Unauthorized
 
     async def unauthorized(request: Request, error: Exception) -> Response:
         problem = "send the header `Authorization: Bearer <token>` with this server's token"
         return _problem(401, problem, {"WWW-Authenticate": "Bearer"})
 
-    app.add_exception_handler(_Unauthorized, unauthorized)
-    guarded = [Depends(with_token)]
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        problem = f"{request.url.path[:60]!r} is not a page of this server: see /docs"
+        if error.status_code == 405:
+            problem = f"send a {(error.headers or {}).get('Allow', 'GET')}"
+        return _problem(error.status_code, problem, dict(error.headers or {}))
 
-    @app.get("/health/live", tags=["health"], summary="Is the process alive?")
+    async def failed(request: Request, error: Exception) -> Response:
+        return _problem(500, "the server failed; its log has the traceback")
+
+    app.add_exception_handler(_Unauthorized, unauthorized)
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(Exception, failed)
+    guarded = [Depends(with_token)]
+    add_documentation(app, guarded, token is not None)
+
+    @app.get(
+        "/health/live", tags=["health"], summary="Is the process alive?", response_model_exclude_none=True
+    )  # fmt: skip
     async def live() -> Health:
         return Health(status="live")
 
     @app.get(
         "/health/ready", tags=["health"], summary="Has every release record been looked at?",
-        responses={503: {"model": Health}},
+        responses={503: {"model": Health}}, response_model_exclude_none=True,
     )  # fmt: skip
-    async def ready(response: Response) -> Health:
+    async def ready(request: Request, response: Response) -> Health:
         if not watcher.first_look_done.is_set():
             response.status_code = 503
             return Health(status="starting")
+        if not has_token(request):
+            return Health(status="ready")
         states = watcher.states.values()
         return Health(
             status="ready",
@@ -162,7 +186,10 @@ def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes |
             not_serving={state.name: state.reason or "" for state in states if not state.served},
         )
 
-    @app.get("/metrics", tags=["health"], summary="Prometheus metrics", dependencies=guarded, response_class=Response)
+    @app.get(
+        "/metrics", tags=["health"], summary="Prometheus metrics", dependencies=guarded, response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )  # fmt: skip
     def prometheus() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
@@ -185,7 +212,7 @@ def _details(state: ModelState) -> ModelDetails:
     details = ModelDetails(**state.as_dict())
     if state.served is not None:
         details.inputs = list(state.served.predictor.schema["columns"])
-        details.example = {"rows": example_rows(state.served)}
+        details.example = {"rows": [example_row(state.served)]}
     return details
 
 

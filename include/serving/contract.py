@@ -16,6 +16,7 @@ from include.errors import DataError, did_you_mean
 from include.features import MISSING, array_of, utc_naive
 
 MAX_PROBLEMS = 20
+INTEGER_LIMIT = 2**53 - 1  # what float64 and every JSON reader hold exactly
 
 _TYPES: dict[str, frozenset[type]] = {
     "string": frozenset({str}),
@@ -25,7 +26,7 @@ _TYPES: dict[str, frozenset[type]] = {
     "timestamp": frozenset({str}),
 }
 _LIMITS = {
-    "integer": float(2**53 - 1),  # what float64 and every JSON reader hold exactly
+    "integer": float(INTEGER_LIMIT),
     "number": sys.float_info.max,
 }
 _JSON_NAMES: dict[type, str] = {

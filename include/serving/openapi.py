@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from include.serving.predict import MAX_ROWS
+from include.serving.contract import INTEGER_LIMIT
+from include.serving.predict import MAX_BODY, MAX_ROWS
+from include.serving.protocol import MAX_HEAD, MAX_MESSAGE
 from include.serving.watcher import Served
 
 _JSON_TYPES: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
-    "integer": {"type": "integer"},
+    "integer": {"type": "integer", "minimum": -INTEGER_LIMIT, "maximum": INTEGER_LIMIT},
     "number": {"type": "number"},
     "boolean": {"type": "boolean"},
     "timestamp": {"type": "string", "format": "date-time"},
@@ -22,14 +25,31 @@ _REQUEST_ID = {
     "description": "Your id of this request; answered, and recorded with every prediction. Made up where absent.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:\\-]{1,128}$"},
 }
-_ERRORS = {
-    "401": "No token, or not this server's (only where a token is set).",
-    "404": "No model of this name; the nearest one is named.",
-    "413": f"The body is larger than 8 MiB or has more than {MAX_ROWS} rows.",
+_NO_TOKEN = "No token, or not the token of this server. Only if the server has a token."
+_TAGS = [
+    {"name": "predictions", "description": "One request, one version: the answer names it."},
+    {"name": "models", "description": "What serves, and what stands in the way of something newer."},
+    {"name": "health", "description": "For health checks and Prometheus."},
+    {"name": "documentation", "description": "For tools that read OpenAPI."},
+]
+_OF_THE_SERVER = {
+    "400": "Not an HTTP/1.1 request that the server understands.",
+    "405": "Not the method of this route; the header `Allow` has it.",
+    "408": "The request did not arrive in time. The connection is closed.",
+    "413": f"The request is larger than {MAX_MESSAGE // 2**20} MiB.",
+    "431": f"The head of the request is larger than {MAX_HEAD // 1024} KiB.",
+    "500": "The server failed; its log has the traceback.",
+    "503": "Too many connections are open.",
+}
+"""What any route can answer."""
+
+_OF_A_PREDICTION = {
+    "404": "The server does not know this model; the answer names the nearest one.",
+    "413": f"The body is larger than {MAX_BODY // 2**20} MiB.",
     "415": "The body is not declared as application/json, or is compressed.",
-    "422": "The rows break the input contract; the first 20 problems, each by row and field.",
+    "422": f"The rows break the input contract, are more than {MAX_ROWS}, or have no finite score; up to 20 problems.",
     "500": "The model's own code failed on valid input.",
-    "503": "The model is not in service, with the reason; or the server is starting.",
+    "503": "The model is not in service, with the reason; the server is starting, or has too much to do.",
 }
 _PROBLEM = {
     "title": "Problem",
@@ -44,15 +64,16 @@ _PROBLEM = {
 _ERROR = {
     "title": "Error",
     "type": "object",
-    "required": ["detail", "request_id"],
+    "required": ["detail"],
     "properties": {
         "detail": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
-        "request_id": {"type": "string"},
-        "model": {"type": "string"},
+        "request_id": {"type": "string", "description": "Of a prediction."},
+        "model": {"type": "string", "description": "Of a prediction that reached a version; like the next two."},
         "version": {"type": "integer"},
         "digest": {"type": "string"},
     },
 }
+_ERROR_CONTENT = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 _PREDICTION = {
     "title": "Prediction",
     "type": "object",
@@ -91,60 +112,109 @@ _ANY_ROWS = {
 }
 
 
-def with_predictions(document: dict[str, Any], served: Mapping[str, Served], token: bool) -> dict[str, Any]:
-    """FastAPI's description of the other routes, with the prediction routes of the models in service."""
-    document = {**document, "paths": dict(document.get("paths", {}))}
-    components = {**document.get("components", {})}
-    schemas = {**components.get("schemas", {})}
-    schemas |= {"Problem": _PROBLEM, "Error": _ERROR, "Prediction": _PREDICTION, "Predictions": _PREDICTIONS}
-    schemas["Rows"] = _ANY_ROWS
-    generic = _operation("predict", "Predict with any model", "#/components/schemas/Rows", None, token)
-    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-    generic["post"]["parameters"] = [name, _REQUEST_ID]
-    document["paths"]["/models/{name}/predict"] = generic
+def with_predictions(described: dict[str, Any], served: Mapping[str, Served], token: bool) -> dict[str, Any]:
+    """FastAPI's description of the other routes, with the prediction routes of the models in service.
+
+    Parameters
+    ----------
+    described : what FastAPI makes; it is not changed.
+    served : the versions in service by model name.
+    token : whether the server has a token.
+    """
+    components = dict(described.get("components", {}))
+    schemas = {
+        **{name: s for name, s in components.get("schemas", {}).items() if not name.endswith("ValidationError")},
+        **{"Problem": _PROBLEM, "Error": _ERROR, "Prediction": _PREDICTION, "Predictions": _PREDICTIONS},
+        "Rows": _ANY_ROWS,
+    }
+    paths: dict[str, Any] = {}
     for model, version in sorted(served.items()):
-        schemas[f"{model}_row"] = _row_schema(version)
-        reference = {"type": "array", "minItems": 1, "maxItems": MAX_ROWS}
-        reference["items"] = {"$ref": f"#/components/schemas/{model}_row"}
-        schemas[f"{model}_rows"] = {**_ANY_ROWS, "title": f"Rows of {model}", "properties": {"rows": reference}}
-        operation = _operation(
+        schemas |= _schemas_of(model, version)
+        paths[f"/models/{model}/predict"] = _operation(
             f"predict_{model}", f"Predict with {model} (version {version.version})",
-            f"#/components/schemas/{model}_rows", example_rows(version), token, f"{model}_predictions",
+            f"#/components/schemas/{model}_rows", example_row(version), f"{model}_predictions",
         )  # fmt: skip
-        schemas[f"{model}_prediction"] = _prediction_schema(version)
-        schemas[f"{model}_predictions"] = _predictions_of(model)
-        document["paths"][f"/models/{model}/predict"] = operation
+    name: dict[str, Any] = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+    row = None
+    if served:
+        name["example"] = min(served)
+        row = example_row(served[min(served)])
+    generic = _operation("predict", "Predict with any model", "#/components/schemas/Rows", row)
+    generic["post"]["parameters"] = [name, _REQUEST_ID]
+    paths |= {"/models/{name}/predict": generic, **described["paths"]}
+    for path, operations in paths.items():
+        paths[path] = {verb: _completed(path, operation, name, token) for verb, operation in operations.items()}
+    components["schemas"] = schemas
     if token:
         components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path, operations in document["paths"].items():
-            if not path.startswith("/health"):
-                document["paths"][path] = {verb: {**op, "security": [{"token": []}]} for verb, op in operations.items()}
-    components["schemas"] = schemas
-    document["components"] = components
-    return document
+    return {**described, "tags": _TAGS, "paths": paths, "components": components}
 
 
-def example_rows(served: Served) -> list[dict[str, Any]]:
-    """One real row of the bundle's probe, the one with most values."""
-    rows = served.predictor.probe.get("rows") or []
-    if not rows:
-        return []
-    best = max(rows, key=lambda row: sum(value is not None for value in row.values()))
-    return [{name: value for name, value in best.items() if value is not None}]
+def _completed(path: str, operation: Mapping[str, Any], name: Mapping[str, Any], token: bool) -> dict[str, Any]:
+    """An operation with what holds for every route: errors in one form, the token, an example of a model's name."""
+    open_to_all = path.startswith("/health")
+    completed = {**operation, "responses": _responses(operation["responses"], open_to_all)}
+    if token and not open_to_all:
+        completed["security"] = [{"token": []}]
+    if "parameters" in operation:
+        completed["parameters"] = [name if p["name"] == "name" else p for p in operation["parameters"]]
+    return completed
+
+
+def _schemas_of(model: str, version: Served) -> dict[str, Any]:
+    """The schemas of requests to a model, and of its answers."""
+    rows = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_ROWS,
+        "items": {"$ref": f"#/components/schemas/{model}_row"},
+    }
+    return {
+        f"{model}_row": _row_schema(version),
+        f"{model}_rows": {**_ANY_ROWS, "title": f"Rows of {model}", "properties": {"rows": rows}},
+        f"{model}_prediction": _prediction_schema(version),
+        f"{model}_predictions": _predictions_of(model),
+    }
+
+
+def example_row(served: Served) -> dict[str, Any]:
+    """A made-up row, from the types of the columns alone: rows of data are not for those who read documentation."""
+    today = datetime.now(UTC).date().isoformat()
+    examples = {
+        "string": "text",
+        "integer": 1,
+        "number": 1.5,
+        "boolean": True,
+        "timestamp": f"{today}T12:00:00Z",
+        "date": today,
+    }
+    return {column["name"]: examples[column["type"]] for column in served.predictor.schema["columns"]}
+
+
+def _responses(declared: Mapping[str, Any], open_to_all: bool) -> dict[str, Any]:
+    """What a route declares, and what each route can answer; errors have one form."""
+    found = dict(declared)
+    if "HTTPValidationError" in str(found.get("422")):
+        del found["422"]
+    error = _ERROR_CONTENT["application/json"]["schema"]
+    for status, description in {**({} if open_to_all else {"401": _NO_TOKEN}), **_OF_THE_SERVER}.items():
+        own = found.get(status, {})
+        schema = own.get("content", _ERROR_CONTENT)["application/json"]["schema"]
+        content = {"application/json": {"schema": schema if schema == error else {"anyOf": [schema, error]}}}
+        found[status] = {"description": description, **own, "content": content}
+    return {s: r if s == "200" else {"content": _ERROR_CONTENT, **r} for s, r in sorted(found.items())}
 
 
 def _operation(
     operation_id: str,
     summary: str,
     schema: str,
-    example: list[dict[str, Any]] | None,
-    token: bool,
+    example: dict[str, Any] | None,
     answer: str = "Predictions",
 ) -> dict[str, Any]:
     body: dict[str, Any] = {"schema": {"$ref": schema}}
     if example:
-        body["example"] = {"rows": example}
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+        body["example"] = {"rows": [example]}
     responses: dict[str, Any] = {
         "200": {
             "description": "One prediction per row, all made by the version named.",
@@ -152,9 +222,8 @@ def _operation(
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{answer}"}}},
         }
     }
-    for status, description in _ERRORS.items():
-        if token or status != "401":
-            responses[status] = {"description": description, "content": error}
+    for status, description in _OF_A_PREDICTION.items():
+        responses[status] = {"description": description, "content": _ERROR_CONTENT}
     return {
         "post": {
             "tags": ["predictions"],

@@ -91,14 +91,11 @@ class PredictEndpoint:
         extra: tuple[tuple[bytes, bytes], ...] = ()
         try:
             given = headers.get(b"x-request-id")
-            if given is None:
-                request_id = secrets.token_hex(16)
-            elif _REQUEST_ID.fullmatch(given):
-                request_id = given.decode()
-            else:
-                request_id = secrets.token_hex(16)
-                raise Refused(422, "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -", "X-Request-ID")
+            valid = given is not None and _REQUEST_ID.fullmatch(given) is not None
+            request_id = given.decode() if given is not None and valid else secrets.token_hex(16)
             self._check_headers(scope["method"], headers)
+            if given is not None and not valid:
+                raise Refused(422, "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -", "X-Request-ID")
             served = self._watcher.served.get(name)
             if served is None:
                 raise self._unavailable(name)
@@ -234,7 +231,7 @@ def _rows(body: bytes) -> list[Any]:
     if not rows:
         raise Refused(422, "is empty: send at least one row", "rows")
     if len(rows) > MAX_ROWS:
-        raise Refused(413, f"has {len(rows)} rows; at most {MAX_ROWS} are accepted in one request", "rows")
+        raise Refused(422, f"has {len(rows)} rows; at most {MAX_ROWS} are accepted in one request", "rows")
     return rows
 
 

@@ -18,6 +18,7 @@ import uvicorn
 
 from include.errors import ConfigurationError
 from include.serving.app import create_app
+from include.serving.protocol import ConnectionLimits, protocol_with
 from include.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -33,12 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     _log_plainly()
     sys.setswitchinterval(0.001)  # a large request in a thread must not hold the event loop for 5 ms at a time
+    settings = Settings.from_environment()
+    limits = ConnectionLimits(settings.serving_read_seconds, settings.serving_connections)
     config = uvicorn.Config(
-        create_app(Settings.from_environment()),
+        create_app(settings),
         host=options.host,
         port=options.port,
         loop="auto",
-        http="auto",
+        http=protocol_with(limits),
         ws="none",
         access_log=False,
         server_header=False,

@@ -175,8 +175,8 @@ class Releases:
 class Server:
     """A server process on a free port of the loopback interface."""
 
-    def __init__(self, home: Path, token: str | None = None) -> None:
-        self.home, self.token = home, token
+    def __init__(self, home: Path, token: str | None = None, **variables: str) -> None:
+        self.home, self.token, self.variables = home, token, variables
         self.process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.log = home / "server.log"
@@ -191,6 +191,7 @@ class Server:
             "SERVING_PORT": str(self.port),
             "PYTHONPATH": str(ROOT),
             "OMP_NUM_THREADS": "1",
+            **self.variables,
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         if self.token:
@@ -201,7 +202,7 @@ class Server:
                 [sys.executable, "-m", "include.serving.server"], cwd="/", env=environment, stdout=log, stderr=log
             )
         if wait:
-            wait_for(lambda: self.get("/health/ready")[0] == 200, 15, lambda: self.log.read_text())
+            wait_for(lambda: self.get("/health/ready")[0] == 200, 60, lambda: self.log.read_text())
         return self
 
     def stop(self, number: int = signal.SIGTERM) -> int:

@@ -1,0 +1,212 @@
+"""The HTTP connections of the model server: uvicorn's protocol with limits on what a client can hold open.
+
+uvicorn bounds only the time between two requests. Here, the head of a request must arrive within a fixed time, and its
+body at a minimum rate, as with the default of Apache's ``mod_reqtimeout``
+(https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html): a slow upload that makes progress ends well, a client that
+sends half a request is answered with 408 and disconnected. A request that arrives in one piece, as nearly all do, sets
+no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+logger = logging.getLogger(__name__)
+
+MAX_HEAD = 64 * 1024
+MAX_MESSAGE = 64 * 2**20
+BODY_RATE = 500
+"""Bytes per second that a body must have on average; the rate of Apache's default."""
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """What one client can hold open.
+
+    Attributes
+    ----------
+    read_seconds : time for the head of a request, and the time that a body has in addition to its bytes / `BODY_RATE`.
+    connections : open connections; one more is answered with 503 and closed.
+    """
+
+    read_seconds: float = 20.0
+    connections: int = 512
+
+
+def protocol_with(limits: ConnectionLimits) -> type[asyncio.Protocol]:
+    """The protocol class for ``uvicorn.Config(http=...)``."""
+    return type("ModelServerProtocol", (LimitedProtocol,), {"limits": limits})
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection.
+
+    A request is *open* from its first byte to its last. While one is open, `_deadline` bounds it; while none is and
+    nothing is being answered, uvicorn's keep-alive timer does.
+    """
+
+    limits = ConnectionLimits()
+
+    _open = False
+    _head_complete = False
+    _size = 0
+    _deadline = 0.0
+    _reading: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Refuse a connection beyond the limit; let one that never sends anything end with the keep-alive time."""
+        full = len(self.connections) >= self.limits.connections
+        super().connection_made(transport)
+        if full:
+            self._refuse(503, f"{self.limits.connections} connections are open, the most that this server accepts")
+        else:
+            self._wait_for_a_request()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave no timer behind."""
+        self._stop_reading_timer()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; bound the time and size of a request that is still open afterwards."""
+        self._unset_keepalive_if_required()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(400, "this is not an HTTP/1.1 request that this server understands")
+            return
+        if self.transport.is_closing():
+            return
+        if self._open:
+            self._bound(len(data))
+        else:
+            self._stop_reading_timer()
+            if not self._answering():
+                self._wait_for_a_request()
+
+    def on_message_begin(self) -> None:
+        """A request is open."""
+        super().on_message_begin()
+        self._open, self._head_complete, self._size = True, False, 0
+
+    def on_headers_complete(self) -> None:
+        """Start the answer, unless the head has to be read again without its offer of another protocol."""
+        if self.parser.should_upgrade():
+            return
+        self._head_complete = True
+        self._deadline = self.loop.time() + self.limits.read_seconds
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is no longer open."""
+        if self.parser.should_upgrade():
+            return
+        self._open = False
+        super().on_message_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection."""
+        self.timeout_keep_alive_task = None
+        super().timeout_keep_alive_handler()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse ``data``; read a head with ``Upgrade`` again without it.
+
+        RFC 9110 lets a server ignore the header; the parser takes what follows for the other protocol, so that the
+        body of a request with ``Upgrade: h2c`` (``curl --http2``) would be lost.
+        """
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    raise httptools.HttpParserError("CONNECT") from None
+                rest = data[upgrade.args[0] :]
+            kept = [(name, value) for name, value in self.headers if name not in (b"upgrade", b"http2-settings")]
+            version = self.parser.get_http_version().encode()
+            head = [b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, version)]
+            for name, value in kept:
+                head.append(b"%s: %s\r\n" % (name, _without_upgrade(value) if name == b"connection" else value))
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            data = b"".join([*head, b"\r\n", rest])
+
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _wait_for_a_request(self) -> None:
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _bound(self, received: int) -> None:
+        """Take ``received`` bytes of an open request into account."""
+        self._size += received
+        if self._head_complete:
+            self._deadline += received / BODY_RATE
+            if self._size > MAX_MESSAGE:
+                self._refuse(413, f"the request is larger than {MAX_MESSAGE} bytes")
+                return
+        elif self._size > MAX_HEAD:
+            self._refuse(431, f"the head of the request is larger than {MAX_HEAD} bytes")
+            return
+        elif self._size == received:
+            self._deadline = self.loop.time() + self.limits.read_seconds
+        if self._reading is None:
+            self._reading = self.loop.call_at(self._deadline, self._look_at_the_deadline)
+
+    def _look_at_the_deadline(self) -> None:
+        self._reading = None
+        if not self._open or self.transport.is_closing():
+            return
+        if self.flow.read_paused:  # the server does not read at the moment: that is not the client's delay
+            self._deadline = self.loop.time() + self.limits.read_seconds
+        if self.loop.time() < self._deadline:
+            self._reading = self.loop.call_at(self._deadline, self._look_at_the_deadline)
+            return
+        part = "body" if self._head_complete else "head"
+        self._refuse(408, f"the {part} of the request did not arrive in time: this server waits {self._waits(part)}")
+
+    def _waits(self, part: str) -> str:
+        seconds = f"{self.limits.read_seconds:g} s"
+        return seconds if part == "head" else f"{seconds}, and longer while it gets {BODY_RATE} bytes per second"
+
+    def _stop_reading_timer(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
+
+    def _refuse(self, status: int, problem: str) -> None:
+        """Answer in place of the application and close; answers to earlier requests are finished first."""
+        self._stop_reading_timer()
+        of_this_request = self._open and self._head_complete and not self.pipeline
+        if self._answering() and not of_this_request:
+            self.cycle.keep_alive = False  # the connection ends with the last of these answers
+            self._deadline = self.loop.time() + self.limits.read_seconds
+            self._reading = self.loop.call_at(self._deadline, self._look_at_the_deadline)
+            return
+        if of_this_request:
+            if self.cycle.response_started:  # refused before its end, and the rest is too large or too late
+                self.transport.close()
+                return
+            self.cycle.disconnected = True  # the application need not wait any longer
+            self.cycle.message_event.set()
+        body = json.dumps({"detail": [{"row": None, "field": None, "problem": problem}]}).encode()
+        head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+        self.transport.write(head % (status, HTTPStatus(status).phrase.encode(), len(body)) + body)
+        self.transport.close()
+
+
+def _without_upgrade(connection: bytes) -> bytes:
+    kept = [token.strip() for token in connection.split(b",")]
+    return b", ".join(token for token in kept if token.lower() not in (b"upgrade", b"http2-settings"))

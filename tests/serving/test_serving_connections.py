@@ -1,0 +1,199 @@
+"""What a client can hold open: half requests, endless requests, too many connections; and offers of HTTP/2."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from server_kit import ROOT, Releases, Server, constant_files, row, wait_for
+
+READ_SECONDS, CONNECTIONS = 0.3, 12
+BODY = json.dumps({"rows": [row()]}).encode()
+HEAD = b"POST /models/parcels/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+WHOLE = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+
+
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("limited")
+    Releases(home / "bundles").put("parcels", constant_files("parcels", 0.25), 1, 1)
+    limits = {"PERENNIAL_SERVING_READ_SECONDS": READ_SECONDS, "PERENNIAL_SERVING_CONNECTIONS": CONNECTIONS}
+    server = Server(home, **{name: str(value) for name, value in limits.items()}).start()
+    yield server
+    assert server.stop() == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+class Client:
+    """A raw connection."""
+
+    def __init__(self, server: Server) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def answers(self, count: int) -> list[tuple[int, str]]:
+        """Status and body of so many answers, which may have arrived together."""
+        found: list[tuple[int, str]] = []
+        data = b""
+        while len(found) < count:
+            head, separator, rest = data.partition(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            if separator and length and len(rest) >= int(length[1]):
+                found.append((int(head[9:12]), rest[: int(length[1])].decode()))
+                data = rest[int(length[1]) :]
+            else:
+                more = self.socket.recv(65536)
+                assert more, f"closed after {found} and {data!r}"
+                data += more
+        assert data == b""
+        return found
+
+    def is_closed(self) -> bool:
+        """Whether the server closes; raises TimeoutError if it does not within ten seconds."""
+        try:
+            return self.socket.recv(65536) == b""
+        except ConnectionError:
+            return True
+
+
+@pytest.fixture
+def client(limited: Server) -> Iterator[Client]:
+    with Client(limited) as client:
+        yield client
+
+
+@pytest.mark.parametrize("cut", [0, 40, len(BODY)], ids=["body later", "body in parts", "all at once"])
+def test_a_body_survives_an_offer_of_http_2(client: Client, cut: int) -> None:
+    for _ in range(2):  # the connection goes on
+        client.send(HEAD + H2C + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:cut])
+        if cut < len(BODY):
+            time.sleep(0.05)
+            client.send(BODY[cut:])
+        (answer,) = client.answers(1)
+        assert answer[0] == 200, answer
+    client.send(HEAD + H2C + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY))
+    assert client.answers(1)[0][0] == 200
+    client.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n" + WHOLE)
+    assert [status for status, _ in client.answers(2)] == [200, 200]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"P", b"POST /models/parcels/pre", HEAD, HEAD + b"Content-Length: 100\r\n\r\n", WHOLE[:-1],
+     HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", HEAD + H2C + b"Content-Length: 100\r\n\r\n{"],
+    ids=["one byte", "half a line", "half a head", "no body", "half a body", "half a chunk", "half after an upgrade"],
+)  # fmt: skip
+def test_half_a_request_ends_with_408(client: Client, part: bytes) -> None:
+    client.send(part)
+    ((status, body),) = client.answers(1)
+    assert status == 408
+    assert "did not arrive in time" in json.loads(body)["detail"][0]["problem"]
+    assert client.is_closed()
+
+
+def test_an_early_answer_does_not_keep_the_rest_waiting(client: Client) -> None:
+    client.send(b"POST /models HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    assert client.answers(1)[0][0] == 405
+    client.send(b" ")
+    assert client.is_closed()
+
+
+def test_a_head_that_drips_is_not_waited_for(client: Client) -> None:
+    with pytest.raises(OSError):  # closed by the server while this client still sends
+        for byte in HEAD + b"X-Padding: " + b"x" * 1000:
+            client.send(bytes([byte]))
+            time.sleep(READ_SECONDS / 20)
+
+
+def test_a_slow_upload_that_makes_progress_is_answered(client: Client) -> None:
+    spaces = b" " * 2000
+    client.send(HEAD + b"Content-Length: %d\r\n\r\n" % (len(BODY) + len(spaces)) + spaces)
+    time.sleep(3 * READ_SECONDS)  # the pace of the client: longer than the server waits for one that sends nothing
+    client.send(BODY)
+    assert client.answers(1)[0][0] == 200
+
+
+def test_complete_requests_before_half_a_one_are_answered(client: Client) -> None:
+    client.send(WHOLE + WHOLE + WHOLE[:-1])
+    assert [status for status, _ in client.answers(3)] == [200, 200, 408]
+    assert client.is_closed()
+
+
+def test_an_idle_connection_outlives_the_read_timeout(client: Client) -> None:
+    for _ in range(2):
+        client.send(WHOLE)
+        assert client.answers(1)[0][0] == 200
+        time.sleep(2 * READ_SECONDS)
+
+
+def test_a_head_has_a_largest_size(client: Client) -> None:
+    client.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Padding: " + b"x" * 65_536)
+    assert client.answers(1)[0][0] == 431
+    assert client.is_closed()
+
+
+def test_an_endless_body_is_cut_after_its_refusal(client: Client) -> None:
+    client.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    chunk = b"100000\r\n" + b" " * 2**20 + b"\r\n"
+    with pytest.raises(OSError):
+        for _ in range(200):
+            client.send(chunk)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [b"nonsense\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+     b"\x16\x03\x01\x02\x00\x01\x00", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"],
+    ids=["nonsense", "HTTP/2", "CONNECT", "TLS", "bad chunk"],
+)  # fmt: skip
+def test_what_is_not_http_1_1_is_answered_with_400(client: Client, request_bytes: bytes) -> None:
+    client.send(request_bytes)
+    ((status, body),) = client.answers(1)
+    assert status == 400 and json.loads(body)["detail"][0]["problem"]
+    assert client.is_closed()
+
+
+def test_one_connection_too_many_is_refused(limited: Server) -> None:
+    with Client(limited) as first:
+        others: list[Client] = []
+        refused: Client | None = None
+        try:
+            while refused is None and len(others) < 2 * CONNECTIONS:
+                other = Client(limited)
+                other.send(WHOLE)
+                ((status, body),) = other.answers(1)
+                if status == 503:
+                    refused = other
+                else:
+                    others.append(other)
+            assert refused is not None and len(others) <= CONNECTIONS - 1
+            assert "connections are open" in json.loads(body)["detail"][0]["problem"]
+            first.send(WHOLE)
+            assert first.answers(1)[0][0] == 200  # those that are open go on
+        finally:
+            for other in [*others, *([refused] if refused else [])]:
+                other.socket.close()
+        wait_for(lambda: limited.predict("parcels", row())[0] == 200)
+
+
+@pytest.mark.parametrize("value", ["0", "soon", "nan", "-1", "inf"])
+def test_a_wrong_limit_is_named(value: str) -> None:
+    environment = {"PERENNIAL_SERVING_READ_SECONDS": value, "PATH": "/bin"}
+    code = "from include.settings import Settings; Settings.from_environment()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert f"PERENNIAL_SERVING_READ_SECONDS is '{value}'" in done.stderr
