@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
@@ -28,6 +28,9 @@ from include.errors import ConfigurationError, DataError, IntegrityError, Transi
 from include.partitions import Partition
 from include.settings import Settings
 from include.spec import ColumnType, Model
+
+if TYPE_CHECKING:
+    from include.data.predictions import Loaded
 
 log = logging.getLogger(__name__)
 
@@ -293,7 +296,7 @@ class Lake:
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
-    def load_segment(self, segment_path: Path | str, app_id: str, number: int) -> int:
+    def load_segment(self, segment_path: Path | str, app_id: str, number: int) -> Loaded:
         """Append a spool segment to ``predictions`` exactly once; see `include.data.predictions.load`."""
         from include.data import predictions
 
