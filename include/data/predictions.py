@@ -1,4 +1,9 @@
-"""Loading the model servers' prediction spools into the table `predictions`, each segment exactly once."""
+"""The table `predictions`, and loading the model servers' spools into it, each segment exactly once.
+
+A row's partition is the day on which the server answered (``predicted_at``) in the model's timezone: at most a few
+days for a segment, whatever event times a client sends. ``event_time`` has statistics in the log, so that files can
+still be skipped by it.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +16,38 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from include.data import files
+from include.data.schema import ARROW
 from include.errors import IntegrityError
+from include.spec import ColumnType
 from include.spool_format import segment_name
 
 if TYPE_CHECKING:
     from include.data.lake import Lake
 
 log = logging.getLogger(__name__)
+
+TEXT, INSTANT = ARROW[ColumnType.STRING], ARROW[ColumnType.TIMESTAMP]
+COLUMNS = pa.schema(
+    [
+        ("partition", TEXT),
+        ("request_id", TEXT),
+        ("row", pa.int64()),
+        ("key", TEXT),
+        ("event_time", INSTANT),
+        ("version", pa.int64()),
+        ("digest", TEXT),
+        ("features", TEXT),
+        ("score", pa.float64()),
+        ("scores", TEXT),
+        ("predicted_at", INSTANT),
+        ("_segment", TEXT),
+    ]
+)
+LAYOUT = Transaction("perennial/predictions", 2)
+"""Marks a table whose partitions are days of prediction. Before, and without a mark, they were days of the events."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +106,42 @@ def load(lake: Lake, segment: Path, app_id: str, number: int) -> Loaded:
     return replace(loaded, rows=data.num_rows) if appended else loaded
 
 
+def migrate(lake: Lake) -> None:
+    """Rewrite a table whose partitions are days of the events, once, in one commit; does nothing on any other.
+
+    The commit carries `LAYOUT`. A process that is killed before it leaves the table as it was, of two that migrate at
+    once the second conflicts and finds the mark, and what is loaded meanwhile stays.
+    """
+    zone = lake.model.timezone
+
+    def attempt(table: DeltaTable) -> int | None:
+        if _loaded(table, LAYOUT.app_id) >= LAYOUT.version:
+            return None
+        batches = table.to_pyarrow_dataset().to_batches(columns=COLUMNS.names)
+        moved = pa.RecordBatchReader.from_batches(COLUMNS, (_by_day_of_prediction(batch, zone) for batch in batches))
+        write_deltalake(table, moved, mode="overwrite", commit_properties=CommitProperties(app_transactions=[LAYOUT]))
+        return int(table.version())
+
+    version = lake.committing("predictions", attempt)
+    if version is not None:
+        log.info(
+            "The table predictions of %s was rewritten: a partition is now a day of predictions (version %d).",
+            lake.model.name,
+            version,
+        )
+
+
+def _by_day_of_prediction(batch: pa.RecordBatch, timezone: str) -> pa.RecordBatch:
+    moments = batch.column("predicted_at").to_pandas()
+    days = pa.array(moments.dt.tz_convert(timezone).dt.strftime("%Y-%m-%d"), TEXT)
+    columns = [
+        days if name == "partition" else batch.column(name).cast(COLUMNS.field(name).type) for name in COLUMNS.names
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=COLUMNS)
+
+
 def _table(lines: list[bytes], zone: ZoneInfo, segment: str) -> tuple[pa.Table, list[_Rejected]]:
     """The lines as rows of the table, and those that cannot be."""
-    from include.data.lake import PREDICTIONS
-
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     rejected: list[_Rejected] = []
@@ -95,17 +154,17 @@ def _table(lines: list[bytes], zone: ZoneInfo, segment: str) -> tuple[pa.Table, 
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             rejected.append(_Rejected(at, f"{type(error).__name__}: {error}", line))
     try:
-        return pa.Table.from_pylist(rows, schema=PREDICTIONS), rejected
+        return pa.Table.from_pylist(rows, schema=COLUMNS), rejected
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
         pass  # a value that no row of the table can hold, such as a number of 30 digits: find it
     good: list[pa.Table] = []
     for at, row in zip(numbers, rows, strict=True):
         try:
-            good.append(pa.Table.from_pylist([row], schema=PREDICTIONS))
+            good.append(pa.Table.from_pylist([row], schema=COLUMNS))
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             rejected.append(_Rejected(at, f"{type(error).__name__}: {error}", lines[at - 1]))
     rejected.sort(key=lambda one: one.line)
-    return pa.concat_tables([PREDICTIONS.empty_table(), *good]), rejected
+    return pa.concat_tables([COLUMNS.empty_table(), *good]), rejected
 
 
 def _as_line(rejected: _Rejected) -> bytes:
@@ -121,21 +180,21 @@ def _loaded(table: DeltaTable, app_id: str) -> int:
 
 
 def _row(line: dict[str, Any], zone: ZoneInfo, segment: str) -> dict[str, Any]:
-    event_time = _instant(line["event_time"])
+    predicted_at = _instant(line["predicted_at"])
     scores = line.get("scores")
     score = line.get("score")
     return {
-        "partition": event_time.astimezone(zone).date().isoformat(),
+        "partition": predicted_at.astimezone(zone).date().isoformat(),
         "request_id": str(line["request_id"]),
         "row": int(line["row"]),
         "key": json.dumps(line["key"], sort_keys=True),
-        "event_time": event_time,
+        "event_time": _instant(line["event_time"]),
         "version": int(line["version"]),
         "digest": str(line["digest"]),
         "features": json.dumps(line["features"], sort_keys=True),
         "score": None if score is None else float(score),
         "scores": None if scores is None else json.dumps(scores, sort_keys=True),
-        "predicted_at": _instant(line["predicted_at"]),
+        "predicted_at": predicted_at,
         "_segment": segment,
     }
 

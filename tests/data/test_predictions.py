@@ -7,12 +7,15 @@ import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pyarrow as pa
 import pytest
+from deltalake import CommitProperties, DeltaTable, Transaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.data import collection
+from include.data import collection, predictions
 from include.data.lake import Lake
 from include.errors import IntegrityError
 from include.serving.predictor import Scores
@@ -33,7 +36,7 @@ def line(n: int, **values: object) -> str:
             "features": {"heat": 20.5},
             "score": 0.25,
             "scores": None,
-            "predicted_at": "2026-05-04T02:00:00+00:00",
+            "predicted_at": "2026-05-05T02:00:00+00:00",
             **values,
         }
     )
@@ -58,7 +61,7 @@ def test_a_segment_is_loaded_once(lake: Lake, tmp_path: Path) -> None:
     assert lake.load_segment(path, "one/sensors", 1).rows == 0
     assert lake.load_segment(path, "two/sensors", 1).rows == 2  # another server
     found = lake.table("predictions").to_pandas(filters=[("_segment", "=", "one/sensors/1")]).sort_values("request_id")
-    assert found["partition"].tolist() == ["2026-05-03"] * 2  # the local day of the event
+    assert found["partition"].tolist() == ["2026-05-04"] * 2  # the local day of the prediction
     assert found["score"].tolist()[0] == 0.25 and found["score"].isna().tolist() == [False, True]
     assert json.loads(found["key"].iloc[0]) == {"number": 1, "sensor": "s1"}
     assert json.loads(found["features"].iloc[0]) == {"heat": 20.5}
@@ -112,6 +115,104 @@ def test_a_line_that_cannot_be_loaded_is_kept_with_its_reason_and_holds_up_nothi
     assert [one["text"] for one in found] == [*bad, "\udcff\udcfe"] and all(one["reason"] for one in found)
     assert [one["line"] for one in found] == [2, 3, 4, 5, 6, 8]
     assert not path.exists() and collection.load_predictions(model)["segments"] == 0
+
+
+def test_ten_thousand_event_days_make_one_partition(lake: Lake, tmp_path: Path) -> None:
+    first = datetime(2000, 1, 1, tzinfo=UTC)
+    days = [(first + timedelta(days=n)).isoformat() for n in range(10_000)]
+    path = spool(tmp_path, 1, [line(n, event_time=day) for n, day in enumerate(days)])
+    assert lake.load_segment(path, "one/sensors", 1).rows == 10_000
+    assert [p.name for p in (lake.root / "predictions").glob("partition=*")] == ["partition=2026-05-04"]
+    late = lake.table("predictions").to_pyarrow_table(filters=[("event_time", ">=", first + timedelta(days=9_990))])
+    assert late.num_rows == 10
+
+
+def old_lake(model: Model, root: Path, days: int = 6) -> Lake:
+    """A lake as it was made before, with segment 1 loaded: each partition a day of the events."""
+    lake = Lake(model, root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predictions, "LAYOUT", Transaction("perennial/another", 1))
+        patch.setattr(predictions, "migrate", lambda lake: None)
+        lake.create()
+    data = [
+        predictions._row(
+            json.loads(line(n, event_time=f"2026-05-{n + 10}T02:30:00Z")), ZoneInfo("UTC"), "one/sensors/1"
+        )
+        | {"partition": f"2026-05-{n + 10}"}
+        for n in range(days)
+    ]
+    properties = CommitProperties(app_transactions=[Transaction("one/sensors", 1)])
+    table = pa.Table.from_pylist(data, schema=predictions.COLUMNS)
+    assert lake.append("predictions", table, properties, done=lambda table: False)
+    return lake
+
+
+def content(lake: Lake) -> list[dict[str, Any]]:
+    found = lake.table("predictions").to_pyarrow_table().drop_columns("partition").to_pylist()
+    return sorted(found, key=lambda row: row["request_id"])
+
+
+def partitions(lake: Lake) -> set[str]:
+    return {values["partition"] for values in lake.table("predictions").partitions()}
+
+
+def test_a_table_partitioned_by_event_days_is_rewritten_once(model: Model, tmp_path: Path) -> None:
+    lake = old_lake(model, tmp_path / "lake")
+    before = content(lake)
+    assert len(partitions(lake)) == 6
+    lake.create()
+    assert partitions(lake) == {"2026-05-04"} and content(lake) == before
+    version = lake.table("predictions").version()
+    lake.create()
+    assert lake.table("predictions").version() == version
+    path = spool(tmp_path, 1, [line(n) for n in range(6)])
+    assert lake.load_segment(path, "one/sensors", 1).rows == 0, "it was loaded before the migration"
+    assert lake.load_segment(spool(tmp_path, 2, [line(7)]), "one/sensors", 2).rows == 1
+
+
+def test_an_empty_table_and_a_new_one_are_marked_and_left_alone(model: Model, tmp_path: Path) -> None:
+    old = old_lake(model, tmp_path / "old", days=0)
+    for lake in (old, Lake(model, tmp_path / "new")):
+        lake.create()
+        version = lake.table("predictions").version()
+        lake.create()
+        assert lake.table("predictions").version() == version and content(lake) == []
+
+
+def test_a_migration_that_dies_or_meets_another_loses_and_doubles_nothing(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = old_lake(model, tmp_path / "lake")
+    before = content(lake)
+    moved = predictions._by_day_of_prediction
+    batches = []
+
+    def dies(batch: pa.RecordBatch, timezone: str) -> pa.RecordBatch:
+        batches.append(batch)
+        if len(batches) == 3:
+            raise RuntimeError("killed while it wrote")
+        return moved(batch, timezone)
+
+    monkeypatch.setattr(predictions, "_by_day_of_prediction", dies)
+    with pytest.raises(Exception, match="killed while it wrote"):
+        lake.create()
+    assert content(lake) == before and len(partitions(lake)) == 6
+
+    write = predictions.write_deltalake
+
+    def meets(table: DeltaTable, data: Any, **how: Any) -> None:
+        if not others:
+            others.append("a migration and a loader, after this one has read the table")
+            lake.create()
+            lake.load_segment(spool(tmp_path, 2, [line(9)]), "one/sensors", 2)
+        write(table, data, **how)
+
+    others: list[str] = []
+    monkeypatch.setattr(predictions, "_by_day_of_prediction", moved)
+    monkeypatch.setattr(predictions, "write_deltalake", meets)
+    lake.create()
+    assert partitions(lake) == {"2026-05-04"}
+    assert content(lake)[:-1] == before and content(lake)[-1]["request_id"] == "r9"
 
 
 SEPARATORS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # whatever str.splitlines() splits at
