@@ -55,7 +55,8 @@ def separator_of(path: Path, encoding: str) -> str:
     """
     with open_input(path) as file:
         start = io.TextIOWrapper(io.BufferedReader(file), encoding=encoding, errors="replace", newline="").read(1 << 18)
-    lines = start.splitlines(keepends=True)[: 200 if start.count("\n") > 200 else None]
+    # Only at \n, \r and \r\n, as csv does: str.splitlines() would tear a text that holds any other separator of lines.
+    lines = io.StringIO(start, newline="").readlines()[: 200 if start.count("\n") > 200 else None]
     if len(start) == 1 << 18 and len(lines) > 2:
         lines = lines[:-1]
     if len(lines) < 2:

@@ -163,17 +163,31 @@ def missing_partitions(model: Model, last: Partition, days: int) -> list[str]:
 
 
 def load_predictions(model: Model) -> dict[str, Any]:
-    """Load the closed spool segments of all servers of this model, and remove each once it is in the lake."""
+    """Load the closed spool segments of all servers of this model, and remove each once it is in the lake.
+
+    Returns
+    -------
+    dict : ``segments``, ``rows`` that were added, ``rejected`` (lines that cannot be loaded) and, if there are any,
+        ``kept`` (the files that they are kept in) and ``reason`` (of the first).
+    """
     lake = Lake.of(model)
     lake.create()
-    segments = rows = 0
+    loaded = []
     for segment in spool_format.closed_segments(Settings.from_environment().spool, model.name):
-        rows += lake.load_segment(segment.path, segment.app_id, segment.number)
+        loaded.append(lake.load_segment(segment.path, segment.app_id, segment.number))
         segment.path.unlink(missing_ok=True)
-        segments += 1
-    if segments:
-        log.info("Loaded %d predictions of %s from %d spool segments.", rows, model.name, segments)
-    return {"segments": segments, "rows": rows}
+    bad = [one for one in loaded if one.rejected]
+    rows, rejected = sum(one.rows for one in loaded), sum(one.rejected for one in bad)
+    if loaded:
+        log.info(
+            "Loaded %d predictions of %s from %d spool segments; %d lines were rejected.",
+            rows,
+            model.name,
+            len(loaded),
+            rejected,
+        )
+    found: dict[str, Any] = {"segments": len(loaded), "rows": rows, "rejected": rejected}
+    return found | ({"kept": [str(one.kept) for one in bad], "reason": bad[0].reason} if bad else {})
 
 
 def _write_report(lake: Lake, model: Model, partition: Partition, found: quality.Validation, batch: RawBatch) -> str:

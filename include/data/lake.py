@@ -18,10 +18,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Field, Schema, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from include.data import files, schema, snapshots
+from include.data import files, predictions, schema, snapshots
 from include.data.published import Published, published
 from include.data.snapshots import Snapshot
 from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
@@ -34,22 +34,7 @@ log = logging.getLogger(__name__)
 TEXT, INSTANT = schema.ARROW[ColumnType.STRING], schema.ARROW[ColumnType.TIMESTAMP]
 ROWS_PREFIX = pa.schema([("partition", TEXT), ("_batch", TEXT), ("_collected_at", INSTANT)])
 QUARANTINE = pa.schema([(name, TEXT) for name in ("partition", "_batch", "_expectation", "_column", "_key", "_row")])
-PREDICTIONS = pa.schema(
-    [
-        ("partition", TEXT),
-        ("request_id", TEXT),
-        ("row", pa.int64()),
-        ("key", TEXT),
-        ("event_time", INSTANT),
-        ("version", pa.int64()),
-        ("digest", TEXT),
-        ("features", TEXT),
-        ("score", pa.float64()),
-        ("scores", TEXT),
-        ("predicted_at", INSTANT),
-        ("_segment", TEXT),
-    ]
-)
+PREDICTIONS = predictions.COLUMNS
 COMMIT_TRIES = 12
 AS_JSON = b"perennial.json"  # marks a raw column that Arrow has no type for
 
@@ -92,7 +77,7 @@ class Lake:
     # -- tables ---------------------------------------------------------------------------------------------------
 
     def create(self) -> None:
-        """Create the tables that do not exist; safe in any number of processes at once.
+        """Create the tables that do not exist, and bring an older layout up to date; safe in any number of processes.
 
         The retention of the log and of removed files is set here, once: with Delta's defaults a version could be
         read for 30 days, and after that no past training could be made again, without any message.
@@ -100,13 +85,13 @@ class Lake:
         keep = f"interval {max(self.model.data.keep.days, 1)} days"
         retention = {"delta.logRetentionDuration": keep, "delta.deletedFileRetentionDuration": keep}
         event_time = self.model.data.event_time
-        tables = {
+        tables: dict[str, tuple[pa.Schema, str, list[Transaction]]] = {
             # Statistics of a few columns are enough to prune files, and keep the log small.
-            "rows": (pa.schema([*ROWS_PREFIX, *schema.declared(self.model)]), f"_batch,_collected_at,{event_time}"),
-            "quarantine": (QUARANTINE, "_batch"),
-            "predictions": (PREDICTIONS, "event_time,version,_segment"),
+            "rows": (pa.schema([*ROWS_PREFIX, *schema.declared(self.model)]), f"_batch,_collected_at,{event_time}", []),
+            "quarantine": (QUARANTINE, "_batch", []),
+            "predictions": (PREDICTIONS, "event_time,version,_segment", [predictions.LAYOUT]),
         }
-        for name, (columns, statistics) in tables.items():
+        for name, (columns, statistics, marks) in tables.items():
             path = self.root / name
             if DeltaTable.is_deltatable(str(path)):
                 continue
@@ -117,7 +102,7 @@ class Lake:
                     schema=Schema.from_arrow(columns),
                     mode="error",
                     # With retries, Delta commits the create of the one who comes second as version 1.
-                    commit_properties=CommitProperties(max_commit_retries=0),
+                    commit_properties=CommitProperties(max_commit_retries=0, app_transactions=marks),
                     partition_by=["partition"],
                     name=f"{self.model.name}.{name}",
                     configuration={
@@ -131,6 +116,7 @@ class Lake:
                 # Version 0 is put only if it is absent: whoever comes second finds the table of the first.
                 if not DeltaTable.is_deltatable(str(path)):
                     raise
+        predictions.migrate(self)
 
     def table(self, name: str) -> DeltaTable:
         """Open ``rows``, ``quarantine`` or ``predictions`` at its newest version."""
@@ -293,10 +279,8 @@ class Lake:
 
     # -- predictions ------------------------------------------------------------------------------------------------
 
-    def load_segment(self, segment_path: Path | str, app_id: str, number: int) -> int:
+    def load_segment(self, segment_path: Path | str, app_id: str, number: int) -> predictions.Loaded:
         """Append a spool segment to ``predictions`` exactly once; see `include.data.predictions.load`."""
-        from include.data import predictions
-
         return predictions.load(self, Path(segment_path), app_id, number)
 
     def append(
@@ -310,7 +294,21 @@ class Lake:
             write_deltalake(table, data, mode="append", commit_properties=properties)
             return True
 
-        return bool(self._committing(name, attempt))
+        return bool(self.committing(name, attempt))
+
+    def committing(self, name: str, attempt: Callable[[DeltaTable], Any]) -> Any:
+        """Run ``attempt`` on the newest version until its commit does not conflict with another's."""
+        for number in range(1, COMMIT_TRIES + 1):
+            try:
+                return attempt(self.table(name))
+            except CommitFailedError as reason:
+                if number == COMMIT_TRIES:
+                    raise TransientError(
+                        f"the table {name} of {self.model.name} could not be written in {number} tries, because others "
+                        f"keep writing the same partition: {reason}"
+                    ) from reason
+                time.sleep(random.uniform(0, min(0.02 * 2**number, 2)))
+        raise AssertionError("unreachable")
 
     # -- inner parts ------------------------------------------------------------------------------------------------
 
@@ -341,7 +339,7 @@ class Lake:
             write_deltalake(table, aligned, mode="overwrite", predicate=f"partition = '{partition.key}'")
             return table.version()
 
-        return int(self._committing(name, attempt))
+        return int(self.committing(name, attempt))
 
     def _aligned(self, name: str, table: DeltaTable, data: pa.Table) -> pa.Table:
         """Give table and data the same columns: new ones are added to the table first, absent ones are null."""
@@ -371,20 +369,6 @@ class Lake:
                 )
             arrays[column] = given
         return pa.table(arrays)
-
-    def _committing(self, name: str, attempt: Callable[[DeltaTable], Any]) -> Any:
-        """Run ``attempt`` on the newest version until its commit does not conflict with another's."""
-        for number in range(1, COMMIT_TRIES + 1):
-            try:
-                return attempt(self.table(name))
-            except CommitFailedError as reason:
-                if number == COMMIT_TRIES:
-                    raise TransientError(
-                        f"the table {name} of {self.model.name} could not be written in {number} tries, because others "
-                        f"keep writing the same partition: {reason}"
-                    ) from reason
-                time.sleep(random.uniform(0, min(0.02 * 2**number, 2)))
-        raise AssertionError("unreachable")
 
 
 def _arrow_schema(table: DeltaTable) -> pa.Schema:

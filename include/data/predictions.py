@@ -1,69 +1,176 @@
-"""Loading the model servers' prediction spools into the table `predictions`, each segment exactly once."""
+"""The table `predictions`, and loading the model servers' spools into it, each segment exactly once.
+
+A row's partition is the day on which the server answered (``predicted_at``) in the model's timezone: at most a few
+days for a segment, whatever event times a client sends. ``event_time`` has statistics in the log, so that files can
+still be skipped by it.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from include.data import files
+from include.data.schema import ARROW
 from include.errors import IntegrityError
+from include.spec import ColumnType
+from include.spool_format import segment_name
 
 if TYPE_CHECKING:
     from include.data.lake import Lake
 
 log = logging.getLogger(__name__)
 
+TEXT, INSTANT = ARROW[ColumnType.STRING], ARROW[ColumnType.TIMESTAMP]
+COLUMNS = pa.schema(
+    [
+        ("partition", TEXT),
+        ("request_id", TEXT),
+        ("row", pa.int64()),
+        ("key", TEXT),
+        ("event_time", INSTANT),
+        ("version", pa.int64()),
+        ("digest", TEXT),
+        ("features", TEXT),
+        ("score", pa.float64()),
+        ("scores", TEXT),
+        ("predicted_at", INSTANT),
+        ("_segment", TEXT),
+    ]
+)
+LAYOUT = Transaction("perennial/predictions", 2)
+"""Marks a table whose partitions are days of prediction. Before, and without a mark, they were days of the events."""
 
-def load(lake: Lake, segment: Path, app_id: str, number: int) -> int:
-    """Append one closed segment and return its rows; 0 where it was loaded before.
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came of one segment: rows that were added to the table, and lines that cannot be loaded."""
+
+    rows: int
+    rejected: int = 0
+    kept: Path | None = None
+    """The file with the rejected lines and the reason of each, next to the segment."""
+    reason: str = ""
+    """Why the first of them was rejected."""
+
+
+@dataclass(frozen=True)
+class _Rejected:
+    line: int
+    reason: str
+    text: bytes
+
+
+def load(lake: Lake, segment: Path, app_id: str, number: int) -> Loaded:
+    """Append one closed segment; no rows are added where it was loaded before.
 
     The commit that adds the rows also records ``app_id`` and ``number`` (a Delta application transaction), so that a
     crash between the commit and the removal of the file, or two loaders at once, cannot double a row. Numbers of one
-    ``app_id`` must come in ascending order. A line that cannot be read is kept under ``rejected/`` and does not hold up
-    the others.
+    ``app_id`` must come in ascending order. A line that cannot be loaded is kept with the reason in the folder
+    ``rejected`` next to the segment, and does not hold up the others.
     """
-    from include.data.lake import PREDICTIONS
-
-    zone = ZoneInfo(lake.model.timezone)
-    rows: list[dict[str, Any]] = []
-    rejected: list[str] = []
     try:
-        lines = segment.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = segment.read_bytes().split(b"\n")  # and only there: texts may hold every other line separator
     except FileNotFoundError:
         raise IntegrityError(f"the spool segment {segment} is gone before it was loaded") from None
-    for line in lines:
-        try:
-            rows.append(_row(json.loads(line), zone, f"{app_id}/{number}"))
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            if line.strip():
-                rejected.append(line)
+    data, rejected = _table(lines, ZoneInfo(lake.model.timezone), f"{app_id}/{number}")
+    loaded = Loaded(0)
     if rejected:
-        name = f"{app_id.replace('/', '_').replace(':', '_')}-{number:012d}.jsonl"
-        files.write(lake.root / "rejected" / name, ("\n".join(rejected) + "\n").encode())
+        kept = segment.parent / "rejected" / segment_name(number)
+        files.write(kept, b"".join(_as_line(one) for one in rejected))
+        loaded = Loaded(0, len(rejected), kept, f"line {rejected[0].line}: {rejected[0].reason}")
         log.error(
-            "%d of %d lines of the spool segment %s cannot be read; they are kept in %s.",
+            "%d of %d lines of the spool segment %s cannot be loaded (%s); they are kept in %s.",
             len(rejected),
-            len(lines),
+            len(rejected) + data.num_rows,
             segment,
-            lake.root / "rejected" / name,
+            loaded.reason,
+            kept,
         )
-    if not rows:
-        return 0
-    data = pa.Table.from_pylist(rows, schema=PREDICTIONS)
+    if not data.num_rows:
+        return loaded
     appended = lake.append(
         "predictions",
         data,
         CommitProperties(app_transactions=[Transaction(app_id, number)]),
         done=lambda table: _loaded(table, app_id) >= number,
     )
-    return len(rows) if appended else 0
+    return replace(loaded, rows=data.num_rows) if appended else loaded
+
+
+def migrate(lake: Lake) -> None:
+    """Rewrite a table whose partitions are days of the events, once, in one commit; does nothing on any other.
+
+    The commit carries `LAYOUT`. A process that is killed before it leaves the table as it was, of two that migrate at
+    once the second conflicts and finds the mark, and what is loaded meanwhile stays.
+    """
+    zone = lake.model.timezone
+
+    def attempt(table: DeltaTable) -> int | None:
+        if _loaded(table, LAYOUT.app_id) >= LAYOUT.version:
+            return None
+        batches = table.to_pyarrow_dataset().to_batches(columns=COLUMNS.names)
+        moved = pa.RecordBatchReader.from_batches(COLUMNS, (_by_day_of_prediction(batch, zone) for batch in batches))
+        write_deltalake(table, moved, mode="overwrite", commit_properties=CommitProperties(app_transactions=[LAYOUT]))
+        return int(table.version())
+
+    version = lake.committing("predictions", attempt)
+    if version is not None:
+        log.info(
+            "The table predictions of %s was rewritten: a partition is now a day of predictions (version %d).",
+            lake.model.name,
+            version,
+        )
+
+
+def _by_day_of_prediction(batch: pa.RecordBatch, timezone: str) -> pa.RecordBatch:
+    moments = batch.column("predicted_at").to_pandas()
+    days = pa.array(moments.dt.tz_convert(timezone).dt.strftime("%Y-%m-%d"), TEXT)
+    columns = [
+        days if name == "partition" else batch.column(name).cast(COLUMNS.field(name).type) for name in COLUMNS.names
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=COLUMNS)
+
+
+def _table(lines: list[bytes], zone: ZoneInfo, segment: str) -> tuple[pa.Table, list[_Rejected]]:
+    """The lines as rows of the table, and those that cannot be."""
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    rejected: list[_Rejected] = []
+    for at, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(_row(json.loads(line.decode()), zone, segment))
+            numbers.append(at)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            rejected.append(_Rejected(at, f"{type(error).__name__}: {error}", line))
+    try:
+        return pa.Table.from_pylist(rows, schema=COLUMNS), rejected
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        pass  # a value that no row of the table can hold, such as a number of 30 digits: find it
+    good: list[pa.Table] = []
+    for at, row in zip(numbers, rows, strict=True):
+        try:
+            good.append(pa.Table.from_pylist([row], schema=COLUMNS))
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            rejected.append(_Rejected(at, f"{type(error).__name__}: {error}", lines[at - 1]))
+    rejected.sort(key=lambda one: one.line)
+    return pa.concat_tables([COLUMNS.empty_table(), *good]), rejected
+
+
+def _as_line(rejected: _Rejected) -> bytes:
+    """One JSON line; bytes that are not UTF-8 become lone surrogates, from which they can be made again."""
+    text = rejected.text.decode(errors="surrogateescape")
+    return json.dumps({"line": rejected.line, "reason": rejected.reason, "text": text}).encode() + b"\n"
 
 
 def _loaded(table: DeltaTable, app_id: str) -> int:
@@ -73,21 +180,21 @@ def _loaded(table: DeltaTable, app_id: str) -> int:
 
 
 def _row(line: dict[str, Any], zone: ZoneInfo, segment: str) -> dict[str, Any]:
-    event_time = _instant(line["event_time"])
+    predicted_at = _instant(line["predicted_at"])
     scores = line.get("scores")
     score = line.get("score")
     return {
-        "partition": event_time.astimezone(zone).date().isoformat(),
+        "partition": predicted_at.astimezone(zone).date().isoformat(),
         "request_id": str(line["request_id"]),
         "row": int(line["row"]),
         "key": json.dumps(line["key"], sort_keys=True),
-        "event_time": event_time,
+        "event_time": _instant(line["event_time"]),
         "version": int(line["version"]),
         "digest": str(line["digest"]),
         "features": json.dumps(line["features"], sort_keys=True),
         "score": None if score is None else float(score),
         "scores": None if scores is None else json.dumps(scores, sort_keys=True),
-        "predicted_at": _instant(line["predicted_at"]),
+        "predicted_at": predicted_at,
         "_segment": segment,
     }
 

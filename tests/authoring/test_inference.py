@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from include.authoring.findings import Findings, Request, Role
-from include.authoring.formats import time_format
+from include.authoring.formats import separator_of, time_format
 from include.authoring.names import declared_names
 from include.authoring.new import infer
 from include.spec import ColumnType, Task
@@ -88,6 +88,12 @@ def test_types_of_texts(tmp_path: Path) -> None:
     assert kinds["paid"] is ColumnType.BOOLEAN
     assert kinds["born"] is ColumnType.TIMESTAMP and of.column("born").format == "%d.%m.%Y"
     assert role(of, "born") is Role.AGE
+
+
+def test_a_line_separator_within_a_text_ends_no_line_of_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "notes.csv"
+    path.write_text("id;note;x\n" + "".join(f"{n};one\u2028two\x85three\x0bfour;{n}\n" for n in range(50)))
+    assert separator_of(path, "utf-8") == ";"
 
 
 def test_identifiers_constants_and_free_text_are_no_features(tmp_path: Path) -> None:
