@@ -120,14 +120,15 @@ class Session:
             try:
                 return migration(*arguments)
             except Exception:
-                postgres.wait_until_ready(self.stack, self._still_wanted)
+                postgres.wait_until_ready(self.stack, self.check_ended)
                 if self._pid_of("postgres") == before:
                     raise
 
     def _pid_of(self, name: str) -> int:
         return next((state.pid for state in self._supervisor.states() if state.name == name), 0)
 
-    def _still_wanted(self) -> None:
+    def check_ended(self) -> None:
+        """Raise when the stack is being stopped; for what runs beside the main thread."""
         if self.ended.is_set():
             raise StackFailure("the stack is being stopped")
 
