@@ -27,8 +27,8 @@ venv:  ## make .venv from requirements.txt (every target does so when needed)
 	fi; \
 	exec "$$found" include/stack/bootstrap.py
 
-run: venv  ## start everything, load the data, train, release; Ctrl-C stops it
-	@exec $(VENV)/python -m include.stack run
+run: venv  ## start everything, load the data, train, release; Ctrl-C stops it (MODELS="a b": first champions of these only)
+	@exec $(VENV)/python -m include.stack run $(foreach model,$(MODELS),--model $(model))
 
 night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release
 	@exec $(VENV)/python -m include.stack night $(if $(MODEL),--model $(MODEL))

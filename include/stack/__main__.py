@@ -15,7 +15,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m include.stack", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("run", help="start everything, bring every model to a champion, stay until Ctrl-C")
+    run = commands.add_parser("run", help="start everything, bring every model to a champion, stay until Ctrl-C")
+    run.add_argument("--model", action="append", default=[], metavar="NAME", help="bring only this one (repeatable)")
     night = commands.add_parser("night", help="a whole night of one model now, on the running stack")
     night.add_argument("--model", help="may be left out where there is only one")
     commands.add_parser("stop", help="stop the stack of this PERENNIAL_HOME")
@@ -41,12 +42,12 @@ def _dispatch(asked: argparse.Namespace) -> int:
 
         lock.write(PROJECT, asked.upgrade)
         return 0
-    from include.stack import night, running
+    from include.stack import night, running, status
     from include.stack.layout import Stack
 
     stack = Stack.from_environment()
     if asked.command == "run":
-        return running.run(stack)
+        return running.run(stack, asked.model)
     stack = stack.as_recorded()
     if asked.command == "night":
         return night.night(stack, asked.model)
@@ -58,7 +59,7 @@ def _dispatch(asked: argparse.Namespace) -> int:
         variables = environment.common_environment(stack, sys.executable) | confidential.of_command_line(stack)
         program = str(Path(sys.executable).parent / "airflow")
         os.execve(program, [program, *asked.arguments], variables)
-    return {"stop": running.stop, "status": running.status, "clean": running.clean}[asked.command](stack)
+    return {"stop": running.stop, "status": status.status, "clean": running.clean}[asked.command](stack)
 
 
 if __name__ == "__main__":

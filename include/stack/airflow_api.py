@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -14,6 +14,10 @@ from include.stack.layout import Stack
 
 TERMINAL = ("success", "failed")
 PAGE = 100  # Airflow's own limit
+
+
+class Away(TransientError):
+    """Airflow's API server does not answer at all: it starts, or is started again."""
 
 
 class AirflowApi:
@@ -37,10 +41,23 @@ class AirflowApi:
     def unpause(self, dag_id: str) -> None:
         self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
-    def import_errors(self) -> list[str]:
-        """``file: last line of its error`` of every DAG file that cannot be imported."""
+    def import_errors(self, since: datetime) -> list[str]:
+        """``file: last line of its error`` of every DAG file that could not be imported since a moment.
+
+        Airflow keeps the errors of an earlier start until it has read the file again.
+        """
         answer = self._send("GET", "/importErrors", params={"limit": 20}).json()
-        return [f"{e['filename']}: {e['stack_trace'].strip().splitlines()[-1]}" for e in answer["import_errors"]]
+        return [
+            f"{e['filename']}: {e['stack_trace'].strip().splitlines()[-1]}"
+            for e in answer["import_errors"]
+            if datetime.fromisoformat(e["timestamp"]) > since
+        ]
+
+    def parsed(self, ending: str) -> dict[str, str]:
+        """When each DAG whose name has this ending was read last, by name."""
+        params = {"dag_id_pattern": f"%{ending}", "limit": PAGE}
+        found = self._send("GET", "/dags", params=params).json()["dags"]
+        return {dag["dag_id"]: dag["last_parsed_time"] for dag in found if dag["last_parsed_time"]}
 
     def backfill(self, dag_id: str, first: str, last: str, max_active_runs: int = 16) -> dict[str, Any] | None:
         """Back-fill the partitions ``first`` to ``last``, both included; ``None`` when another one is active.
@@ -126,7 +143,7 @@ class AirflowApi:
             try:
                 answer = self._client.request(method, f"/api/v2{path}", headers=headers, **arguments)
             except httpx.HTTPError as error:
-                raise TransientError(f"Airflow's API did not answer {method} {path}: {error!r}") from error
+                raise Away(f"Airflow's API did not answer {method} {path}: {error!r}") from error
             if answer.status_code != 401 or attempt == 2:
                 break
             self._token = ""
@@ -141,7 +158,7 @@ class AirflowApi:
         try:
             answer = self._client.post("/auth/token", json=body)
         except httpx.HTTPError as error:
-            raise TransientError(f"Airflow's API did not answer the login: {error!r}") from error
+            raise Away(f"Airflow's API did not answer the login: {error!r}") from error
         if answer.status_code != 201:
             raise TransientError(
                 f"Airflow refused the login of {credentials.USER}: {answer.status_code} {answer.text[:200]}"
@@ -164,14 +181,3 @@ def last_sentence(content: list[Any]) -> str:
     if lines:
         return " ".join(str(lines[-1]["event"]).split())
     return " ".join(str(content[-1]).split()) if content else "(the log is empty)"
-
-
-def retry_while_away(seconds: float, check: Any) -> Iterator[int]:
-    """Attempts, half a second apart, for at most ``seconds``; ``check()`` is asked before each (it may raise)."""
-    deadline = time.monotonic() + seconds
-    attempt = 0
-    while attempt == 0 or time.monotonic() < deadline:
-        check()
-        attempt += 1
-        yield attempt
-        time.sleep(0.5)

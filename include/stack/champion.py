@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from include.errors import TransientError
 from include.spool_format import PROBE_HEADER
 from include.stack import credentials
 from include.stack.layout import Stack
+
+REFUSALS = 100  # answers of a server that is there and does not serve the version yet: counted, not timed
 
 
 @dataclass(frozen=True)
@@ -35,29 +38,40 @@ def row(model: str, digest: str) -> dict[str, Any]:
     return {name: value for name, value in probe["rows"][0].items() if value is not None}
 
 
-def ask(stack: Stack, model: str, version: int, digest: str, seconds: float = 60) -> Answer:
-    """Ask the model server about one row, until this version answers.
+def ask(
+    stack: Stack, model: str, wanted: Callable[[], tuple[int, str] | None], check: Callable[[], None]
+) -> Answer | None:
+    """Ask the model server about one row, until the version that should serve answers.
+
+    Parameters
+    ----------
+    wanted : version and digest that should serve now; None if none should, then the answer is None as well.
+    check : asked while waiting; raises if that has become pointless.
 
     Raises
     ------
-    TransientError : it did not within ``seconds``; with what it said last.
+    TransientError : the server is there and has answered `REFUSALS` times with something else; with what it said last.
     """
-    body = {"rows": [row(model, digest)]}
     token = credentials.read(stack, "serving_token")
     headers = {PROBE_HEADER: "1", **({"Authorization": f"Bearer {token}"} if token else {})}
     url = f"{stack.serving_url}/models/{model}/predict"
-    deadline = time.monotonic() + seconds
-    while True:
+    refusals = 0
+    while (serving := wanted()) is not None:
+        version, digest = serving
+        body = {"rows": [row(model, digest)]}
         try:
             answer = httpx.post(url, json=body, headers=headers, timeout=10, trust_env=False)
-            said = answer.text[:300]
+        except httpx.HTTPError:
+            refusals = 0  # it is away: it starts, or is started again
+        else:
             if answer.status_code == 200 and answer.json().get("version") == version:
                 return Answer(model, version, answer.json(), curl_line(stack, url, body, token is not None))
-        except httpx.HTTPError as error:
-            said = repr(error)
-        if time.monotonic() > deadline:
-            raise TransientError(f"{url} does not answer with version {version} after {seconds:.0f} s: {said}")
-        time.sleep(0.2)
+            refusals += 1
+            if refusals > REFUSALS:
+                raise TransientError(f"{url} does not answer with version {version}: {answer.text[:300]}")
+        check()
+        time.sleep(0.2 if refusals < 50 else 1.0)
+    return None
 
 
 def curl_line(stack: Stack, url: str, body: dict[str, Any], with_token: bool) -> str:

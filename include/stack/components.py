@@ -95,7 +95,7 @@ def supervisor_configuration(stack: Stack, postgres: Component, others: list[Com
 
 def _program(stack: Stack, component: Component, priority: int) -> str:
     values: dict[str, object] = {
-        "command": " ".join(_quoted(part) for part in component.command),
+        "command": " ".join(_quoted(part) for part in _spawned(component)),
         "directory": component.folder,
         "umask": f"{modes.UMASK:03o}",  # supervisord's own umask counts only for a daemon
         "priority": priority,
@@ -111,11 +111,16 @@ def _program(stack: Stack, component: Component, priority: int) -> str:
         "stdout_logfile_maxbytes": "20MB",
         "stdout_logfile_backups": 2,
     }
-    if component.user:
-        values["user"] = component.user
     if component.environment:
         values["environment"] = ",".join(f'{k}="{_escaped(v)}"' for k, v in component.environment)
     return _section(f"program:{component.name}", **values)
+
+
+def _spawned(component: Component) -> tuple[str, ...]:
+    """The command behind `spawn`, which runs as our own user until it becomes that of the component."""
+    user = ("--user", component.user) if component.user else ()
+    spawn = str(Path(__file__).with_name("spawn.py"))
+    return (sys.executable, "-I", spawn, *user, "--", *component.command)
 
 
 def _section(title: str, **values: object) -> str:

@@ -145,6 +145,8 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         # a killed task is noticed after half a minute, not after five
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+        # what a killed scheduler had queued is queued again after half a minute, not after five
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "64",
         # the default of 5 s holds a slot after its task has ended
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
@@ -162,6 +164,8 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         # the defaults are set by chmod, whatever the umask is, and open logs to everybody
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
+        # Great Expectations names 20 functions of its own at every import ("Skipping registering function")
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "great_expectations._docs_decorators=WARNING",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 

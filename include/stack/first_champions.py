@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from datetime import datetime
 
+from include import catalog
 from include.errors import PerennialError
 from include.partitions import newest_closed, utc_now
 from include.spec import Model
@@ -14,11 +16,13 @@ from include.stack import champion
 from include.stack.airflow_api import AirflowApi
 from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
+from include.stack.newcomers import Newcomers, refusal
 from include.stack.progress import Progress, Report
 from include.stack.session import Background, Session, StackFailure
 
 KINDS = ("collect", "retrain", "release")
 AT_A_TIME = 2  # of the others: while one waits for its training, the collecting of another fills the machine
+READINGS = 2  # of a DAG file without the DAG that is waited for; the first may have begun before the folder was there
 QUIET_SECONDS = 20.0  # between two lines about one of them: they are not what the user looks at
 
 
@@ -26,37 +30,73 @@ class Abandoned(PerennialError):
     """The stack is being stopped: there is nothing to say about it."""
 
 
-def wait_for_dags(follower: Follower, report: Report, seconds: float = 90) -> None:
+def wait_for_dags(follower: Follower, report: Report) -> None:
     """Wait until Airflow knows the DAGs of a model that we start, and make sure that they are not paused.
+
+    There is no deadline: Airflow may be slow. That a DAG will not appear is known from what Airflow has read meanwhile.
 
     Raises
     ------
-    RunFailed : one is not there after ``seconds``; with Airflow's import errors.
+    RunFailed : Airflow cannot import a DAG file (with its errors), or has read the file and the DAG is not in it.
     """
     api, wanted = follower.api, [f"{follower.model.name}_{kind}" for kind in KINDS]
-    deadline = time.monotonic() + seconds
+    read = Reading(api, utc_now())
     while wanted:
         dag = follower.patiently(lambda: api.dag(wanted[0]))
         if dag is not None and not dag["is_stale"]:  # stale: of an earlier start, and not parsed again yet
             if dag["is_paused"] and not wanted[0].endswith("_retrain"):  # that one when there is data to train on
-                api.unpause(wanted[0])
+                follower.patiently(lambda: api.unpause(wanted[0]))
             wanted.pop(0)
             continue
         report(f"waiting for {wanted[0]}")
-        if time.monotonic() > deadline:
-            problems = "\n".join(api.import_errors()) or "no import error is reported"
-            raise RunFailed(f"Airflow has not found the DAG {wanted[0]} after {seconds:.0f} s:\n{problems}")
+        if problem := follower.patiently(lambda: read.problem(wanted[0])):
+            raise RunFailed(problem)
         follower.check()
         time.sleep(0.3)
 
 
-def bring(session: Session, follower: Follower, progress: Progress) -> bool:
+class Reading:
+    """What Airflow has read of the DAG files since a moment, and what follows for a DAG that is missing."""
+
+    def __init__(self, api: AirflowApi, since: datetime) -> None:
+        self._api = api
+        self._since = since
+        self._times: dict[str, set[str]] = defaultdict(set)
+
+    def problem(self, dag_id: str) -> str | None:
+        """Why this DAG will not appear; None while it can still appear.
+
+        The DAGs of one kind are made by one file. When Airflow has read those of other models twice since we began,
+        and this one is not there, then its folder is not seen, or it was broken meanwhile.
+        """
+        if errors := self._api.import_errors(self._since):
+            return f"Airflow cannot import a DAG file, so there is no {dag_id}:\n" + "\n".join(errors)
+        kind = dag_id[dag_id.rindex("_") :]
+        for name, moment in self._api.parsed(kind).items():
+            if name != dag_id and datetime.fromisoformat(moment) > self._since:
+                self._times[name].add(moment)
+        seen = next((name for name, times in self._times.items() if len(times) > READINGS), None)
+        if seen is None:
+            return None
+        model = dag_id[: -len(kind)]
+        reason = next((f": {e.problem}" for e in catalog.entries() if e.name == model and e.problem), "")
+        return (
+            f"Airflow has read its DAG files {len(self._times[seen])} times (with {seen}) and has not found "
+            f"{dag_id}{reason or '. Was the folder there when the stack was started (PERENNIAL_MODELS)?'}"
+        )
+
+
+def bring(session: Session, follower: Follower, progress: Progress, newcomers: Newcomers) -> bool:
     """Load the data that the first training of a model needs, train, release; whether it has a champion now.
 
-    A failure is said, not raised: it is the model's, not the stack's (`StackFailure` is).
+    A failure is said, not raised: it is the model's, not the stack's (`StackFailure` is). A folder with mistakes is
+    not trained.
     """
     model = follower.model
     try:
+        if problems := newcomers.mistakes(model.name):
+            progress.say(f"\nerror: {refusal(model.name, problems)}\n")
+            return False
         with progress.step(f"{model.name}: DAGs") as report:
             wait_for_dags(follower, report)
         _load_train_release(session, follower, progress)
@@ -65,7 +105,8 @@ def bring(session: Session, follower: Follower, progress: Progress) -> bool:
     except PerennialError as error:
         progress.say(
             f"\nerror: {model.name} has no champion yet. {error}\n"
-            "Look at the run in Airflow, mend it, and run it again there.\n"
+            f"Look at it in Airflow ({session.stack.airflow_url}/dags/{model.name}_retrain), correct the cause, and "
+            "run it again there.\n"
         )
         return False
     return True
@@ -109,18 +150,25 @@ def has_champion(model: Model) -> bool:
     return Ledger.default().champion(model.name) is not None
 
 
-def answer_of(stack: Stack, model: Model) -> champion.Answer | None:
-    """What the model server says about a row to the champion of this model; None where there is no champion."""
+def answer_of(stack: Stack, model: Model, check: Callable[[], None]) -> champion.Answer | None:
+    """What the model server says about a row to the champion of this model; None if there is no champion."""
     from include.registry.ledger import Ledger
 
-    serving = Ledger.default().champion(model.name)
-    return champion.ask(stack, model.name, serving.version, serving.digest) if serving else None
+    def serving() -> tuple[int, str] | None:
+        row = Ledger.default().champion(model.name)
+        return (row.version, row.digest) if row else None
+
+    return champion.ask(stack, model.name, serving, check)
 
 
 def paste(answer: champion.Answer) -> str:
     """What a champion answers, and the line to ask it again."""
-    said = answer.body["predictions"][0]
-    return f"{answer.model}: version {answer.version} serves. Ask it (it answers {said}):\n\n{answer.curl}"
+    return f"{short(answer)} Ask it again:\n\n{answer.curl}"
+
+
+def short(answer: champion.Answer) -> str:
+    """What a champion answers, in one line."""
+    return f"{answer.model}: version {answer.version} serves; it answers {answer.body['predictions'][0]}."
 
 
 class Others:
@@ -128,14 +176,23 @@ class Others:
 
     Parameters
     ----------
-    total : how many models there are, with those that have a champion already; for the last line.
-    failed : those that have none although it was tried.
+    models : those without a champion that are still to be tried.
+    house : all models, for the last line.
+    failed : names of those that have none although it was tried.
     """
 
-    def __init__(self, session: Session, models: Sequence[Model], total: int, failed: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        session: Session,
+        models: Sequence[Model],
+        house: Sequence[Model],
+        newcomers: Newcomers,
+        failed: Sequence[str] = (),
+    ) -> None:
         self.failed: list[str] = list(failed)
         self._session = session
-        self._total = total
+        self._house = house
+        self._newcomers = newcomers
         self._waiting = deque(models)
         self._lock = threading.Lock()
         self._progress = Progress(terminal=False, quiet=QUIET_SECONDS)  # no spinner: several speak at a time
@@ -153,13 +210,13 @@ class Others:
             self._busy -= 1
             last = not self._busy
         if last:
-            self._progress.say(f"\n{closing(self._total, self.failed)}")
+            self._progress.say(f"\n{closing([m.name for m in self._house], unserved(self._house))}")
 
     def _bring(self, model: Model) -> None:
         follower = Follower(AirflowApi(self._session.stack), model, self._check)
         try:
-            done = bring(self._session, follower, self._progress)
-            answer = answer_of(self._session.stack, model) if done else None
+            done = bring(self._session, follower, self._progress, self._newcomers)
+            answer = answer_of(self._session.stack, model, self._check) if done else None
         except Abandoned:
             raise
         except PerennialError as error:
@@ -176,7 +233,12 @@ class Others:
             raise Abandoned("the stack is being stopped")
 
 
-def closing(total: int, failed: Sequence[str]) -> str:
+def unserved(models: Sequence[Model]) -> list[str]:
+    """Those of these models that have no champion now, by the ledger."""
+    return [model.name for model in models if not has_champion(model)]
+
+
+def closing(names: Sequence[str], without: Sequence[str]) -> str:
     """How many of the models serve, at the end of a start."""
-    sentence = f"{total - len(failed)} of {total} models serve."
-    return sentence + (f" Without a champion: {', '.join(failed)}; see above." if failed else "")
+    sentence = f"{len(names) - len(without)} of {len(names)} models serve."
+    return sentence + (f" Without a champion: {', '.join(without)}; see above." if without else "")

@@ -12,11 +12,11 @@ from typing import Any
 from include.errors import PerennialError, TransientError
 from include.partitions import newest_closed, utc_now
 from include.spec import Model
-from include.stack.airflow_api import TERMINAL, AirflowApi
+from include.stack.airflow_api import TERMINAL, AirflowApi, Away
 from include.stack.progress import Report
 
 POLL_SECONDS = 1.0
-AWAY_SECONDS = 90.0  # how long Airflow's API may be away (supervisord restarts it) before following gives up
+REFUSALS = 60  # answers of an API that is there and fails, one after the other, before following gives up
 
 
 class RunFailed(PerennialError):
@@ -175,13 +175,19 @@ class Follower:
         return f"{dag_id}: task {first['task_id']}{index} failed (run {run_id}): {line}"
 
     def patiently(self, call: Callable[[], Any]) -> Any:
-        """Call, and again while the API is away (supervisord restarts it), for at most `AWAY_SECONDS`."""
-        deadline = time.monotonic() + AWAY_SECONDS
+        """Call, and again while the API is away, however long that is: `check` knows whether waiting is pointless.
+
+        An API that is there and answers with errors gets `REFUSALS` calls: that is counted, not timed.
+        """
+        refusals = 0
         while True:
             try:
                 return call()
+            except Away:
+                refusals = 0
             except TransientError:
-                if time.monotonic() > deadline:
+                refusals += 1
+                if refusals > REFUSALS:
                     raise
             self._pause()
 

@@ -9,12 +9,13 @@ import stat
 import subprocess
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from include.errors import ConfigurationError, TransientError
+from include.errors import ConfigurationError
 from include.stack import roles
 from include.stack.components import Component
 from include.stack.layout import Stack
@@ -115,23 +116,19 @@ def clear_stale_locks(stack: Stack) -> None:
             lock.unlink(missing_ok=True)
 
 
-def wait_until_ready(stack: Stack, seconds: float = 60) -> None:
-    """Wait until it accepts connections (after a crash it first replays its log).
+def wait_until_ready(stack: Stack, check: Callable[[], None]) -> None:
+    """Wait until it accepts connections; after a crash it first replays its log, however long that takes.
 
-    Raises
-    ------
-    TransientError : it did not, within ``seconds``.
+    ``check`` is asked meanwhile and raises if waiting has become pointless.
     """
     import psycopg2
 
-    deadline = time.monotonic() + seconds
     while True:
         try:
             psycopg2.connect(stack.database_url("postgres"), connect_timeout=5).close()
             return
-        except psycopg2.OperationalError as error:
-            if time.monotonic() > deadline:
-                raise TransientError(f"PostgreSQL does not answer after {seconds:.0f} s: {error}") from None
+        except psycopg2.OperationalError:
+            check()
         time.sleep(0.1)
 
 

@@ -6,29 +6,51 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from include import catalog
-from include.errors import ConfigurationError, PerennialError
+from include.errors import ConfigurationError, PerennialError, TransientError
 from include.spec import Model
 from include.stack import champion, credentials, environment, leftovers, modes, ports
 from include.stack.airflow_api import AirflowApi
 from include.stack.bootstrap import CannotInstall, check_python
-from include.stack.first_champions import Others, answer_of, bring, closing, has_champion, paste, wait_for_dags
+from include.stack.first_champions import (
+    Others,
+    answer_of,
+    bring,
+    closing,
+    has_champion,
+    paste,
+    short,
+    unserved,
+    wait_for_dags,
+)
 from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
+from include.stack.newcomers import Newcomers
 from include.stack.progress import Progress
 from include.stack.session import Background, Session
 from include.stack.signals import Stopped, StopSignals
 
 
-def run(stack: Stack) -> int:
-    """Run the stack until a signal; the exit status (0: stopped as asked, 1: something did not work)."""
+def run(stack: Stack, only: Sequence[str] = ()) -> int:
+    """Run the stack until a signal; the exit status (0: stopped as asked, 1: something did not work).
+
+    Parameters
+    ----------
+    only : names of the models to bring to a first champion; empty: all. Those that have one serve in any case.
+
+    Raises
+    ------
+    ConfigurationError : there is no model of a name in ``only`` (with the nearest).
+    """
     try:
         check_python(sys.version_info[:2], sys.executable)
     except CannotInstall as error:
         raise ConfigurationError(str(error)) from None
+    for name in only:
+        catalog.entry(name)
     signals = StopSignals()
     progress = Progress()
     try:
@@ -41,22 +63,31 @@ def run(stack: Stack) -> int:
             modes.close(stack.home, leave=frozenset({stack.pgdata}))
             credentials.prepare(stack)
             os.environ.update(environment.perennial_environment(stack))
-            return _serve(Session(stack, signals), progress)
+            return _serve(Session(stack, signals), progress, only)
     except Stopped:
         return 0
 
 
-def _serve(session: Session, progress: Progress) -> int:
+def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
     status = 0
+    house: list[Model] = []
     others: Others | None = None
     try:
+        newcomers = Newcomers(session.stack)
+        if newcomers.new:
+            progress.say(f"new since the last start: {', '.join(newcomers.new)}")
+        house = _models(progress)
+        chosen = [model for model in house if not only or model.name in only]
+        Background(newcomers.lint_early, [model.name for model in chosen])
         session.start(progress)
-        others = _make_ready(session, progress)
+        progress.say(addresses(session.stack))
+        others = _make_ready(session, progress, house, chosen, newcomers)
         while True:
             session.check()
             time.sleep(0.5)
     except Stopped:
         progress.say("\nstopping ...")
+        status = _left_without(house, others)
     except PerennialError as error:
         progress.say(f"\nerror: {error}")
         status = 1
@@ -64,33 +95,52 @@ def _serve(session: Session, progress: Progress) -> int:
         began = time.monotonic()
         session.stop()
         progress.say(f"everything is stopped ({time.monotonic() - began:.1f} s); `make run` goes on from here")
-    return 1 if others and others.failed else status
+    return status
 
 
-def _make_ready(session: Session, progress: Progress) -> Others:
+def _left_without(house: list[Model], others: Others | None) -> int:
+    """1 if a model that was tried still has no champion when the stack is stopped, else 0."""
+    failed = [model for model in house if others and model.name in others.failed]
+    try:
+        return 1 if unserved(failed) else 0
+    except Exception:  # the ledger is gone: what was seen last counts
+        return 1 if failed else 0
+
+
+def _make_ready(
+    session: Session, progress: Progress, house: list[Model], chosen: list[Model], newcomers: Newcomers
+) -> Others:
     """Bring one model to a champion that answers, say what can be used, and bring the others to theirs beside it."""
-    models = _models(progress)
-    serving = [m for m in models if has_champion(m)]
-    waiting = [m for m in models if m not in serving]
+    serving = [m for m in house if has_champion(m)]
+    waiting = [m for m in chosen if m not in serving]
     failed: list[str] = []
     resumed = list(serving)
     if resumed:
         _await_dags(session, resumed, progress, failed)
     while waiting and not serving:  # of the highest priority first
         model = waiting.pop(0)
-        done = bring(session, Follower(AirflowApi(session.stack), model, session.check), progress)
+        done = bring(session, Follower(AirflowApi(session.stack), model, session.check), progress, newcomers)
         (serving if done else failed).append(model if done else model.name)  # type: ignore[arg-type]
     with progress.step("model server") as report:
         session.wait_for_servers(report)
         session.wait_for_airflow(report, ("metadatabase", "scheduler"))
-        answers = [answer for m in serving if (answer := answer_of(session.stack, m))]
+        answers = [answer for m in serving if (answer := _answer(session, m, progress))]
     progress.summary()
-    _show(session.stack, models, answers, waiting, progress)
+    _show(session.stack, house, answers, waiting, progress)
     if not waiting:
-        progress.say(closing(len(models), failed))
+        progress.say(closing([m.name for m in house], unserved(house)))
     if resumed:
         Background(_catch_up, session, resumed, progress)
-    return Others(session, waiting, len(models), failed)
+    return Others(session, waiting, house, newcomers, failed)
+
+
+def _answer(session: Session, model: Model, progress: Progress) -> champion.Answer | None:
+    """What the champion of a model answers; that one of them does not is said, and the others go on."""
+    try:
+        return answer_of(session.stack, model, session.check)
+    except TransientError as error:
+        progress.say(f"\nerror: {model.name}: {error}\n")
+        return None
 
 
 def _await_dags(session: Session, models: list[Model], progress: Progress, failed: list[str]) -> None:
@@ -112,19 +162,26 @@ def _models(progress: Progress) -> list[Model]:
     return catalog.by_priority()
 
 
+def addresses(stack: Stack) -> str:
+    """What to open in a browser, and how to log in."""
+    return "\n".join(
+        [
+            "",
+            f"Airflow  {stack.airflow_url}  user {credentials.USER}, "
+            f"password {credentials.read(stack, 'admin_password')}",
+            f"MLflow   {stack.mlflow_url}  user {credentials.USER}, "
+            f"password {credentials.read(stack, 'mlflow_admin_password')}",
+            f"Models   {stack.serving_url}/docs",
+            "",
+        ]
+    )
+
+
 def _show(
     stack: Stack, models: list[Model], answers: list[champion.Answer], waiting: list[Model], progress: Progress
 ) -> None:
-    """What to open and what to paste."""
-    lines = [
-        "",
-        f"Airflow  {stack.airflow_url}  user {credentials.USER}, password {credentials.read(stack, 'admin_password')}",
-        f"MLflow   {stack.mlflow_url}  user {credentials.USER}, "
-        f"password {credentials.read(stack, 'mlflow_admin_password')}",
-        f"Models   {stack.serving_url}/docs",
-    ]
-    for answer in answers:
-        lines += ["", paste(answer)]
+    """What to open, and one line to paste."""
+    lines = [addresses(stack), *(short(answer) for answer in answers[1:]), *(paste(answer) for answer in answers[:1])]
     night = f"`make night MODEL={models[0].name}` runs a whole night now." if models else "There is no model yet."
     lines += ["", f"State is in {stack.home}. Ctrl-C stops everything; {night}"]
     if waiting:
@@ -136,7 +193,7 @@ def _show(
 def _catch_up(session: Session, models: list[Model], progress: Progress) -> None:
     """In the background of a resumed stack: collect what its models have missed meanwhile."""
     for model in models:
-        follower = Follower(AirflowApi(session.stack), model)
+        follower = Follower(AirflowApi(session.stack), model, session.check_ended)
         days = model.training.days_needed
         missing = follower.missing(days)
         if missing:
@@ -176,53 +233,15 @@ def stop(stack: Stack) -> int:
     pid = leftovers.owner(stack)
     if pid:
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while leftovers.owner(stack) and time.monotonic() < deadline:
             time.sleep(0.2)
         if leftovers.owner(stack):
             raise PerennialError(
-                f"the stack on {stack.home} (pid {pid}) has not ended after 30 s: kill -9 {pid}, then make stop"
+                f"the stack on {stack.home} (pid {pid}) has not ended after 60 s: kill -9 {pid}, then make stop"
             )
         print(f"stopped the stack on {stack.home}")
         return 0
     ended = leftovers.clean(stack)
     print(f"ended {ended} processes that were left" if ended else f"no stack runs on {stack.home}")
     return 0
-
-
-def status(stack: Stack) -> int:
-    """Print what runs and what serves; 3 when nothing does."""
-    import httpx
-
-    from include.stack.supervision import Supervisor
-
-    if not leftovers.owner(stack):
-        print(f"no stack runs on {stack.home}")
-        return 3
-    for state in Supervisor(stack).states():
-        print(f"{state.name:<24} {state.state.lower():<9} pid {state.pid:<8} {state.uptime:>6} s")
-    print(f"\nAirflow {stack.airflow_url}  MLflow {stack.mlflow_url}  models {stack.serving_url}")
-    token = credentials.read(stack, "serving_token")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    try:
-        answer = httpx.get(f"{stack.serving_url}/models", headers=headers, timeout=5, trust_env=False)
-        listing: list[dict[str, Any]] = answer.raise_for_status().json()["models"]
-    except (httpx.HTTPError, ValueError, KeyError) as error:
-        print(f"the model server does not answer: {error!r}")
-        return 1
-    print("\n".join(_served(listing)))
-    return 0
-
-
-def _served(listing: list[dict[str, Any]]) -> list[str]:
-    """A line for each model: those of the house by priority, broken ones, and what serves without a folder."""
-    served = {str(m["model"]): m for m in listing}
-    lines = {m.name: "no champion yet" for m in catalog.by_priority()}
-    lines |= {e.name: f"broken: {e.problem}" for e in catalog.entries() if e.problem}
-    for name, state in served.items():
-        if state.get("version") is not None:
-            broken = f"; its folder is {lines[name]}" if lines.get(name, "").startswith("broken") else ""
-            lines[name] = f"version {state['version']}{broken}"
-        else:
-            lines.setdefault(name, "out of service")
-    return [f"  {name}: {line}" for name, line in lines.items()]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -18,14 +18,20 @@ from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
 from include.stack.progress import Progress, Report
 from include.stack.signals import StopSignals
+from include.stack.watch import Watch
 
-START_SECONDS = 120.0
-RESTARTS = 4  # of one component within RESTART_WINDOW seconds: more is not bad luck
-RESTART_WINDOW = 180.0
+LOOK_SECONDS = 0.5  # between two looks at the components
+# the component behind a part that is waited for, if it is not airflow-<part>
+COMPONENTS = {
+    "metadatabase": "postgres",
+    "mlflow": "mlflow",
+    "serving": "serving",
+    "dag_processor": "airflow-dag-processor",
+}
 
 
 class StackFailure(PerennialError):
-    """A process of the stack dies again and again, or does not come up."""
+    """The stack cannot go on: supervisord is gone, or PostgreSQL has never come up."""
 
 
 class Background:
@@ -61,9 +67,6 @@ class Session:
         self.ended = threading.Event()  # set when it is being stopped: what runs beside the main thread gives up
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor = supervision.Supervisor(stack)
-        self._pids: dict[str, int] = {}
-        self._restarts: dict[str, list[float]] = defaultdict(list)
-        self._checked = 0.0
 
     def start(self, progress: Progress) -> None:
         """Start everything; returns when Airflow's API answers and its scheduler lives."""
@@ -78,14 +81,16 @@ class Session:
             with self.signals.held():
                 self._process = supervision.launch(stack, configuration, self.environment)
                 stack.record(**leftovers.identity(self._process.pid))
+            supervision.wait_until_it_answers(stack, self._process, self.signals.check_parent)
             self._supervisor.start("postgres")
-            postgres.wait_until_ready(stack)
+            postgres.wait_until_ready(stack, self._check_first)
             roles.prepare(stack)
+        Background(self._keep_watch, Watch(stack, self._supervisor, progress.say), progress)
         with progress.step("databases"):
             self._supervisor.start("serving")
-            airflow = Background(migrations.migrate_airflow, stack)
-            mlflow = Background(self._start_mlflow)
-            perennial = Background(migrations.migrate_perennial)
+            airflow = Background(self._surviving, migrations.migrate_airflow, stack)
+            mlflow = Background(self._surviving, self._start_mlflow)
+            perennial = Background(self._surviving, migrations.migrate_perennial)
             for part in (airflow, mlflow, perennial):
                 part.join(self.check)
         with progress.step("Airflow") as report:
@@ -97,6 +102,35 @@ class Session:
             self.wait_for_airflow(report, ("metadatabase", "scheduler"))
             for name in later:
                 self._supervisor.start(name)
+
+    def _keep_watch(self, watch: Watch, progress: Progress) -> None:
+        said = ""
+        while not self.ended.wait(LOOK_SECONDS):
+            try:
+                watch.look()
+            except Exception as error:  # nothing that goes wrong in here may end the stack, or the watching
+                if repr(error) != said:
+                    said = repr(error)
+                    progress.say(f"warning: the components could not be looked at: {said}")
+
+    def _surviving(self, migration: Callable[..., None], *arguments: Any) -> None:
+        """Run a migration, and again when PostgreSQL was started anew meanwhile: each can be repeated."""
+        while True:
+            before = self._pid_of("postgres")
+            try:
+                return migration(*arguments)
+            except Exception:
+                postgres.wait_until_ready(self.stack, self.check_ended)
+                if self._pid_of("postgres") == before:
+                    raise
+
+    def _pid_of(self, name: str) -> int:
+        return next((state.pid for state in self._supervisor.states() if state.name == name), 0)
+
+    def check_ended(self) -> None:
+        """Raise when the stack is being stopped; for what runs beside the main thread."""
+        if self.ended.is_set():
+            raise StackFailure("the stack is being stopped")
 
     def _start_mlflow(self) -> None:
         migrations.upgrade_mlflow(self.stack)
@@ -126,57 +160,43 @@ class Session:
         self._wait(missing, report, check or self.check)
 
     def _wait(self, missing: Callable[[], list[str]], report: Report, check: Callable[[], None]) -> None:
-        deadline = time.monotonic() + START_SECONDS
+        """Wait for these parts without a deadline: they are alive, or the watch says what is down and starts it."""
         while waiting := missing():
-            report(f"waiting for {', '.join(waiting)}")
+            report(f"waiting for {', '.join(self._described(part) for part in waiting)}")
             check()
-            if time.monotonic() > deadline:
-                logs = "\n".join(f"{log}:\n{supervision.tail(log)}" for log in self._logs(waiting))
-                raise StackFailure(f"{', '.join(waiting)} did not come up within {START_SECONDS:.0f} s\n{logs}")
             time.sleep(0.2)
 
-    def _logs(self, parts: list[str]) -> list[Any]:
-        names = {
-            "api-server": "airflow-api-server",
-            "metadatabase": "postgres",
-            "dag_processor": "airflow-dag-processor",
-        }
-        found = [names.get(part, part if part in ("mlflow", "serving") else f"airflow-{part}") for part in parts]
-        return [self.stack.logs / f"{name}.log" for name in found]
+    def _described(self, part: str) -> str:
+        """A part of Airflow, or a server, with the state of its process: "scheduler (running, pid 12, 34 s)"."""
+        component = COMPONENTS.get(part, f"airflow-{part}")
+        try:
+            found = next((state for state in self._supervisor.states() if state.name == component), None)
+        except TransientError:
+            found = None
+        return f"{part} ({found.described})" if found else part
 
     def check(self) -> None:
         """Raise when the stack cannot go on; cheap, so ask often.
 
         Raises
         ------
-        StackFailure : supervisord is gone, or a process ends again and again; with the end of its log.
+        StackFailure : supervisord is gone; with the end of its log.
         """
         self.signals.check_parent()
-        now = time.monotonic()
-        if now - self._checked < 0.5:
-            return
-        self._checked = now
         if self._process is not None and self._process.poll() is not None:
             log = self.stack.logs / "supervisord.log"
             raise StackFailure(
-                f"supervisord has ended (exit {self._process.returncode}); {log}:\n{supervision.tail(log)}"
+                f"supervisord has ended ({_ended(self._process.returncode)}), so nothing can be restarted any more: "
+                f"everything is stopped. Run `make run` again. The end of {log}:\n{supervision.tail(log)}"
             )
-        try:
-            states = self._supervisor.states()
-        except TransientError:
-            return
-        for state in states:
-            if state.running and state.pid:
-                if self._pids.get(state.name, state.pid) != state.pid:
-                    self._restarts[state.name].append(now)
-                self._pids[state.name] = state.pid
-            recent = [moment for moment in self._restarts[state.name] if now - moment < RESTART_WINDOW]
-            if state.given_up or len(recent) > RESTARTS:
+
+    def _check_first(self) -> None:
+        """While PostgreSQL starts nothing serves yet, so that it cannot start ends the stack."""
+        self.check()
+        for state in self._supervisor.states():
+            if state.given_up:
                 log = self.stack.logs / f"{state.name}.log"
-                raise StackFailure(
-                    f"{state.name} ends again and again (last exit status {state.exit_status}); "
-                    f"the end of {log}:\n{supervision.tail(log)}"
-                )
+                raise StackFailure(f"{state.name} does not start; the end of {log}:\n{supervision.tail(log)}")
 
     def stop(self) -> None:
         """Stop everything in order, PostgreSQL last, and whatever is left in the session after that."""
@@ -196,3 +216,8 @@ def answers(url: str) -> bool:
         return httpx.get(url, timeout=5, trust_env=False).is_success
     except httpx.HTTPError:
         return False
+
+
+def _ended(code: int) -> str:
+    """How a process ended: "exit status 2", "signal SIGKILL"."""
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"

@@ -13,6 +13,7 @@ import threading
 import time
 import xmlrpc.client
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,20 @@ PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class State:
-    """One supervised process as supervisord sees it."""
+    """One supervised process as supervisord sees it.
+
+    Attributes
+    ----------
+    pid : 0 while it does not run.
+    uptime : seconds since it was started; 0 while it does not run.
+    tried : whether it was ever started.
+    """
 
     name: str
     state: str
     pid: int
     uptime: int
-    exit_status: int
+    tried: bool
 
     @property
     def running(self) -> bool:
@@ -42,8 +50,23 @@ class State:
 
     @property
     def given_up(self) -> bool:
-        """It ended again and again; supervisord does not try any more."""
-        return self.state in ("FATAL", "EXITED")
+        """It could not be started several times in a row; supervisord does not try any more.
+
+        EXITED is another state: every program passes through it between its end and its next start.
+        """
+        return self.state == "FATAL"
+
+    @property
+    def described(self) -> str:
+        """What a person reads: "running, pid 12, 340 s", "not started yet", "down"."""
+        if self.pid:
+            verb = {"RUNNING": "running", "STARTING": "starting", "STOPPING": "stopping"}.get(self.state, self.state)
+            return f"{verb}, pid {self.pid}, {self.uptime} s"
+        if not self.tried:
+            return "not started yet"
+        if self.state in ("EXITED", "BACKOFF"):
+            return "has ended and is started again"
+        return "down; `make run` starts it again from time to time"
 
 
 class Supervisor:
@@ -64,17 +87,31 @@ class Supervisor:
         """
         answer = self._call("getAllProcessInfo")
         return [
-            State(i["name"], i["statename"], i["pid"], max(0, i["now"] - i["start"]), i["exitstatus"]) for i in answer
+            State(
+                i["name"],
+                i["statename"],
+                i["pid"],
+                max(0, i["now"] - i["start"]) if i["pid"] else 0,
+                tried=bool(i["start"]),
+            )
+            for i in answer
         ]
 
     def start(self, name: str) -> None:
         """Start one process without waiting for it; nothing happens when it runs."""
-        full = name if name == "postgres" else f"{SERVICES}:{name}"
         try:
-            self._call("startProcess", full, False)
+            self._call("startProcess", _full(name), False)
         except xmlrpc.client.Fault as fault:
             if "ALREADY_STARTED" not in fault.faultString:
                 raise TransientError(f"{name} could not be started: {fault.faultString}") from fault
+
+    def stop_one(self, name: str) -> None:
+        """Stop one process without waiting for its end; nothing happens when it does not run."""
+        try:
+            self._call("stopProcess", _full(name), False)
+        except xmlrpc.client.Fault as fault:
+            if "NOT_RUNNING" not in fault.faultString:
+                raise TransientError(f"{name} could not be stopped: {fault.faultString}") from fault
 
     def _call(self, method: str, *arguments: Any) -> Any:
         with self._one_at_a_time:
@@ -83,22 +120,25 @@ class Supervisor:
             except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
                 self._transport.close()
                 raise TransientError(f"supervisord does not answer: {error}") from error
+            except xmlrpc.client.Fault as fault:
+                if "SHUTDOWN_STATE" in fault.faultString:
+                    raise TransientError("supervisord is being stopped") from fault
+                raise
+
+
+def _full(name: str) -> str:
+    return name if name == "postgres" else f"{SERVICES}:{name}"
 
 
 def launch(stack: Stack, configuration: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start supervisord in a session of its own (Ctrl-C of the terminal does not reach it) and wait until it answers.
+    """Start supervisord in a session of its own (Ctrl-C of the terminal does not reach it).
 
     Everything it starts stays in that session, by which it is found again. On Linux it ends with us, even when we are
     killed.
-
-    Raises
-    ------
-    TransientError : it ended at once; with the end of its log.
     """
     (stack.sockets / "supervisor").unlink(missing_ok=True)
-    output = stack.logs / "supervisord.out"
-    with output.open("wb") as log:
-        process = subprocess.Popen(
+    with (stack.logs / "supervisord.out").open("wb") as log:
+        return subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
             cwd=stack.run,
             env=environment,
@@ -108,15 +148,23 @@ def launch(stack: Stack, configuration: Path, environment: dict[str, str]) -> su
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-    deadline = time.monotonic() + 20
+
+
+def wait_until_it_answers(stack: Stack, process: subprocess.Popen[bytes], check: Callable[[], None]) -> None:
+    """Wait for a supervisord that was launched, as long as it lives; ``check`` is asked meanwhile and may raise.
+
+    Raises
+    ------
+    TransientError : it has ended; with the end of its log.
+    """
     while True:
         try:
             Supervisor(stack).states()
-            return process
+            return
         except TransientError:
-            if process.poll() is not None or time.monotonic() > deadline:
-                stop(process)
-                raise TransientError(f"supervisord did not start:\n{tail(output)}") from None
+            if process.poll() is not None:
+                raise TransientError(f"supervisord did not start:\n{tail(stack.logs / 'supervisord.out')}") from None
+        check()
         time.sleep(0.05)
 
 

@@ -18,16 +18,19 @@ from include.stack import environment
 from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
 
+SCREENSHOTS = bool(os.environ.get("PERENNIAL_SCREENSHOTS"))  # made for the README, of the models that it shows
 STACK = pytest.StashKey[Running]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """These before all others, so that their stack can end before those; the fresh clone first, whose time is measured
-    and beside which no other stack may run yet; the slow ones last, for the others are sooner wrong."""
+    and beside which no other stack may run yet; the slow ones late, for the others are sooner wrong; last of all the
+    one that kills what the others use."""
 
-    def order(item: pytest.Item) -> tuple[bool, bool, bool]:
+    def order(item: pytest.Item) -> tuple[bool, bool, bool, bool]:
         slow = item.get_closest_marker("slow") is not None
-        return "end_to_end" not in item.nodeid, "test_fresh_clone" not in item.nodeid, slow
+        kills = "test_killed_components" in item.nodeid
+        return "end_to_end" not in item.nodeid, "test_fresh_clone" not in item.nodeid, kills, slow
 
     items.sort(key=order)
 
@@ -60,7 +63,7 @@ def variables(made: Running) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def running(pytestconfig: pytest.Config) -> Iterator[Running]:
-    """The stack, ready, with a champion of every model.
+    """The stack, ready, with a champion of the toy (and of every model if screenshots for the README are made).
 
     While writing tests, ``PERENNIAL_TEST_HOME`` may name the home of one that runs already (with its ports in the usual
     variables, and ``PERENNIAL_MODELS``, ``PERENNIAL_TOY_SCENARIO`` and ``AIRFLOW_CONN_STRANGERS`` as below).
@@ -75,7 +78,7 @@ def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     made = Running(
         home,
         (free_port(), free_port(), free_port()),
-        [sys.executable, "-m", "include.stack", "run"],
+        [sys.executable, "-m", "include.stack", "run", *([] if SCREENSHOTS else ["--model", "toy"])],
     )
     made.variables = variables(made)
     models_folder(home).mkdir()

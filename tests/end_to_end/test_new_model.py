@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from include.registry.ledger import Ledger
 from include.stack import champion
+from include.stack.following import nothing
 from tests.authoring.random_tables import Table, random_table, save
 from tests.end_to_end.conftest import models_folder
 from tests.end_to_end.stack_runner import ROOT, Running, outside
@@ -62,8 +63,8 @@ def lead_to_a_champion(running: Running, terminal: Callable[..., str], table: Ta
     told = terminal("include.stack", "night", "--model", name)
     serving = Ledger.default().champion(name)
     assert serving is not None, told
-    answer = champion.ask(running.stack, name, serving.version, serving.digest)
-    assert answer.version == serving.version and "score" in answer.body["predictions"][0]
+    answer = champion.ask(running.stack, name, lambda: (serving.version, serving.digest), nothing)
+    assert answer is not None and answer.version == serving.version and "score" in answer.body["predictions"][0]
     assert not set(champion.row(name, serving.digest)) & {*table.leaks, table.target}
 
 

@@ -102,10 +102,10 @@ class Patient:
         return known
 
     def wait_for_dags(self) -> None:
-        deadline = time.monotonic() + 120
+        deadline, since = time.monotonic() + 120, utc_now()
         for kind in ("collect", "retrain", "release"):
             while (dag := self.api.dag(f"{self.name}_{kind}")) is None or dag["is_stale"]:
-                assert time.monotonic() < deadline, self.api.import_errors()
+                assert time.monotonic() < deadline, self.api.import_errors(since)
                 time.sleep(0.3)
             self.api.unpause(f"{self.name}_{kind}")
 

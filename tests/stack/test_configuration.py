@@ -45,7 +45,7 @@ def test_supervisord_reads_it_and_stops_postgres_last(stack: Stack) -> None:
     programs = [program for group in groups for program in group.process_configs]
     assert {p.name for p in programs} == {"postgres", *(c.name for c in components.services(stack))}
     assert all(not p.autostart and p.autorestart and p.umask == 0o077 for p in programs)
-    assert groups[0].process_configs[0].command == "/bin/postgres -c listen_addresses="
+    assert groups[0].process_configs[0].command.endswith("spawn.py -- /bin/postgres -c listen_addresses=")
     assert programs[-1].directory == str(stack.airflow_home)
 
 

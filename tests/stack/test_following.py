@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import time
+from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from include.stack import champion, credentials
-from include.stack.airflow_api import last_sentence
-from include.stack.following import describe, ranges
+import pytest
+
+from include import catalog
+from include.errors import TransientError
+from include.partitions import utc_now
+from include.stack import champion, credentials, following
+from include.stack.airflow_api import AirflowApi, Away, last_sentence
+from include.stack.first_champions import READINGS, wait_for_dags
+from include.stack.following import Follower, RunFailed, describe, ranges
 from include.stack.layout import Stack
 from include.stack.progress import Progress
 
@@ -75,8 +85,6 @@ def test_the_token_is_read_by_the_shell(tmp_path: Path, monkeypatch: object) -> 
 
 
 def test_plain_progress_prints_lines_and_durations(capsys: object) -> None:
-    import pytest
-
     assert isinstance(capsys, pytest.CaptureFixture)
     progress = Progress(terminal=False)
     with progress.step("collect") as report:
@@ -84,5 +92,78 @@ def test_plain_progress_prints_lines_and_durations(capsys: object) -> None:
     progress.summary()
     text = capsys.readouterr().out
     assert "collect ...\n" in text
-    assert "done: collect: 85/85 partitions (0.0 s)" in text
+    assert re.search(r"^done: collect: 85/85 partitions \(\d+\.\d s\)$", text, re.MULTILINE)
     assert "total" in text
+
+
+class Answers:
+    """A call that does what it is asked to, one after the other; the last for ever."""
+
+    def __init__(self, *ends: Exception | str) -> None:
+        self.ends, self.calls = list(ends), 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        end = self.ends.pop(0) if len(self.ends) > 1 else self.ends[0]
+        if isinstance(end, Exception):
+            raise end
+        return end
+
+
+@pytest.fixture
+def follower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Follower:
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.0)
+    stack = Stack(tmp_path / "home", 1, 2, 3)
+    return Follower(AirflowApi(stack), catalog.load("toy"))
+
+
+def test_an_api_that_is_away_is_waited_for_however_long_that_is(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start on a busy machine takes minutes; the clock jumps by an hour at each look."""
+    hours = count(step=3600)
+    monkeypatch.setattr(time, "monotonic", lambda: float(next(hours)))
+    away = Answers(*[Away("it starts")] * 500, "here")
+    assert follower.patiently(away) == "here"
+    assert away.calls == 501
+
+
+def test_an_api_that_refuses_again_and_again_is_not(follower: Follower) -> None:
+    refusing = Answers(TransientError("500: out of order"))
+    with pytest.raises(TransientError, match="out of order"):
+        follower.patiently(refusing)
+    assert refusing.calls == following.REFUSALS + 1
+
+
+class Airflow:
+    """What Airflow's API says about DAGs while a file of theirs is read again and again."""
+
+    def __init__(self, errors: list[str], others: list[str]) -> None:
+        self.errors, self.others, self.readings = errors, others, 0
+
+    def dag(self, dag_id: str) -> None:
+        return None
+
+    def import_errors(self, since: datetime) -> list[str]:
+        return self.errors
+
+    def parsed(self, ending: str) -> dict[str, str]:
+        self.readings += 1
+        return {f"{other}{ending}": (utc_now() + timedelta(seconds=1)).isoformat() for other in self.others}
+
+
+def test_an_import_error_of_a_dag_file_is_reported_at_once(follower: Follower, monkeypatch: pytest.MonkeyPatch) -> None:
+    airflow = Airflow(["collect.py: SyntaxError: invalid syntax"], [])
+    monkeypatch.setattr(follower, "api", airflow)
+    with pytest.raises(RunFailed, match="collect.py: SyntaxError"):
+        wait_for_dags(follower, lambda _: None)
+
+
+def test_a_dag_that_is_not_in_a_file_that_was_read_will_not_appear(
+    follower: Follower, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    airflow = Airflow([], ["flights"])
+    monkeypatch.setattr(follower, "api", airflow)
+    with pytest.raises(RunFailed, match="with flights_collect. and has not found toy_collect"):
+        wait_for_dags(follower, lambda _: None)
+    assert airflow.readings == READINGS + 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,12 @@ import include.models
 from include import catalog
 from include.backtest.__main__ import main as backtest
 from include.errors import ConfigurationError
+from include.registry.rows import Standing
+from include.stack import running
 from include.stack.first_champions import closing
-from include.stack.running import _served
+from include.stack.layout import Stack
+from include.stack.newcomers import Newcomers, refusal
+from include.stack.status import served
 
 TOY = Path(__file__).parent.parent / "models_for_tests" / "toy"
 
@@ -60,15 +66,55 @@ def test_a_night_of_an_unknown_model_names_the_nearest(alone: Path) -> None:
 def test_the_status_names_every_model_whatever_its_state(alone: Path) -> None:
     shutil.copytree(alone / "toy", alone / "halfway")
     (alone / "halfway" / "source.py").unlink()
-    lines = _served([{"model": "gone", "version": 4}, {"model": "frozen", "version": None}])
+    lines = served([{"model": "gone", "version": 4}, {"model": "frozen", "version": None}], {})
     assert lines[0] == "  toy: no champion yet"
     assert lines[1].startswith("  halfway: broken: ") and "source.py is missing" in lines[1]
     assert lines[2:] == ["  gone: version 4", "  frozen: out of service"]
-    assert _served([{"model": "toy", "version": 3}])[0] == "  toy: version 3"
-    both = _served([{"model": "halfway", "version": 2}])
+    assert served([{"model": "toy", "version": 3}], {})[0] == "  toy: version 3"
+    both = served([{"model": "halfway", "version": 2}], {})
     assert both[1].startswith("  halfway: version 2; its folder is broken: ")
 
 
+def test_the_status_names_frozen_models_and_why(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frozen = Standing("toy", 3, "d", 4, True, "rolled back from version 4 by ann", "run", None)
+    lines = served([{"model": "toy", "version": 3}], {"toy": frozen})
+    assert lines == ["  toy: version 3; promotion is frozen: rolled back from version 4 by ann"]
+    assert served([{"model": "toy", "version": 3}], {"toy": replace(frozen, frozen=False)}) == ["  toy: version 3"]
+
+
 def test_the_last_line_of_a_start_says_who_has_no_champion() -> None:
-    assert closing(3, []) == "3 of 3 models serve."
-    assert closing(3, ["demand"]) == "2 of 3 models serve. Without a champion: demand; see above."
+    names = ["a", "b", "demand"]
+    assert closing(names, []) == "3 of 3 models serve."
+    assert closing(names, ["demand"]) == "2 of 3 models serve. Without a champion: demand; see above."
+
+
+def test_a_folder_with_mistakes_is_named_and_not_trained(alone: Path, tmp_path: Path) -> None:
+    """The half-written folder of a restart; the same content is linted once, and the correct folder passes."""
+    stack = Stack(tmp_path / "home", 18090, 15090, 18099)
+    stack.prepare()
+    assert Newcomers(stack).new == [], "at the first start everything is new, which is not worth saying"
+    shutil.copytree(alone / "toy", alone / "halfway")
+    model = alone / "halfway" / "model.py"
+    model.write_text(
+        model.read_text().replace('name="toy"', 'name="halfway"').replace('event_time="at"', "event_time='on'")
+    )
+    newcomers = Newcomers(stack)
+    assert newcomers.new == ["halfway"]
+    problems = newcomers.mistakes("halfway")
+    assert newcomers.mistakes("halfway") is problems
+    said = refusal("halfway", problems)
+    assert "model halfway is not trained" in said and "make lint-models MODELS=halfway" in said
+    assert "halfway/model.py:" in said
+    assert Newcomers(stack).new == []
+    model.write_text(model.read_text().replace("event_time='on'", 'event_time="at"'))
+    assert Newcomers(stack).mistakes("halfway") == ()
+    assert json.loads((stack.run / "folders.json").read_text())["halfway"] == catalog.digest("halfway")
+
+
+def test_an_unknown_name_is_refused_before_anything_starts(
+    alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack(tmp_path / "home", 18090, 15090, 18099)
+    with pytest.raises(ConfigurationError, match="did you mean 'toy'"):
+        running.run(stack, ["toi"])
+    assert not stack.home.exists()

@@ -1,0 +1,185 @@
+"""`kill -9` of each component of a stack in use: the others go on, it comes back, and a retraining ends right."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from include.registry import tracking
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.stack import credentials
+from include.stack.supervision import State, Supervisor
+from tests.end_to_end.stack_runner import Api, Running
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
+LIMIT = 180.0  # seconds; only ends a test that would hang
+HEARTBEATS = {
+    "airflow-scheduler": "scheduler",
+    "airflow-dag-processor": "dag_processor",
+    "airflow-triggerer": "triggerer",
+}
+
+
+@dataclass
+class Client:
+    """Asks the model server for a prediction all the time, and remembers when it got none."""
+
+    running: Running
+    row: dict[str, Any]
+    answers: int = 0
+    failures: list[tuple[float, str]] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Client:
+        self._thread = threading.Thread(target=self._ask)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        token = credentials.read(self.running.stack, "serving_token")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        url = f"{self.running.stack.serving_url}/models/toy/predict"
+        with httpx.Client(headers=headers, trust_env=False, timeout=30) as server:
+            while not self._stop.wait(0.05):
+                at = time.monotonic()
+                try:
+                    answer = server.post(url, json={"rows": [self.row]})
+                    answer.raise_for_status()
+                except httpx.HTTPError as error:
+                    self.failures.append((at, repr(error)))
+                    continue
+                self.answers += 1
+                if self.versions[-1:] != [version := int(answer.json()["version"])]:
+                    self.versions.append(version)
+
+
+@dataclass
+class Kills:
+    """Kills components of the stack and measures how long each is away."""
+
+    running: Running
+    recovery: dict[str, float] = field(default_factory=dict)
+    serving_away: tuple[float, float] = (0.0, 0.0)
+
+    def kill(self, name: str, well: Callable[[datetime], bool], child: bool = False) -> None:
+        """SIGKILL for a component (or its child), then wait until a new one is well."""
+        before = self.state(name)
+        victim = psutil.Process(before.pid)
+        at, began = datetime.now(UTC), time.monotonic()
+        (victim.children()[0] if child else victim).kill()
+        while (state := self.state(name)).pid in (0, before.pid) or not well(at):
+            assert time.monotonic() - began < LIMIT, f"{name}: {state}\n{self.running.output}"
+            assert self.running.process is not None and self.running.process.poll() is None, self.running.output
+            time.sleep(0.1)
+        self.recovery[f"{name}{' (child)' if child else ''}"] = round(time.monotonic() - began, 1)
+        if name == "serving":
+            self.serving_away = (began - 1, time.monotonic())
+
+    def state(self, name: str) -> State:
+        return next(s for s in Supervisor(self.running.stack).states() if s.name == name)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def database_answers(running: Running) -> bool:
+    try:
+        Ledger.default().champion("toy")
+    except Exception:  # refused, or cut off in the middle
+        return False
+    return True
+
+
+def beats(running: Running, name: str, since: datetime) -> bool:
+    """Whether this component of Airflow has written a heartbeat after a moment."""
+    part = HEARTBEATS[name]
+    try:
+        health = httpx.get(f"{running.stack.airflow_url}/api/v2/monitor/health", timeout=5, trust_env=False).json()[
+            part
+        ]
+        beat = health[f"latest_{part}_heartbeat"]
+    except (httpx.HTTPError, ValueError, KeyError):
+        return False
+    return bool(beat) and health["status"] == "healthy" and datetime.fromisoformat(beat) > since
+
+
+def test_every_component_may_be_killed_while_a_model_is_retrained(
+    running: Running, api: Api, run_id: str, scenario: Any, record_property: Any
+) -> None:
+    stack, ledger = running.stack, Ledger.default()
+    old = ledger.champion("toy")
+    assert old is not None
+    row = json.loads(BundleStore.default().open("toy", old.digest).read("probe.json"))["rows"][0]
+    serving = ledger.version("toy", old.version)
+    assert serving is not None
+    scenario("candidates", {"pause": 20})  # each step of the retraining takes its time
+    conf = {"candidates": ["baseline", serving.candidate], "seed": 23}
+    kills = Kills(running)
+    with Client(running, row) as client:
+        api.trigger("toy_retrain", run_id, conf)
+        kills.kill("mlflow", lambda _: answers(f"{stack.mlflow_url}/health"))
+        kills.kill("mlflow", lambda _: answers(f"{stack.mlflow_url}/health"), child=True)
+        kills.kill("serving", lambda _: answers(f"{stack.serving_url}/health/ready"))
+        kills.kill("airflow-dag-processor", lambda at: beats(running, "airflow-dag-processor", at))
+        kills.kill("airflow-triggerer", lambda at: beats(running, "airflow-triggerer", at))
+        kills.kill("airflow-api-server", lambda _: answers(f"{stack.airflow_url}/api/v2/monitor/health"))
+        kills.kill("postgres", lambda _: database_answers(running))
+        scenario("candidates", {"pause": 0})
+        kills.kill("airflow-scheduler", lambda at: beats(running, "airflow-scheduler", at))
+        run = patiently(lambda: api.wait("toy_retrain", run_id, LIMIT))
+        assert run["state"] == "success", api.states("toy_retrain", run_id)
+        release = api.xcom("toy_retrain", run_id, "release", key="trigger_run_id")
+        assert patiently(lambda: api.wait("toy_release", release, LIMIT))["state"] == "success"
+        new = ledger.champion("toy")
+        assert new is not None
+        deadline = time.monotonic() + LIMIT
+        while client.versions[-1] != new.version:
+            assert time.monotonic() < deadline, client.versions
+            time.sleep(0.1)
+    print("\nseconds until a killed component was back:", kills.recovery)
+    print(f"predictions: {client.answers} answered, {len(client.failures)} not, while the model server was killed")
+    record_property("recovery_seconds", kills.recovery)
+    first, last = kills.serving_away
+    assert [failure for failure in client.failures if not first <= failure[0] <= last] == []
+    decision = ledger.last_decision("toy")
+    assert decision is not None
+    assert (decision.run_id, decision.verdict, decision.version) == (run_id, "promote", new.version)
+    assert client.versions == [old.version, new.version]
+    assert tracking.champion_alias("toy") == new.version
+    promotions = [a for a in ledger.history("toy") if a.action == "promote" and a.version == new.version]
+    assert len(promotions) == 1
+    assert new.epoch == old.epoch + 1
+    assert "Skipping registering function" not in (stack.logs / "airflow-scheduler.log").read_text()
+    assert all(state.running for state in Supervisor(stack).states())
+
+
+def patiently(call: Callable[[], Any]) -> Any:
+    """Once more if the API server is cut off in the middle: the database was away a moment ago."""
+    from include.errors import TransientError
+
+    deadline = time.monotonic() + LIMIT
+    while True:
+        try:
+            return call()
+        except TransientError:
+            assert time.monotonic() < deadline
+        time.sleep(0.5)

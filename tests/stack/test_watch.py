@@ -1,0 +1,219 @@
+"""Components that are killed, that crash and that leave children behind, under a real supervisord."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from include.stack import components, leftovers, spawn, supervision, watch
+from include.stack.components import Component
+from include.stack.layout import Stack
+from include.stack.supervision import State, Supervisor
+from include.stack.watch import Watch
+from tests.services import free_port
+
+SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(600)")
+# a server whose child listens, as MLflow's does; a grandchild in a group of its own, as a task of Airflow's scheduler
+FORKING = """
+import os, socket, sys, time
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", int(sys.argv[1])))
+listener.listen()
+if not os.fork():
+    if not os.fork():
+        os.setpgid(0, 0)
+    while True:
+        listener.accept()[0].sendall(b"%d" % os.getpid())
+listener.close()
+time.sleep(600)
+"""
+# ends at once unless the file is there
+ON_A_FILE = "import os, sys, time; print('no such table'); os.path.exists(sys.argv[1]) or sys.exit(3); time.sleep(600)"
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    found = Stack(tmp_path / "home", 18090, 15090, 18099)
+    found.prepare()
+    return found
+
+
+@pytest.fixture
+def supervised(stack: Stack) -> Iterator[Callable[..., Supervisor]]:
+    """A supervisord with these programs, configured as the stack's own but for how soon they count as started."""
+    started = []
+
+    def supervise(programs: dict[str, tuple[str, ...]], **settings: int) -> Supervisor:
+        parts = [Component(name, command, stack.run) for name, command in programs.items()]
+        text = components.supervisor_configuration(stack, Component("postgres", SLEEP, stack.run), parts)
+        for name, value in {"startsecs": 0, "startretries": 0, **settings}.items():
+            text = text.replace(f"\n{name}=3\n", f"\n{name}={value}\n")
+        (stack.run / "supervisord.conf").write_text(text)
+        process = supervision.launch(stack, stack.run / "supervisord.conf", dict(os.environ))
+        started.append(process)
+        stack.record(**leftovers.identity(process.pid))
+        supervision.wait_until_it_answers(stack, process, lambda: None)
+        made = Supervisor(stack)
+        for name in programs:
+            made.start(name)
+        return made
+
+    yield supervise
+    for process in started:
+        supervision.stop(process)
+    leftovers.clean(stack, patience=0)
+
+
+def program(stack: Stack, code: str, *arguments: str) -> tuple[str, ...]:
+    """A Python program as a command."""
+    path = stack.run / f"program{len(code)}.py"
+    path.write_text(code)
+    return (sys.executable, "-S", str(path), *arguments)
+
+
+def state(supervisor: Supervisor, name: str) -> State:
+    return next(found for found in supervisor.states() if found.name == name)
+
+
+def running(supervisor: Supervisor, name: str, other_than: int = 0) -> int:
+    """The pid of a component, once another process than this one runs."""
+    return eventually(lambda: (s := state(supervisor, name)).state == "RUNNING" and s.pid != other_than and s.pid)
+
+
+def eventually(found: Callable[[], Any], seconds: float = 60) -> Any:
+    """The first true value; the limit only ends a test that would hang."""
+    deadline = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return value
+
+
+def test_a_killed_component_is_never_seen_as_given_up(stack: Stack, supervised: Callable[..., Supervisor]) -> None:
+    """supervisord passes through EXITED between the end of a program and its next start."""
+    supervisor = supervised({"victim": SLEEP})
+    seen: list[State] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        looking = Supervisor(stack)
+        while not stop.is_set():
+            seen.append(state(looking, "victim"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        pid = 0
+        for _ in range(12):
+            pid = running(supervisor, "victim", pid)
+            os.kill(pid, signal.SIGKILL)
+        running(supervisor, "victim", pid)
+    finally:
+        stop.set()
+        thread.join()
+    assert any(s.state == "EXITED" for s in seen), "otherwise this test has seen nothing"
+    assert not any(s.given_up for s in seen)
+    assert all(s.uptime == 0 for s in seen if not s.pid)
+
+
+def test_what_was_never_started_has_no_pid_and_no_age(supervised: Callable[..., Supervisor]) -> None:
+    supervisor = supervised({"victim": SLEEP})
+    assert state(supervisor, "postgres").described == "not started yet"
+    running(supervisor, "victim")
+    assert state(supervisor, "victim").described.startswith("running, pid ")
+
+
+def test_a_component_that_cannot_start_is_said_and_tried_again_and_the_others_stay(
+    stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "BACK_SECONDS", 0)
+    table = stack.run / "table"
+    supervisor = supervised({"broken": program(stack, ON_A_FILE, str(table)), "other": SLEEP}, startsecs=3)
+    other = running(supervisor, "other")
+    said: list[str] = []
+    watching = Watch(stack, supervisor, said.append)
+    monkeypatch.setattr(watching, "_parts", {"broken": watch.Part(rest=0.01)})
+
+    def look_until(word: str) -> None:
+        def found() -> bool:
+            watching.look()
+            return any(word in line for line in said)
+
+        eventually(found)
+
+    look_until("broken is down")
+    assert "no such table" in said[-1], "with the end of its log"
+    assert watching.down == ["broken"]
+    look_until("broken is still down")
+    table.touch()
+    look_until("broken is back")
+    assert watching.down == []
+    assert state(supervisor, "other").pid == other
+    assert not any("other" in line for line in said)
+
+
+def test_a_component_that_ends_again_and_again_rests_and_comes_back(
+    stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "BACK_SECONDS", 0)
+    supervisor = supervised({"victim": SLEEP})
+    now = [0.0]
+    said: list[str] = []
+    watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
+    pid = 0
+    for _ in range(watch.RESTARTS + 2):
+        pid = running(supervisor, "victim", pid)
+        watching.look()
+        if watching.down:
+            break
+        os.kill(pid, signal.SIGKILL)
+    assert watching.down == ["victim"]
+    assert "ended 5 times within 180 s" in said[-1] and "started again in 5 s" in said[-1]
+    assert sum("was started again" in line for line in said) == watch.RESTARTS + 1
+    eventually(lambda: state(supervisor, "victim").state == "STOPPED")
+    watching.look()
+    assert not state(supervisor, "victim").pid, "it rests"
+    assert "down" in state(supervisor, "victim").described
+    now[0] = 6.0
+    watching.look()
+    running(supervisor, "victim")
+    watching.look()
+    assert said[-1].startswith("victim is back") and watching.down == []
+
+
+def test_children_of_a_killed_component_are_ended_before_it_starts_again(
+    stack: Stack, supervised: Callable[..., Supervisor]
+) -> None:
+    port = free_port()
+    supervisor = supervised({"server": program(stack, FORKING, str(port)), "other": SLEEP})
+    other = running(supervisor, "other")
+
+    def answering() -> int:
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+                return int(connection.recv(20))
+        except (OSError, ValueError):
+            return 0
+
+    eventually(answering)
+    first = running(supervisor, "server")
+    (child,) = psutil.Process(first).children()
+    (grandchild,) = eventually(child.children)
+    os.kill(first, signal.SIGKILL)  # the children keep the port, and the grandchild is in another group
+    assert os.getpgid(grandchild.pid) != os.getpgid(child.pid)
+    second = running(supervisor, "server", first)
+    assert psutil.wait_procs([child, grandchild], timeout=30)[1] == []
+    eventually(lambda: answering() and {p.pid for p in psutil.Process(second).children(recursive=True)})
+    assert running(supervisor, "other") == other, "what has not ended is not touched"
+    assert spawn.orphans(int(supervisor.stack.recorded()["supervisor_pid"])) == []  # type: ignore[call-overload]
