@@ -11,6 +11,9 @@ the recipe on everything and makes the bundle, and **release** starts `{model}_r
 A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version
 say why.
 
+A night on the same rows, code and parameters as the last decision is skipped. A promotion whose packaging or release
+failed is tried again: every night while nothing serves, once while another version serves. *Force* runs it anyway.
+
 *By hand:* Trigger, and choose window, candidates, seed and a note in the form.
 
 #### When a task fails
@@ -59,6 +62,12 @@ for model in models("retrain"):
                 maxLength=500,
                 title="Note",
                 description="Why this run; kept with the decision.",
+            ),
+            "force": Param(
+                False,
+                type="boolean",
+                title="Force",
+                description="Run even if rows, code and parameters are those of the last decision.",
             ),
         },
     ):

@@ -24,6 +24,7 @@ from include.registry.ledger import Ledger
 from include.serving.predictor import Predictor
 from include.spec import Model
 from include.training import (
+    aftermath,
     card_file,
     dataset,
     evaluate,
@@ -256,11 +257,13 @@ def test_training_reads_the_frozen_rows_not_the_live_table(home: Path, toy: Mode
 
 
 def test_nothing_new_is_said_until_something_is(home: Path, toy: Model) -> None:
+    """The rules are tested in `test_aftermath`; here with a decision of a whole run."""
     outcome = reference.in_one_process(toy, AS_OF, FAST)
+    promote(toy, outcome)
     again = reference.in_one_process(toy, AS_OF, FAST, skip=True)
     assert "no new labels" in again["plan"]["nothing_new"] and outcome["run_id"] in again["plan"]["nothing_new"]
     assert "results" not in again
-    last = Ledger.default().last_decision("toy")
+    last = aftermath.read("toy")
     assert last is not None
     for changed in (
         {"seed": 5},
@@ -268,10 +271,11 @@ def test_nothing_new_is_said_until_something_is(home: Path, toy: Model) -> None:
         {"candidates": ["boosting"]},
     ):
         plan = take(toy, **{**FAST, **changed})
-        assert snapshot.nothing_new(last.as_dict(), plan) is None
-    assert snapshot.nothing_new(last.as_dict(), take(toy, "2026-05-12", **FAST)) is None
-    assert snapshot.nothing_new({**last.as_dict(), "code_digest": "other"}, take(toy, **FAST)) is None
-    assert snapshot.nothing_new(None, take(toy, **FAST)) is None
+        assert snapshot.nothing_new(last, plan) is None
+    assert snapshot.nothing_new(last, take(toy, "2026-05-12", **FAST)) is None
+    about, digest = partition(AS_OF, toy.timezone), catalog.digest("toy")
+    assert snapshot.take(toy, about, FAST, digest, last)["nothing_new"]
+    assert snapshot.take(toy, about, {**FAST, "force": True}, digest, last)["nothing_new"] is None
 
 
 def test_a_run_without_its_partition_waits(home: Path, toy: Model) -> None:
@@ -309,6 +313,8 @@ def test_parameters_are_checked_by_name(home: Path, toy: Model) -> None:
         take(toy, windowdays=3)
     with pytest.raises(ConfigurationError, match="window_days is 'many'"):
         take(toy, window_days="many")
+    with pytest.raises(ConfigurationError, match="force is 'yes'"):
+        take(toy, force="yes")
     plan = take(toy, as_of=AS_OF, window_days="", candidates=None, seed=None, note=None)
     assert (plan["window_days"], plan["seed"], plan["note"]) == (20, 0, "")
     assert take(toy, window_days="15", candidates="logistic")["candidates"] == ["baseline", "logistic"]
