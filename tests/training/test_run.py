@@ -14,6 +14,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
+from sklearn.pipeline import Pipeline
 
 from include import catalog
 from include.data.lake import Lake
@@ -22,7 +23,7 @@ from include.partitions import keys_between, partition
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.serving.predictor import Predictor
-from include.spec import Model
+from include.spec import Candidate, Model
 from include.training import (
     aftermath,
     card_file,
@@ -39,6 +40,7 @@ from include.training import (
 )
 from include.training import decision as decisions
 from tests.training import toy_days
+from tests.training.borrowed import Borrowed
 from tests.training.toy_days import AS_OF
 
 FAST: dict[str, Any] = {"candidates": ["baseline", "logistic"]}
@@ -170,6 +172,21 @@ def test_a_challenger_that_has_seen_the_holdout_is_an_error(home: Path, toy: Mod
     selected[side]["last"] = first_of_holdout
     with pytest.raises(IntegrityError, match="has seen days of the holdout"):
         evaluate.evaluate(toy, plan, selected)
+
+
+def test_a_challenger_that_cannot_be_stored_is_refused_where_it_is_fitted(
+    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = catalog.module("toy", "candidates").candidates()
+    columns = declared["logistic"].estimator.named_steps["columns"]
+    declared["logistic"] = Candidate(Pipeline([("columns", columns), ("estimator", Borrowed(max_iter=300))]))
+    monkeypatch.setattr(catalog.module("toy", "candidates"), "candidates", lambda: declared)
+    plan = take(toy, **FAST)
+    results = [train.train(toy, plan, n, "borrowed") for n in plan["candidates"]]
+    with pytest.raises(
+        ReleaseError, match=r"'logistic' of toy cannot be stored: .*tests\.training\.borrowed\.Borrowed"
+    ):
+        select.select(toy, plan, results, "borrowed")
 
 
 def test_challenger_and_champion_are_scored_on_the_same_rows(home: Path, toy: Model) -> None:
