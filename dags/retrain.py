@@ -12,6 +12,9 @@ holds the version instead, and says who froze it.
 A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version
 say why.
 
+A night on the same rows, code and parameters as the last decision is skipped. A promotion whose packaging or release
+failed is tried again: every night while nothing serves, once while another version serves. *Force* runs it anyway.
+
 *By hand:* Trigger, and choose window, candidates, seed and a note in the form.
 
 #### When a task fails
@@ -70,6 +73,12 @@ for model in models("retrain"):
                 maxLength=parameters.LONGEST_NOTE,
                 title="Note",
                 description="Why this run; kept with the decision.",
+            ),
+            "force": Param(
+                False,
+                type="boolean",
+                title="Force",
+                description="Run even if rows, code and parameters are those of the last decision.",
             ),
         },
     ):

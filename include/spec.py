@@ -264,7 +264,8 @@ class Release(Declaration):
     parity: Annotated[float, Field(gt=0)] = 1e-5
     """The largest difference of a score between ONNX and scikit-learn (relative, where a number is predicted)."""
     max_row_milliseconds: Annotated[float, Field(gt=0)] = 20
-    """How long one row may take from its JSON to a score, features included: a median in one thread."""
+    """Processor time that one row may take from its JSON to a score, features included, in one thread. Other work on
+    the machine does not count."""
     max_megabytes: Annotated[float, Field(gt=0)] = 100
     """How large the served ONNX file may be."""
     verify_timeout: timedelta = timedelta(seconds=60)

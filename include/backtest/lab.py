@@ -19,7 +19,7 @@ from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, TransientError
 from include.partitions import keys_between, newest_closed, partition, utc_now
 from include.spec import Model
-from include.training import gate, package, rivals, snapshot
+from include.training import dataset, gate, package, rivals, snapshot
 from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
@@ -150,6 +150,7 @@ class Lab:
         Raises
         ------
         NotReady, DataError, ConfigurationError : what `snapshot.take` refuses, with what to do.
+        ReleaseError : a twin cannot be stored, as a real night would store it.
         """
         model = sampled(self.model, max_rows)
         params: dict[str, Any] = {"candidates": list(candidates) if candidates else None, "window_days": window_days}
@@ -159,6 +160,7 @@ class Lab:
         made = nights.fits(model, plan, self.lake)
         recipe = champion.recipe if champion else None
         made = nights.settle(model, plan, made, recipe, stored, lambda r: nights.twin_of(model, plan, r, self.lake))
+        nights.prove_twins(model, plan, made)
         evaluated = nights.judge(model, plan, made, champion, past, stored, self.lake)
         decision = gate.decide(model, evaluated)
         return Night(model, plan, made.results, made.recipe, made.twin, made.baseline, evaluated, decision, made.other)
@@ -168,10 +170,11 @@ class Lab:
 
         Raises
         ------
-        ReleaseError : a guard of the refit, or ONNX differs: the version would not be released.
+        ReleaseError : a guard of the refit, or what `package.prove` refuses: the version would not be released.
         """
         fitted, rows = nights.refit(night.model, night.plan, night.fits, self.lake)
-        return fitted, package.proven_onnx(night.model, night.challenger, fitted, rows)[1]
+        newest = dataset.between(rows, snapshot.spans_of(night.plan, night.challenger).holdout)
+        return fitted, package.prove(night.model, night.challenger, fitted, rows, newest).parity
 
 
 def sampled(model: Model, max_rows: int | None) -> Model:

@@ -15,7 +15,19 @@ import pandas as pd
 
 from include.errors import DataError, PerennialError, ReleaseError
 from include.spec import Model
-from include.training import anchors, candidates, change, dataset, evaluate, evaluation, rivals, select, snapshot, train
+from include.training import (
+    anchors,
+    candidates,
+    change,
+    dataset,
+    evaluate,
+    evaluation,
+    export,
+    rivals,
+    select,
+    snapshot,
+    train,
+)
 from include.training import refit as refitting
 from include.training.candidates import Fitted
 from include.training.rivals import Recipe
@@ -90,6 +102,20 @@ def fits(model: Model, plan: Mapping[str, Any], lake: snapshot.Rows) -> Fits:
 def twin_of(model: Model, plan: Mapping[str, Any], recipe: Mapping[str, Any], lake: snapshot.Rows) -> Fitted:
     """The twin of a recipe of this night."""
     return select.fit_twin(model, plan, recipe["candidate"], recipe["iterations"], lake)
+
+
+def prove_twins(model: Model, plan: Mapping[str, Any], made: Fits) -> None:
+    """Store the twins and read them back, as `select.select` does; only the bytes are not kept.
+
+    Raises
+    ------
+    ReleaseError : a twin cannot be stored.
+    """
+    twins = {made.recipe["candidate"]: made.twin, plan["baseline"]: made.baseline}
+    if made.other is not None:
+        twins[made.other.recipe["candidate"]] = made.other.twin
+    for name, fitted in twins.items():
+        export.proven_skops(fitted.pipeline, f"candidate {name!r} of {model.name}")
 
 
 def settle(

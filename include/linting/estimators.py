@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from threadpoolctl import threadpool_limits
 
-from include.errors import ConfigurationError, nearest
+from include.errors import ConfigurationError, ReleaseError, nearest
 from include.linting import plain
 from include.linting.columns import Use
 from include.mistakes.explaining import told
@@ -21,7 +22,8 @@ from include.mistakes.problem import Place, Problem, Suggestion
 from include.mistakes.running import Traced
 from include.spec import Candidate, Model, Task
 from include.training import candidates as rules
-from include.training import targets
+from include.training import export, targets
+from include.training.candidates import Fitted
 
 FEW = {"max_iter": 3, "n_estimators": 3}  # iterations of a trial fit
 
@@ -79,7 +81,7 @@ class Candidates:
                 yield Problem(features[name].place, what, "name it in candidates.py, or leave it out", "warning")
 
     def fits(self, built: Mapping[str, Any]) -> Iterator[Problem]:
-        """Fit each candidate on made-up features and labels, a few iterations long."""
+        """Fit each candidate on made-up features and labels, a few iterations long; store and convert the fit."""
         names = {str(name): name for name in self.all}  # the same names, which know where they are written
         frame = _frame(built)
         empty = [n for n in frame if frame[n].dtype != object and frame[n].isna().all()]
@@ -107,6 +109,22 @@ class Candidates:
                 what = f"candidate {str(name)!r} could not be fitted on {len(frame)} made-up rows: {told(error)}"
                 hint = "try it on real ones: make try-model MODEL=" + self.model.name
                 yield Problem(self._of(names.get(str(name))), what, hint, "warning")
+                continue
+            yield from self._kept(estimator, frame, str(name), self._of(names.get(str(name))))
+
+    def _kept(self, estimator: Any, frame: pd.DataFrame, name: str, place: Place) -> Iterator[Problem]:
+        """What a night would refuse of this fit: it cannot be stored, or not be converted for the server."""
+        try:
+            export.proven_skops(estimator, f"candidate {name!r}")
+        except ReleaseError as refused:
+            yield Problem(place, *_halves(str(refused)))
+        kinds = tuple("number" if is_numeric_dtype(frame[column]) else "string" for column in frame)
+        try:
+            export.to_onnx(Fitted(estimator, tuple(map(str, frame)), kinds, len(frame), "", ""), self.model)
+        except ReleaseError as refused:
+            # estimators without a converter are found before any fit: this may be due to the made-up rows
+            what, hint = _halves(str(refused))
+            yield Problem(place, f"candidate {name!r}: {what}", hint, "warning")
 
     def _target(self, rows: int) -> np.ndarray:
         label = self.model.data.label
@@ -240,6 +258,12 @@ class Candidates:
     def _at(self, part: Any) -> Place:
         node = self.run.node_of(part) or self.function
         return self.run.source.place(node) if node is not None else Place(self.run.source.path)
+
+
+def _halves(message: str) -> tuple[str, str]:
+    """A message as what is wrong, its first sentence, and what helps, the others."""
+    what, _, hint = message.partition(". ")
+    return what, hint.rstrip(".")
 
 
 def _texts(columns: Any) -> list[str]:

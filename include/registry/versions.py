@@ -191,6 +191,15 @@ class Versions(Numbers):
             row = connection.execute(query).one_or_none()
         return None if row is None else DecisionRow.of(row)
 
+    def decisions(self, model: str, as_of: str) -> list[DecisionRow]:
+        """Every decision about a model that is about this as-of, newest first."""
+        d = schema.decision.c
+        query = (
+            select(schema.decision).where(d.model == model, d.as_of == as_of).order_by(d.decided_at.desc(), d.id.desc())
+        )
+        with self._database.read(f"read the decisions about {model} of {as_of}") as connection:
+            return [DecisionRow.of(row) for row in connection.execute(query)]
+
     # -- inside a transaction
 
     def _version(self, connection: Connection, model: str, version: int) -> VersionRow | None:

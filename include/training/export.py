@@ -217,6 +217,40 @@ def to_skops(pipeline: Any) -> bytes:
     return target.getvalue()
 
 
+def proven_skops(pipeline: Any, who: str) -> bytes:
+    """`to_skops`, read back once: every fit that is kept passes here, in a night, a trial and the lint.
+
+    Parameters
+    ----------
+    who : what the pipeline is, for the message: ``candidate 'boosting' of flight_delays``.
+
+    Raises
+    ------
+    ReleaseError : skops cannot write the pipeline, or would have to load types that were not reviewed (`TRUSTED`).
+    """
+    try:
+        data = to_skops(pipeline)
+        from_skops(data)
+    except Exception as problem:
+        untrusted = isinstance(problem.__cause__, UntrustedTypesFoundException)
+        if untrusted:
+            types = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
+            why = f"reading it back would load types that were not reviewed: {', '.join(types)}"
+        else:
+            why = f"skops cannot write and read it ({type(problem).__name__}: {(str(problem) or '-').splitlines()[0]})"
+        advice = "Use another estimator (nearly all of scikit-learn's can be stored)" + (
+            ", or read the code of these types and, if loading them runs nothing else, add them to TRUSTED in "
+            "include/training/export.py"
+            if untrusted
+            else ""
+        )
+        raise ReleaseError(
+            f"{who} cannot be stored: {why}. A fit is stored as a skops file, never as a pickle, which could run any "
+            f"code. {advice}."
+        ) from problem
+    return data
+
+
 def _entry(name: str) -> zipfile.ZipInfo:
     entry = zipfile.ZipInfo(name, _EPOCH)
     entry.compress_type = zipfile.ZIP_DEFLATED

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -56,8 +57,7 @@ def package(
 
     Raises
     ------
-    ReleaseError : the gate did not say promote; a refit guard; ONNX differs from scikit-learn by more than
-    ``release.parity``; it is larger or slower than ``release`` allows.
+    ReleaseError : the gate did not say promote; a refit guard; what `prove` refuses.
     """
     if decision.get("verdict") != "promote":
         raise ReleaseError(
@@ -68,17 +68,15 @@ def package(
     twin = export.from_skops(BundleStore.default().get_twin(model.name, selected["twin"]["digest"]))
     fitted, rows, guards = refit.refit(model, plan, selected["recipe"], twin)
     newest = dataset.between(rows, snapshot.spans_of(plan, name).holdout)
-    onnx, parity = proven_onnx(model, name, fitted, rows)
-    guards.append(operability.guard_size(model, onnx))
-    asked = probe(model, fitted, onnx, newest)
-    latency = operability.guard_latency(model, onnx, evaluation.output_columns(model, fitted.pipeline), asked["rows"])
+    proven = prove(model, name, fitted, rows, newest)
+    guards.append(proven.size)
     facts = manifest(model, plan, selected, evaluated, decision, fitted, run_id)
-    described = on_the_card(facts, plan, selected, evaluated, guards, parity)
+    described = on_the_card(facts, plan, selected, evaluated, guards, proven.parity)
     files = {
-        "model.onnx": onnx,
-        "model.skops": export.to_skops(fitted.pipeline),
-        "input_schema.json": _json(input_schema(model, fitted, onnx)),
-        "probe.json": _json(asked),
+        "model.onnx": proven.onnx,
+        "model.skops": proven.skops,
+        "input_schema.json": _json(input_schema(model, fitted, proven.onnx)),
+        "probe.json": _json(proven.probe),
         "manifest.json": _json(facts),
         "card.md": card.markdown(model, described).encode(),
         "card.html": card.html(model, described, _pictures(selected, evaluated)).encode(),
@@ -90,19 +88,50 @@ def package(
     mlflow_versions.tag(model.name, version, {"perennial.bundle": digest})
     log.info(
         "Version %d of %s is packaged as %s: %s refitted on %d rows (%s to %s), ONNX agrees within %.1e.",
-        version, model.name, digest[:12], name, fitted.rows, fitted.first, fitted.last, parity,
+        version, model.name, digest[:12], name, fitted.rows, fitted.first, fitted.last, proven.parity,
     )  # fmt: skip
     size = sum(len(data) for data in files.values())
     return {
         "version": version,
         "digest": digest,
-        "parity": parity,
+        "parity": proven.parity,
         "rows": fitted.rows,
         "first": fitted.first,
         "last": fitted.last,
         "bytes": size,
-        "row_milliseconds": round(latency, 3),
+        "row_milliseconds": round(proven.row_milliseconds, 3),
     }
+
+
+@dataclass(frozen=True)
+class Proven:
+    """A release model as files, after all that a bundle must pass: see `prove`."""
+
+    onnx: bytes
+    skops: bytes
+    parity: float
+    probe: dict[str, Any]
+    size: str
+    row_milliseconds: float
+
+
+def prove(model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame, newest: pd.DataFrame) -> Proven:
+    """Everything that the release model of candidate ``name`` must pass, in a night and in a trial.
+
+    Parameters
+    ----------
+    rows : what it was fitted on; ``newest``: the newest days of them, which the probe rows are taken from.
+
+    Raises
+    ------
+    ReleaseError : it cannot be stored or converted, ONNX and scikit-learn disagree, or it is too large or too slow.
+    """
+    skops = export.proven_skops(fitted.pipeline, f"candidate {name!r} of {model.name}")
+    onnx, parity = proven_onnx(model, name, fitted, rows)
+    size = operability.guard_size(model, onnx)
+    asked = probe(model, fitted, onnx, newest)
+    latency = operability.guard_latency(model, onnx, evaluation.output_columns(model, fitted.pipeline), asked["rows"])
+    return Proven(onnx, skops, parity, asked, size, latency)
 
 
 def proven_onnx(model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame) -> tuple[bytes, float]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from include import catalog
 from include.partitions import partition
-from include.registry.ledger import Ledger
 from include.spec import Model
+from include.training import aftermath
 from include.training import decision as decisions
 from include.training.evaluate import evaluate
 from include.training.package import package
@@ -43,14 +43,8 @@ def in_one_process(
         seconds[step] = round(seconds.get(step, 0.0) + time.perf_counter() - started, 4)
 
     at = time.perf_counter()
-    last = Ledger.default().last_decision(model.name)
-    plan = take(
-        model,
-        partition(as_of_key, model.timezone),
-        params or {},
-        catalog.digest(model.name),
-        last.as_dict() if last else None,
-    )
+    about, last = partition(as_of_key, model.timezone), aftermath.read(model.name)
+    plan = take(model, about, params or {}, catalog.digest(model.name), last)
     timed("snapshot", at)
     outcome: dict[str, Any] = {"run_id": run_id, "plan": plan, "seconds": seconds}
     if skip and plan["nothing_new"]:

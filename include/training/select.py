@@ -143,9 +143,14 @@ def fit_twin(
 def _keep_twin(
     model: Model, plan: Mapping[str, Any], name: str, store: BundleStore, iterations: int | None
 ) -> dict[str, Any]:
-    """Fit the twin and keep it."""
+    """Fit the twin and keep it.
+
+    Raises
+    ------
+    ReleaseError : it cannot be stored and read back.
+    """
     fitted = fit_twin(model, plan, name, iterations)
-    digest = store.put_twin(model.name, export.to_skops(fitted.pipeline))
+    digest = store.put_twin(model.name, export.proven_skops(fitted.pipeline, f"candidate {name!r} of {model.name}"))
     return {
         "name": name,
         "digest": digest,

@@ -13,11 +13,12 @@ from include.errors import ConfigurationError, DataError, NotReady, did_you_mean
 from include.partitions import Partition, keys_between
 from include.spec import Candidate, Model
 from include.training import candidates, dataset
+from include.training.aftermath import Aftermath
 
 log = logging.getLogger(__name__)
 
-PARAMETERS = ("as_of", "window_days", "candidates", "seed", "note")
-"""What a person may hand to a run; an empty value means the model's own."""
+PARAMETERS = ("as_of", "window_days", "candidates", "seed", "note", "force")
+"""What a person may hand to a run; an empty value means the model's own. ``force`` runs although nothing is new."""
 
 
 class Rows(Protocol):
@@ -39,7 +40,7 @@ def take(
     as_of: Partition,
     params: Mapping[str, Any],
     code_digest: str,
-    last_decision: Mapping[str, Any] | None,
+    last: Aftermath | None,
     lake: Rows | None = None,
 ) -> dict[str, Any]:
     """Freeze the rows and the settings of a run; everything after it reads this plan and nothing else.
@@ -48,7 +49,7 @@ def take(
     ----------
     params : any of `PARAMETERS`.
     code_digest : `catalog.digest` of the model, which every later task compares with its own.
-    last_decision : the newest row of the ledger's decisions as a dict, or None.
+    last : the newest decision and what became of it (`aftermath.read`), or None.
     lake : what to read; ``None``: the lake of this deployment.
 
     Returns
@@ -97,7 +98,7 @@ def take(
         "days": days,
         "quarantined": _quarantined(lake, snapshot),
     }
-    plan["nothing_new"] = nothing_new(last_decision, plan)
+    plan["nothing_new"] = None if settings["force"] else nothing_new(last, plan)
     log.info(
         "Run about %s: snapshot %s of %d rows (%s to %s, table version %d), %d candidates, holdout %s to %s with "
         "%d labels.",
@@ -112,22 +113,38 @@ def parameters(plan: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plan[name] for name in ("candidates", "window_days", "seed")}
 
 
-def nothing_new(last_decision: Mapping[str, Any] | None, plan: Mapping[str, Any]) -> str | None:
-    """Why this run would only repeat the last decision, or None: same as-of, rows, parameters and code."""
-    if not last_decision:
+def nothing_new(last: Aftermath | None, plan: Mapping[str, Any]) -> str | None:
+    """Why this run would only repeat the last decision, or None.
+
+    It repeats it if as-of, rows, parameters and code are the same, and what the decision led to is settled
+    (`Aftermath.settled`).
+    """
+    if last is None or not _same(last, plan):
         return None
-    same = (
-        last_decision.get("as_of") == plan["as_of"]
-        and last_decision.get("snapshot_digest") == plan["snapshot"]["digest"]
-        and last_decision.get("code_digest") == plan["code_digest"]
-        and dict(last_decision.get("parameters") or {}) == parameters(plan)
-    )
-    if not same:
+    decision = last.decision
+    settled = last.settled()
+    if settled is None:
+        why = last.failure() if decision.verdict == "promote" else "the champion changed, or a freeze was lifted"
+        log.warning(
+            "Run %s decided %s about the same rows, and this one is run all the same: %s.",
+            decision.run_id, decision.verdict, why,
+        )  # fmt: skip
         return None
     return (
-        f"no new labels since the last decision: run {last_decision.get('run_id')} decided "
-        f"{last_decision.get('verdict')} about {plan['as_of']} on the same rows ({plan['snapshot']['digest'][:12]}), "
-        "code and parameters. Give another seed, window or choice of candidates to train anyway."
+        f"no new labels since the last decision: run {decision.run_id} about {plan['as_of']}, on the same rows "
+        f"({plan['snapshot']['digest'][:12]}), code and parameters, {settled}. The same again gives the same model; "
+        "another window or choice of candidates gives another one, another seed only for candidates that use random "
+        f"numbers. To run it anyway: make night MODEL={decision.model} FORCE=1."
+    )
+
+
+def _same(last: Aftermath, plan: Mapping[str, Any]) -> bool:
+    decision = last.decision
+    return (
+        decision.as_of == plan["as_of"]
+        and decision.snapshot_digest == plan["snapshot"]["digest"]
+        and decision.code_digest == plan["code_digest"]
+        and dict(decision.parameters or {}) == parameters(plan)
     )
 
 
@@ -158,7 +175,11 @@ def _settings(model: Model, params: Mapping[str, Any]) -> dict[str, Any]:
     names = params.get("candidates") or None
     if isinstance(names, str):
         names = [name.strip() for name in names.split(",") if name.strip()]
-    return {"window_days": window, "seed": seed, "candidates": names, "note": str(params.get("note") or "")}
+    force = params.get("force") or False
+    if not isinstance(force, bool):
+        raise ConfigurationError(f"force is {force!r}: true or false is wanted.")
+    note = str(params.get("note") or "")
+    return {"window_days": window, "seed": seed, "candidates": names, "note": note, "force": force}
 
 
 def _whole(name: str, value: Any) -> int:

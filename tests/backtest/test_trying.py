@@ -9,13 +9,17 @@ import time
 from pathlib import Path
 
 import pytest
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
 
 from include import catalog
 from include.backtest import trying
 from include.backtest.progress import Progress, pace, spell
 from include.errors import ConfigurationError, DataError, ReleaseError
-from include.training import refit
+from include.spec import Candidate
+from include.training import operability, refit
 from tests.backtest import drifting as written
+from tests.training.borrowed import Borrowed
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = "2026-01-30"
@@ -58,6 +62,27 @@ def test_what_could_not_be_packaged_is_an_error(root: Path, monkeypatch: pytest.
     with pytest.raises(ReleaseError, match="grossly unlike its twin"):
         trying.run("drifting_binary", AS_OF, root=root, summary=tmp_path / "told.md")
     assert "**It cannot be packaged:**" in (tmp_path / "told.md").read_text()
+
+
+def test_what_a_night_cannot_store_is_an_error(
+    drifting: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its scores are good and ONNX can hold it: only the skops file of its twin would be refused."""
+    declared = catalog.module("drifting_binary", "candidates").candidates()
+    declared["linear"] = Candidate(make_pipeline(SimpleImputer(), Borrowed()))
+    monkeypatch.setattr(catalog.module("drifting_binary", "candidates"), "candidates", lambda: declared)
+    with pytest.raises(ReleaseError) as refused:
+        trying.run("drifting_binary", AS_OF, root=root)
+    told = str(refused.value)
+    assert "candidate 'linear' of drifting_binary cannot be stored" in told and "tests.training.borrowed" in told
+    assert "never as a pickle" in told and "TRUSTED in include/training/export.py" in told
+    assert "promote" not in capsys.readouterr().out
+
+
+def test_a_trial_packages_as_a_night_does(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operability.processor_time, "milliseconds", lambda call: 21.0)
+    with pytest.raises(ReleaseError, match=r"one row takes 21\.0 ms"):
+        trying.run("drifting_binary", AS_OF, root=root)
 
 
 def test_not_one_good_day_says_why(drifting: Path, tmp_path: Path) -> None:

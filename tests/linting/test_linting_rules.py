@@ -187,3 +187,29 @@ def test_of_two_modules_that_are_equally_near_the_one_is_meant_that_has_it(tmp_p
     (problem,), path = changed(tmp_path, "source", was, was.replace("np.", "p."))
     assert problem.what == "'p' is not defined" and problem.suggestion is not None
     assert was in problem.suggestion.applied(path.read_text())
+
+
+def kept(folder: Path, old: str, new: str, line: str) -> list[Problem]:
+    """What the lint says about candidates of the toy in which an estimator is replaced, imported by ``line``."""
+    copied = copy(TOY, folder / "toy") / "candidates.py"
+    text = copied.read_text()
+    assert old in text
+    head = "from include.spec import Candidate"
+    copied.write_text(text.replace(head, f"{head}\n{line}").replace(old, new))
+    return [p for p in lint("toy", copied.parent) if p.place.file == copied]
+
+
+def test_a_candidate_that_a_night_could_not_store_is_an_error(tmp_path: Path) -> None:
+    """It can be fitted, scored and converted; the skops file of its twin would be refused."""
+    line = "from tests.training.borrowed import Borrowed"
+    (problem,) = kept(tmp_path, "LogisticRegression(C=1.0, max_iter=300)", "Borrowed(max_iter=300)", line)
+    assert problem.severity == "error" and "'logistic' cannot be stored" in problem.what
+    assert "not reviewed: tests.training.borrowed.Borrowed" in problem.what and "TRUSTED" in problem.hint
+
+
+def test_a_conversion_that_fails_is_a_warning(tmp_path: Path) -> None:
+    """An estimator without a converter is an error before any fit; this failure may be due to the made-up rows."""
+    line = "from tests.training.borrowed import Stubborn"
+    found = kept(tmp_path, "LogisticRegression(C=1.0, max_iter=300)", "Stubborn(max_iter=300)", line)
+    (problem,) = [p for p in found if p.severity == "warning"]
+    assert "'logistic': skl2onnx cannot convert" in problem.what and "not with these coefficients" in problem.what

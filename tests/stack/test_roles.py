@@ -42,11 +42,15 @@ def serving(stack: Stack) -> Iterator[None]:
         user = postgres._as_system_user()
         process = subprocess.Popen(component.command, cwd="/", stdout=output, stderr=output, umask=0o077, **user)
     try:
-        postgres.wait_until_ready(stack)
+        postgres.wait_until_ready(stack, lambda: _require_alive(process))
         yield
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
+
+
+def _require_alive(process: subprocess.Popen[bytes]) -> None:
+    assert process.poll() is None, "PostgreSQL has ended"
 
 
 @pytest.fixture(scope="module")

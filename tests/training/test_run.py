@@ -14,6 +14,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
+from sklearn.pipeline import Pipeline
 
 from include import catalog
 from include.data.lake import Lake
@@ -22,8 +23,9 @@ from include.partitions import keys_between, partition
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.serving.predictor import Predictor
-from include.spec import Model
+from include.spec import Candidate, Model
 from include.training import (
+    aftermath,
     card_file,
     dataset,
     evaluate,
@@ -38,6 +40,7 @@ from include.training import (
 )
 from include.training import decision as decisions
 from tests.training import toy_days
+from tests.training.borrowed import Borrowed
 from tests.training.toy_days import AS_OF
 
 FAST: dict[str, Any] = {"candidates": ["baseline", "logistic"]}
@@ -171,6 +174,21 @@ def test_a_challenger_that_has_seen_the_holdout_is_an_error(home: Path, toy: Mod
         evaluate.evaluate(toy, plan, selected)
 
 
+def test_a_challenger_that_cannot_be_stored_is_refused_where_it_is_fitted(
+    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = catalog.module("toy", "candidates").candidates()
+    columns = declared["logistic"].estimator.named_steps["columns"]
+    declared["logistic"] = Candidate(Pipeline([("columns", columns), ("estimator", Borrowed(max_iter=300))]))
+    monkeypatch.setattr(catalog.module("toy", "candidates"), "candidates", lambda: declared)
+    plan = take(toy, **FAST)
+    results = [train.train(toy, plan, n, "borrowed") for n in plan["candidates"]]
+    with pytest.raises(
+        ReleaseError, match=r"'logistic' of toy cannot be stored: .*tests\.training\.borrowed\.Borrowed"
+    ):
+        select.select(toy, plan, results, "borrowed")
+
+
 def test_challenger_and_champion_are_scored_on_the_same_rows(home: Path, toy: Model) -> None:
     promote(toy, reference.in_one_process(toy, "2026-05-12", FAST))
     outcome = reference.in_one_process(toy, AS_OF, FAST)
@@ -256,11 +274,13 @@ def test_training_reads_the_frozen_rows_not_the_live_table(home: Path, toy: Mode
 
 
 def test_nothing_new_is_said_until_something_is(home: Path, toy: Model) -> None:
+    """The rules are tested in `test_aftermath`; here with a decision of a whole run."""
     outcome = reference.in_one_process(toy, AS_OF, FAST)
+    promote(toy, outcome)
     again = reference.in_one_process(toy, AS_OF, FAST, skip=True)
     assert "no new labels" in again["plan"]["nothing_new"] and outcome["run_id"] in again["plan"]["nothing_new"]
     assert "results" not in again
-    last = Ledger.default().last_decision("toy")
+    last = aftermath.read("toy")
     assert last is not None
     for changed in (
         {"seed": 5},
@@ -268,10 +288,11 @@ def test_nothing_new_is_said_until_something_is(home: Path, toy: Model) -> None:
         {"candidates": ["boosting"]},
     ):
         plan = take(toy, **{**FAST, **changed})
-        assert snapshot.nothing_new(last.as_dict(), plan) is None
-    assert snapshot.nothing_new(last.as_dict(), take(toy, "2026-05-12", **FAST)) is None
-    assert snapshot.nothing_new({**last.as_dict(), "code_digest": "other"}, take(toy, **FAST)) is None
-    assert snapshot.nothing_new(None, take(toy, **FAST)) is None
+        assert snapshot.nothing_new(last, plan) is None
+    assert snapshot.nothing_new(last, take(toy, "2026-05-12", **FAST)) is None
+    about, digest = partition(AS_OF, toy.timezone), catalog.digest("toy")
+    assert snapshot.take(toy, about, FAST, digest, last)["nothing_new"]
+    assert snapshot.take(toy, about, {**FAST, "force": True}, digest, last)["nothing_new"] is None
 
 
 def test_a_run_without_its_partition_waits(home: Path, toy: Model) -> None:
@@ -309,6 +330,8 @@ def test_parameters_are_checked_by_name(home: Path, toy: Model) -> None:
         take(toy, windowdays=3)
     with pytest.raises(ConfigurationError, match="window_days is 'many'"):
         take(toy, window_days="many")
+    with pytest.raises(ConfigurationError, match="force is 'yes'"):
+        take(toy, force="yes")
     plan = take(toy, as_of=AS_OF, window_days="", candidates=None, seed=None, note=None)
     assert (plan["window_days"], plan["seed"], plan["note"]) == (20, 0, "")
     assert take(toy, window_days="15", candidates="logistic")["candidates"] == ["baseline", "logistic"]

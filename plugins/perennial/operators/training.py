@@ -37,7 +37,7 @@ class SnapshotOperator(BaseSensorOperator):
 
     A scheduled run waits for the night's partition until ``training.wait_for_data`` after its start, without holding
     a worker slot; a run started by hand is refused at once when data is missing. Skips the run when nothing has
-    changed since the last decision.
+    changed since the last decision and that was carried out, unless the run is forced.
     """
 
     ui_color = PerennialOperator.ui_color
@@ -52,18 +52,17 @@ class SnapshotOperator(BaseSensorOperator):
             return self._poke(context)
 
     def _poke(self, context: Context) -> bool | PokeReturnValue:
-        from include.registry.ledger import Ledger
-        from include.training import snapshot
+        from include.training import aftermath, snapshot
 
         model = catalog.load(self.model)
         run: Any = context["dag_run"]
         scheduled = run.run_type == "scheduled"
         wanted = asked(context, RetrainParameters).as_dict()
-        last = Ledger.default().last_decision(model.name)
+        last = aftermath.read(model.name, lambda: self._release_under_way(context))
         try:
             about = as_of(run_dates(context), model.timezone, model.data.label.delay, wanted)
             require_begun(model, about, context)
-            plan = snapshot.take(model, about, wanted, catalog.digest(model.name), last.as_dict() if last else None)
+            plan = snapshot.take(model, about, wanted, catalog.digest(model.name), last)
         except (NotReady, DataError) as reason:
             if scheduled and last is None:
                 # A new model: its nights begin before its history is loaded, and that is no failure.
@@ -82,6 +81,10 @@ class SnapshotOperator(BaseSensorOperator):
         context["ti"].xcom_push(key=PLAN, value=plan)
         # Airflow maps only over a return value, so that is the list of candidates, and the plan has a key of its own.
         return PokeReturnValue(is_done=True, xcom_value=plan["candidates"])
+
+    def _release_under_way(self, context: Context) -> bool:
+        """Whether a release of the model waits or runs, so that the last decision may still be carried out."""
+        return context["ti"].get_dr_count(dag_id=f"{self.model}_release", states=["queued", "running"]) > 0
 
 
 class PlannedOperator(PerennialOperator):
