@@ -30,6 +30,7 @@ class Settings:
     tracking_public_url : the address of the same server as a browser sees it (``PERENNIAL_MLFLOW_PUBLIC_URL``).
     serving_url : model server (``PERENNIAL_SERVING_URL``).
     database_url : PostgreSQL of the ledger (``PERENNIAL_DATABASE_URL``), a SQLAlchemy URL.
+    commit : the commit that the code was installed from, where it is not a git repository (``PERENNIAL_COMMIT``).
     serving_token : bearer token of the model server (``PERENNIAL_SERVING_TOKEN``); ``None``: none asked for.
     serving_read_seconds : how long the model server waits for the head of a request, or for a body that makes no
         progress (``PERENNIAL_SERVING_READ_SECONDS``, default 20).
@@ -44,6 +45,7 @@ class Settings:
     tracking_url: str | None = None
     tracking_public_url: str | None = None
     serving_url: str | None = None
+    commit: str | None = None
     database_url: str | None = field(default=None, repr=False)
     serving_token: str | None = field(default=None, repr=False)
     serving_read_seconds: float = 20.0
@@ -63,6 +65,7 @@ class Settings:
             tracking_url=env("MLFLOW_TRACKING_URI") or None,
             tracking_public_url=env("PERENNIAL_MLFLOW_PUBLIC_URL") or env("MLFLOW_TRACKING_URI") or None,
             serving_url=env("PERENNIAL_SERVING_URL") or None,
+            commit=env("PERENNIAL_COMMIT") or None,
             database_url=env("PERENNIAL_DATABASE_URL") or None,
             serving_token=env("PERENNIAL_SERVING_TOKEN") or None,
             serving_read_seconds=_number("PERENNIAL_SERVING_READ_SECONDS", 20.0, at_least=0.1),

@@ -24,7 +24,7 @@ from include.features import columns_for
 from include.registry import mlflow_versions, tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
-from include.settings import PROJECT
+from include.settings import PROJECT, Settings
 from include.spec import ColumnType, Model, Task
 from include.training import candidates, card, dataset, evaluation, export, operability, plots, refit, snapshot
 
@@ -376,7 +376,10 @@ def _packages() -> dict[str, str]:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """Commit of the project and whether files differ from it; None where it is no git repository."""
+    """Commit of the project and whether files differ from it; in an image, the commit that it was built from.
+
+    None if that is unknown: without git, whether files differ.
+    """
 
     def git(*arguments: str) -> str | None:
         try:
@@ -389,7 +392,7 @@ def _commit() -> tuple[str | None, bool | None]:
 
     commit = git("rev-parse", "HEAD")
     changed = git("status", "--porcelain") if commit else None
-    return commit, None if changed is None else bool(changed)
+    return commit or Settings.from_environment().commit, None if changed is None else bool(changed)
 
 
 @cache

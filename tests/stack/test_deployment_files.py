@@ -14,9 +14,70 @@ import pytest
 import yaml
 
 from include.settings import PROJECT
+from include.stack import environment
+from include.stack.layout import Stack
 
 # The official schema, unchanged: github.com/compose-spec/compose-spec, schema/compose-spec.json at 170098b (Apache-2.0)
 SCHEMA = json.loads((Path(__file__).parent / "compose-spec.json").read_text())
+
+SECRETS = (
+    "POSTGRES_PASSWORD",
+    "AIRFLOW_DATABASE_PASSWORD",
+    "MLFLOW_DATABASE_PASSWORD",
+    "LEDGER_DATABASE_PASSWORD",
+    "REDIS_PASSWORD",
+    "AIRFLOW_FERNET_KEY",
+    "AIRFLOW_JWT_SECRET",
+    "AIRFLOW_SECRET_KEY",
+    "AIRFLOW_ADMIN_PASSWORD",
+    "MLFLOW_ADMIN_PASSWORD",
+    "MLFLOW_TASKS_PASSWORD",
+    "MLFLOW_SECRET_KEY",
+    "SERVING_TOKEN",
+)
+# What `make run` sets and a container lacks.
+NOT_COMPOSED = {
+    "AIRFLOW__SCHEDULER__MP_START_METHOD": "tasks are forked by Celery, from a worker that has imported everything",
+    "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": "the same: see EXTRA_CELERY_CONFIG",
+    "AIRFLOW__API__HOST": "an argument of the command",
+    "AIRFLOW__API__PORT": "an argument of the command",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "Airflow 3.3 has no such setting",
+    "AIRFLOW_PORT": "a container has a fixed port; compose publishes it as ${AIRFLOW_PORT}",
+    "MLFLOW_PORT": "a container has a fixed port; compose publishes it as ${MLFLOW_PORT}",
+}
+# What a container has and `make run` does not set there.
+ONLY_COMPOSED = {
+    "AIRFLOW__CELERY__BROKER_URL": "Celery",
+    "AIRFLOW__CELERY__RESULT_BACKEND": "Celery",
+    "AIRFLOW__CELERY__WORKER_CONCURRENCY": "Celery",
+    "AIRFLOW__CELERY__EXTRA_CELERY_CONFIG": "Celery",
+    "CELERY_HEARTBEAT_FILE": "Celery: the health check of a worker",
+    "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "health checks of containers; supervisord watches processes",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "health checks of containers",
+    "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "nothing sets the umask of a container",
+    "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "nothing sets the umask of a container",
+    "PERENNIAL_MLFLOW_PUBLIC_URL": "a browser reaches MLflow by another address than a container does",
+    "POSTGRES_URL": "the administrator, for `init`",
+    "AIRFLOW_DATABASE_PASSWORD": "a password that `init` gives to a role",
+    "MLFLOW_DATABASE_PASSWORD": "a password that `init` gives to a role",
+    "LEDGER_DATABASE_PASSWORD": "a password that `init` gives to a role",
+    "AIRFLOW_ADMIN_PASSWORD": "`init` writes it into Airflow's password file",
+    # secrets, which `make run` hands to each process on its own
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "secret",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "secret",
+    "AIRFLOW__CORE__FERNET_KEY": "secret",
+    "AIRFLOW__API__SECRET_KEY": "secret",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "secret",
+    "PERENNIAL_DATABASE_URL": "secret",
+    "PERENNIAL_SERVING_TOKEN": "secret",
+    "MLFLOW_BACKEND_STORE_URI": "secret",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY": "secret",
+    "MLFLOW_AUTH_CONFIG_PATH": "MLflow's login",
+    "MLFLOW_AUTH_ADMIN_USERNAME": "MLflow's login",
+    "MLFLOW_AUTH_ADMIN_PASSWORD": "MLflow's login",
+    "MLFLOW_TRACKING_USERNAME": "MLflow's login",
+    "MLFLOW_TRACKING_PASSWORD": "MLflow's login",
+}
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +122,91 @@ def test_ports_are_bound_to_the_loopback_address(compose: dict[str, Any]) -> Non
 
 def test_no_secret_has_a_value_or_a_default(compose: dict[str, Any]) -> None:
     text = json.dumps(compose["services"])
-    for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "SERVING_TOKEN"):
+    for name in SECRETS:
         used = re.findall(r"(?<!\$)\$\{" + name + r"[^}]*\}", text)
         assert used and all(":?" in use for use in used), name
+
+
+def test_the_example_at_the_top_makes_every_secret() -> None:
+    head = (PROJECT / "docker-compose.yaml").read_text().partition("name: perennial")[0]
+    assert all(name in head for name in SECRETS)
+
+
+def test_each_service_has_only_the_secrets_that_it_reads(compose: dict[str, Any]) -> None:
+    found = {
+        name: set(re.findall(r"\$\{([A-Z_]+):\?", json.dumps([service.get("environment"), service.get("command")])))
+        for name, service in compose["services"].items()
+    }
+    assert set().union(*found.values()) == set(SECRETS)
+    assert found == {
+        "postgres": {"POSTGRES_PASSWORD"},
+        "redis": {"REDIS_PASSWORD"},
+        "init": {
+            "POSTGRES_PASSWORD", "AIRFLOW_DATABASE_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "LEDGER_DATABASE_PASSWORD",
+            "AIRFLOW_FERNET_KEY", "AIRFLOW_ADMIN_PASSWORD",
+        },
+        "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_TASKS_PASSWORD", "MLFLOW_SECRET_KEY"},
+        "serving": {"SERVING_TOKEN"},
+        "airflow-api-server": {
+            "AIRFLOW_DATABASE_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY",
+            "LEDGER_DATABASE_PASSWORD",
+        },
+        "airflow-scheduler": {
+            "AIRFLOW_DATABASE_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY",
+            "REDIS_PASSWORD",
+        },
+        "airflow-dag-processor": {"AIRFLOW_DATABASE_PASSWORD", "AIRFLOW_FERNET_KEY"},
+        "airflow-triggerer": {"AIRFLOW_DATABASE_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_SECRET_KEY"},
+        "airflow-worker": {
+            "REDIS_PASSWORD", "LEDGER_DATABASE_PASSWORD", "MLFLOW_TASKS_PASSWORD", "SERVING_TOKEN",
+            "AIRFLOW_SECRET_KEY",
+        },
+    }  # fmt: skip
+
+
+def test_the_folder_of_passwords_is_mounted_where_it_is_read(compose: dict[str, Any]) -> None:
+    mounts = {name: json.dumps(service.get("volumes", [])) for name, service in compose["services"].items()}
+    assert {name for name, found in mounts.items() if "secrets" in found} == {"init", "airflow-api-server"}
+    assert '"data:/data"' not in mounts["serving"] + mounts["mlflow"]
+
+
+def test_every_container_is_limited_and_hardened(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}, name
+        assert service["logging"]["options"] == {"max-size": "20m", "max-file": "3"}, name
+        assert service["security_opt"] == ["no-new-privileges:true"] and service["cap_drop"] == ["ALL"], name
+        assert "cap_add" not in service or name == "postgres", name
+
+
+def test_no_health_check_starts_airflow_or_celery(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        first, *rest = service.get("healthcheck", {}).get("test", ["", ""])
+        assert not re.match(r"(airflow|celery)\b", rest[0]), name
+        assert "import airflow" not in " ".join(rest) and "import celery" not in " ".join(rest), (name, first)
+
+
+def test_services_have_the_settings_of_make_run(compose: dict[str, Any], tmp_path: Path) -> None:
+    """Each difference has its reason here."""
+    stack = Stack(tmp_path, 8080, 5000, 8000)
+    embedded = {
+        **environment.airflow_environment(stack),
+        **environment.mlflow_environment(stack),
+        **environment.perennial_environment(stack),
+    }
+    services = [s for name, s in compose["services"].items() if name not in ("postgres", "redis")]
+    composed = {name: value for service in services for name, value in service["environment"].items()}
+    missing, extra = set(embedded) - set(composed), set(composed) - set(embedded)
+    assert missing <= set(NOT_COMPOSED), missing - set(NOT_COMPOSED)
+    assert extra <= set(ONLY_COMPOSED), extra - set(ONLY_COMPOSED)
+    same = [
+        name
+        for name in set(embedded) & set(composed)
+        if not re.search(r"/|\$\{", composed[name]) and not name.startswith("MLFLOW_TRACKING")
+    ]
+    assert {name: composed[name] for name in same if composed[name] != embedded[name]} == {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "PERENNIAL_SERVING_HOST": "0.0.0.0",
+    }
 
 
 def test_one_image_is_made_of_the_pinned_packages(compose: dict[str, Any]) -> None:
