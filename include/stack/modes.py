@@ -27,10 +27,9 @@ def close(home: Path, leave: frozenset[Path] = frozenset()) -> int:
         changed += _close(folder, os.lstat(folder))
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.is_symlink() or Path(entry.path) in leave:
-                    continue
                 if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
+                    if Path(entry.path) not in leave:
+                        waiting.append(entry.path)
                 elif entry.is_file(follow_symlinks=False):
                     changed += _close(entry.path, entry.stat(follow_symlinks=False))
     return changed
