@@ -30,7 +30,7 @@ from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers
 from include.stack.progress import Progress
-from include.stack.session import Background, Session
+from include.stack.session import Background, Session, patiently
 from include.stack.signals import Stopped, StopSignals
 
 
@@ -110,7 +110,7 @@ def _make_ready(
     session: Session, progress: Progress, house: list[Model], chosen: list[Model], newcomers: Newcomers
 ) -> Others:
     """Bring one model to a champion that answers, say what can be used, and bring the others to theirs beside it."""
-    serving = [m for m in house if has_champion(m)]
+    serving = patiently(lambda: [m for m in house if has_champion(m)], session.check)
     waiting = [m for m in chosen if m not in serving]
     failed: list[str] = []
     resumed = list(serving)
@@ -127,7 +127,7 @@ def _make_ready(
     progress.summary()
     _show(session.stack, house, answers, waiting, progress)
     if not waiting:
-        progress.say(closing([m.name for m in house], unserved(house)))
+        progress.say(closing([m.name for m in house], patiently(lambda: unserved(house), session.check)))
     if resumed:
         Background(_catch_up, session, resumed, progress)
     return Others(session, waiting, house, newcomers, failed)
