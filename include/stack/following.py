@@ -93,7 +93,7 @@ class Follower:
                 raise RunFailed(f"{dag_id} is paused in Airflow: unpause it there; run {run_id} waits for that.")
             self.patiently(lambda: self.api.unpause(dag_id))
         run = self.follow(dag_id, run_id, report)
-        return self.patiently(lambda: self._outcome(run, report))  # type: ignore[no-any-return]
+        return self.patiently(lambda: self._outcome(run, report))
 
     def follow(self, dag_id: str, run_id: str, report: Report) -> dict[str, Any]:
         """Wait for the end of a run; returns it when it succeeded."""
