@@ -71,13 +71,15 @@ def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
     status = 0
     house: list[Model] = []
     others: Others | None = None
+    os.environ["PERENNIAL_STACK"] = str(session.stack.home)  # so that what we start ourselves is found at the end, too
     try:
         newcomers = Newcomers(session.stack)
         if newcomers.new:
             progress.say(f"new since the last start: {', '.join(newcomers.new)}")
         house = _models(progress)
         chosen = [model for model in house if not only or model.name in only]
-        Background(newcomers.lint_early, [model.name for model in chosen])
+        for model in chosen[:1]:  # it is the first to be trained; the others are linted before their turn
+            Background(newcomers.lint_early, model.name)
         session.start(progress)
         progress.say(addresses(session.stack))
         others = _make_ready(session, progress, house, chosen, newcomers)

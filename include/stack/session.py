@@ -194,7 +194,11 @@ class Session:
     def _check_first(self) -> None:
         """While PostgreSQL starts nothing serves yet, so that it cannot start ends the stack."""
         self.check()
-        for state in self._supervisor.states():
+        try:
+            states = self._supervisor.states()
+        except TransientError:
+            return
+        for state in states:
             if state.given_up:
                 log = self.stack.logs / f"{state.name}.log"
                 raise StackFailure(f"{state.name} does not start; the end of {log}:\n{supervision.tail(log)}")
