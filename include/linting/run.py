@@ -45,7 +45,8 @@ def _one_process(folders: Mapping[str, Path], seconds: float) -> tuple[list[Prob
     with tempfile.TemporaryDirectory(prefix="perennial-lint-") as scratch:
         output = Path(scratch) / "output"
         command = [sys.executable, "-m", "include.linting.child", str(output), str(seconds)]
-        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, text=True)
+        # in a group of its own: Ctrl-C is for us, who then end it, and not for the code that it runs
+        process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, text=True, process_group=0)
         try:
             process.communicate(asked, timeout=seconds * len(folders) + PATIENCE)
             hung = False

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from include import catalog
-from include.errors import PerennialError
+from include.errors import PerennialError, TransientError
 from include.partitions import newest_closed, utc_now
 from include.spec import Model
 from include.stack import champion
@@ -18,11 +18,12 @@ from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
 from include.stack.progress import Progress, Report
-from include.stack.session import Background, Session, StackFailure
+from include.stack.session import Background, Session, StackFailure, patiently
 
 KINDS = ("collect", "retrain", "release")
 AT_A_TIME = 2  # of the others: while one waits for its training, the collecting of another fills the machine
 READINGS = 2  # of a DAG file without the DAG that is waited for; the first may have begun before the folder was there
+ATTEMPTS = 10  # at bringing a model to its first champion, while services that it needs are started again
 QUIET_SECONDS = 20.0  # between two lines about one of them: they are not what the user looks at
 
 
@@ -69,9 +70,10 @@ class Reading:
         The DAGs of one kind are made by one file. When Airflow has read those of other models twice since we began,
         and this one is not there, then its folder is not seen, or it was broken meanwhile.
         """
-        if errors := self._api.import_errors(self._since):
-            return f"Airflow cannot import a DAG file, so there is no {dag_id}:\n" + "\n".join(errors)
         kind = dag_id[dag_id.rindex("_") :]
+        file = f"{kind[1:]}.py: "  # dags/collect.py and so on
+        if errors := [error for error in self._api.import_errors(self._since) if file in error]:
+            return f"Airflow cannot import the file of the DAG {dag_id}:\n" + "\n".join(errors)
         for name, moment in self._api.parsed(kind).items():
             if name != dag_id and datetime.fromisoformat(moment) > self._since:
                 self._times[name].add(moment)
@@ -93,23 +95,33 @@ def bring(session: Session, follower: Follower, progress: Progress, newcomers: N
     not trained.
     """
     model = follower.model
-    try:
-        if problems := newcomers.mistakes(model.name):
-            progress.say(f"\nerror: {refusal(model.name, problems)}\n")
-            return False
-        with progress.step(f"{model.name}: DAGs") as report:
-            wait_for_dags(follower, report)
-        _load_train_release(session, follower, progress)
-    except (Abandoned, StackFailure):
-        raise
-    except PerennialError as error:
-        progress.say(
-            f"\nerror: {model.name} has no champion yet. {error}\n"
-            f"Look at it in Airflow ({session.stack.airflow_url}/dags/{model.name}_retrain), correct the cause, and "
-            "run it again there.\n"
-        )
-        return False
-    return True
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            if attempt > 1 and has_champion(model):
+                return True
+            if problems := newcomers.mistakes(model.name):
+                progress.say(f"\nerror: {refusal(model.name, problems)}\n")
+                return False
+            with progress.step(f"{model.name}: DAGs") as report:
+                wait_for_dags(follower, report)
+            _load_train_release(session, follower, progress)
+            return True
+        except (Abandoned, StackFailure):
+            raise
+        except TransientError as error:  # a service was started again in the middle; every step can be repeated
+            said = str(error)
+            if attempt < ATTEMPTS:
+                progress.say(f"{model.name}: {said}; it goes on from there")
+                follower.pause()
+        except Exception as error:
+            said = str(error) if isinstance(error, PerennialError) else repr(error)
+            break
+    progress.say(
+        f"\nerror: {model.name} has no champion yet. {said}\n"
+        f"Look at it in Airflow ({session.stack.airflow_url}/dags/{model.name}_retrain), correct the cause, and "
+        "run it again there.\n"
+    )
+    return False
 
 
 def _load_train_release(session: Session, follower: Follower, progress: Progress) -> None:
@@ -210,7 +222,8 @@ class Others:
             self._busy -= 1
             last = not self._busy
         if last:
-            self._progress.say(f"\n{closing([m.name for m in self._house], unserved(self._house))}")
+            without = patiently(lambda: unserved(self._house), self._check)
+            self._progress.say(f"\n{closing([m.name for m in self._house], without)}")
 
     def _bring(self, model: Model) -> None:
         follower = Follower(AirflowApi(self._session.stack), model, self._check)
@@ -219,7 +232,7 @@ class Others:
             answer = answer_of(self._session.stack, model, self._check) if done else None
         except Abandoned:
             raise
-        except PerennialError as error:
+        except Exception as error:
             self._check()
             self._progress.say(f"\nerror: {model.name}: {error}\n")
             done, answer = False, None

@@ -93,7 +93,7 @@ class Follower:
                 raise RunFailed(f"{dag_id} is paused in Airflow: unpause it there; run {run_id} waits for that.")
             self.patiently(lambda: self.api.unpause(dag_id))
         run = self.follow(dag_id, run_id, report)
-        return self._outcome(run, report)
+        return self.patiently(lambda: self._outcome(run, report))
 
     def follow(self, dag_id: str, run_id: str, report: Report) -> dict[str, Any]:
         """Wait for the end of a run; returns it when it succeeded."""
@@ -105,7 +105,7 @@ class Follower:
             report(f"{dag_id}: {describe(tasks)}")
             if run["state"] in TERMINAL:
                 break
-            self._pause()
+            self.pause()
         if run["state"] == "failed":
             raise RunFailed(self._failure(dag_id, run_id, tasks))
         return run
@@ -154,7 +154,7 @@ class Follower:
                 if not again or again["id"] != backfill["id"]:
                     return
             before = left
-            self._pause()
+            self.pause()
 
     def _runs_since(self, dag_id: str, created_at: str) -> list[dict[str, Any]]:
         """The back-fill runs that were made after a moment (ISO times in UTC compare as text)."""
@@ -189,9 +189,10 @@ class Follower:
                 refusals += 1
                 if refusals > REFUSALS:
                     raise
-            self._pause()
+            self.pause()
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
+        """Wait until the next look; raises if waiting has become pointless."""
         self.check()
         time.sleep(POLL_SECONDS)
 

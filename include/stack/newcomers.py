@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from include import catalog
 from include.linting import run as linting
@@ -25,7 +25,8 @@ class Newcomers:
 
     def __init__(self, stack: Stack) -> None:
         self._path = stack.run / "folders.json"
-        self._lock = threading.Lock()
+        self._linting: dict[str, threading.Lock] = {name: threading.Lock() for name in catalog.folders()}
+        self._writing = threading.Lock()
         self._found: dict[tuple[str, str], tuple[Problem, ...]] = {}
         try:
             seen = json.loads(self._path.read_text())
@@ -37,15 +38,14 @@ class Newcomers:
         self.new = [name for name in names if name not in self._seen] if self._seen else []
         self._write({name: self._seen.get(name, "") for name in names})
 
-    def lint_early(self, names: Iterable[str]) -> None:
-        """Lint the folders that have never made a version, while the stack starts."""
-        for name in names:
-            if not (Settings.from_environment().bundles / name).exists():
-                self.mistakes(name)
+    def lint_early(self, name: str) -> None:
+        """Lint a folder while the stack starts, unless it has made a version before."""
+        if not (Settings.from_environment().bundles / name).exists():
+            self.mistakes(name)
 
     def mistakes(self, name: str) -> tuple[Problem, ...]:
         """The mistakes of a folder, without warnings; the same content is linted once."""
-        with self._lock:
+        with self._linting[name]:
             digest = catalog.digest(name)
             if self._seen.get(name) == digest:
                 return ()
@@ -53,7 +53,8 @@ class Newcomers:
                 problems = linting.lint({name: catalog.folder(name)})
                 self._found[name, digest] = tuple(p for p in problems if p.severity == "error")
                 if not self._found[name, digest]:
-                    self._write(self._seen | {name: digest})
+                    with self._writing:
+                        self._write(self._seen | {name: digest})
             return self._found[name, digest]
 
     def _write(self, seen: Mapping[str, str]) -> None:

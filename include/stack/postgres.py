@@ -125,7 +125,7 @@ def wait_until_ready(stack: Stack, check: Callable[[], None]) -> None:
 
     while True:
         try:
-            psycopg2.connect(stack.database_url("postgres"), connect_timeout=5).close()
+            psycopg2.connect(stack.database_url("postgres"), connect_timeout=30).close()
             return
         except psycopg2.OperationalError:
             check()

@@ -30,7 +30,7 @@ from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers
 from include.stack.progress import Progress
-from include.stack.session import Background, Session
+from include.stack.session import Background, Session, patiently
 from include.stack.signals import Stopped, StopSignals
 
 
@@ -72,13 +72,15 @@ def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
     status = 0
     house: list[Model] = []
     others: Others | None = None
+    os.environ["PERENNIAL_STACK"] = str(session.stack.home)  # so that what we start ourselves is found at the end, too
     try:
         newcomers = Newcomers(session.stack)
         if newcomers.new:
             progress.say(f"new since the last start: {', '.join(newcomers.new)}")
         house = _models(progress)
         chosen = [model for model in house if not only or model.name in only]
-        Background(newcomers.lint_early, [model.name for model in chosen])
+        for model in chosen[:1]:  # it is the first to be trained; the others are linted before their turn
+            Background(newcomers.lint_early, model.name)
         session.start(progress)
         progress.say(addresses(session.stack))
         others = _make_ready(session, progress, house, chosen, newcomers)
@@ -111,7 +113,7 @@ def _make_ready(
     session: Session, progress: Progress, house: list[Model], chosen: list[Model], newcomers: Newcomers
 ) -> Others:
     """Bring one model to a champion that answers, say what can be used, and bring the others to theirs beside it."""
-    serving = [m for m in house if has_champion(m)]
+    serving = patiently(lambda: [m for m in house if has_champion(m)], session.check)
     waiting = [m for m in chosen if m not in serving]
     failed: list[str] = []
     resumed = list(serving)
@@ -128,7 +130,7 @@ def _make_ready(
     progress.summary()
     _show(session.stack, house, answers, waiting, progress)
     if not waiting:
-        progress.say(closing([m.name for m in house], unserved(house)))
+        progress.say(closing([m.name for m in house], patiently(lambda: unserved(house), session.check)))
     if resumed:
         Background(_catch_up, session, resumed, progress)
     return Others(session, waiting, house, newcomers, failed)

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -20,6 +20,7 @@ from include.stack.progress import Progress, Report
 from include.stack.signals import StopSignals
 from include.stack.watch import Watch
 
+T = TypeVar("T")
 LOOK_SECONDS = 0.5  # between two looks at the components
 # the component behind a part that is waited for, if it is not airflow-<part>
 COMPONENTS = {
@@ -193,7 +194,11 @@ class Session:
     def _check_first(self) -> None:
         """While PostgreSQL starts nothing serves yet, so that it cannot start ends the stack."""
         self.check()
-        for state in self._supervisor.states():
+        try:
+            states = self._supervisor.states()
+        except TransientError:
+            return
+        for state in states:
             if state.given_up:
                 log = self.stack.logs / f"{state.name}.log"
                 raise StackFailure(f"{state.name} does not start; the end of {log}:\n{supervision.tail(log)}")
@@ -210,10 +215,20 @@ class Session:
         leftovers.kill(self.stack)
 
 
+def patiently(call: Callable[[], T], check: Callable[[], None]) -> T:
+    """Call, and again while a service is away; ``check`` raises if waiting has become pointless."""
+    while True:
+        try:
+            return call()
+        except TransientError:
+            check()
+        time.sleep(LOOK_SECONDS)
+
+
 def answers(url: str) -> bool:
     """Whether a GET of this URL succeeds now."""
     try:
-        return httpx.get(url, timeout=5, trust_env=False).is_success
+        return httpx.get(url, timeout=30, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from include import catalog
-from include.errors import TransientError
+from include.errors import PerennialError, TransientError
 from include.registry.rows import Standing
 from include.stack import credentials, environment, leftovers
 from include.stack.layout import Stack
@@ -56,14 +56,12 @@ def _listing(stack: Stack) -> list[dict[str, Any]] | None:
 
 def standings(listing: Sequence[dict[str, Any]]) -> dict[str, Standing]:
     """What the ledger says about each model, by name; empty if it does not answer."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     from include.registry.ledger import Ledger
 
     names = {*catalog.folders(), *(str(m["model"]) for m in listing)}
     try:
         return {name: Ledger.default().standing(name) for name in sorted(names)}
-    except SQLAlchemyError:
+    except PerennialError:
         print("the ledger does not answer: what is frozen is not known")
         return {}
 

@@ -17,7 +17,7 @@ import pytest
 from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
-from include.stack import credentials
+from include.stack import credentials, spawn
 from include.stack.supervision import State, Supervisor
 from tests.end_to_end.stack_runner import Api, Running
 
@@ -77,12 +77,13 @@ class Kills:
     serving_away: tuple[float, float] = (0.0, 0.0)
 
     def kill(self, name: str, well: Callable[[datetime], bool], child: bool = False) -> None:
-        """SIGKILL for a component (or its child), then wait until a new one is well."""
+        """SIGKILL for a component (or its child), then wait until a new one is well and nothing is left of the old."""
         before = self.state(name)
         victim = psutil.Process(before.pid)
         at, began = datetime.now(UTC), time.monotonic()
         (victim.children()[0] if child else victim).kill()
-        while (state := self.state(name)).pid in (0, before.pid) or not well(at):
+        leader = int(self.running.stack.recorded()["supervisor_pid"])  # type: ignore[call-overload]
+        while (state := self.state(name)).pid in (0, before.pid) or spawn.orphans(leader) or not well(at):
             assert time.monotonic() - began < LIMIT, f"{name}: {state}\n{self.running.output}"
             assert self.running.process is not None and self.running.process.poll() is None, self.running.output
             time.sleep(0.1)

@@ -162,8 +162,8 @@ def test_an_import_error_of_a_dag_file_is_reported_at_once(follower: Follower, m
 def test_a_dag_that_is_not_in_a_file_that_was_read_will_not_appear(
     follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    airflow = Airflow([], ["flights"])
+    airflow = Airflow(["release.py: SyntaxError: of another kind"], ["orders"])
     monkeypatch.setattr(follower, "api", airflow)
-    with pytest.raises(RunFailed, match="with flights_collect. and has not found toy_collect"):
+    with pytest.raises(RunFailed, match="with orders_collect. and has not found toy_collect"):
         wait_for_dags(follower, lambda _: None)
     assert airflow.readings == READINGS + 1

@@ -15,8 +15,8 @@ from include import catalog
 from include.backtest.__main__ import main as backtest
 from include.errors import ConfigurationError
 from include.registry.rows import Standing
-from include.stack import running
-from include.stack.first_champions import closing
+from include.stack import first_champions, running
+from include.stack.first_champions import Others, closing
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
 from include.stack.status import served
@@ -106,9 +106,10 @@ def test_a_folder_with_mistakes_is_named_and_not_trained(alone: Path, tmp_path: 
     assert "model halfway is not trained" in said and "make lint-models MODELS=halfway" in said
     assert "halfway/model.py:" in said
     assert Newcomers(stack).new == []
-    model.write_text(model.read_text().replace("event_time='on'", 'event_time="at"'))
-    assert Newcomers(stack).mistakes("halfway") == ()
-    assert json.loads((stack.run / "folders.json").read_text())["halfway"] == catalog.digest("halfway")
+    seen = json.loads((stack.run / "folders.json").read_text())
+    assert seen["halfway"] == "", "seen, and not without mistakes"
+    (stack.run / "folders.json").write_text(json.dumps(seen | {"halfway": catalog.digest("halfway")}))
+    assert Newcomers(stack).mistakes("halfway") == (), "content that had no mistake is not linted again"
 
 
 def test_an_unknown_name_is_refused_before_anything_starts(
@@ -118,3 +119,19 @@ def test_an_unknown_name_is_refused_before_anything_starts(
     with pytest.raises(ConfigurationError, match="did you mean 'toy'"):
         running.run(stack, ["toi"])
     assert not stack.home.exists()
+
+
+def test_stopping_is_a_failure_only_if_a_model_that_was_tried_has_no_champion_by_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = catalog.by_priority()
+    others = Others.__new__(Others)
+    others.failed = [house[0].name]  # its first run failed, and a later one may have given it a champion
+    champions = {house[0].name}
+    monkeypatch.setattr(first_champions, "has_champion", lambda model: model.name in champions)
+    assert running._left_without(house, others) == 0
+    champions.clear()
+    assert running._left_without(house, others) == 1
+    others.failed = []
+    assert running._left_without(house, others) == 0
+    assert running._left_without(house, None) == 0

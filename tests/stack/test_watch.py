@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -15,9 +16,11 @@ from typing import Any
 import psutil
 import pytest
 
-from include.stack import components, leftovers, spawn, supervision, watch
+from include.stack import components, leftovers, spawn, status, supervision, watch
 from include.stack.components import Component
 from include.stack.layout import Stack
+from include.stack.session import Session, StackFailure
+from include.stack.signals import StopSignals
 from include.stack.supervision import State, Supervisor
 from include.stack.watch import Watch
 from tests.services import free_port
@@ -217,3 +220,45 @@ def test_children_of_a_killed_component_are_ended_before_it_starts_again(
     eventually(lambda: answering() and {p.pid for p in psutil.Process(second).children(recursive=True)})
     assert running(supervisor, "other") == other, "what has not ended is not touched"
     assert spawn.orphans(int(supervisor.stack.recorded()["supervisor_pid"])) == []  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def signals() -> Iterator[StopSignals]:
+    """Those of `make run`; the handlers of the test run come back."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield StopSignals()
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def test_a_killed_supervisord_ends_the_stack_with_one_clear_message(
+    stack: Stack, supervised: Callable[..., Supervisor], signals: StopSignals
+) -> None:
+    supervised({"victim": SLEEP})
+    session = Session(stack, signals)
+    leader = psutil.Process(int(stack.recorded()["supervisor_pid"]))  # type: ignore[call-overload]
+    session._process = subprocess.Popen(SLEEP)
+    session.check()
+    session._process.kill()
+    session._process.wait()
+    with pytest.raises(StackFailure, match=r"supervisord has ended \(signal SIGKILL\).*Run `make run` again"):
+        session.check()
+    assert leader.is_running()
+    session.stop()
+    assert leftovers.find(stack) == []
+
+
+def test_status_while_starting_shows_neither_a_pid_nor_a_raw_error(
+    stack: Stack, supervised: Callable[..., Supervisor], capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    with leftovers.locked(stack):
+        assert status.status(stack) == 1
+        assert "is starting or stopping" in capsys.readouterr().out
+        supervised({"serving": SLEEP})
+        monkeypatch.setattr(status, "standings", lambda listing: {})
+        assert status.status(stack) == 1
+    said = capsys.readouterr().out
+    assert "postgres                 not started yet" in said
+    assert "the model server does not answer: running, pid" in said or "does not answer: starting, pid" in said
+    assert "Error" not in said and " pid 0 " not in said
