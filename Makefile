@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run night new-model lint-models try-model backtest gate-power card stop status test lint format types bench lock clean
+.PHONY: help venv run night rollback unfreeze new-model lint-models try-model backtest gate-power card stop status test lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -30,8 +30,15 @@ venv:  ## make .venv from requirements.txt (every target does so when needed)
 run: venv  ## start everything, load the data, train, release; Ctrl-C stops it (MODELS="a b": first champions of these only)
 	@exec $(VENV)/python -m include.stack run $(foreach model,$(MODELS),--model $(model))
 
-night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release
-	@exec $(VENV)/python -m include.stack night $(if $(MODEL),--model $(MODEL))
+# Values reach Python through the environment, so that a reason with spaces or an apostrophe stays one value.
+night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release (SEED=; FORCE=1: even if nothing is new)
+	@exec $(VENV)/python -m include.stack night --model "$$MODEL" --seed "$$SEED" --force "$$FORCE"
+
+rollback: venv  ## MODEL back to its previous champion, or to VERSION; freezes promotion (REASON=)
+	@exec $(VENV)/python -m include.stack rollback --model "$$MODEL" --version "$$VERSION" --reason "$$REASON"
+
+unfreeze: venv  ## let the promotion of MODEL go on after a rollback (REASON=)
+	@exec $(VENV)/python -m include.stack unfreeze --model "$$MODEL" --reason "$$REASON"
 
 try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try $(if $(MODEL),--model $(MODEL)) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))

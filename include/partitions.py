@@ -57,7 +57,7 @@ class RunDates:
         ConfigurationError : it lies in a year that no partition has, such as 1 or 9999.
         """
         moment = min(self.logical_date, self.run_after) if self.logical_date else self.run_after
-        _require_year(moment.year, f"the run's date {moment:%Y-%m-%d}")
+        _require_year(moment.year, f"the run's date {moment.date()}")
         return moment
 
 

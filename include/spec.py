@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from include.bounds import LARGEST_SEED, LONGEST_WINDOW
 from include.cron import require_cron, time_of_day
 from include.errors import Finding, Misdeclared, did_you_mean, nearest
 from include.partitions import CLOCK_CHANGE, in_time
@@ -231,7 +232,7 @@ class Training(Declaration):
 
     schedule: Cron = "0 3 * * *"
     """When a run begins: five cron fields in the model's timezone; later than `Data.schedule`."""
-    window_days: Annotated[int, Field(ge=1, le=36_500)] = 60
+    window_days: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = 60
     """Days that a candidate is fitted on, where it names no window of its own."""
     selection_days: Annotated[int, Field(ge=1)] = 7
     """Days on which the candidates are compared; the best becomes the challenger."""
@@ -247,7 +248,7 @@ class Training(Declaration):
     """Rows that a fit sees at most: a seeded sample, stated on the card."""
     metric: Metric = "log_loss"
     """What selection and gate compare. A regression needs one of its own metrics here."""
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     """Every ``random_state`` of a candidate, and the sample of ``max_rows``."""
     wait_for_data: timedelta = timedelta(hours=2)
     """How long a scheduled run waits for the night's partition before it fails."""

@@ -183,6 +183,14 @@ class Versions(Numbers):
                 row = connection.execute(newest).one()
             return None if row is None else DecisionRow.of(row)
 
+    def decision(self, model: str, run_id: str) -> DecisionRow | None:
+        """The decision of one run."""
+        d = schema.decision.c
+        query = select(schema.decision).where(d.model == model, d.run_id == run_id)
+        with self._database.read(f"read the decision of run {run_id!r}") as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else DecisionRow.of(row)
+
     def last_decision(self, model: str) -> DecisionRow | None:
         """The newest decision about a model."""
         d = schema.decision.c

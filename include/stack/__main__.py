@@ -1,4 +1,4 @@
-"""Command line of the embedded stack: ``python -m include.stack run|night|stop|status|airflow|clean|lock``."""
+"""Command line of the embedded stack: ``python -m include.stack run|night|rollback|unfreeze|stop|status|..."""
 
 from __future__ import annotations
 
@@ -19,6 +19,14 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--model", action="append", default=[], metavar="NAME", help="bring only this one (repeatable)")
     night = commands.add_parser("night", help="a whole night of one model now, on the running stack")
     night.add_argument("--model", help="may be left out where there is only one")
+    night.add_argument("--seed", help="another random seed than the model's")
+    night.add_argument("--force", help="1: train even if nothing has changed since the last decision")
+    rollback = commands.add_parser("rollback", help="an earlier version of one model, now; freezes its promotion")
+    rollback.add_argument("--version", help="default: the previous champion")
+    unfreeze = commands.add_parser("unfreeze", help="let the promotion of one model go on")
+    for command in (rollback, unfreeze):
+        command.add_argument("--model", help="may be left out if there is only one")
+        command.add_argument("--reason", help="kept in the audit")
     commands.add_parser("stop", help="stop the stack of this PERENNIAL_HOME")
     commands.add_parser("status", help="what runs and what serves")
     airflow = commands.add_parser("airflow", help="Airflow's own command line, with the settings of this stack")
@@ -42,7 +50,7 @@ def _dispatch(asked: argparse.Namespace) -> int:
 
         lock.write(PROJECT, asked.upgrade)
         return 0
-    from include.stack import night, running, status
+    from include.stack import night, rollback, running, status
     from include.stack.layout import Stack
 
     stack = Stack.from_environment()
@@ -50,7 +58,11 @@ def _dispatch(asked: argparse.Namespace) -> int:
         return running.run(stack, asked.model)
     stack = stack.as_recorded()
     if asked.command == "night":
-        return night.night(stack, asked.model)
+        return night.night(stack, asked.model, asked.seed, asked.force)
+    if asked.command == "rollback":
+        return rollback.rollback(stack, asked.model, asked.version, asked.reason)
+    if asked.command == "unfreeze":
+        return rollback.unfreeze(stack, asked.model, asked.reason)
     if asked.command == "airflow":
         from pathlib import Path
 

@@ -78,22 +78,38 @@ class Follower:
             self.patiently(lambda first=first, last=last: self.api.backfill(dag_id, first, last))  # type: ignore[misc]
             asked.update(keys(first, last))
 
-    def retrain(self, run_id: str, report: Report, unpause: bool = False) -> Outcome:
+    def retrain(
+        self, run_id: str, report: Report, unpause: bool = False, conf: dict[str, Any] | None = None
+    ) -> Outcome:
         """Start (or find again) a run of ``<model>_retrain`` and follow it and its release to the end.
+
+        Parameters
+        ----------
+        conf : parameters of the run.
 
         Raises
         ------
         RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
         """
-        dag_id = f"{self.model.name}_retrain"
-        self.patiently(lambda: self.api.trigger(dag_id, run_id))
+        run = self.act(f"{self.model.name}_retrain", run_id, report, conf, unpause)
+        return self.patiently(lambda: self._outcome(run, report))
+
+    def act(
+        self, dag_id: str, run_id: str, report: Report, conf: dict[str, Any] | None = None, unpause: bool = False
+    ) -> dict[str, Any]:
+        """Start (or find again) a run of a DAG and follow it to its end; returns it when it succeeded.
+
+        Raises
+        ------
+        RunFailed : as `retrain`.
+        """
+        self.patiently(lambda: self.api.trigger(dag_id, run_id, conf))
         dag = self.patiently(lambda: self.api.dag(dag_id))
         if dag and dag["is_paused"]:
             if not unpause:
                 raise RunFailed(f"{dag_id} is paused in Airflow: unpause it there; run {run_id} waits for that.")
             self.patiently(lambda: self.api.unpause(dag_id))
-        run = self.follow(dag_id, run_id, report)
-        return self.patiently(lambda: self._outcome(run, report))
+        return self.follow(dag_id, run_id, report)
 
     def follow(self, dag_id: str, run_id: str, report: Report) -> dict[str, Any]:
         """Wait for the end of a run; returns it when it succeeded."""
@@ -120,11 +136,13 @@ class Follower:
             note = " ".join((run["note"] or "skipped: no reason given").split())
             return Outcome(f"{name}: {note}", "skipped")
         about = f"(as of {decision.as_of}, run {run_id})"
+        if decision.verdict == "promote":
+            release = self._release_of(int(decision.version or 0))
+            self.follow(f"{name}_release", release, report)
+            decision = Ledger.default().decision(name, run_id) or decision  # a freeze that came meanwhile holds it
         if decision.verdict != "promote":
             verb = {"reject": "rejected", "hold": "held"}.get(decision.verdict, decision.verdict)
             return Outcome(f"{name}: {verb}: {decision.reason} {about}", verb, decision.version)
-        release = self._release_of(int(decision.version or 0))
-        self.follow(f"{name}_release", release, report)
         return Outcome(
             f"{name}: promoted version {decision.version}: {decision.reason} {about}", "promoted", decision.version
         )

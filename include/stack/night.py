@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from include import catalog
+from include.bounds import LARGEST_SEED
 from include.errors import ConfigurationError
 from include.partitions import utc_now
-from include.stack import environment, leftovers
+from include.spec import Model
+from include.stack import asked, environment, leftovers
 from include.stack.airflow_api import AirflowApi
 from include.stack.first_champions import wait_for_dags
-from include.stack.following import Follower, RunFailed
+from include.stack.following import Follower, Outcome, RunFailed
 from include.stack.layout import Stack
 from include.stack.progress import Progress
 
 
-def night(stack: Stack, model_name: str | None) -> int:
-    """Run a night; prints the outcome as one line. 0 for a decision, 1 for a failure.
+def night(stack: Stack, model_name: str | None, seed: str | None = None, force: str | None = None) -> int:
+    """Run a night; prints the outcome as one line, and what to type next. 0 for a decision, 1 for a failure.
 
     Parameters
     ----------
     model_name : None where there is but one model.
+    seed : ``SEED=``, another random seed than the model's.
+    force : ``FORCE=1``, train even if nothing has changed since the last decision.
 
     Raises
     ------
-    ConfigurationError : no stack runs on this home, no such model, or several and none was named.
+    ConfigurationError : no stack runs on this home, no such model, several and none was named, or a wrong value.
     """
     model = catalog.chosen(model_name, "night")
-    if not leftovers.owner(stack):
-        raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run`, in another terminal.")
-    stack = stack.as_recorded()
-    os.environ.update(environment.perennial_environment(stack))
+    conf: dict[str, Any] = {}
+    if (number := asked.seed(seed)) is not None:
+        conf["seed"] = number
+    if asked.force(force):
+        conf["force"] = True
+    follower = connected(stack, model)
     progress = Progress()
-    follower = Follower(AirflowApi(stack), model, lambda: _still_there(stack))
     days = model.training.days_needed
     try:
         if follower.patiently(lambda: follower.api.dag(f"{model.name}_collect")) is None:
@@ -45,12 +51,39 @@ def night(stack: Stack, model_name: str | None) -> int:
         if left:
             progress.say(f"warning: {len(left)} partitions could not be collected: {', '.join(left[:5])}")
         with progress.step(f"{model.name}: retrain and release") as report:
-            outcome = follower.retrain(f"night__{utc_now():%Y-%m-%dT%H-%M-%S}", report)
+            outcome = follower.retrain(f"night__{utc_now():%Y-%m-%dT%H-%M-%S}", report, conf=conf)
     except RunFailed as failure:
         progress.say(f"{model.name}: FAILED: {failure}")
         return 1
     progress.say(outcome.sentence)
+    for line in what_to_type(model, outcome, number):
+        progress.say(line)
     return 0
+
+
+def connected(stack: Stack, model: Model) -> Follower:
+    """A follower of a model's runs on the stack that runs on this home; `include.settings` then points at it, too.
+
+    Raises
+    ------
+    ConfigurationError : no stack runs there.
+    """
+    if not leftovers.owner(stack):
+        raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run`, in another terminal.")
+    stack = stack.as_recorded()
+    os.environ.update(environment.perennial_environment(stack))
+    return Follower(AirflowApi(stack), model, lambda: _still_there(stack))
+
+
+def what_to_type(model: Model, outcome: Outcome, seed: int | None) -> list[str]:
+    """The commands that go on from a night that has trained nothing."""
+    if outcome.verdict != "skipped":
+        return []
+    another = (model.training.seed if seed is None else seed) + 1
+    return [
+        f"Train on the same rows anyway:  make night MODEL={model.name} FORCE=1",
+        f"Train with another random seed: make night MODEL={model.name} SEED={another % (LARGEST_SEED + 1)}",
+    ]
 
 
 def _still_there(stack: Stack) -> None:

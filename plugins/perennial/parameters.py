@@ -12,31 +12,47 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import date
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
+from include.bounds import (
+    LARGEST_EPOCH,
+    LARGEST_SEED,
+    LARGEST_VERSION,
+    LONGEST_NAME,
+    LONGEST_NOTE,
+    LONGEST_REASON,
+    LONGEST_WINDOW,
+    MOST_CANDIDATES,
+    SHORTEST_REASON,
+)
 from include.errors import ConfigurationError, did_you_mean
 from include.partitions import FIRST_YEAR, LAST_YEAR
+from include.release.action import Action
 
-LARGEST_VERSION = 2**31 - 1  # PostgreSQL's integer
-LARGEST_EPOCH = 2**53 - 1  # the largest whole number that every JSON reader keeps exact
-LARGEST_SEED = 2**32 - 1  # NumPy's, and so scikit-learn's `random_state`
-LONGEST_WINDOW = 36_500  # days
-LONGEST_REASON, SHORTEST_REASON = 1000, 3
-LONGEST_NOTE = 500
-MOST_CANDIDATES, LONGEST_NAME = 100, 100
+__all__ = [  # with the bounds and choices that the forms take from here
+    "DAY",
+    "LARGEST_EPOCH",
+    "LARGEST_SEED",
+    "LARGEST_VERSION",
+    "LONGEST_NAME",
+    "LONGEST_NOTE",
+    "LONGEST_REASON",
+    "LONGEST_WINDOW",
+    "MOST_CANDIDATES",
+    "SHORTEST_REASON",
+    "Action",
+    "CollectParameters",
+    "NoParameters",
+    "Parameters",
+    "ReleaseParameters",
+    "RetrainParameters",
+    "RollbackParameters",
+]
+
 DAY = r"^(19|20|21)\d\d-[01]\d-[0-3]\d$"
 """The pattern of a day in a form; `include.partitions` knows the same years."""
-
-
-class Action(StrEnum):
-    """What `<model>_rollback` does: one choice, so that the form cannot contradict itself."""
-
-    FREEZE = "roll back and freeze"
-    KEEP = "roll back, keep promoting"
-    LIFT = "lift the freeze"
 
 
 def _shown(value: Any) -> str:

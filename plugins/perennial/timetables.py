@@ -85,7 +85,7 @@ class DailyPartitionTimetable(CronPartitionTimetable):
             from airflow.models.backfill import InvalidBackfillDateRange
 
             raise InvalidBackfillDateRange(
-                f"A back-fill from {earliest:%Y-%m-%d} to {latest:%Y-%m-%d} is out of range: give at most {MOST_DAYS} "
+                f"A back-fill from {earliest.date()} to {latest.date()} is out of range: give at most {MOST_DAYS} "
                 f"days of the years {FIRST_YEAR} to {LAST_YEAR}"
             )
         first, last = (self.localize_partition_datetime(d) for d in (earliest, latest))

@@ -63,7 +63,7 @@ def test_no_part_of_a_model_is_forgotten() -> None:
 
 
 def test_types_limits_and_defaults_are_said_in_words() -> None:
-    assert rows_of("Training")["window_days"][:2] == ["whole number, 1 or more", "`60`"]
+    assert rows_of("Training")["window_days"][:2] == ["whole number, 1 to 36500", "`60`"]
     assert rows_of("Training")["wait_for_data"][:2] == ["`timedelta`", "`timedelta(hours=2)`"]
     assert rows_of("Model")["priority"][0] == "whole number, 1 to 100"
     assert rows_of("Data")["columns"][:2] == ["tuple of [`Column`](#column)", "required"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from include import catalog
 from include.data.lake import Lake
+from include.errors import ConfigurationError
 from include.partitions import partition, shift
 from include.registry import tracking
 from include.registry.bundles import BundleStore
@@ -20,7 +23,7 @@ from include.registry.ledger import Ledger
 from include.registry.rows import VersionRow
 from include.serving.predictor import Predictor
 from include.stack import credentials
-from tests.end_to_end.stack_runner import Api, Running
+from tests.end_to_end.stack_runner import ROOT, Api, Running, outside
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
 RETRAIN, RELEASE, ROLLBACK = "toy_retrain", "toy_release", "toy_rollback"
@@ -216,16 +219,18 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
     for thread in threads:
         thread.start()
     try:
-        back = api.trigger_and_wait(ROLLBACK, f"{run_id}-back", {"reason": "a test goes back"})
-        assert back["state"] == "success"
+        back = typed(running, "rollback", "--reason", "it's a test")
+        assert f"toy was rolled back from version {new} to version {old} by admin: it's a test; " in back, back
         assert champion() == old
-        assert f"rolled back to version {old}" in api.xcom(ROLLBACK, f"{run_id}-back", "rollback", "perennial_note")
         frozen = api.trigger_and_wait(RETRAIN, f"{run_id}-frozen", refreshing(17))
         assert frozen["state"] == "success"
-        assert release_of(api, f"{run_id}-frozen")["state"] == "failed"
+        assert api.states(RETRAIN, f"{run_id}-frozen")["release"] == "skipped"
+        assert frozen["note"].startswith("held: frozen by admin since ") and "because it's a test" in frozen["note"]
+        decision = ledger.last_decision("toy")
+        assert decision is not None and (decision.verdict, decision.reason[:15]) == ("hold", "frozen by admin")
         assert champion() == old, "tonight's retraining does not undo the rollback"
-        lifted = api.trigger_and_wait(ROLLBACK, f"{run_id}-lift", {"reason": "mended", "lift_freeze": True})
-        assert lifted["state"] == "success"
+        lifted = typed(running, "unfreeze", "--reason", "fixed")
+        assert "is allowed again, by admin: fixed" in lifted and f"Version {decision.version} passed" in lifted, lifted
         forward = api.trigger_and_wait(RELEASE, f"{run_id}-forward", {"version": new, "reason": "by hand"})
         assert forward["state"] == "success"
         time.sleep(0.5)
@@ -238,6 +243,24 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
     audit = [(a.action, a.version, a.actor) for a in ledger.history("toy")]
     assert ("rollback", old, "admin") in audit
     assert ("promote", new, "admin") in audit
+
+
+def typed(running: Running, command: str, *arguments: str) -> str:
+    """What `make <command> MODEL=toy` prints."""
+    variables = outside() | dict(running.variables) | {"PERENNIAL_HOME": str(running.home)}
+    line = [sys.executable, "-m", "include.stack", command, "--model", "toy", *arguments]
+    done = subprocess.run(line, env=variables, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_conf_that_cannot_reach_a_task_fails_at_once(api: Api, run_id: str) -> None:
+    """PostgreSQL makes a whole number of 31 digits of 1e30, which Airflow's supervisor cannot send to a task."""
+    with pytest.raises(ConfigurationError, match="400.*param version"):
+        api.trigger(RELEASE, f"{run_id}-form", {"version": 1e30})
+    run = api.trigger_and_wait("toy_score", run_id, {"unknown": 1e30})
+    assert run["state"] == "failed" and "more than 64 bits (unknown)" in run["note"]
+    assert api.states("toy_score", run_id) == {"load_predictions": None}
 
 
 def test_predictions_come_home_exactly_once(running: Running, api: Api, run_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,14 @@ from uuid import uuid4
 import structlog
 from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType, TIRunContext
 from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import GetXCom, SetXCom, TriggerDagRun, XComResult
+from airflow.sdk.execution_time.comms import (
+    GetXCom,
+    GetXComSequenceSlice,
+    SetXCom,
+    TriggerDagRun,
+    XComResult,
+    XComSequenceSliceResult,
+)
 
 DAGS = Path(__file__).parent.parent.parent / "dags"
 
@@ -48,7 +56,13 @@ class Supervisor:
             self.triggered.append(msg)
         elif isinstance(msg, GetXCom):
             return XComResult(key=msg.key, value=self.earlier.get(msg.task_id))
+        elif isinstance(msg, GetXComSequenceSlice):
+            return XComSequenceSliceResult(root=[self.earlier[msg.task_id]])
         return None
+
+
+PARAMS: dict[int, Any] = {}
+"""The parameters of DAGs and tasks as they were parsed."""
 
 
 @cache
@@ -107,10 +121,13 @@ def run_task(
     asked: dict[str, Any] = {"run_after": now, "logical_date": None, "partition_key": None} | dates
     run = DagRun.model_construct(
         dag_id=of.dag_id, run_id=run_id, run_type=DagRunType(run_type), state=DagRunState.RUNNING,
-        conf=dict(conf or {}), triggering_user_name=user, start_date=now, end_date=None, data_interval_start=None, data_interval_end=None,
-        clear_number=0, consumed_asset_events=[], partition_date=None, note=None, team_name=None, **asked,
+        conf=dict(conf or {}), triggering_user_name=user, start_date=now, end_date=None,
+        data_interval_start=None, data_interval_end=None, clear_number=0, consumed_asset_events=[],
+        partition_date=None, note=None, team_name=None, **asked,
     )  # fmt: skip
     task = of.get_task(task_id)
+    for owner in (of, task):  # Airflow writes the conf into the parsed DAG: each task has a process of its own
+        patch.setattr(owner, "params", copy.deepcopy(PARAMS.setdefault(id(owner), copy.deepcopy(owner.params))))
     ti = task_runner.RuntimeTaskInstance.model_construct(
         id=uuid4(), task_id=task_id, dag_id=of.dag_id, run_id=run_id, try_number=1, map_index=-1, task=task,
         dag_version_id=uuid4(), max_tries=task.retries, start_date=now, hostname="here",

@@ -7,6 +7,8 @@ from typing import Any
 
 import pendulum
 import pytest
+from airflow.exceptions import InvalidPartitionKeyError
+from airflow.models.backfill import InvalidBackfillDateRange
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.trigger import CronPartitionTimetable
 from perennial.timetables import DailyPartitionTimetable
@@ -91,3 +93,19 @@ def test_it_survives_serialisation(timetable: DailyPartitionTimetable) -> None:
 def test_a_key_of_another_form_is_refused(timetable: DailyPartitionTimetable) -> None:
     with pytest.raises(ValueError, match="key_format"):
         timetable.resolve_partition_date("yesterday")
+
+
+@pytest.mark.parametrize("key", ["0001-01-01", "1899-12-31", "2200-01-01", "9999-12-31"])
+def test_a_key_of_a_year_without_partitions_is_refused_when_the_run_is_created(
+    timetable: DailyPartitionTimetable, key: str
+) -> None:
+    with pytest.raises(InvalidPartitionKeyError, match="out of range: give a day of the years 1900 to 2199"):
+        timetable.resolve_partition_date(key)
+
+
+@pytest.mark.parametrize(("first", "last"), [("0001-01-01", "2026-01-01"), ("2026-01-01", "9999-12-31")])
+def test_a_back_fill_of_thousands_of_years_is_refused(
+    timetable: DailyPartitionTimetable, first: str, last: str
+) -> None:
+    with pytest.raises(InvalidBackfillDateRange, match=f"from {first} to {last} is out of range"):
+        keys(timetable, first, last)

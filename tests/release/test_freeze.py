@@ -74,7 +74,7 @@ def test_a_frozen_night_holds_its_version_before_a_release_begins(
         "gate": {"reason": "x"},
     }
     ended = run("retrain", "release", {}, run_type="scheduled", user=None, xcoms=night)
-    assert ended.state == "skipped" and ended.triggered == (), "the run ends green, and no release is started"
+    assert ended.state == "skipped" and ended.triggered == (), ended
     assert ended.note.startswith("held: frozen by ada since 20")
     assert f"because {WHY}; lift it with `make unfreeze MODEL={model} REASON=...`" in ended.note
     verdict, reason, tag, tagged = told(model, 3)
@@ -123,7 +123,7 @@ def test_an_actor_cannot_be_forged(
     model: str, registered: dict[int, str], run: Any, forged: dict[str, str], user: str | None, actor: str
 ) -> None:
     ended = run("release", "promote", {"version": 1, "reason": "mine"} | forged, user=user)
-    assert ended.state == "success"
+    assert ended.state == "success", ended
     assert Ledger.default().history(model)[-1].actor == actor
 
 

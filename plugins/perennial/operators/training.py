@@ -12,6 +12,7 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import catalog
+from include.bounds import LONGEST_REASON
 from include.errors import DataError, NotReady
 from include.partitions import as_of, utc_now
 from perennial.links import MlflowRunLink, ModelCardLink, set_link
@@ -24,7 +25,7 @@ from perennial.operators.base import (
     run_dates,
     write_note,
 )
-from perennial.parameters import LONGEST_REASON, RetrainParameters
+from perennial.parameters import RetrainParameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
