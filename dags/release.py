@@ -10,7 +10,8 @@ with the new version and the expected scores; otherwise it puts the old champion
 * **smoke_test**: the bundle is damaged or the server could not load it. Nothing changed; the old champion serves.
 * **promote**: the champion changed in the meantime, or promotion is frozen after a rollback (the log says by whom and
   why; trigger `{model}_rollback` with *lift freeze* to allow it again). Nothing changed.
-* **verify**: the server did not take the new version over; the old champion is back. Look at the server's log.
+* **verify**: the server could not serve the new version, was away for 3 minutes, or lived and did not take it over for
+  10 minutes (by default); the old champion is back. The log says which; look at the server's log, too.
 """
 
 from airflow.sdk import Param
