@@ -11,7 +11,8 @@ with the new version and the expected scores; otherwise it puts the old champion
 * **promote**: the champion changed in the meantime. Nothing was changed. (Skipped: promotion is frozen after a
   rollback; the run's note shows by whom, since when and why. Lift the freeze with `make unfreeze MODEL={model}
   REASON=...` or with `{model}_rollback`, then trigger this DAG with the version.)
-* **verify**: the server did not take the new version over; the old champion is back. Look at the server's log.
+* **verify**: the server could not serve the new version, was away for 3 minutes, or lived and did not take it over for
+  10 minutes (by default); the old champion is back. The log says which; look at the server's log, too.
 """
 
 from airflow.sdk import Param

@@ -270,7 +270,8 @@ class Release(Declaration):
     max_megabytes: Annotated[float, Field(gt=0)] = 100
     """How large the served ONNX file may be."""
     verify_timeout: timedelta = timedelta(seconds=60)
-    """How long the model server may take to answer with a new champion before the old one comes back."""
+    """How long the model server may report that it cannot serve a new champion before the old one comes back. A server
+    that is away has three times as long, one that answers and has not taken the champion over yet ten times."""
 
 
 class Monitoring(Declaration):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 import httpx
@@ -17,6 +18,54 @@ from include.spool_format import PROBE_HEADER
 TOLERANCE = 1e-5
 _POLL_SECONDS = 0.1
 _REFUSED = (401, 403)
+
+
+class Sign(StrEnum):
+    """What one look at the server says about a version that it should serve."""
+
+    SERVES = "serves"
+    FAILED = "failed"
+    AWAY = "away"
+    BUSY = "busy"
+
+
+PATIENCE = {Sign.FAILED: 1, Sign.AWAY: 3, Sign.BUSY: 10}
+"""How often ``release.verify_timeout`` each sign may add up to before it is a verdict.
+
+* *failed*: the server reports that it cannot serve this bundle. It tries again every 5 s, so a damaged read has passed.
+* *away*: nothing accepts connections. A restart takes seconds, on a busy machine a minute; a version that makes the
+  server crash looks the same, and is an outage, so this is not stretched further.
+* *busy*: the server lives, and has not taken the version over yet. Clients get answers by the old version meanwhile,
+  and a slow machine says nothing about the version. The bound is there for a server that follows another store.
+"""
+LONGEST_LOOK = 12.0
+"""Seconds that one look counts at most, a request's timeouts included: while this process did not run (a suspended or
+overloaded machine), the server did not run either."""
+
+
+class Patience:
+    """Adds up the time by `Sign`, and says when one is over.
+
+    Parameters
+    ----------
+    seconds : the model's ``release.verify_timeout``.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._spent = dict.fromkeys(Sign, 0.0)
+        self._before = time.monotonic()
+
+    def over(self, sign: Sign) -> bool:
+        """Count the time since the last call for this sign; whether there was more of it than it may have."""
+        now = time.monotonic()
+        self._spent[sign] += min(now - self._before, LONGEST_LOOK)
+        self._before = now
+        return self._spent[sign] >= PATIENCE[sign] * self._seconds
+
+    def pause(self) -> None:
+        """Wait until the next look."""
+        time.sleep(min(_POLL_SECONDS, self._seconds))
 
 
 class LiveServer:
@@ -41,19 +90,24 @@ class LiveServer:
         self._client.close()
 
     def wait_for(self, model: str, version: int | None, digest: str | None, seconds: float) -> float:
-        """Wait until the server serves exactly this version and bundle (``None``: no version); seconds waited."""
-        began = time.monotonic()
+        """Wait until the server serves exactly this version and bundle (``None``: no version); seconds waited.
+
+        Parameters
+        ----------
+        seconds : ``release.verify_timeout``; how it counts is said at `PATIENCE`.
+        """
+        began, patience = time.monotonic(), Patience(seconds)
         while True:
-            serves, said = self._serves(model, version, digest)
-            waited = time.monotonic() - began
-            if serves:
-                return waited
-            if waited >= seconds:
+            sign, said = self._serves(model, version, digest)
+            if sign is Sign.SERVES:
+                return time.monotonic() - began
+            if patience.over(sign):
                 wanted = "it no longer serves this model" if version is None else f"it serves version {version}"
                 raise ReleaseError(
-                    f"the model server at {self.url} did not say within {seconds:.0f} s that {wanted}: {said}"
+                    f"the model server at {self.url} did not say within {PATIENCE[sign] * seconds:.0f} s that "
+                    f"{wanted}: {said}"
                 )
-            time.sleep(min(_POLL_SECONDS, seconds - waited))
+            patience.pause()
 
     def compare(self, bundle: Bundle, version: int, seconds: float) -> float:
         """Score the bundle's probe rows over HTTP; the largest difference from their packaged scores."""
@@ -77,32 +131,36 @@ class LiveServer:
             worst = max(worst, difference)
         return worst
 
-    def _serves(self, model: str, version: int | None, digest: str | None) -> tuple[bool, str]:
+    def _serves(self, model: str, version: int | None, digest: str | None) -> tuple[Sign, str]:
         """Whether the server serves this, and what it said."""
         try:
             answer = self._client.get(f"/models/{model}")
         except httpx.HTTPError as error:
-            return False, f"it does not answer ({type(error).__name__}: {error})"
+            return _silent(error), f"it does not answer ({type(error).__name__}: {error})"
         if answer.status_code in _REFUSED:
             raise ReleaseError(_refused(self.url, answer.status_code))
         if answer.status_code == 404:
-            return version is None, "it serves no such model"
+            return Sign.SERVES if version is None else Sign.BUSY, "it serves no such model"
         body = _json(answer)
         if not isinstance(body, Mapping) or "version" not in body:  # a known model that is not served: 503 and a body
-            return False, f"it answered HTTP {answer.status_code}: {answer.text[:200]}"
+            return Sign.BUSY, f"it answered HTTP {answer.status_code}: {answer.text[:200]}"
         found = (body.get("version"), body.get("digest"))
         said = "it serves nothing" if found[0] is None else f"it serves version {found[0]} ({str(found[1])[:12]})"
         stuck = body.get("pending_error")
-        return found == (version, digest), f"{said}; what stands in the way: {stuck}" if stuck else said
+        if found == (version, digest):
+            return Sign.SERVES, said
+        # a server of an older release does not say which bundle its error is about
+        failed = stuck and digest is not None and body.get("pending_digest", digest) == digest
+        return Sign.FAILED if failed else Sign.BUSY, f"{said}; what stands in the way: {stuck}" if stuck else said
 
     def _predict(self, model: str, rows: Sequence[Mapping[str, Any]], seconds: float) -> Mapping[str, Any]:
         """One request; tried again while the server is away or busy."""
-        deadline = time.monotonic() + seconds
+        patience = Patience(seconds)
         while True:
             try:
                 answer = self._client.post(f"/models/{model}/predict", json={"rows": list(rows)})
             except httpx.HTTPError as error:
-                said = f"it does not answer ({type(error).__name__}: {error})"
+                sign, said = _silent(error), f"it does not answer ({type(error).__name__}: {error})"
             else:
                 if answer.status_code in _REFUSED:
                     raise ReleaseError(_refused(self.url, answer.status_code))
@@ -112,9 +170,15 @@ class LiveServer:
                 said = f"HTTP {answer.status_code}: {answer.text[:300]}"
                 if answer.status_code < 500 and answer.status_code != 429:
                     raise ReleaseError(f"the model server refused the probe rows of {model}: {said}")
-            if time.monotonic() >= deadline:
+                sign = Sign.FAILED if answer.status_code == 500 else Sign.BUSY
+            if patience.over(sign):
                 raise ReleaseError(f"the model server at {self.url} did not score the probe rows of {model}: {said}")
-            time.sleep(_POLL_SECONDS)
+            patience.pause()
+
+
+def _silent(error: httpx.HTTPError) -> Sign:
+    """What it means that a request got no answer: a timeout is that of a server (or a machine) that is busy."""
+    return Sign.BUSY if isinstance(error, httpx.TimeoutException) else Sign.AWAY
 
 
 def _difference(got: Mapping[str, Any], want: Any, classes: Sequence[Any], scale: float = 1.0) -> float:

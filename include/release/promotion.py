@@ -132,7 +132,8 @@ def verify(
 
     Parameters
     ----------
-    timeout : how long the server may take; default: the model's ``release.verify_timeout``.
+    timeout : how long the server may fail to serve it (`live.PATIENCE`); default: the model's
+        ``release.verify_timeout``.
     go_back : ``False`` only reports: what a rollback wants, because a person chose the version.
 
     Returns

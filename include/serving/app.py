@@ -43,6 +43,7 @@ class ModelStatus(BaseModel):
     loaded_at: str | None
     source: str | None = Field(description="`store`, or `local copy` where the server started without the store.")
     pending_error: str | None = Field(description="Why a newer release record is not in service.")
+    pending_digest: str | None = Field(description="SHA-256 of the bundle that `pending_error` is about, if it is one.")
     reason: str | None = Field(description="Why nothing is in service.")
 
 

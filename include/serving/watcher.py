@@ -66,6 +66,7 @@ class ModelState:
     served: Served | None = None
     pending_error: str | None = None
     reason: str | None = None
+    pending_digest: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         served = self.served
@@ -80,6 +81,7 @@ class ModelState:
             "loaded_at": served.loaded_at if served else None,
             "source": served.source if served else None,
             "pending_error": self.pending_error,
+            "pending_digest": self.pending_digest,
             "reason": None if served else self.reason,
         }
 
@@ -197,6 +199,7 @@ class Watcher:
         if signature != memory.signature:
             memory.local_tried = False
         memory.retry_at = None
+        record: ReleaseRecord | None = None
         try:
             record = self._store.read_release(name)
             if record is None:
@@ -206,7 +209,8 @@ class Watcher:
         except Exception as error:
             memory.signature, memory.retry_at = signature, time.monotonic() + RETRY_SECONDS
             expected = isinstance(error, (PerennialError, OSError))
-            self._not_decided(name, memory, str(error) if expected else f"{type(error).__name__}: {error}", failed=True)
+            why = str(error) if expected else f"{type(error).__name__}: {error}"
+            self._not_decided(name, memory, why, failed=True, digest=record.digest if record else None)
 
     def _follow(self, name: str, record: ReleaseRecord, memory: _Memory) -> None:
         """Put a record into service; raises where that cannot be done."""
@@ -285,8 +289,15 @@ class Watcher:
                 logger.warning("%s was taken out of service: its release record was removed from the store.", name)
             self._local.drop(name)
 
-    def _not_decided(self, name: str, memory: _Memory, why: str, failed: bool = False) -> None:
-        """Nothing can be put into service: keep what there is, else fall back to the local copy."""
+    def _not_decided(
+        self, name: str, memory: _Memory, why: str, failed: bool = False, digest: str | None = None
+    ) -> None:
+        """Nothing can be put into service: keep what there is, else fall back to the local copy.
+
+        Parameters
+        ----------
+        digest : the bundle that cannot be served, if one is to blame.
+        """
         served = self.served.get(name)
         if served is None and not memory.local_tried:
             memory.local_tried = True
@@ -298,8 +309,9 @@ class Watcher:
             memory.logged = why
             goes_on = f"version {served.version} (epoch {served.epoch}) stays in service" if served else "none serves"
             logger.error("%s: %s; %s.", name, why.rstrip("."), goes_on)
-        if state is None or state.pending_error != why or state.served is not served:
-            self._put(name, served, why, pending=why)
+        told = (why, digest, served)
+        if state is None or (state.pending_error, state.pending_digest, state.served) != told:
+            self._put(name, served, why, pending=why, digest=digest)
 
     def _from_local(self, name: str) -> Served | None:
         try:
@@ -314,14 +326,21 @@ class Watcher:
         logger.warning("%s: version %d serves from the last verified local copy.", name, served.version)
         return served
 
-    def _put(self, name: str, served: Served | None, reason: str | None = None, pending: str | None = None) -> None:
+    def _put(
+        self,
+        name: str,
+        served: Served | None,
+        reason: str | None = None,
+        pending: str | None = None,
+        digest: str | None = None,
+    ) -> None:
         """The swap: one reference each for requests and for status."""
         if served is not None:
             if self.served.get(name) is not served:
                 self.served = {**self.served, name: served}
         elif name in self.served:
             self.served = {key: value for key, value in self.served.items() if key != name}
-        state = ModelState(name, served, pending, reason)
+        state = ModelState(name, served, pending, reason, digest)
         if self.states.get(name) != state:
             self.states = {**self.states, name: state}
 

@@ -155,6 +155,8 @@ def _challenge(model: Model, evidence: Mapping[str, Any]) -> list[str]:
     known = Gain.of(change.get("gain"))
     so_far = f"{days or 0:.0f} of {wanted:.0f} days of scores of both are collected"
     so_far += f" ({who}: gain {gain(change.get('gain'))})." if known else f" ({who})."
+    if change.get("earliest") and (days or 0) < wanted:
+        so_far += f" It can pass in the night about {change['earliest']} at the earliest."
     kind = evidence.get("kind")
     if kind == "first":
         said = ["The first of this model: there was no champion, so it had to beat the trivial baseline only."]

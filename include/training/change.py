@@ -113,7 +113,8 @@ def choose(
         )
         return Choice(kind, winner, recipe, asked)
     refreshed = recipe_of(model, plan, own)
-    check = justified(model, rivals.weigh(model, pair, stored.nights(model, pair, earlier(plan["as_of"], 1))))
+    before = earlier(plan["as_of"], 1)
+    check = justified(model, rivals.weigh(model, pair, stored.nights(model, pair, before), before))
     if check.passed:
         told = f"{who} and may take the place of {name}, the champion's recipe: {check.sentence}"
         return Choice(kind, winner, recipe, told, "incumbent", refreshed)
@@ -149,7 +150,7 @@ def told(
     """
     kind = kind_of(model, plan, recipe, incumbent)
     pair = Pair(incumbent, Recipe.of(recipe)) if incumbent and kind == "change" else collected
-    change = rivals.weigh(model, pair, stored.nights(model, pair, plan["as_of"])) if pair else None
+    change = rivals.weigh(model, pair, stored.nights(model, pair, plan["as_of"]), plan["as_of"]) if pair else None
     return {"kind": kind, "change": change}
 
 

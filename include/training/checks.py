@@ -236,8 +236,8 @@ def a_change_is_better(model: Model, evaluation: Mapping[str, Any]) -> Iterator[
     days, gain = number(found.get("days")), Gain.of(found.get("gain"))
     who = f"{found.get('rival', 'the rival')} against {found.get('incumbent', 'the recipe of the champion')}"
     if days is None or days < wanted:
-        text = f"{days or 0:.0f} of the {wanted} days of scores that another recipe needs are there ({who})."
-        yield Check(name, days, wanted, None, text)
+        text = f"{days or 0:.0f} of the {wanted} days of scores that another recipe needs are there ({who}"
+        yield Check(name, days, wanted, None, f"{text}){_so_far(model, evaluation, gain)}.{_outlook(found)}")
     elif gain is None:
         yield Check(
             name,
@@ -248,7 +248,32 @@ def a_change_is_better(model: Model, evaluation: Mapping[str, Any]) -> Iterator[
         )
     else:
         text = f"On {days:.0f} days {who}: {gain.words(sure(model))}; more than 0 is needed."
-        yield Check(name, gain.lower, 0.0, gain.lower > 0, text)
+        passed = gain.lower > 0
+        yield Check(name, gain.lower, 0.0, passed, text if passed else text + _outlook(found, gain))
+
+
+def _so_far(model: Model, evaluation: Mapping[str, Any], gain: Gain | None) -> str:
+    """How much better another recipe is on the days of scores that are there; without any, on tonight's holdout."""
+    if gain is not None:
+        return f"; on these it is {gain.words(sure(model))}"
+    tonight = Gain.of(part(evaluation, "paired", "champion").get(model.training.metric))
+    return "" if tonight is None else f"; on tonight's holdout it is {tonight.words(sure(model))}"
+
+
+def _outlook(found: Mapping[str, Any], gain: Gain | None = None) -> str:
+    """When another recipe can pass, as a sentence of its own; ``gain``: what is not enough, of enough days."""
+    needed, earliest = number(found.get("needed")), found.get("earliest")
+    if gain is not None and gain.value <= 0:
+        return " It cannot pass before it is better."
+    if gain is not None and "needed" in found and needed is None:
+        return " So small a gain does not show in the days of scores that are kept: it cannot pass unless it grows."
+    if not isinstance(earliest, str) or needed is None:
+        return ""
+    if gain is not None:
+        return f" If the gain stays as it is, {needed:.0f} days show it: in the night about {earliest}."
+    return (
+        f" It can pass in the night about {earliest} at the earliest, if it wins the selection every night until then."
+    )
 
 
 def anchors(model: Model, evaluation: Mapping[str, Any]) -> Iterator[Check]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -158,17 +160,23 @@ class InMemory:
         return [one for one in self._nights.get(pair, []) if one.as_of <= until]
 
 
-def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
+def weigh(model: Model, pair: Pair, nights: Iterable[Scored], as_of: str | None = None) -> dict[str, Any]:
     """How much better the rival is, over these nights (the newest first); each day by the newest that has it, and none
     that is older than `REMEMBERED`.
 
+    Parameters
+    ----------
+    as_of : what the newest night that could be among ``nights`` is about; None: no outlook is wanted.
+
     Returns
     -------
-    ``incumbent, rival`` (names), ``days`` (with labels), ``wanted`` (``gate.change_days``) and ``gain``, an Estimate of
-    ``training.metric`` in blocks of `BLOCK_DAYS`; None without a day.
+    ``incumbent, rival`` (names), ``days`` (with labels), ``wanted`` (``gate.change_days``), ``gain``, an Estimate of
+    ``training.metric`` in blocks of `BLOCK_DAYS`, None without a day; ``needed`` (days of scores that are needed if
+    the gain stays as it is; None: more than are kept) and ``earliest`` (the as-of of the first night in which the rival
+    can pass, if both are scored every night until then), None where that is not known.
     """
     parts = list(_each_day_once(nights))
-    days, gain = 0, None
+    days, gain, newest = 0, None, None
     if parts:
         newest = max(str(one) for part in parts for one in np.unique(part.partitions.astype(str)))
         known = earlier(newest, REMEMBERED * model.gate.change_days)
@@ -182,7 +190,36 @@ def weigh(model: Model, pair: Pair, nights: Iterable[Scored]) -> dict[str, Any]:
         metric, alpha = evaluation.metric(model, model.training.metric), model.gate.alpha
         gain = evidence.gain(metric, labels, rival, incumbent, block, alpha).as_dict()
     names = dict(zip(("incumbent", "rival"), pair.names, strict=True))
-    return {**names, "days": days, "wanted": model.gate.change_days, "gain": gain}
+    needed = _days_needed(model, days, gain)
+    earliest = _earliest(model, days, needed, newest, as_of) if needed and as_of else None
+    known = {"days": days, "wanted": model.gate.change_days, "gain": gain}
+    return {**names, **known, "needed": needed, "earliest": earliest}
+
+
+def _days_needed(model: Model, days: int, gain: Mapping[str, Any] | None) -> int | None:
+    """Days of scores until the lower limit of the gain is above 0, if the gain stays as it is; None: too many.
+
+    The distance from a gain to its limit shrinks with the square root of the days.
+    """
+    wanted = model.gate.change_days
+    if gain is None or days < wanted:
+        return wanted
+    value, lower = gain["value"], gain["lower"]
+    if value is None or lower is None or value <= 0:
+        return None
+    needed = max(wanted, math.ceil(days * ((value - lower) / value) ** 2))
+    return needed if needed <= REMEMBERED * wanted else None
+
+
+def _earliest(model: Model, days: int, needed: int, newest: str | None, as_of: str) -> str:
+    """The as-of of the first night whose selection knows ``needed`` days of scores, if each night adds its own.
+
+    A night scores its whole holdout: after a pause the first one adds all days of it that are not there yet.
+    """
+    first_of_next = earlier(as_of, model.training.holdout_days - 2)
+    known = max(newest, earlier(first_of_next, 1)) if newest else earlier(first_of_next, 1)
+    nights = max(1, needed - days - (date.fromisoformat(as_of) - date.fromisoformat(known)).days)
+    return earlier(as_of, -(nights + 1))
 
 
 def _each_day_once(nights: Iterable[Scored]) -> Iterator[Scored]:

@@ -20,7 +20,7 @@ from include.partitions import keys_between, partition
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.spec import Candidate, Model
-from include.training import candidates, change, evaluate, export, package, rivals, select, snapshot, train
+from include.training import candidates, change, checks, evaluate, export, package, rivals, select, snapshot, train
 from include.training import decision as decisions
 from include.training.rivals import Pair, Recipe, Scored
 
@@ -78,6 +78,8 @@ def test_another_recipe_is_scored_until_it_may_take_the_place(
     told = early["evaluation"]["change"]
     assert (told["incumbent"], told["rival"], told["days"], told["wanted"]) == ("coarse", "logistic", 10, 14)
     assert told["gain"]["value"] > 0 and "0 of the 14 days" in caplog.text and "10 of the 14 days" in caplog.text
+    assert told["earliest"] == "2026-05-09", "the night below in which it does pass"
+    assert "on these it is 0." in caplog.text and "in the night about 2026-05-09 at the earliest" in caplog.text
     row = Ledger.default().version("toy", early["selected"]["version"])
     assert row is not None and row.candidate == "coarse" and row.twin == early["selected"]["twin"]["digest"]
     assert list(files(patient)) == ["2026-05-04-coarse.20-logistic.20.parquet"]
@@ -149,7 +151,12 @@ def test_a_choice_by_hand_still_needs_the_evidence(home: Path, patient: Model, a
     assert found["selected"]["candidate"] == "logistic" and found["selected"]["other"] is None
     assert found["evaluation"]["kind"] == "change" and not files(patient)
     assert (found["evaluation"]["change"]["days"], found["evaluation"]["change"]["gain"]) == (0, None)
-    assert found["decision"]["verdict"] == "hold" and "0 of the 14 days" in found["decision"]["reason"]
+    decision = found["decision"]
+    assert decision["verdict"] == "hold" and "0 of the 14 days" in decision["reason"]
+    table = decisions.table([checks.Check(**check) for check in decision["checks"]])
+    for told in (decision["reason"], decision["note"], next(line for line in table if "another recipe" in line)):
+        assert "on tonight's holdout it is 0." in told and "better (95 % sure" in told
+        assert "It can pass in the night about 2026-05-10 at the earliest" in told
 
 
 def test_a_champion_that_came_meanwhile_makes_a_change_of_it(home: Path, patient: Model) -> None:
@@ -249,6 +256,38 @@ def test_the_evidence_for_a_change_is_strict_and_by_weeks(toy: Model) -> None:
     worse = week.partitions.astype(str) <= "2026-03-07"
     torn = Scored(week.as_of, week.partitions, week.labels, week.incumbent, np.where(worse, 0.5, week.rival))
     assert change.justified(toy, rivals.weigh(toy, PAIR, [torn])).passed is False, "one week of four says the opposite"
+
+
+@pytest.mark.parametrize(
+    ("scored_until", "days", "earliest"),
+    [
+        ("2026-03-20", 10, "2026-04-08"),  # each night adds a day, and the night after the last one knows them all
+        ("2026-03-15", 10, "2026-04-03"),  # after a pause the first night adds the days of its holdout
+        ("2026-02-20", 10, "2026-03-30"),  # a longer pause than a holdout
+        (None, 0, "2026-04-09"),
+    ],
+)
+def test_the_first_night_that_can_pass(toy: Model, scored_until: str | None, days: int, earliest: str) -> None:
+    """As-of 2026-03-20, a holdout of 10 days, 28 days of scores wanted."""
+    nights = []
+    if scored_until:
+        keys = keys_between("2026-01-01", scored_until)[-days:]
+        nights = [scored(scored_until, keys, 0.6)]
+    assert toy.training.holdout_days == 10 and toy.gate.change_days == 28
+    assert rivals.weigh(toy, PAIR, nights, "2026-03-20")["earliest"] == earliest
+
+
+def test_a_gain_that_is_not_sure_yet_says_what_it_needs(toy: Model) -> None:
+    def told(better: float, rows: int = 200, noise: int = 0) -> str:
+        keys = keys_between("2026-03-01", "2026-04-01")
+        night = scored(keys[-1], keys, better, rows=rows, seed=noise)
+        check = change.justified(toy, rivals.weigh(toy, PAIR, [night], keys[-1]))
+        assert check.passed is False
+        return check.sentence
+
+    assert "It cannot pass before it is better." in told(-0.1)
+    assert "If the gain stays as it is, 40 days show it: in the night about 2026-04-10." in told(0.005, 20, noise=1)
+    assert "cannot pass unless it grows" in told(0.005, 40)
 
 
 def test_scores_of_long_ago_neither_count_nor_stay(toy: Model, tmp_path: Path) -> None:

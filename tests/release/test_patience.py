@@ -1,0 +1,137 @@
+"""What verification takes for a verdict: a server that is busy, one that cannot serve the version, one that is away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from include.errors import ReleaseError
+from include.registry.bundles import BundleStore, ReleaseRecord
+from include.release import live
+from include.release.live import LiveServer
+from include.serving.app import ModelServer, create_app
+from include.settings import Settings
+from tests.release import bundles
+
+MODEL, TIMEOUT = "parcels", 60.0
+
+
+class Clock:
+    """A clock that only sleeping and requests move; ``do`` is called once, at its time."""
+
+    def __init__(self) -> None:
+        self.now, self.at, self.do = 0.0, float("inf"), lambda: None
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now >= self.at:
+            self.at = float("inf")
+            self.do()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=made.monotonic, sleep=made.sleep))
+    monkeypatch.setattr(live, "_POLL_SECONDS", 5.0)
+    return made
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BundleStore:
+    return BundleStore(tmp_path / "bundles")
+
+
+@pytest.fixture
+def app(store: BundleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
+    """The real server with version 1 in service; its watcher looks at the store only when a test lets it."""
+    monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path))
+    release(store, 1)
+    made = create_app(replace(Settings.from_environment(), bundles=store.root, serving_token=None))
+    made.watcher.look()
+    return made
+
+
+def release(store: BundleStore, version: int, **more: Any) -> str:
+    digest = store.write(MODEL, bundles.files(MODEL, version, **more))
+    store.write_release(ReleaseRecord(MODEL, version, digest, version, "2026-05-03T00:00:00+00:00", "run"))
+    return digest
+
+
+def seen(client: httpx.Client) -> LiveServer:
+    server = LiveServer("http://server", "token")
+    server._client.close()
+    server._client = client
+    return server
+
+
+def test_a_busy_server_is_waited_for(app: ModelServer, store: BundleStore, clock: Clock) -> None:
+    """It answers by the old version for eight times the timeout, and then takes the new one over."""
+    digest = release(store, 2)
+    clock.at, clock.do = 8 * TIMEOUT, app.watcher.look
+    assert seen(TestClient(app)).wait_for(MODEL, 2, digest, TIMEOUT) >= 8 * TIMEOUT
+
+
+def test_a_server_that_never_takes_it_over_is_a_verdict_in_the_end(
+    app: ModelServer, store: BundleStore, clock: Clock
+) -> None:
+    digest = release(store, 2)
+    with pytest.raises(ReleaseError, match=r"did not say within 600 s that it serves version 2: it serves version 1"):
+        seen(TestClient(app)).wait_for(MODEL, 2, digest, TIMEOUT)
+
+
+def test_a_server_that_cannot_serve_it_is_a_verdict_soon(app: ModelServer, store: BundleStore, clock: Clock) -> None:
+    digest = release(store, 2, probe_is_wrong=True)
+    app.watcher.look()
+    with pytest.raises(ReleaseError, match=r"within 60 s .*what stands in the way: .*probe row 0"):
+        seen(TestClient(app)).wait_for(MODEL, 2, digest, TIMEOUT)
+    assert clock.now < 2 * TIMEOUT
+
+
+def test_an_error_about_an_earlier_bundle_says_nothing_about_this_one(
+    app: ModelServer, store: BundleStore, clock: Clock
+) -> None:
+    release(store, 2, probe_is_wrong=True)
+    app.watcher.look()
+    digest = release(store, 3)
+    clock.at, clock.do = 5 * TIMEOUT, app.watcher.look
+    assert seen(TestClient(app)).wait_for(MODEL, 3, digest, TIMEOUT) >= 5 * TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("error", "times"),
+    [(httpx.ConnectError, 3), (httpx.ReadError, 3), (httpx.ReadTimeout, 10), (httpx.ConnectTimeout, 10)],
+)
+def test_no_answer_is_away_or_busy(clock: Clock, error: Callable[[str], Exception], times: int) -> None:
+    def silent(request: httpx.Request) -> httpx.Response:
+        raise error("no")
+
+    client = httpx.Client(transport=httpx.MockTransport(silent), base_url="http://server")
+    with pytest.raises(ReleaseError, match="it does not answer"):
+        seen(client).wait_for(MODEL, 2, "d", TIMEOUT)
+    assert times * TIMEOUT <= clock.now < (times + 1) * TIMEOUT
+
+
+def test_time_in_which_nothing_runs_is_not_held_against_the_server(clock: Clock) -> None:
+    """The machine was suspended for an hour between two looks."""
+    looks = []
+
+    def away(request: httpx.Request) -> httpx.Response:
+        looks.append(clock.now)
+        clock.now += 3600 if len(looks) == 2 else 0
+        raise httpx.ConnectError("no")
+
+    client = httpx.Client(transport=httpx.MockTransport(away), base_url="http://server")
+    with pytest.raises(ReleaseError):
+        seen(client).wait_for(MODEL, 2, "d", TIMEOUT)
+    assert len(looks) > 30
