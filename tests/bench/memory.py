@@ -1,8 +1,8 @@
 """Memory and time of a night on 1.4 million rows: collect, train, evaluate, package, each in a process of its own.
 
-The table is made here, the same at every run: 85 days of flights with a delay in whole minutes (some 560 values), and
-texts of few and of many values. `new-model` writes the model, so its candidates are measured as a new user gets them. The peak
-is that of resident memory, with the imports of the step, which are given beside it.
+The table is made here, the same at every run: 85 days of trips with a delay in whole minutes (some 560 values), and
+texts of few and of many values. `new-model` writes the model, so its candidates are measured as a new user gets them.
+The peak is that of resident memory, with the imports of the step, which are given beside it.
 
 Usage: ``python -m tests.bench --part memory [--rows 1400000]``
 """
@@ -28,7 +28,7 @@ from tests.services import services
 NAME, RUN = "bench_delays", "bench"
 ROWS, DAYS, FIRST = 1_400_000, 85, date(2024, 1, 1)
 SEED = 20240101
-CARRIERS, AIRPORTS, TAILS = 16, 105, 4_000
+CARRIERS, PLACES, MACHINES = 16, 105, 4_000
 
 
 @dataclass(frozen=True)
@@ -92,18 +92,18 @@ def report(rows: int, done: list[Measured]) -> None:
 
 
 def table(rows: int) -> pd.DataFrame:
-    """Flights with a delay in whole minutes, which carrier, destination, machine, hour and weather explain in part."""
+    """Trips with a delay in whole minutes, which carrier, destination, machine, hour and weather explain in part."""
     random = np.random.default_rng(SEED)
     a_day = -(-rows // DAYS)
     day = np.repeat(np.arange(DAYS), a_day)[:rows]
     minute = np.sort(random.integers(5 * 60, 23 * 60, (DAYS, a_day)), axis=1).ravel()[:rows]
-    carrier, airport = random.integers(0, CARRIERS, rows), random.integers(0, AIRPORTS, rows)
-    tail = np.minimum((random.pareto(1.2, rows) * 150).astype(int), TAILS - 1)
+    carrier, place = random.integers(0, CARRIERS, rows), random.integers(0, PLACES, rows)
+    machine = np.minimum((random.pareto(1.2, rows) * 150).astype(int), MACHINES - 1)
     wind = random.gamma(4.0, 2.5, rows).round(1)
     mean = (
         12.0 * random.standard_normal(CARRIERS)[carrier]
-        + 6.0 * random.standard_normal(AIRPORTS)[airport]
-        + 10.0 * random.standard_normal(TAILS)[tail]
+        + 6.0 * random.standard_normal(PLACES)[place]
+        + 10.0 * random.standard_normal(MACHINES)[machine]
         + 0.02 * (minute - 800)
         + 0.8 * wind
     )
@@ -111,9 +111,9 @@ def table(rows: int) -> pd.DataFrame:
     frame = {
         "scheduled_at": np.datetime64(FIRST, "us") + day * np.timedelta64(1, "D") + minute * np.timedelta64(1, "m"),
         "carrier": np.array([f"C{n:02d}" for n in range(CARRIERS)], dtype=object)[carrier],
-        "destination": np.array([f"A{n:03d}" for n in range(AIRPORTS)], dtype=object)[airport],
-        "tail": np.array([f"N{n:05d}" for n in range(TAILS)], dtype=object)[tail],
-        "distance": (200 + 25 * airport + random.integers(0, 40, rows)).astype(np.int64),
+        "destination": np.array([f"D{n:03d}" for n in range(PLACES)], dtype=object)[place],
+        "machine": np.array([f"N{n:05d}" for n in range(MACHINES)], dtype=object)[machine],
+        "distance": (200 + 25 * place + random.integers(0, 40, rows)).astype(np.int64),
         "wind": wind,
         "seats": random.integers(50, 300, rows),
         "delay": delay.astype(np.int64),

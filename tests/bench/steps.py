@@ -19,7 +19,7 @@ from include.registry.ledger import Ledger
 from include.spec import Model
 from tests.bench import memory
 
-PARQUET = "flights.parquet"
+PARQUET = "trips.parquet"
 
 
 def main(step: str, folder: Path, *more: str) -> None:
