@@ -33,34 +33,37 @@ def lint(name: str, folder: Path, stage: Stage = lambda path: None, fit: bool = 
 
 
 def _problems(name: str, folder: Path, stage: Stage, fit: bool) -> Iterator[Problem]:
-    yield from catalog.file_problems(folder)
+    said = catalog.file_problems(folder)
     sources = {}
     for file in ("model", *catalog.FILES):
         if (folder / f"{file}.py").is_file():
             source = Source.read(folder / f"{file}.py")
             if isinstance(source, Problem):
-                yield source
+                said.append(source)
             else:
                 sources[file] = source
-                yield from static.problems(source, name)
+                said += static.problems(source, name)
     found = None
     if "model" in sources:
         stage(folder / "model.py")
         found = declared.read(folder / "model.py", name)
-        yield from found.problems
-        yield from margins.problems(found)
-        yield from scorers.problems(folder, found, name)
+        said += [*found.problems, *margins.problems(found), *scorers.problems(folder, found, name)]
+    yield from said
     runs = {}
     for file, watch in (("source", None), ("expectations", suite.watch), ("features", None), ("candidates", None)):
         if file in sources:
             stage(sources[file].path)
             runs[file] = _run(sources[file], name, watch)
-    yield from _together(sources, runs, found, stage, fit)
+    of_files = list(_together(sources, runs, found, stage, fit))
     for file, run in runs.items():
-        yield from run.problems
+        of_files += run.problems
         function, arguments = catalog.FILES[file]
         if run.failures and (arguments or plain.call(run, function) is None):
-            yield from run.failures
+            of_files += run.failures
+    yield from of_files
+    # A file that only fails because another one has mistakes has none of its own: these are reported already.
+    known = {p.place.file for p in [*said, *of_files] if p.severity == "error"}
+    yield from (problem for run in runs.values() for blamed, problem in run.elsewhere if blamed not in known)
 
 
 def _together(

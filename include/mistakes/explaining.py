@@ -15,6 +15,8 @@ from include.errors import nearest, one_slip
 from include.mistakes.problem import Place, Problem, one_of
 from include.mistakes.source import Source
 
+SEE = "see the line; what it needs is in the message"
+
 
 def explain(error: BaseException, source: Source) -> Problem:
     """The problem that an exception tells of, at the innermost line of the file that took part in it."""
@@ -39,7 +41,32 @@ def explain(error: BaseException, source: Source) -> Problem:
         place = source.place(error.args[0].node)
     if isinstance(error, SystemExit):
         return Problem(place, "ends the process (SystemExit)", "wanted: a function that returns")
-    return Problem(place, f"fails: {told(error)}", "see the line; what it needs is in the message")
+    return Problem(place, f"fails: {told(error)}", SEE)
+
+
+def blamed(error: BaseException, source: Source) -> tuple[Path, Place | None] | None:
+    """The other file of the folder that an error of this file comes from, and the line of another file that failed.
+
+    Only what fails while that file is imported comes from it: a function may be called with the wrong arguments. None
+    where the error is one of this file; no line where it is here that a name is missing in the other file.
+    """
+    folder = source.path.parent
+
+    def other(file: Path) -> bool:
+        return file.parent == folder and file != source.path
+
+    if isinstance(error, SyntaxError) and error.filename:
+        file = Path(error.filename)
+        return (file, Place(file, error.lineno or 1)) if other(file) else None
+    place = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file = Path(frame.f_code.co_filename)
+        if other(file) and frame.f_code.co_name == "<module>":
+            place = Place(file, line)
+    lacking = Path(error.path) if isinstance(error, ImportError) and error.path else None
+    if lacking is not None and other(lacking):
+        return lacking, place
+    return (place.file, place) if place else None
 
 
 def told(error: BaseException) -> str:

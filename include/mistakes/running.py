@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import EnumType
+from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -62,6 +63,8 @@ class Traced:
     lost: dict[int, set[str]] = field(default_factory=dict)  # by id of an object: fields that are not what was written
     namespace: dict[str, Any] = field(default_factory=dict)
     failures: list[Problem] = field(default_factory=list)
+    elsewhere: list[tuple[Path, Problem]] = field(default_factory=list)
+    """Each other file of the folder that something fails because of, and what: not a mistake if that file has some."""
     failed: bool = False
     _outer: list[ast.Call] = field(default_factory=list)
     _lost: set[str] = field(default_factory=set)
@@ -116,8 +119,15 @@ class Traced:
         if isinstance(error, KeyboardInterrupt):
             raise error
         self.failed = True
-        if not (isinstance(error, NameError) and error.name in self._lost):
-            self.failures.append(explaining.explain(error, self.source))
+        if isinstance(error, NameError) and error.name in self._lost:
+            return
+        problem, blamed = explaining.explain(error, self.source), explaining.blamed(error, self.source)
+        if blamed is None:
+            self.failures.append(problem)
+            return
+        file, place = blamed
+        at = Problem(place, f"fails: {explaining.told(error)}", explaining.SEE) if place else problem
+        self.elsewhere.append((file, at))
 
     def _statement(self, node: ast.stmt, code: CodeType) -> None:
         try:
@@ -153,16 +163,17 @@ class Traced:
             if found is None:
                 used = [name for name in self._undefined if name in _members(module) and one_slip(alias.name, name)]
                 near = nearest(alias.name, used or _members(module))
-                self.problems.append(
-                    Problem(
-                        self.source.place(alias),
-                        f"{module.__name__} has no {alias.name!r}",
-                        one_of(alias.name, used or _members(module))
-                        if near
-                        else "see its documentation for what it has",
-                        suggestion=self.source.rename(alias, alias.name, near) if near else None,
-                    )
+                problem = Problem(
+                    self.source.place(alias),
+                    f"{module.__name__} has no {alias.name!r}",
+                    one_of(alias.name, used or _members(module)) if near else "see its documentation for what it has",
+                    suggestion=self.source.rename(alias, alias.name, near) if near else None,
                 )
+                file = Path(getattr(module, "__file__", None) or "")
+                if file.parent == self.source.path.parent:
+                    self.elsewhere.append((file, problem))
+                else:
+                    self.problems.append(problem)
                 found = _member(module, near)
                 self._undefined.pop(near or "", None)  # where it is spelt right it is no second mistake
             if found is None:
@@ -179,6 +190,9 @@ class Traced:
                 self._note(error)
                 return None
         except BaseException as error:
+            if explaining.blamed(error, self.source) is not None:
+                self._note(error)
+                return None
             self.problems.append(
                 Problem(self.source.place(node), f"{name} cannot be imported: {explaining.told(error)}")
             )

@@ -8,7 +8,9 @@ Starts a stack of its own on free ports, loads the models as `make run` does, an
 Both on the same snapshot of the same days, with the same services. The latency of a task is the time from *queued* to
 the first line after Airflow's own preparation in its log.
 
-Usage: ``python -m tests.bench [--rounds 5] [--home FOLDER]`` (an existing home is loaded already).
+Then memory and time of a night on 1.4 million rows (`tests.bench.memory`), without a stack.
+
+Usage: ``python -m tests.bench [--part dag|memory] [--rounds 5] [--home FOLDER]`` (an existing home is loaded already).
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from typing import Any
 
 from include import catalog
 from include.stack import confidential, environment
+from tests.bench import memory
 from tests.end_to_end.stack_runner import ROOT, Api, Running
 from tests.services import free_port
 
@@ -137,9 +140,20 @@ def main() -> int:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--rounds", type=int, default=5)
     asked.add_argument("--home", type=Path)
+    asked.add_argument("--part", choices=("dag", "memory"), help="only this part")
+    asked.add_argument("--rows", type=int, default=memory.ROWS, help="of the table that memory is measured on")
     options = asked.parse_args()
-    temporary = None if options.home else Path(tempfile.mkdtemp(prefix="prn-bench-", dir="/tmp"))
-    home = options.home or temporary / "home"  # type: ignore[operator]
+    if options.part != "memory":
+        of_the_dag(options.rounds, options.home)
+    if options.part != "dag":
+        memory.measure(options.rows)
+    return 0
+
+
+def of_the_dag(rounds: int, home: Path | None) -> None:
+    """Measure the DAG against one plain process, on a stack of its own."""
+    temporary = None if home else Path(tempfile.mkdtemp(prefix="prn-bench-", dir="/tmp"))
+    home = home or temporary / "home"  # type: ignore[operator]
     running = Running(
         home, (free_port(), free_port(), free_port()), [sys.executable, "-m", "include.stack", "run"]
     ).start()
@@ -163,7 +177,7 @@ def main() -> int:
         )
         as_of = api.xcom(f"{MODEL}_retrain", first["dag_run_id"], "snapshot", key="plan")["as_of"]
         plain, dag = [], []
-        for round_ in range(options.rounds + 1):  # the first of each is a warm-up
+        for round_ in range(rounds + 1):  # the first of each is a warm-up
             plain_process.stdin.write(json.dumps({"as_of": as_of, "seed": 100 + 2 * round_}) + "\n")
             plain_process.stdin.flush()
             line = next(text for text in plain_process.stdout if text.startswith("RESULT"))
@@ -175,7 +189,6 @@ def main() -> int:
             alone = sum(one["seconds"].values())
             print(f"round {round_}: plain {alone:.2f} s ({one['verdict']}), DAG {other['wall']:.2f} s", flush=True)
         report(plain, dag)
-        return 0
     finally:
         if plain_process is not None:
             plain_process.kill()

@@ -140,7 +140,15 @@ class Guessing(Ridge):
         return super().fit(X, y)
 
 
-update_registered_converter(Guessing, "Guessing", print, print)
+def _shape(operator):
+    pass
+
+
+def _convert(scope, operator, container):
+    pass
+
+
+update_registered_converter(Guessing, "Guessing", _shape, _convert)
 
 
 def candidates() ->"""
@@ -156,6 +164,59 @@ def test_a_candidate_that_has_learned_classes_of_amounts_is_found_by_its_fit(tmp
     assert said == [
         ("candidate 'ridge_28d': DummyClassifier took 48 distinct values of the label for classes", "error")
     ]
+
+
+IMPORT = "from include.models.bike_demand.model import MODEL\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "marked"),
+    [
+        ("owner=", "ownr=", "ownr="),
+        ('timezone="', 'timezone="X', 'timezone="X'),
+        ("MODEL = Model", "MODL = Model", "MODL ="),
+        ("MODEL = Model", "1 / 0\nMODEL = Model", "1 / 0"),
+        ("MODEL = Model", "MODEL = = Model", "= = Model"),
+        ("from include.spec", "from include.spcc", "include.spcc"),
+        ('event_time="', 'event_time="x', 'event_time="x'),
+    ],
+)
+def test_a_mistake_in_the_declaration_is_none_of_the_files_that_import_it(
+    tmp_path: Path, old: str, new: str, marked: str
+) -> None:
+    """Each of the other files imports it, one of them through a file of its own, and one inside of its function."""
+    folder = copy(PROJECT / "include" / "models" / "bike_demand", tmp_path / "bike_demand")
+    (folder / "shared.py").write_text(f"{IMPORT}ZONE = MODEL.timezone\n")
+    for file, line in (
+        ("features", f"import numpy as np\n{IMPORT}"),
+        ("candidates", "from include.spec import Candidate\nfrom include.models.bike_demand.shared import ZONE\n"),
+    ):
+        path = folder / f"{file}.py"
+        path.write_text(path.read_text().replace(line.split("\n")[0] + "\n", line, 1))
+    path = folder / "expectations.py"
+    path.write_text(
+        path.read_text().replace("    return [\n", f"    {IMPORT}    assert MODEL.timezone\n    return [\n", 1)
+    )
+    assert lint("bike_demand", folder, fit=False) == []
+    path = folder / "model.py"
+    path.write_text(path.read_text().replace(old, new, 1))
+    number = path.read_text()[: path.read_text().index(marked)].count("\n") + 1
+    places = {(p.place.file.name, p.place.line) for p in lint("bike_demand", folder, fit=False)}
+    assert places == {("model.py", number)}
+
+
+def test_a_mistake_in_a_file_that_others_import_is_reported_once_and_there(tmp_path: Path) -> None:
+    folder = copy(TOY, tmp_path / "toy")
+    (folder / "shared.py").write_text("TEXTS = ['shop']\nNUMBERS = 1 / 0\n")
+    for file in ("features", "candidates"):
+        path = folder / f"{file}.py"
+        head = "from __future__ import annotations\n"
+        path.write_text(path.read_text().replace(head, f"{head}\nfrom include.models.toy.shared import TEXTS\n", 1))
+    said = [(p.place.file.name, p.place.line, p.what) for p in lint("toy", folder, fit=False)]
+    assert said == [("shared.py", 2, "fails: ZeroDivisionError: division by zero")]
+    (folder / "shared.py").write_text("TEXT = ['shop']\n")
+    lacking = [(p.place.file.name, p.what) for p in lint("toy", folder, fit=False)]
+    assert lacking == [(f, "include.models.toy.shared has no 'TEXTS'") for f in ("candidates.py", "features.py")]
 
 
 def test_a_renamed_column_is_one_mistake_at_its_declaration(tmp_path: Path) -> None:

@@ -1,0 +1,143 @@
+"""One step of the night of `tests.bench.memory`: ``python -m tests.bench.steps STEP FOLDER [CANDIDATE or ROWS]``.
+
+What a step gives lies as JSON in the folder, as Airflow hands it from task to task. The last line of the output is what
+was measured.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from include import catalog
+from include.registry.ledger import Ledger
+from include.spec import Model
+from tests.bench import memory
+
+PARQUET = "trips.parquet"
+
+
+def main(step: str, folder: Path, *more: str) -> None:
+    """Run a step and print its seconds and peaks."""
+    work = STEPS[step](folder, *more)
+    imports, began = memory.peak(), time.perf_counter()
+    work()
+    seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "imports": imports, "peak": memory.peak()}))
+
+
+def _table(folder: Path, rows: str) -> Callable[[], None]:
+    return lambda: memory.table(int(rows)).to_parquet(folder / PARQUET, index=False)
+
+
+def _new_model(folder: Path) -> Callable[[], None]:
+    from include.authoring.findings import Request
+    from include.authoring.new import new_model
+
+    source = str(folder / PARQUET)
+    request = Request(name=memory.NAME, source=source, target="delay", time="scheduled_at", into=folder / "models")
+    return lambda: print(new_model(request))
+
+
+def _collect(folder: Path) -> Callable[[], None]:
+    """All days, as one process of a load collects them."""
+    from include.backtest.lab import Lab
+    from include.settings import Settings
+
+    lab = Lab(_model(), Settings.from_environment().lake.parent)
+
+    def work() -> None:
+        first, last = _days(lab.model)
+        stopped = lab.collect(first, last)
+        assert not stopped, stopped
+
+    return work
+
+
+def _snapshot(folder: Path) -> Callable[[], None]:
+    from include.partitions import partition
+    from include.training.snapshot import take
+
+    Ledger.default().migrate()
+    model = _model()
+    about = partition(_days(model)[1].isoformat(), model.timezone)
+    return lambda: _write(folder / "plan.json", take(model, about, {}, catalog.digest(model.name), None))
+
+
+def _train(folder: Path, candidate: str) -> Callable[[], None]:
+    from include.training.train import train
+
+    model, plan = _model(), _read(folder / "plan.json")
+    target = folder / f"train.{plan['candidates'].index(candidate)}.json"
+    return lambda: _write(target, train(model, plan, candidate, memory.RUN))
+
+
+def _select(folder: Path) -> Callable[[], None]:
+    from include.training.select import select
+
+    model, plan = _model(), _read(folder / "plan.json")
+    results = [_read(folder / f"train.{n}.json") for n in range(len(plan["candidates"]))]
+    return lambda: _write(folder / "select.json", select(model, plan, results, memory.RUN))
+
+
+def _evaluate(folder: Path) -> Callable[[], None]:
+    from include.training.evaluate import evaluate
+
+    model, plan, selected = _model(), _read(folder / "plan.json"), _read(folder / "select.json")
+    return lambda: _write(folder / "evaluate.json", evaluate(model, plan, selected))
+
+
+def _gate(folder: Path) -> Callable[[], None]:
+    from include.training.decision import decide
+
+    model, told = _model(), [_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate")]
+    return lambda: _write(folder / "gate.json", decide(model, *told, memory.RUN))
+
+
+def _package(folder: Path) -> Callable[[], None]:
+    from include.training.package import package
+
+    model, told = _model(), [_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate", "gate")]
+    return lambda: _write(folder / "package.json", package(model, *told, memory.RUN))
+
+
+STEPS: dict[str, Callable[..., Callable[[], None]]] = {
+    "table": _table,
+    "new-model": _new_model,
+    "collect": _collect,
+    "snapshot": _snapshot,
+    "train": _train,
+    "select": _select,
+    "evaluate": _evaluate,
+    "gate": _gate,
+    "package": _package,
+}
+
+
+def _model() -> Model:
+    return catalog.load(memory.NAME)
+
+
+def _days(model: Model) -> tuple[date, date]:
+    """First and last of the days that a night wants; the table is replayed, so these are recent ones."""
+    from include.partitions import newest_closed, utc_now
+
+    last = newest_closed(utc_now(), model.timezone, model.data.label.delay).date
+    return last - timedelta(days=model.training.days_needed - 1), last
+
+
+def _write(path: Path, values: Any) -> None:
+    path.write_text(json.dumps(values, allow_nan=False))
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
