@@ -155,6 +155,32 @@ def test_an_endless_body_is_cut_after_its_refusal(client: Client) -> None:
             client.send(chunk)
 
 
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+def test_a_client_that_does_not_read_is_disconnected(limited: Server, connection: str) -> None:
+    asset = b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n"
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", limited.port))
+        client.sendall((asset + b"\r\n") * 3 + asset + b"Connection: %s\r\n\r\n" % connection.encode())
+        wait_for(lambda: not limited.is_connected(client.getsockname()[1]), 10)
+
+
+def test_a_client_that_reads_slowly_gets_its_answer(limited: Server) -> None:
+    with socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(10)
+        client.connect(("127.0.0.1", limited.port))
+        client.sendall(b"GET /docs/assets/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        data, started = b"", time.monotonic()
+        while more := client.recv(65_536):
+            data += more
+            if time.monotonic() - started < 3 * READ_SECONDS:
+                time.sleep(READ_SECONDS / 10)  # the pace of the client
+    head, _, body = data.partition(b"\r\n\r\n")
+    assert b"content-length: %d\r\n" % len(body) in head
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [b"nonsense\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"CONNECT example.org:443 HTTP/1.1\r\nHost: x\r\n\r\n",
