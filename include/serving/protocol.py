@@ -3,8 +3,8 @@
 uvicorn bounds only the time between two requests. Here, the head of a request must arrive within a fixed time, and its
 body at a minimum rate, as with the default of Apache's ``mod_reqtimeout``
 (https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html): a slow upload that makes progress ends well, a client that
-sends half a request is answered with 408 and disconnected. A request that arrives in one piece, as nearly all do, sets
-no timer.
+sends half a request is answered with 408 and disconnected. A client that does not read its answer is disconnected, too.
+A request that arrives in one piece and a small answer, as nearly all do, set no timer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ class ConnectionLimits:
 
     Attributes
     ----------
-    read_seconds : time for the head of a request, and the time that a body has in addition to its bytes / `BODY_RATE`.
+    read_seconds : time for the head of a request, and the time that a body has in addition to its bytes / `BODY_RATE`;
+        also how long a client may take none of the bytes of an answer that waits for it.
     connections : open connections; one more is answered with 503 and closed.
     """
 
@@ -59,6 +61,9 @@ class LimitedProtocol(HttpToolsProtocol):
     _size = 0
     _deadline = 0.0
     _reading: asyncio.TimerHandle | None = None
+    _writing: asyncio.TimerHandle | None = None
+    _answered: RequestResponseCycle | None = None
+    """What is being answered; ``cycle`` is the newest request, which may wait for its turn."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Refuse a connection beyond the limit; let one that never sends anything end with the keep-alive time."""
@@ -70,8 +75,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._wait_for_a_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave no timer behind."""
+        """Leave no timer behind, and no answer that goes on writing."""
         self._stop_reading_timer()
+        self._stop_writing_timer()
+        if self._answered is not None and not self._answered.response_complete:
+            self._answered.disconnected = True
+            self._answered.message_event.set()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
@@ -113,9 +122,45 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection."""
+        """Close an idle connection, without the end of an answer that the client has not read in all that time."""
         self.timeout_keep_alive_task = None
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
         super().timeout_keep_alive_handler()
+
+    def on_response_complete(self) -> None:
+        """Bound the time that the last answer of a connection can wait for the client."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._close_in_time()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as the server answers: see that it goes on reading."""
+        super().pause_writing()
+        self._close_in_time()
+
+    def resume_writing(self) -> None:
+        """The client has read most of what waited for it."""
+        super().resume_writing()
+        if not self.transport.is_closing():
+            self._stop_writing_timer()
+
+    def _close_in_time(self) -> None:
+        self._stop_writing_timer()
+        waiting = self.transport.get_write_buffer_size()
+        self._writing = self.loop.call_later(self.limits.read_seconds, self._look_at_the_answer, waiting)
+
+    def _look_at_the_answer(self, waiting: int) -> None:
+        """Disconnect a client that has taken nothing of the ``waiting`` bytes since the last look."""
+        if self.transport.get_write_buffer_size() < waiting:
+            self._close_in_time()
+        else:
+            self.transport.abort()
+
+    def _stop_writing_timer(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            self._writing = None
 
     def _feed(self, data: bytes) -> None:
         """Parse ``data``; read a head with ``Upgrade`` again without it.
@@ -139,6 +184,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
             data = b"".join([*head, b"\r\n", rest])
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -205,6 +254,7 @@ class LimitedProtocol(HttpToolsProtocol):
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self.transport.write(head % (status, HTTPStatus(status).phrase.encode(), len(body)) + body)
         self.transport.close()
+        self._close_in_time()
 
 
 def _without_upgrade(connection: bytes) -> bytes:

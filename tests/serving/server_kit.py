@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -209,6 +211,12 @@ class Server:
         assert self.process is not None
         self.process.send_signal(number)
         return self.process.wait(10)
+
+    def is_connected(self, port: int) -> bool:
+        """Whether the server holds a connection with the client's ``port``."""
+        assert self.process is not None
+        open_ones = psutil.Process(self.process.pid).net_connections("tcp")
+        return any(c.raddr and c.raddr.port == port for c in open_ones)
 
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
