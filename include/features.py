@@ -11,7 +11,10 @@ integer        ``float64`` array                               ``nan``
 number         ``float64`` array                               ``nan``
 boolean        ``float64`` array of 0.0 and 1.0                ``nan``
 timestamp      ``datetime64[us]`` array, in UTC                ``NaT``
+date           ``datetime64[D]`` array                         ``NaT``
 =============  ==============================================  =======
+
+An empty text is a missing one. The lake and requests write a date as ISO 8601 text, ``2026-05-03``.
 
 This module needs numpy only: importing pandas here would put it into the model server's process.
 """
@@ -24,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from include.dates import day_of
 from include.errors import DataError, did_you_mean
 
 Inputs = Iterable[tuple[str, str]]
@@ -92,6 +96,9 @@ def array_of(kind: str, values: list[Any]) -> np.ndarray:
         return texts
     if kind == "timestamp":
         return np.array([None if value is None else utc_naive(value) for value in values], dtype="datetime64[us]")
+    if kind == "date":
+        days = {value: None if value is None else day_of(value) for value in set(values)}  # days come many times
+        return np.array([days[value] for value in values], dtype="datetime64[D]")
     if kind in ("number", "integer", "boolean"):
         return np.array(values, dtype=np.float64)  # numpy makes nan of None
     raise ValueError(f"{kind!r} is no column type{did_you_mean(str(kind), _KINDS)}")
@@ -109,7 +116,7 @@ def utc_naive(value: str | datetime) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None)
 
 
-_KINDS = ("string", "integer", "number", "boolean", "timestamp")
+_KINDS = ("string", "integer", "number", "boolean", "timestamp", "date")
 
 
 def _array_of_series(kind: str, series: Any) -> np.ndarray:
@@ -126,6 +133,9 @@ def _array_of_series(kind: str, series: Any) -> np.ndarray:
         if getattr(series.dtype, "tz", None) is None:
             raise ValueError("a timestamp without a timezone; the lake gives timestamps in UTC")
         return np.array(series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), dtype="datetime64[us]")
+    if kind == "date":
+        missing = series.isna() | (series == "")
+        return array_of(kind, [None if gone else day for day, gone in zip(series, missing, strict=True)])
     if kind in ("number", "integer", "boolean"):
         if series.dtype == object and any(isinstance(value, str) for value in series):
             raise ValueError("it holds text")

@@ -24,6 +24,7 @@ from include.spec_gate import Fairness as Fairness
 from include.spec_gate import Floor as Floor
 from include.spec_gate import Gate, Scorer
 from include.spec_gate import Power as Power
+from include.spec_serving import Serving as Serving
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Cron = Annotated[str, AfterValidator(require_cron)]
@@ -32,13 +33,14 @@ Class = str | int | bool
 
 
 class ColumnType(StrEnum):
-    """Type of a raw column; in the lake: large string, int64, float64, bool, timestamp[us, UTC]."""
+    """Type of a raw column; in the lake: large string, int64, float64, bool, timestamp[us, UTC], ISO text of a date."""
 
     STRING = "string"
     INTEGER = "integer"
     NUMBER = "number"
     BOOLEAN = "boolean"
     TIMESTAMP = "timestamp"
+    DATE = "date"
 
 
 class Known(StrEnum):
@@ -201,6 +203,9 @@ class Data(Declaration):
         """Values that the label's column can never have make no class."""
         column = self.column(self.label.column)
         text = column.type is ColumnType.STRING
+        if column.type is ColumnType.DATE:
+            yield Finding(("label", "column"), f"{column.name!r} is declared date, and a date cannot be a label")
+            return
         if self.label.task is Task.REGRESSION:
             if column.type in (ColumnType.STRING, ColumnType.TIMESTAMP):
                 what = f"a regression predicts a number, and {column.name!r} is declared {column.type}"
@@ -313,6 +318,8 @@ class Model(Declaration):
     """What a challenger has to show."""
     release: Release = Release()
     """How a version goes into service."""
+    serving: Serving = Serving()
+    """Which requests the model server accepts."""
     monitoring: Monitoring = Monitoring()
     """How predictions are brought home."""
 

@@ -199,7 +199,7 @@ def _means(values: pd.Series, target: np.ndarray, cut: int, task: Task) -> np.nd
 
 
 def _numbers(values: pd.Series, times: pd.Series, kind: ColumnType) -> np.ndarray:
-    if kind is ColumnType.TIMESTAMP:
+    if kind in (ColumnType.TIMESTAMP, ColumnType.DATE):
         return ((times - values) / np.timedelta64(1, "D")).to_numpy(dtype=float)
     with np.errstate(over="ignore"):
         numbers = values.to_numpy(dtype=np.float32).astype(float)

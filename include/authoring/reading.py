@@ -12,6 +12,7 @@ import pyarrow as pa
 from include.authoring import formats
 from include.authoring.findings import Findings, FoundColumn, Request, Role
 from include.authoring.names import declared_names
+from include.dates import is_day
 from include.errors import DataError
 from include.sources import CsvFile, Source
 from include.sources.days import typed
@@ -98,7 +99,7 @@ def _column(
     kind, format = _type(array, original, source, request)
     if kind is None:
         return found.as_role(Role.LEFT_OUT, f"is of type {array.type}, which the lake has no type for"), None
-    if kind is ColumnType.TIMESTAMP:
+    if kind in (ColumnType.TIMESTAMP, ColumnType.DATE):  # a date as the midnight that it begins with
         series = pd.Series(instants(array, format or "iso", request.timezone))
     else:
         cast = typed(array, Column(name=name, type=kind), getattr(source, "decimal", "."))
@@ -124,7 +125,9 @@ def _type(array: pa.Array, original: str, source: Source, request: Request) -> t
         # A label of 0.0 and 1.0 is how pandas writes whole numbers of which some are missing.
         label = original == request.target and len(values) and bool((values == np.round(values)).all())
         return (ColumnType.INTEGER if label else ColumnType.NUMBER), None
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+    if pa.types.is_date(kind):
+        return ColumnType.DATE, "timestamp"
+    if pa.types.is_timestamp(kind):
         return ColumnType.TIMESTAMP, "timestamp"
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         return None, None
@@ -141,6 +144,8 @@ def _of_texts(array: pa.Array, untyped: bool, decimal: str) -> tuple[ColumnType,
             return ColumnType.NUMBER, None
         if {text.lower() for text in known} in BOOLEANS:
             return ColumnType.BOOLEAN, None
+    if len(known) >= 2 and all(is_day(text) for text in known):
+        return ColumnType.DATE, "iso"
     if len(known) >= 2 and all(len(text) >= 6 and not text.isdigit() for text in known):
         format = formats.time_format(array)
         if format:

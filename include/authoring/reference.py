@@ -30,7 +30,7 @@ END = "<!-- end of the reference -->"
 
 PARTS: tuple[type, ...] = (
     spec.Model, spec.Data, spec.Column, spec.Label, spec.Training, spec.Scorer, spec.Gate, spec.Floor, spec.Fairness,
-    spec.Power, spec.Release, spec.Monitoring,
+    spec.Power, spec.Release, spec.Serving, spec.Monitoring,
 )  # fmt: skip
 ENUMS: tuple[type[enum.StrEnum], ...] = (spec.ColumnType, spec.Known, spec.Task, spec.Severity)
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", date: "date", Any: "anything"}

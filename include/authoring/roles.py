@@ -25,6 +25,8 @@ def settle_roles(found: Findings) -> None:
     found.change(found.time, Role.EVENT_TIME, "the event time")
     for column in found.of(Role.FEATURE):
         role, why = _role(column, found.rows[column.name], found.rows[found.time])
+        if column.type is ColumnType.DATE and role is Role.AGE:
+            role, why = _role_of_date(found, column)
         found.change(column.name, role, why)
     wall = found.rows[found.time].dt.tz_convert(found.request.timezone)
     found.whole_days = bool((wall == wall.dt.normalize()).all())
@@ -95,7 +97,7 @@ def _role(column: FoundColumn, values: pd.Series, times: pd.Series) -> tuple[Rol
             return Role.UNUSED, f"is constant: {_shown(known.iloc[0])} in every row"
         if column.nulls > 0.99:
             return Role.UNUSED, f"is always {_shown(known.iloc[0])}{empty}"
-    if column.type is ColumnType.TIMESTAMP:
+    if column.type in (ColumnType.TIMESTAMP, ColumnType.DATE):
         return Role.AGE, ""
     reason = identifier(column, known, times[known.index])
     if reason:
@@ -108,6 +110,16 @@ def _role(column: FoundColumn, values: pd.Series, times: pd.Series) -> tuple[Rol
         kind = "free text" if words > 3 else "nearly unique"
         return Role.UNUSED, f"is {kind}: {column.distinct:,} values in {len(known):,} rows, hardly one comes twice"
     return (Role.MANY if column.distinct > FEW_TEXTS else Role.FEATURE), ""
+
+
+def _role_of_date(found: Findings, column: FoundColumn) -> tuple[Role, str]:
+    """A date that is always as far from the event says nothing besides the event time."""
+    wall = (found.rows[name].dt.tz_convert(found.request.timezone).dt.normalize() for name in (found.time, column.name))
+    event, day = (times.dt.tz_localize(None) for times in wall)
+    ages = (event - day).dropna().dt.days.unique()
+    if len(ages) > 1:
+        return Role.AGE, ""
+    return Role.UNUSED, "is the day of the event" if ages[0] == 0 else f"is always {ages[0]} days before the event"
 
 
 def identifier(column: FoundColumn, known: pd.Series, times: pd.Series) -> str:

@@ -27,7 +27,7 @@ def settle_target(found: Findings) -> None:
     column = found.column(found.target)
     if column.role is Role.LEFT_OUT:
         raise DataError(f"the target {column.original} {column.why}: there is nothing to learn from")
-    if column.type is ColumnType.TIMESTAMP:
+    if column.type in (ColumnType.TIMESTAMP, ColumnType.DATE):
         raise DataError(f"the target {column.original} is a time: predict a number of hours or days instead")
     labels = found.rows[found.target].dropna()
     values = labels.unique()

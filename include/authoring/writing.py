@@ -141,7 +141,8 @@ def _context(found: Findings) -> dict[str, Any]:
         "texts": tuple(texts),
         "many": tuple(many),
         "numbers": tuple(c.name for c in found.of(Role.FEATURE) if c.type is not ColumnType.STRING),
-        "ages": {c.name: free_name(f"{c.name}_days_before", taken) for c in found.of(Role.AGE)},
+        "ages": _ages(found, taken, ColumnType.TIMESTAMP),
+        "date_ages": _ages(found, taken, ColumnType.DATE),
         "hour": free_name("hour", taken),
         "weekday": free_name("weekday", taken),
         "whole_days": found.whole_days,
@@ -159,6 +160,11 @@ def _context(found: Findings) -> dict[str, Any]:
         "encoders": sorted(encoders),
         "replayed": r.replay is not None,
     }
+
+
+def _ages(found: Findings, taken: list[str], kind: ColumnType) -> dict[str, str]:
+    """The feature of each time of this type: how many days before the event it was."""
+    return {c.name: free_name(f"{c.name}_days_before", taken) for c in found.of(Role.AGE) if c.type is kind}
 
 
 def _schedules(delay: timedelta) -> tuple[str, str] | None:

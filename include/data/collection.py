@@ -190,6 +190,17 @@ def load_predictions(model: Model) -> dict[str, Any]:
     return found | ({"kept": [str(one.kept) for one in bad], "reason": bad[0].reason} if bad else {})
 
 
+def loading_note(loaded: Mapping[str, Any]) -> str:
+    """What `load_predictions` did, for the note of its run."""
+    said = f"{loaded['rows']:,} predictions loaded from {loaded['segments']} spool segments."
+    if not loaded["rejected"]:
+        return said
+    return (
+        f"{said} **{loaded['rejected']:,} lines were rejected** ({loaded['reason']}). Nothing of them is lost: they "
+        f"are kept with their reasons in {', '.join(loaded['kept'])}."
+    )
+
+
 def _write_report(lake: Lake, model: Model, partition: Partition, found: quality.Validation, batch: RawBatch) -> str:
     html = quality.render(model, partition, found, batch).encode()
     summary = {**found.as_dict(), "batch": batch.as_dict(), "results": [c.as_dict() for c in found.checks]}

@@ -329,8 +329,11 @@ class Lake:
 
     def _strict(self, frame: pd.DataFrame) -> pa.Table:
         conformed = schema.conform(self.model, frame, self.undeclared())
-        if conformed.problems:
-            raise DataError(f"{self.model.name}: {'; '.join(conformed.problems)}")
+        problems = list(conformed.problems)
+        for name, wrong in conformed.not_dates.items():
+            problems.append(f"column {name!r} has {wrong.sum()} texts that are not dates")
+        if problems:
+            raise DataError(f"{self.model.name}: {'; '.join(problems)}")
         return conformed.table
 
     def _replace(self, name: str, partition: Partition, data: pa.Table) -> int:

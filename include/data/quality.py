@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -27,7 +27,7 @@ from include.data.lake import QUARANTINE
 from include.data.report import render
 from include.errors import ConfigurationError
 from include.partitions import Partition
-from include.spec import Model, Severity
+from include.spec import ColumnType, Model, Severity
 
 __all__ = ["Check", "Validation", "render", "validate"]
 
@@ -162,6 +162,10 @@ def validate(
         return Validation(partition.key, 0, rows, _no_quarantine(), checks, [], conformed.new)
     suite = [*contract(model, partition), *expectations]
     failed: dict[int, list[Check]] = {}  # row number -> what it failed
+    for check, not_a_date in _date_checks(model, rows, conformed.not_dates):
+        checks.append(check)
+        for position in np.flatnonzero(not_a_date):
+            failed.setdefault(int(position), []).append(check)
     for expectation, result in zip(suite, _run(rows, suite), strict=True):
         check = _check(expectation, result)
         checks.append(check)
@@ -220,6 +224,32 @@ def contract(model: Model, partition: Partition) -> list[Expectation]:
         if not c.nullable
     ]
     return [unique, inside, *filled]
+
+
+def _date_checks(
+    model: Model, rows: pd.DataFrame, not_dates: Mapping[str, np.ndarray]
+) -> Iterator[tuple[Check, np.ndarray]]:
+    """Whether each declared date is one, by the rule of the model server, and the rows that fail it."""
+    for column in model.data.columns:
+        if column.type is not ColumnType.DATE:
+            continue
+        wrong = not_dates.get(column.name, np.zeros(len(rows), dtype=bool))
+        examples = tuple(dict.fromkeys(rows.loc[wrong, column.name]))[:EXAMPLES]
+        sentence = f"{column.name} is a date of the calendar, written like 2026-05-03"
+        found = int(wrong.sum())
+        yield (
+            Check(
+                "date",
+                sentence,
+                Severity.WARNING,
+                column.name,
+                not found,
+                level="row",
+                unexpected=found,
+                examples=examples,
+            ),  # fmt: skip
+            wrong,
+        )
 
 
 def _schema_checks(conformed: schema.Conformed, rows: int, may_be_empty: bool) -> list[Check]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.dates import is_day
 from include.spec import ColumnType, Model
 
 ARROW: dict[ColumnType, pa.DataType] = {
@@ -21,6 +23,7 @@ ARROW: dict[ColumnType, pa.DataType] = {
     ColumnType.NUMBER: pa.float64(),
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.TIMESTAMP: pa.timestamp("us", "UTC"),
+    ColumnType.DATE: pa.large_string(),  # as ISO text: a column of texts may be declared a date, in the same table
 }
 OURS = ("partition", "_batch", "_collected_at")  # the columns that the lake adds to `rows`
 EXACT_IN_FLOAT = 2**53
@@ -40,12 +43,14 @@ class Conformed:
     problems : sentences about missing, doubled and retyped columns; the table is complete only if there are none.
     notes : sentences about lossless casts and about undeclared columns that were left out.
     new : names of undeclared columns that the lake does not know yet.
+    not_dates : by name of a declared date, which rows have a text that is not a date; they cannot be published.
     """
 
     table: pa.Table
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
+    not_dates: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def declared(model: Model) -> pa.Schema:
@@ -54,7 +59,7 @@ def declared(model: Model) -> pa.Schema:
 
 
 def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] | None = None) -> Conformed:
-    """Cast a source's frame to the declared types, losing nothing.
+    """Cast a source's frame to the declared types, losing nothing. An empty text is a missing value.
 
     Parameters
     ----------
@@ -78,15 +83,22 @@ def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] 
         if name in missing or name in doubled or name in reserved:
             continue
         series = frame.iloc[:, names.index(name)]
+        kind = model.data.column(name).type if name in wanted.names else None
         target = wanted.field(name).type if name in wanted.names else known.get(name)
         try:
-            arrays[name] = cast(series, target)
+            arrays[name] = dates(series) if kind is ColumnType.DATE else cast(series, target)
         except CannotCast as reason:
             if name in wanted.names or name in known:
                 found.problems.append(f"column {name!r} changed its type: {reason}")
             else:
                 found.notes.append(f"new column {name!r} was left out of the table: {reason}")
             continue
+        if kind in (ColumnType.STRING, ColumnType.DATE) and name != model.data.label.column:
+            arrays[name] = _without_empty(name, arrays[name], found)
+        if kind is ColumnType.DATE:
+            wrong = _not_dates(arrays[name])
+            if wrong.any():
+                found.not_dates[name] = wrong
         if name in wanted.names and _changes_kind(series, arrays[name], model.data.column(name).nullable):
             found.notes.append(f"column {name!r} came as {series.dtype} and was stored as {target}, without loss")
         if name not in wanted.names and name not in known:
@@ -102,16 +114,7 @@ def cast(series: pd.Series, target: pa.DataType | None) -> pa.Array:
     ------
     CannotCast : a value would be changed (fraction to integer, text to number, local time to instant, ...).
     """
-    try:
-        array = pa.Array.from_pandas(series)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError) as reason:
-        raise CannotCast(f"its values are of mixed or unknown types ({str(reason).splitlines()[0]})") from None
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
-        if isinstance(array, pa.ChunkedArray):
-            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+    array = _arrow(series)
     if target is None:
         target = _nearest(array.type)
     if array.null_count == len(array):
@@ -126,6 +129,60 @@ def cast(series: pd.Series, target: pa.DataType | None) -> pa.Array:
         return array.cast(target, safe=True)
     except pa.ArrowInvalid as reason:
         raise CannotCast(f"it came as {array.type} and {target} is declared ({str(reason).splitlines()[0]})") from None
+
+
+def dates(series: pd.Series) -> pa.Array:
+    """Dates as ISO text, ``2026-05-03``. Texts stay as they are; whether each is a date is for `conform` to report.
+
+    Raises
+    ------
+    CannotCast : the values are neither texts nor dates, or have a time of day or a timezone (the day of which zone?).
+    """
+    array, text = _arrow(series), ARROW[ColumnType.DATE]
+    kind = array.type
+    if array.null_count == len(array):
+        return pa.nulls(len(array), text)
+    if _same_kind(kind, text):
+        return array.cast(text)
+    if pa.types.is_timestamp(kind) and kind.tz is None:
+        days = array.cast(pa.date32(), safe=False)
+        if not pc.all(pc.equal(days.cast(pa.timestamp("us")), array.cast(pa.timestamp("us"), safe=False))).as_py():
+            raise CannotCast(f"it came as {kind} with a time of day, e.g. {_example(array)!r}, and a date is declared")
+        return days.cast(text)
+    if pa.types.is_date(kind):
+        return array.cast(pa.date32()).cast(text)
+    raise CannotCast(f"it came as {kind}, e.g. {_example(array)!r}, and a date is declared")
+
+
+def _arrow(series: pd.Series) -> pa.Array:
+    try:
+        array = pa.Array.from_pandas(series)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError) as reason:
+        raise CannotCast(f"its values are of mixed or unknown types ({str(reason).splitlines()[0]})") from None
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+        if isinstance(array, pa.ChunkedArray):
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], array.type)
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return array
+
+
+def _without_empty(name: str, array: pa.Array, found: Conformed) -> pa.Array:
+    """The texts with empty ones as missing: `features.build` and the model server do not tell them apart either."""
+    empty = pc.fill_null(pc.equal(array, ""), False)
+    count = pc.sum(empty).as_py() or 0
+    if not count:
+        return array
+    found.notes.append(f"column {name!r} has {count} empty texts, which are stored as missing values")
+    return pc.if_else(empty, pa.scalar(None, array.type), array)
+
+
+def _not_dates(array: pa.Array) -> np.ndarray:
+    """Which texts are not dates of the calendar, as booleans."""
+    wrong = [text for text in pc.unique(array).to_pylist() if text is not None and not is_day(text)]
+    found = pc.is_in(array, value_set=pa.array(wrong, array.type))
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

@@ -58,6 +58,8 @@ def arrays(
             elif column.type is ColumnType.STRING:
                 texts = [v for v in sets.get(column.name, ()) if isinstance(v, str)] if column.name not in kinds else []
                 row[column.name] = str(random.choice(texts or KINDS[kinds.get(column.name, 0)]))
+            elif column.type is ColumnType.DATE:
+                row[column.name] = str(random.choice(KINDS[1]))
             elif column.type is ColumnType.TIMESTAMP:
                 row[column.name] = f"2025-01-{1 + number % 28:02d}T{number % 24:02d}:30:00Z"
             elif column.type is ColumnType.BOOLEAN:

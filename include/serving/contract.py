@@ -6,17 +6,21 @@ columns that `features.build` is handed; rows that do not are answered with ever
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
+from include.dates import day_of
 from include.errors import DataError, did_you_mean
 from include.features import MISSING, array_of, utc_naive
 
 MAX_PROBLEMS = 20
 INTEGER_LIMIT = 2**53 - 1  # what float64 and every JSON reader hold exactly
+_DAY = 86_400
+_EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 
 _TYPES: dict[str, frozenset[type]] = {
     "string": frozenset({str}),
@@ -24,10 +28,11 @@ _TYPES: dict[str, frozenset[type]] = {
     "number": frozenset({int, float}),
     "boolean": frozenset({bool}),
     "timestamp": frozenset({str}),
+    "date": frozenset({str}),
 }
 _LIMITS = {
     "integer": float(INTEGER_LIMIT),
-    "number": sys.float_info.max,
+    "number": 1e32,  # features and ONNX models compute in float32: beyond it a scaled number is soon infinite
 }
 _JSON_NAMES: dict[type, str] = {
     str: "text",
@@ -44,7 +49,39 @@ _WANTED = {
     "number": "a number",
     "boolean": "true or false",
     "timestamp": "an ISO 8601 timestamp with an offset, like 2026-05-03T14:30:00Z",
+    "date": "an ISO 8601 date, like 2026-05-03",
 }
+
+
+@dataclass(frozen=True)
+class EventTimes:
+    """The event times that a live request may have, relative to the moment of the request.
+
+    Attributes
+    ----------
+    column : name of the event time.
+    past, ahead : how long before and after the request, in days.
+    """
+
+    column: str
+    past: int
+    ahead: int
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any]) -> EventTimes | None:
+        """Those of an `input_schema.json`; None where it has none, as in bundles made before they were declared."""
+        given = schema.get("event_times")
+        if not given:
+            return None
+        return cls(str(schema["event_time"]), int(given["past_days"]), int(given["ahead_days"]))
+
+    def bounds(self, now: float) -> tuple[int, int]:
+        """The first and the last event time of a request at ``now``, in microseconds since 1970."""
+        return round((now - self.past * _DAY) * 1e6), round((now + self.ahead * _DAY) * 1e6)
+
+    def sentence(self) -> str:
+        """The range in words."""
+        return f"at most {self.past} days before and {self.ahead} days after the request"
 
 
 class InvalidRows(DataError):
@@ -69,12 +106,20 @@ class InputContract:
     Parameters
     ----------
     columns : the ``columns`` of `input_schema.json`: ``{"name", "type", "nullable"}`` in order of declaration.
+    event_times : the range of event times, where one is declared.
+
+    Notes
+    -----
+    ``now`` (POSIX seconds) of the methods is the moment of a live request. Only with it the event times are checked,
+    and an empty text counts as missing: the probe rows of a bundle were right on the day when it was packaged.
     """
 
-    def __init__(self, columns: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, columns: Sequence[Mapping[str, Any]], event_times: EventTimes | None = None) -> None:
+        self.event_times = event_times
         self.fields: dict[str, str] = {str(c["name"]): str(c["type"]) for c in columns}
         self.required = tuple(str(c["name"]) for c in columns if not c["nullable"])
         self._known = self.fields.keys()
+        self._texts = tuple(name for name in self.required if self.fields[name] == "string")
         self._checks: list[tuple[str, str, frozenset[type], float | None]] = []
         for column in columns:
             name, kind = str(column["name"]), str(column["type"])
@@ -83,7 +128,7 @@ class InputContract:
             allowed = _TYPES[kind] | {type(None)} if column["nullable"] else _TYPES[kind]
             self._checks.append((name, kind, allowed, _LIMITS.get(kind)))
 
-    def columns(self, rows: Sequence[Any]) -> dict[str, np.ndarray]:
+    def columns(self, rows: Sequence[Any], now: float | None = None) -> dict[str, np.ndarray]:
         """The columns for `features.build`.
 
         Raises
@@ -94,9 +139,19 @@ class InputContract:
             columns = self._one(rows[0]) if len(rows) == 1 else self._many(rows)
         except (TypeError, ValueError, OverflowError, AttributeError):
             columns = None  # something is wrong: say exactly what, off the fast path
-        if columns is None:
-            raise InvalidRows(self.problems(rows) or [_problem(None, None, "the rows could not be read")])
+        if columns is None or (now is not None and not self._accepts(columns, now)):
+            raise InvalidRows(self.problems(rows, now=now) or [_problem(None, None, "the rows could not be read")])
         return columns
+
+    def _accepts(self, columns: Mapping[str, np.ndarray], now: float) -> bool:
+        """Whether a live request may have these values."""
+        if any("" in columns[name].tolist() for name in self._texts):
+            return False
+        if self.event_times is None:
+            return True
+        first, last = self.event_times.bounds(now)
+        moments = columns[self.event_times.column].astype(np.int64)
+        return bool(((moments >= first) & (moments <= last)).all())
 
     def _one(self, row: Any) -> dict[str, np.ndarray] | None:
         if type(row) is not dict or not row.keys() <= self._known:
@@ -137,7 +192,9 @@ class InputContract:
             columns[name] = column
         return columns
 
-    def problems(self, rows: Sequence[Any], limit: int = MAX_PROBLEMS) -> list[dict[str, Any]]:
+    def problems(
+        self, rows: Sequence[Any], limit: int = MAX_PROBLEMS, now: float | None = None
+    ) -> list[dict[str, Any]]:
         """What is wrong with the rows, in their order, at most ``limit`` problems."""
         found: list[dict[str, Any]] = []
         for at, row in enumerate(rows):
@@ -152,11 +209,26 @@ class InputContract:
                         break
                 for name, kind, allowed, bound in self._checks:
                     sentence = _what_is_wrong(row.get(name), name in row, kind, type(None) in allowed, bound)
+                    if sentence is None and now is not None:
+                        sentence = self._refused(name, row.get(name), now)
                     if sentence:
                         found.append(_problem(at, name, sentence))
             if len(found) >= limit:
                 return found[:limit]
         return found
+
+    def _refused(self, name: str, value: Any, now: float) -> str | None:
+        """What is wrong with a value of a live request that has its type."""
+        if value == "" and name in self._texts:
+            return f"required: {_WANTED['string']}; it is empty"
+        times = self.event_times
+        if times is None or name != times.column:
+            return None
+        first, last = times.bounds(now)
+        if first <= (utc_naive(value) - _EPOCH) // timedelta(microseconds=1) <= last:
+            return None
+        moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return f"{_short(value)} is out of range: the event time is {times.sentence()} ({moment})"
 
 
 def _whole(kind: str, value: float) -> bool:
@@ -175,6 +247,11 @@ def _what_is_wrong(value: Any, present: bool, kind: str, nullable: bool, limit: 
         if not -limit <= value <= limit:
             return f"{_short(value)} is out of range: {wanted} of at most {limit:.17g} either side of zero"
         if not _whole(kind, value):
+            return f"must be {wanted}, not {_short(value)}"
+    if kind == "date":
+        try:
+            day_of(value)
+        except ValueError:
             return f"must be {wanted}, not {_short(value)}"
     if kind == "timestamp":
         try:

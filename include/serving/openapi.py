@@ -17,6 +17,7 @@ _JSON_TYPES: dict[str, dict[str, Any]] = {
     "number": {"type": "number"},
     "boolean": {"type": "boolean"},
     "timestamp": {"type": "string", "format": "date-time"},
+    "date": {"type": "string", "format": "date"},
 }
 _REQUEST_ID = {
     "name": "X-Request-ID",
@@ -271,8 +272,12 @@ def _row_schema(served: Served) -> dict[str, Any]:
             schema["type"] = [schema["type"], "null"]
         else:
             required.append(column["name"])
-        if column.get("description"):
-            schema["description"] = column["description"]
+        description = column.get("description") or ""
+        times = served.predictor.contract.event_times
+        if times is not None and column["name"] == times.column:
+            description = f"{description} The event time: {times.sentence()}.".strip()
+        if description:
+            schema["description"] = description
         properties[column["name"]] = schema
     return {
         "title": f"Row of {served.model}",

@@ -102,11 +102,12 @@ class PredictEndpoint:
             body = await _read(receive, headers.get(b"content-length"))
             if body is None:
                 return  # the client has gone
+            live = None if _PROBE in headers else time.time()  # probe rows are as old as their bundle
             if len(body) <= LARGE_BODY:
-                rows, scores, answer = _work(served, body, request_id)
+                rows, scores, answer = _work(served, body, request_id, live)
             else:
-                rows, scores, answer = await self._in_a_thread(served, body, request_id)
-            if self.spool is not None and _PROBE not in headers:
+                rows, scores, answer = await self._in_a_thread(served, body, request_id, live)
+            if self.spool is not None and live is not None:
                 entry = Entry(
                     name, served.version, served.digest, served.key, served.event_time, request_id, rows, scores,
                     time.time(),
@@ -174,13 +175,15 @@ class PredictEndpoint:
             return Refused(503, "the server is starting", headers=((b"retry-after", b"1"),))
         return Refused(404, f"no model {name[:60]!r}{did_you_mean(name[:60], self._watcher.states)}")
 
-    async def _in_a_thread(self, served: Served, body: bytes, request_id: str) -> tuple[list[Any], Scores, bytes]:
+    async def _in_a_thread(
+        self, served: Served, body: bytes, request_id: str, now: float | None
+    ) -> tuple[list[Any], Scores, bytes]:
         if self._large >= MAX_LARGE:
             raise Refused(503, f"{self._large} large requests are under way", headers=((b"retry-after", b"1"),))
         self._large += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _work, served, body, request_id)
+            return await loop.run_in_executor(self._threads, _work, served, body, request_id, now)
         finally:
             self._large -= 1
 
@@ -201,10 +204,10 @@ class PredictEndpoint:
         return _error(served, request_id, [{"row": None, "field": None, "problem": what}])
 
 
-def _work(served: Served, body: bytes, request_id: str) -> tuple[list[Any], Scores, bytes]:
+def _work(served: Served, body: bytes, request_id: str, now: float | None) -> tuple[list[Any], Scores, bytes]:
     """Parse, check, score, and encode the answer."""
     rows = _rows(body)
-    scores = served.predictor.predict(rows)
+    scores = served.predictor.predict(rows, now)
     answer = {
         "model": served.model,
         "version": served.version,

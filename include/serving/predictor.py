@@ -24,7 +24,7 @@ import onnxruntime
 
 from include.errors import IntegrityError, PerennialError, ReleaseError
 from include.registry.bundles import Bundle
-from include.serving.contract import MAX_PROBLEMS, InputContract, InvalidRows
+from include.serving.contract import MAX_PROBLEMS, EventTimes, InputContract, InvalidRows
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Predictor:
     ) -> None:
         self.schema = schema
         self.probe = probe
-        self.contract = InputContract(schema["columns"])
+        self.contract = InputContract(schema["columns"], EventTimes.of(schema))
         self._session = session
         self._run = session.run
         self._build = build
@@ -120,8 +120,12 @@ class Predictor:
             )
         return cls(schema, session, build, probe)
 
-    def predict(self, rows: Sequence[Any]) -> Scores:
+    def predict(self, rows: Sequence[Any], now: float | None = None) -> Scores:
         """Check and score rows.
+
+        Parameters
+        ----------
+        now : the moment of a live request, POSIX seconds; None for rows of a bundle or of the past.
 
         Raises
         ------
@@ -129,7 +133,7 @@ class Predictor:
         ModelFailure : `features.build` or the graph failed on valid rows.
         """
         count = len(rows)
-        columns = self.contract.columns(rows)
+        columns = self.contract.columns(rows, now)
         try:
             with np.errstate(all="ignore"):
                 built = self._build(columns)

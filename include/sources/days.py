@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from include.dates import is_day
 from include.partitions import Partition
 from include.replay import Replay
 from include.sources.times import ISO, EventTime, instants, localized, wall_clock
@@ -59,7 +60,7 @@ def rows_of_day(
     left_out : columns of the source that are not wanted.
     row_number : declared name of a column that numbers the rows of a day, where the source has no key of its own. Rows
         are put in the order of their time and values first, so that the same rows always get the same numbers.
-    replay : which day of a finished history stands for the partition; every timestamp moves by the same days.
+    replay : which day of a finished history stands for the partition; every timestamp and date moves by the same days.
     """
     day = replay.original(partition.date) if replay else partition.date
     raw = source.between(day, day, connections)
@@ -79,6 +80,8 @@ def rows_of_day(
         elif declared[name].type is ColumnType.TIMESTAMP:
             when = source.time if original == source.time.column else EventTime(original, formats.get(name, ISO))
             columns[name] = _moments(values, when.format, model.timezone, moved)
+        elif declared[name].type is ColumnType.DATE:
+            columns[name] = pd.Series(_days(typed(values, declared[name], decimal), moved).to_pandas())
         else:
             columns[name] = pd.Series(typed(values, declared[name], decimal).to_pandas())
     frame = pd.DataFrame(columns)
@@ -106,6 +109,15 @@ def _moments(values: pa.Array, format: str, timezone: str, moved: np.timedelta64
     if moved == np.timedelta64(0, "D"):
         return pd.Series(instants(values, format, timezone))
     return pd.Series(localized(wall_clock(values, format, timezone) + moved, timezone))
+
+
+def _days(values: pa.Array, moved: np.timedelta64) -> pa.Array:
+    """ISO texts of dates, moved; what is not a date stays as it came, for validation to name."""
+    if moved == np.timedelta64(0, "D") or not _is_text(values):
+        return values
+    known = {text: text for text in pc.unique(values).to_pylist()}
+    known |= {text: str(np.datetime64(text, "D") + moved) for text in known if text and is_day(text)}
+    return pa.array([known[text] for text in values.to_pylist()], values.type)
 
 
 def _told_apart(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
@@ -162,9 +174,21 @@ def _boolean(values: pa.Array, decimal: str) -> pa.Array:
     return pc.if_else(pc.is_null(texts), pa.scalar(None, pa.bool_()), pc.is_in(texts, value_set=pa.array(TRUE)))
 
 
+def _date(values: pa.Array, decimal: str) -> pa.Array:
+    """ISO text; raises for anything but texts, dates, and moments at midnight without a timezone."""
+    if _is_text(values):
+        return pc.utf8_trim_whitespace(values)
+    if pa.types.is_date(values.type) or (pa.types.is_timestamp(values.type) and values.type.tz is None):
+        days = values.cast(pa.date32())
+        if pc.all(pc.equal(days.cast(values.type), values)).as_py() is not False:
+            return days.cast(pa.string())
+    raise ValueError("neither a text nor a date")
+
+
 _CASTS = {
     ColumnType.STRING: _text,
     ColumnType.NUMBER: _number,
     ColumnType.INTEGER: _integer,
     ColumnType.BOOLEAN: _boolean,
+    ColumnType.DATE: _date,
 }

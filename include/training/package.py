@@ -177,6 +177,10 @@ def input_schema(model: Model, fitted: candidates.Fitted, onnx: bytes) -> dict[s
         "columns": [{"name": c.name, "type": c.type.value, "nullable": c.nullable} for c in model.data.inputs],
         "key": list(model.data.key),
         "event_time": model.data.event_time,
+        "event_times": {
+            "past_days": model.serving.max_past_days,
+            "ahead_days": model.serving.max_ahead_days,
+        },
         "timezone": model.timezone,
         "features": [{"name": n, "type": t} for n, t in zip(fitted.feature_names, fitted.feature_types, strict=True)],
         "output": export.output_name(onnx),
@@ -215,7 +219,7 @@ def _features_of(model: Model, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 
 def _free_texts(model: Model, row: Mapping[str, Any]) -> list[str]:
-    """The text inputs that may hold a value never seen: all but those that features.build parses (a date as text).
+    """The text inputs that may hold a value never seen: all but those that features.build parses (a time of day).
 
     A text that cannot be parsed is a ValueError. Any other error means that `build` cannot take a new category, and the
     server would fail on the first one: ReleaseError.
@@ -251,6 +255,7 @@ def _json_row(model: Model, row: Mapping[str, Any]) -> dict[str, Any]:
                 ColumnType.INTEGER: int,
                 ColumnType.NUMBER: float,
                 ColumnType.BOOLEAN: bool,
+                ColumnType.DATE: str,
             }
             plain[column.name] = kinds[column.type](value)
     return plain

@@ -12,7 +12,7 @@ import pandas as pd
 from include.errors import DataError, IntegrityError, PerennialError
 from include.registry.bundles import BundleStore
 from include.registry.rows import VersionRow
-from include.spec import Model, Task
+from include.spec import ColumnType, Model, Task
 from include.training import dataset, evaluation, export
 
 
@@ -42,7 +42,8 @@ class Served:
         if row.bundle is None:
             raise IntegrityError(f"version {row.version} has no bundle")
         bundle = self.store.open(self.model.name, row.bundle)
-        then = _as_it_was_asked(self.model, bundle.json("input_schema.json"))
+        schema = bundle.json("input_schema.json")
+        then = _with_its_dates(_as_it_was_asked(self.model, schema), schema)
         source = bundle.read("source/features.py")
         try:
             features = self._features_of(then, source, f"{bundle.path}/source/features.py")
@@ -57,7 +58,8 @@ class Served:
         return _in_todays_classes(then, self.model, scores)
 
     def _features_of(self, then: Model, source: bytes, where: str) -> pd.DataFrame:
-        digest = hashlib.sha256(source).hexdigest()
+        types = "".join(column.type.value for column in then.data.columns)
+        digest = hashlib.sha256(source + types.encode()).hexdigest()
         if digest not in self._features:
             build = dataset.builder_from_source(source, where)
             self._features[digest] = dataset.features_frame(then, self.rows, build)
@@ -93,6 +95,22 @@ def _as_it_was_asked(model: Model, schema: Mapping[str, Any]) -> Model:
         return model
     declared = label.model_copy(update={"classes": tuple(schema["classes"])})
     return model.model_copy(update={"data": model.data.model_copy(update={"label": declared})})
+
+
+def _with_its_dates(model: Model, schema: Mapping[str, Any]) -> Model:
+    """The model with dates declared as they were for a champion: its features may want a text, or a date.
+
+    The lake holds both in one form, so a declaration may change between them.
+    """
+    then = {str(column["name"]): str(column["type"]) for column in schema.get("columns", ())}
+    either = {ColumnType.STRING, ColumnType.DATE}
+    columns = tuple(
+        column.model_copy(update={"type": ColumnType(then[column.name])})
+        if {column.type.value, then.get(column.name)} == either
+        else column
+        for column in model.data.columns
+    )
+    return model.model_copy(update={"data": model.data.model_copy(update={"columns": columns})})
 
 
 def _in_todays_classes(then: Model, now: Model, scores: np.ndarray) -> np.ndarray:

@@ -90,6 +90,26 @@ def test_types_of_texts(tmp_path: Path) -> None:
     assert role(of, "born") is Role.AGE
 
 
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_a_column_of_dates_is_declared_a_date(tmp_path: Path, format: str) -> None:
+    days = base()["at"].dt.date
+    early = [day - timedelta(days=int(n)) for day, n in zip(days, RANDOM.integers(0, 40, N), strict=True)]
+    of = found(tmp_path, base(at=base()["at"], day=days, early=early), format)
+    assert [of.column(n).type for n in ("day", "early", "at")] == [
+        ColumnType.DATE,
+        ColumnType.DATE,
+        ColumnType.TIMESTAMP,
+    ]
+    assert role(of, "early") is Role.AGE
+
+
+def test_a_date_that_is_the_day_of_the_event_is_no_feature(tmp_path: Path) -> None:
+    frame = base()
+    of = found(tmp_path, frame.assign(day=frame["at"].dt.strftime("%Y-%m-%d")))
+    assert (of.column("day").type, role(of, "day")) == (ColumnType.DATE, Role.UNUSED)
+    assert of.column("day").why == "is the day of the event"
+
+
 def test_a_line_separator_within_a_text_ends_no_line_of_a_csv_file(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.write_text("id;note;x\n" + "".join(f"{n};one\u2028two\x85three\x0bfour;{n}\n" for n in range(50)))

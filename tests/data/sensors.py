@@ -22,6 +22,7 @@ def small_model(**data: object) -> Model:
             Column(name="heat", type=ColumnType.NUMBER),
             Column(name="count", type=ColumnType.INTEGER),
             Column(name="on", type=ColumnType.BOOLEAN),
+            Column(name="installed", type=ColumnType.DATE),
             Column(name="broke", type=ColumnType.INTEGER, known=Known.AFTER),
         ),
         "key": ("sensor", "number"),
@@ -50,6 +51,7 @@ def rows(of: Partition, n: int = 20, seed: int = 0) -> pd.DataFrame:
             "heat": np.where(np.arange(n) % 5 == 0, np.nan, random.normal(20, 3, n)),
             "count": np.where(np.arange(n) % 7 == 0, np.nan, np.arange(n)),
             "on": np.arange(n) % 2 == 0,
+            "installed": [None if i % 9 == 0 else f"2025-02-{1 + i % 28:02d}" for i in range(n)],
             "broke": (random.random(n) < 0.3).astype(int),
         }
     )

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.data import collection, predictions
@@ -111,6 +111,8 @@ def test_a_line_that_cannot_be_loaded_is_kept_with_its_reason_and_holds_up_nothi
         "reason": "line 2: ValueError: 2026-05-04T02:30:00 has no timezone",
     }
     assert "6 of 8 lines" in caplog.text and str(kept) in caplog.text
+    note = collection.loading_note(loaded)
+    assert "2 predictions loaded from 1" in note and "6 lines were rejected" in note and str(kept) in note
     found = [json.loads(text) for text in kept.read_bytes().splitlines()]
     assert [one["text"] for one in found] == [*bad, "\udcff\udcfe"] and all(one["reason"] for one in found)
     assert [one["line"] for one in found] == [2, 3, 4, 5, 6, 8]
@@ -233,7 +235,7 @@ def test_every_accepted_row_is_loaded_or_rejected(tmp_path_factory: pytest.TempP
     lake = Lake(model, tmp_path_factory.mktemp("lake"))
     lake.create()
 
-    @settings(max_examples=25, deadline=None, database=None)
+    @settings(max_examples=25, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(
         rows=st.lists(ROWS, min_size=1, max_size=8),
         when=MOMENTS,

@@ -38,7 +38,17 @@ def test_a_snapshot_names_what_it_has_and_what_is_missing(filled: Lake) -> None:
 def test_rows_are_sorted_and_days_and_columns_can_be_chosen(filled: Lake) -> None:
     found = filled.snapshot(DAYS[0], DAYS[-1])
     frame = filled.read_snapshot(found)
-    assert frame.columns.tolist() == ["partition", "sensor", "number", "at", "heat", "count", "on", "broke"]
+    assert frame.columns.tolist() == [
+        "partition",
+        "sensor",
+        "number",
+        "at",
+        "heat",
+        "count",
+        "on",
+        "installed",
+        "broke",
+    ]
     order = ["partition", "sensor", "number"]
     pd.testing.assert_frame_equal(frame, frame.sort_values(order, ignore_index=True))
     part = filled.read_snapshot(found.digest, first="2026-05-02", last="2026-05-03", columns=["heat", "partition"])

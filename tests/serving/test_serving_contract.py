@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from server_kit import COLUMNS, Releases, Server, constant_files, row
+from server_kit import COLUMNS, Releases, Server, constant_files, constant_onnx, files_of, row
 
 from include.errors import DataError
 from include.features import columns_for
 from include.serving.contract import InputContract, InvalidRows
+from include.spool_format import PROBE_HEADER
 
 INPUTS = [(c["name"], c["type"]) for c in COLUMNS]
 VALUES: list[Any] = [
@@ -69,6 +71,32 @@ def test_one_row_and_many_rows_are_judged_alike() -> None:
                 assert all(len(c) == len(rows) for c in columns.values())
         accepted += not problems
     assert 800 < accepted < 3500
+
+
+def test_a_live_request_is_near_now_and_the_probe_rows_are_as_old_as_their_bundle(
+    releases: Releases, server: Server
+) -> None:
+    """A server that starts years later warms up with the old rows, and so does a release that is verified."""
+    old, now = row(scheduled="2001-05-03T09:15:00Z"), row(scheduled=datetime.now(UTC).isoformat())
+    files = files_of(
+        "parcels",
+        constant_onnx(0.25),
+        {"rows": [old], "scores": [0.25]},
+        features=[{"name": "distance", "type": "number"}],
+        output="score",
+        output_kind="probability",
+        event_times={"past_days": 30, "ahead_days": 2},
+    )
+    releases.put("parcels", files, 1, 1)
+    server.start()
+    assert server.predict("parcels", now)[0] == 200
+    assert server.predict("parcels", old, headers={PROBE_HEADER: "1"})[0] == 200
+    for wrong, field, what in (
+        (old, "scheduled", "at most 30 days before and 2 days after the request"),
+        (now | {"carrier": ""}, "carrier", "required: text; it is empty"),
+    ):
+        status, answer = server.predict("parcels", now, wrong)
+        assert status == 422 and answer["detail"][0]["field"] == field and what in answer["detail"][0]["problem"]
 
 
 def test_problems_are_short_and_bounded() -> None:

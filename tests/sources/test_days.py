@@ -107,6 +107,23 @@ def test_a_replayed_day_keeps_its_clock_times_even_when_the_clocks_change(day: s
     assert seen.tolist() == [pd.Timestamp("2024-01-01 12:00") + pd.Timedelta(days=moved)]
 
 
+def test_dates_move_with_a_replay_and_what_is_not_one_stays_as_it_came() -> None:
+    replay, about = Replay(date(2024, 1, 1), date(2024, 12, 29), date(2024, 12, 30)), partition("2025-05-04", ZONE)
+    moved = about.date - replay.original(about.date)
+    days, declared = ["2024-02-28", " 2024-02-29 ", "2024-02-30", None], model(seen=ColumnType.DATE)
+    at = [f"{replay.original(about.date)} 10:00"] * 4
+    parsed = [date(2024, 2, 28), date(2024, 2, 29), date(2024, 3, 1), None]
+    typed = pa.table({"at": at, "seen": pa.array(parsed, pa.date32())})
+    for table, wanted in (
+        (raw(at=at, seen=days), [str(d + moved) for d in parsed[:2] if d] + ["2024-02-30"]),
+        (typed, [str(d + moved) for d in parsed if d]),
+    ):
+        frame = rows_of_day(Raw(table), declared, about, {}, row_number="row", replay=replay)
+        assert sorted(frame["seen"].dropna()) == sorted(wanted) and frame["seen"].isna().sum() == 1
+    frame = rows_of_day(Raw(raw(at=at[:1], seen=["2024-02-30"])), declared, partition("2024-05-04", ZONE), {})
+    assert frame["seen"].tolist() == ["2024-02-30"]
+
+
 def test_the_hour_that_comes_twice_is_told_apart_where_it_can_be_and_dropped_from_a_replay() -> None:
     table = raw(at=["2024-10-27T00:30:00Z", "2024-10-27T01:30:00Z"], sensor=["a", "a"])
     source = Raw(table, EventTime("at", "iso_offset", ZONE))

@@ -7,7 +7,7 @@ from include.spec import Column, ColumnType, Data, Gate, Known, Label, Model, Po
 TEXT, INTEGER, NUMBER, BOOLEAN = ColumnType.STRING, ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN
 
 CALENDAR = (
-    Column(name="ride_date", type=TEXT, nullable=False, description="local day, ISO"),
+    Column(name="ride_date", type=ColumnType.DATE, nullable=False, description="local day, ISO"),
     Column(name="hour", type=INTEGER, nullable=False, description="hour of the wall clock, 0 to 23"),
     Column(
         name="began_at",

@@ -23,7 +23,7 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     -------
     dict of 1-d float32 arrays of n values (missing: nan).
     """
-    date = np.asarray(columns["market_date"], dtype="datetime64[D]")  # "" is not a time
+    date = columns["market_date"]
     days = np.where(np.isnat(date), np.nan, date.astype(np.int64))  # since 1970-01-01, a Thursday
     return {
         "half_hour": np.asarray(columns["half_hour"], dtype=np.float32),

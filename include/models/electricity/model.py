@@ -12,7 +12,7 @@ from include.spec import Column, ColumnType, Data, Gate, Known, Label, Model, Po
 TEXT, INTEGER, NUMBER = ColumnType.STRING, ColumnType.INTEGER, ColumnType.NUMBER
 
 TIME = (
-    Column(name="market_date", type=TEXT, nullable=False, description="local day, ISO"),
+    Column(name="market_date", type=ColumnType.DATE, nullable=False, description="local day, ISO"),
     Column(name="half_hour", type=INTEGER, nullable=False, description="of the day by the wall clock, 0 to 47"),
     Column(
         name="began_at",

@@ -43,7 +43,7 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     for name in NUMBERS:
         features[name] = np.asarray(columns[name], dtype=np.float32)
 
-    date = np.asarray(columns["flight_date"], dtype="datetime64[D]")  # "" is not a time
+    date = columns["flight_date"]
     known = ~np.isnat(date)
     days = np.where(known, date.astype(np.int64), np.nan)  # since 1970-01-01, a Thursday
     year = np.where(known, date.astype("datetime64[Y]").astype(np.int64) + 1970, np.nan)

@@ -20,7 +20,12 @@ from include.spec import (
 TEXT, INTEGER, NUMBER, BOOLEAN = ColumnType.STRING, ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.BOOLEAN
 
 SCHEDULE = (
-    Column(name="flight_date", type=TEXT, nullable=False, description="local day of the scheduled departure, ISO"),
+    Column(
+        name="flight_date",
+        type=ColumnType.DATE,
+        nullable=False,
+        description="local day of the scheduled departure, ISO",
+    ),
     Column(name="carrier", type=TEXT, nullable=False, description="two-letter code of the airline"),
     Column(name="flight", type=INTEGER, nullable=False, description="flight number"),
     Column(name="origin", type=TEXT, nullable=False, description="EWR, JFK or LGA"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from perennial.operators.base import PerennialOperator, asked, write_note
@@ -21,15 +20,5 @@ class LoadPredictionsOperator(PerennialOperator):
         asked(context, NoParameters)
         loaded = collection.load_predictions(self.load())
         if loaded["rows"] or loaded["rejected"]:
-            write_note(context, _note(loaded))
+            write_note(context, collection.loading_note(loaded))
         return loaded
-
-
-def _note(loaded: Mapping[str, Any]) -> str:
-    said = f"{loaded['rows']:,} predictions loaded from {loaded['segments']} spool segments."
-    if not loaded["rejected"]:
-        return said
-    return (
-        f"{said} **{loaded['rejected']:,} lines were rejected** ({loaded['reason']}). Nothing of them is lost: "
-        f"they are kept with their reasons in {', '.join(loaded['kept'])}."
-    )
