@@ -19,6 +19,7 @@ from include.features import MISSING, array_of, utc_naive
 
 MAX_PROBLEMS = 20
 INTEGER_LIMIT = 2**53 - 1  # what float64 and every JSON reader hold exactly
+NUMBER_LIMIT = 1e32  # features and ONNX models compute in float32: beyond it a scaled number is soon infinite
 _DAY = 86_400
 _EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 
@@ -32,7 +33,7 @@ _TYPES: dict[str, frozenset[type]] = {
 }
 _LIMITS = {
     "integer": float(INTEGER_LIMIT),
-    "number": 1e32,  # features and ONNX models compute in float32: beyond it a scaled number is soon infinite
+    "number": NUMBER_LIMIT,
 }
 _JSON_NAMES: dict[type, str] = {
     str: "text",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from include.serving.contract import INTEGER_LIMIT
+from include.serving.contract import INTEGER_LIMIT, NUMBER_LIMIT
 from include.serving.predict import MAX_BODY, MAX_ROWS
 from include.serving.protocol import MAX_HEAD, MAX_MESSAGE
 from include.serving.watcher import Served
@@ -14,7 +14,7 @@ from include.serving.watcher import Served
 _JSON_TYPES: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},
     "integer": {"type": "integer", "minimum": -INTEGER_LIMIT, "maximum": INTEGER_LIMIT},
-    "number": {"type": "number"},
+    "number": {"type": "number", "minimum": -NUMBER_LIMIT, "maximum": NUMBER_LIMIT},
     "boolean": {"type": "boolean"},
     "timestamp": {"type": "string", "format": "date-time"},
     "date": {"type": "string", "format": "date"},
