@@ -115,6 +115,7 @@ def _make_ready(
     """Bring one model to a champion that answers, say what can be used, and bring the others to theirs beside it."""
     serving = patiently(lambda: [m for m in house if has_champion(m)], session.check)
     waiting = [m for m in chosen if m not in serving]
+    house = [m for m in house if m in serving or m in chosen]  # what was not asked for is not missing
     failed: list[str] = []
     resumed = list(serving)
     if resumed:
