@@ -118,8 +118,10 @@ class Ledger(Versions):
                     f"and now {_serving(now)} (epoch {now.epoch}): it is not done again. Start a new release, by hand, "
                     f"if it should be."
                 )
-            freeze_now = self._frozen(connection, now)
-            if freeze_now is not None and action == "promote" and actor == AUTOMATIC:
+            if now.frozen and action == "promote" and actor == AUTOMATIC:
+                freeze_now = self._frozen(connection, model)
+                if freeze_now is None:
+                    raise IntegrityError(f"promotion of {model} is frozen, and the audit does not have who froze it.")
                 raise PromotionFrozen(version, freeze_now)
             if now.epoch != expected_epoch:
                 raise ConflictError(
@@ -176,7 +178,7 @@ class Ledger(Versions):
     def frozen(self, model: str) -> FreezeRow | None:
         """The freeze of a model's automatic promotion; ``None`` if it is not frozen."""
         with self._database.read(f"read the freeze of {model}") as connection:
-            return self._frozen(connection, self._standing(connection, model))
+            return self._frozen(connection, model)
 
     def locked(self, model: str) -> AbstractContextManager[None]:
         """Hold the lock under which a model's release record and alias are written; freed when the process dies.
@@ -232,19 +234,20 @@ class Ledger(Versions):
         row = connection.execute(select(schema.champion).where(schema.champion.c.model == model)).one_or_none()
         return Standing(model, None, None, 0, False, None, None, None) if row is None else Standing.of(row)
 
-    def _frozen(self, connection: Connection, now: Standing) -> FreezeRow | None:
-        """The freeze that the champion's row names, with actor and time from the audit row that began it."""
-        if not now.frozen:
-            return None
-        a, reason = schema.audit.c, now.frozen_reason or ""
-        lifted = select(func.coalesce(func.max(a.id), 0)).where(a.model == now.model, a.action == "unfreeze")
-        began = (a.model == now.model, a.action.in_(("freeze", "rollback")), a.reason == reason)
-        query = select(schema.audit).where(*began, a.id > lifted.scalar_subquery()).order_by(a.id).limit(1)
-        row = connection.execute(query).one_or_none()
+    def _frozen(self, connection: Connection, model: str) -> FreezeRow | None:
+        """The freeze that the champion's row names, with actor and time from the audit row that began it.
+
+        One statement, so that a freeze that is lifted at the same moment is read as a whole or not at all.
+        """
+        a, c = schema.audit.c, schema.champion.c
+        lifted = select(func.coalesce(func.max(a.id), 0)).where(a.model == model, a.action == "unfreeze")
+        began = (a.model == model, a.action.in_(("freeze", "rollback")), a.reason == c.frozen_reason)
+        query = select(schema.audit).join(schema.champion, c.model == a.model).where(c.frozen, *began)
+        row = connection.execute(query.where(a.id > lifted.scalar_subquery()).order_by(a.id).limit(1)).one_or_none()
         if row is None:
-            raise IntegrityError(f"promotion of {now.model} is frozen, and the audit does not have who froze it.")
+            return None
         audit = AuditRow.of(row)
-        return FreezeRow(now.model, audit.actor, audit.at, reason)
+        return FreezeRow(model, audit.actor, audit.at, audit.reason)
 
     def _done(self, connection: Connection, model: str, version: int, run_id: str, action: str) -> Row[Any] | None:
         a = schema.audit.c
