@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", action="append", default=[], metavar="NAME", help="lint this one (may be repeated)")
     parser.add_argument("--from", dest="file", type=Path, metavar="FILE", help="lint the models named in this file")
     parser.add_argument("--format", choices=("text", "github", "json"), default="text")
-    parser.add_argument("--seconds", type=float, default=run.SECONDS, help="time that a folder's code may take")
+    parser.add_argument("--seconds", type=float, default=run.SECONDS, help="processor time of a folder's code")
     commands = parser.add_subparsers(dest="command")
     branch = commands.add_parser("changed", help="print the models that the working tree changes against REF")
     branch.add_argument("--base", default="", metavar="REF", help="what the branch will be merged into")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -22,8 +23,14 @@ class NoNetwork(PerennialError):
     """The code of a folder opens a connection while it is looked at."""
 
 
-def main(output: str, seconds: float) -> int:
-    """Lint the folders of standard input; each has so many seconds before the process ends with its traceback."""
+def main(output: str, seconds: float, waiting: float) -> int:
+    """Lint the folders of standard input; each has so many seconds before the process ends with its traceback.
+
+    Parameters
+    ----------
+    seconds : of processor time; what else the machine does is not the folder's fault.
+    waiting : by the clock, for code that waits for something that never comes.
+    """
     from include import catalog
     from include.linting.folder import lint  # takes seconds, which belong to no folder
 
@@ -31,6 +38,7 @@ def main(output: str, seconds: float) -> int:
     sys.stdout = sys.stderr  # what a folder prints is no result
     sys.addaudithook(_refuse_connections)
     with open(output, "a", buffering=1) as out, open(f"{output}.trace", "w") as trace:
+        faulthandler.register(signal.SIGPROF, file=trace, chain=True)  # then the default action ends the process
 
         def say(what: dict[str, Any]) -> None:
             out.write(json.dumps(what) + "\n")
@@ -38,7 +46,8 @@ def main(output: str, seconds: float) -> int:
 
         for item in asked:
             say({"start": item["folder"]})
-            faulthandler.dump_traceback_later(seconds, exit=True, file=trace)
+            faulthandler.dump_traceback_later(waiting, exit=True, file=trace)
+            signal.setitimer(signal.ITIMER_PROF, seconds)
             folder = Path(item["folder"])
             try:
                 problems = lint(item["name"], folder, lambda path: say({"stage": str(path)}))
@@ -47,6 +56,7 @@ def main(output: str, seconds: float) -> int:
                 what = f"could not be looked at to the end: {type(error).__name__}: {error}"
                 problems = [Problem(Place(folder / "model.py"), what, "mend what is known and lint again")]
                 problems += catalog.file_problems(folder)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             faulthandler.cancel_dump_traceback_later()
             say({"folder": item["folder"], "problems": [problem.as_dict() for problem in problems]})
     return 0
@@ -58,6 +68,6 @@ def _refuse_connections(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1], float(sys.argv[2]))
+    code = main(sys.argv[1], float(sys.argv[2]), float(sys.argv[3]))
     sys.stderr.flush()
     os._exit(code)  # threads that a folder has left behind end here

@@ -16,12 +16,13 @@ from include.errors import ConfigurationError
 from include.mistakes.problem import Place, Problem
 from include.settings import PROJECT
 
-SECONDS = 60.0
-PATIENCE = 120.0  # beyond the folders' own time: imports, and a process that does not even end itself
+SECONDS = 60.0  # of processor time
+WAITING = 10  # times as long by the clock: a busy machine is slow, and only code that waits for ever gets there
+PATIENCE = 600.0  # beyond the folders' own time: imports, and a process that does not even end itself
 
 
 def lint(folders: Mapping[str, Path], seconds: float = SECONDS) -> list[Problem]:
-    """All mistakes of these model folders, each folder having ``seconds`` for its code to run."""
+    """All mistakes of these model folders; the code of each may take so many seconds of processor time."""
     problems: list[Problem] = []
     left = dict(folders)
     while left:
@@ -44,11 +45,11 @@ def _one_process(folders: Mapping[str, Path], seconds: float) -> tuple[list[Prob
     asked = json.dumps([{"name": name, "folder": str(folder)} for name, folder in folders.items()])
     with tempfile.TemporaryDirectory(prefix="perennial-lint-") as scratch:
         output = Path(scratch) / "output"
-        command = [sys.executable, "-m", "include.linting.child", str(output), str(seconds)]
+        command = [sys.executable, "-m", "include.linting.child", str(output), str(seconds), str(WAITING * seconds)]
         # in a group of its own: Ctrl-C is for us, who then end it, and not for the code that it runs
         process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, text=True, process_group=0)
         try:
-            process.communicate(asked, timeout=seconds * len(folders) + PATIENCE)
+            process.communicate(asked, timeout=WAITING * seconds * len(folders) + PATIENCE)
             hung = False
         except subprocess.TimeoutExpired:
             hung = True
@@ -77,7 +78,10 @@ def _one_process(folders: Mapping[str, Path], seconds: float) -> tuple[list[Prob
 
 def _ended(place: Place, code: int, late: bool, seconds: float) -> Problem:
     if late:
-        what = f"running it takes longer than {seconds:g} s"
+        busy = code == -signal.SIGPROF
+        what = (
+            f"running it takes longer than {f'{seconds:g} s of processor time' if busy else f'{WAITING * seconds:g} s'}"
+        )
         return Problem(place, what, "wanted: files that import at once; what takes time belongs into fetch()")
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
     return Problem(place, f"running it ends the process ({how})", "wanted: a function that returns, or raises")

@@ -42,21 +42,23 @@ class Aftermath:
     def settled(self) -> str | None:
         """Why a run on the same rows would change nothing, as the rest of a sentence; None: it can change something.
 
-        * *hold* and *reject* stay as they are until the champion changes (it was the measure) or a freeze is lifted.
-        * *promote* is carried out once the version serves or has served. A rollback is final for these rows.
+        * A version that serves or has served settles it. A rollback is final for these rows.
+        * *hold* and *reject* stay as they are until the champion changes (it was the measure) or a freeze is lifted
+          (it may have made the hold).
         * A *promote* that was not carried out is tried again: always while nothing serves; while another version
           serves, `TRIES` times in all. Not while promotion is frozen, and not while its release is under way.
         """
-        changed = self.moved or self.lifted
-        if self.decision.verdict != "promote":
-            return None if changed else f"decided {self.decision.verdict}"
+        changed, verdict = self.moved or self.lifted, self.decision.verdict
+        packaged = self.version is not None and self.version.bundle is not None
         if self.version is not None and self.version.state in SERVED:
-            return f"decided promote, and {self._served(self.version)}"
-        if self.standing.frozen:
+            return f"decided {verdict}, and {self._served(self.version)}"
+        if self.standing.frozen and (verdict == "promote" or packaged):
             return (
-                f"decided promote, and promotion of {self._model} is frozen ({self.standing.frozen_reason}). Lift the "
-                f'freeze with `make unfreeze MODEL={self._model} REASON="..."`: the next run tries again'
+                f"decided {verdict}, and promotion of {self._model} is frozen ({self.standing.frozen_reason}). Lift "
+                f'the freeze with `make unfreeze MODEL={self._model} REASON="..."`: the next run tries again'
             )
+        if verdict != "promote":
+            return None if changed else f"decided {verdict}"
         if self.release_under_way:
             return (
                 f"decided promote, and a run of {self._model}_release is queued or running. Wait for its end; if it "

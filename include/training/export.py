@@ -222,7 +222,7 @@ def proven_skops(pipeline: Any, who: str) -> bytes:
 
     Parameters
     ----------
-    who : what the pipeline is, for the message: ``candidate 'boosting' of flight_delays``.
+    who : what the pipeline is, for the message: ``candidate 'boosting' of toy``.
 
     Raises
     ------

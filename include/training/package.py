@@ -389,7 +389,7 @@ def _commit() -> tuple[str | None, bool | None]:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(
-                ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, timeout=10, check=False
+                ["git", "-C", str(PROJECT), *arguments], capture_output=True, text=True, timeout=120, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
             return None

@@ -192,8 +192,8 @@ def weigh(model: Model, pair: Pair, nights: Iterable[Scored], as_of: str | None 
     names = dict(zip(("incumbent", "rival"), pair.names, strict=True))
     needed = _days_needed(model, days, gain)
     earliest = _earliest(model, days, needed, newest, as_of) if needed and as_of else None
-    known = {"days": days, "wanted": model.gate.change_days, "gain": gain}
-    return {**names, **known, "needed": needed, "earliest": earliest}
+    found = {"days": days, "wanted": model.gate.change_days, "gain": gain}
+    return {**names, **found, "needed": needed, "earliest": earliest}
 
 
 def _days_needed(model: Model, days: int, gain: Mapping[str, Any] | None) -> int | None:

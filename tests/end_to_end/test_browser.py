@@ -55,7 +55,7 @@ def page(browser: Any, running: Running) -> Any:
 def send_login_form(browser: Any, running: Running, password: str) -> Any:
     """A new page, of a browser without any cookie, in which the form was filled and sent."""
     made = browser.new_page(viewport={"width": 1440, "height": 900})
-    made.set_default_timeout(30_000)
+    made.set_default_timeout(120_000)
     made.goto(f"{running.stack.airflow_url}/")
     made.fill("input[name=username]", credentials.USER)
     made.fill("input[name=password]", password)
@@ -109,7 +109,7 @@ def test_back_fill_a_week(running: Running, page: Any) -> None:
     picture(page, "backfill")
     dialog.get_by_role("button", name="Run Backfill").click()
     wanted = {f"2025-05-{day:02d}" for day in range(5, 12)}
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900
     while not wanted <= set(Lake.of(catalog.load("toy")).published()):
         assert time.monotonic() < deadline, "the week did not arrive in the lake"
         time.sleep(1)
@@ -125,7 +125,7 @@ def test_retrain_by_hand_with_parameters(running: Running, page: Any, api: Api) 
     picture(page, "trigger")
     before = {r["dag_run_id"] for r in api.runs("toy_retrain")}
     dialog.get_by_role("button", name="Trigger").last.click()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while not (new := [r for r in api.runs("toy_retrain") if r["dag_run_id"] not in before]):
         assert time.monotonic() < deadline, "no run was started"
         time.sleep(0.5)

@@ -123,7 +123,7 @@ def test_a_back_fill_from_the_command_line_has_its_last_day(running: Running, ap
     )
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = {"2025-04-01", "2025-04-02", "2025-04-03"}
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 900
     while not wanted <= set(Lake.of(catalog.load("toy")).published()):
         assert time.monotonic() < deadline, [(r["dag_run_id"], r["state"]) for r in api.runs(DAG, run_type="backfill")]
         time.sleep(0.5)

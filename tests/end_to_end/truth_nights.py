@@ -102,7 +102,7 @@ class Patient:
         return known
 
     def wait_for_dags(self) -> None:
-        deadline, since = time.monotonic() + 120, utc_now()
+        deadline, since = time.monotonic() + 600, utc_now()
         for kind in ("collect", "retrain", "release"):
             while (dag := self.api.dag(f"{self.name}_{kind}")) is None or dag["is_stale"]:
                 assert time.monotonic() < deadline, self.api.import_errors(since)

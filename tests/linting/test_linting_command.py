@@ -41,7 +41,9 @@ def line_of(path: Path, text: str) -> int:
     return path.read_text()[: path.read_text().index(text)].count("\n") + 1
 
 
-def test_folders_that_misbehave_are_reported_and_the_others_linted(tmp_path: Path) -> None:
+def test_folders_that_misbehave_are_reported_and_the_others_linted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One hangs, one ends the process, one crashes it, one opens a connection, one is merely wrong, one is right."""
     head = "from __future__ import annotations\n"
     start = "    return [\n        gxe.ExpectTable"
@@ -61,6 +63,7 @@ def test_folders_that_misbehave_are_reported_and_the_others_linted(tmp_path: Pat
         "e_wrong": broken(tmp_path, "e_wrong", "model", "owner=", "ownr="),
         "f_right": broken(tmp_path, "f_right", "model", "owner=", "owner="),
     }
+    monkeypatch.setattr(run, "WAITING", 1000)
     found = run.lint(folders, seconds=10)
     by_folder = {name: [p for p in found if p.place.file.parent == folder] for name, folder in folders.items()}
 
@@ -69,7 +72,7 @@ def test_folders_that_misbehave_are_reported_and_the_others_linted(tmp_path: Pat
         return by_folder[name][0]
 
     hung = only("a_hangs")
-    assert "takes longer than 10 s" in hung.what
+    assert "takes longer than 10 s of processor time" in hung.what
     assert hung.place.line in (line_of(hung.place.file, "while True"), line_of(hung.place.file, "while True") + 1)
     assert "exit status 7" in only("b_exits").what
     assert only("b_exits").place.file.name == "candidates.py"
@@ -79,6 +82,16 @@ def test_folders_that_misbehave_are_reported_and_the_others_linted(tmp_path: Pat
     assert only("d_calls").place.line == line_of(only("d_calls").place.file, "socket.create_connection")
     assert "did you mean 'owner'" in str(only("e_wrong"))
     assert by_folder["f_right"] == []
+
+
+def test_a_busy_machine_makes_no_folder_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that waits for a processor counts by the clock only, and there it may take much longer."""
+    waits = broken(tmp_path, "waits", "features", "import numpy", "import time\ntime.sleep(3.5)\nimport numpy")
+    monkeypatch.setattr(run, "WAITING", 1000)
+    assert not [p for p in run.lint({"waits": waits}, seconds=3) if "longer" in p.what]
+    monkeypatch.setattr(run, "WAITING", 0.5)
+    (problem,) = [p for p in run.lint({"waits": waits}, seconds=3) if "longer" in p.what]
+    assert problem.what == "running it takes longer than 1.5 s"
 
 
 def test_formats_and_exit_codes(tmp_path: Path) -> None:

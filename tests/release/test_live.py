@@ -60,7 +60,7 @@ def test_a_version_is_verified_a_bad_one_goes_back(model: str, versions: dict[in
     promote(model, 1, "r1", "perennial", "first")
     assert verify(model, 1, 1, timeout=PATIENCE)["max_difference"] < 1e-6
     promote(model, 2, "r2", "perennial", "second")
-    assert verify(model, 2, 2, timeout=PATIENCE)["seconds"] < 5
+    assert verify(model, 2, 2, timeout=PATIENCE)["version"] == 2
     package(model, 4, probe_is_wrong=True)  # the server refuses to warm up with it
     promote(model, 4, "r4", "perennial", "third")
     with pytest.raises(ReleaseError, match="probe row 0.*version 2 serves again .epoch 4.; the server confirms it"):

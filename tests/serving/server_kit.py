@@ -18,6 +18,8 @@ import psutil
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120.0
+"""Seconds after which a server is taken to be stuck: a quiet machine needs less than one, a busy one minutes."""
 
 from include.registry.bundles import BundleStore, ReleaseRecord  # noqa: E402
 
@@ -204,13 +206,13 @@ class Server:
                 [sys.executable, "-m", "include.serving.server"], cwd="/", env=environment, stdout=log, stderr=log
             )
         if wait:
-            wait_for(lambda: self.get("/health/ready")[0] == 200, 60, lambda: self.log.read_text())
+            wait_for(lambda: self.get("/health/ready")[0] == 200, PATIENCE, lambda: self.log.read_text())
         return self
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(10)
+        return self.process.wait(PATIENCE)
 
     def is_connected(self, port: int) -> bool:
         """Whether the server holds a connection with the client's ``port``."""
@@ -221,7 +223,7 @@ class Server:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any, dict[str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             given = {"Authorization": f"Bearer {self.token}"} if self.token else {}
             connection.request(method, path, body, given | (headers or {}))
@@ -253,7 +255,7 @@ class Server:
         raise AssertionError(f"no series {name}")
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 5, say: Callable[[], str] = str) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE, say: Callable[[], str] = str) -> Any:
     """Wait until ``condition`` is true; fail with what ``say`` says otherwise."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

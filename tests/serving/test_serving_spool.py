@@ -68,7 +68,7 @@ def test_segments_are_closed_by_size_and_by_age(tmp_path: Path) -> None:
     for n in range(20):
         spool.offer(entry(str(n)))
         time.sleep(0.01)
-    wait_for(lambda: len(ids(tmp_path)) == 20, 3)
+    wait_for(lambda: len(ids(tmp_path)) == 20)
     assert len(closed_segments(tmp_path, "parcels")) > 1
     spool.close()
     assert ids(tmp_path) == [(str(n), 0) for n in range(20)]

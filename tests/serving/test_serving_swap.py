@@ -31,7 +31,7 @@ def test_swaps_under_load_lose_and_mix_nothing(releases: Releases, server: Serve
             for epoch in range(2, swaps + 2):
                 number = 1 + (epoch - 1) % 5  # also back to older versions, under higher epochs
                 releases.put("parcels", bundles[number], number, epoch)
-                wait_for(lambda epoch=epoch: server.get("/models/parcels")[1]["epoch"] == epoch, 5)
+                wait_for(lambda epoch=epoch: server.get("/models/parcels")[1]["epoch"] == epoch)
         finally:
             stop.set()
 
@@ -66,7 +66,7 @@ def test_a_corrupt_bundle_leaves_the_old_one_in_service(releases: Releases, serv
     from include.registry.bundles import ReleaseRecord
 
     releases.store.write_release(ReleaseRecord("parcels", 2, digest, 2, "2026-05-04T06:30:00+00:00", "run_2"))
-    state = wait_for(lambda: (s := server.get("/models/parcels")[1])["pending_error"] and s, 5)
+    state = wait_for(lambda: (s := server.get("/models/parcels")[1])["pending_error"] and s)
     assert (state["version"], state["serving"]) == (1, True)
     assert "model.onnx" in state["pending_error"]
     assert server.predict("parcels", row())[1]["predictions"] == [{"score": 0.25}]
@@ -74,7 +74,7 @@ def test_a_corrupt_bundle_leaves_the_old_one_in_service(releases: Releases, serv
     time.sleep(1.0)
     assert server.log.read_text().count("ERROR") == 1
     model.write_bytes(good)  # mended: found again without a new record
-    wait_for(lambda: version(server) == 2, 8)
+    wait_for(lambda: version(server) == 2)
     assert server.get("/models/parcels")[1]["pending_error"] is None
     assert server.metric('perennial_serving_pending_error{model="parcels"}') == 0
 
@@ -112,7 +112,8 @@ def test_code_or_scores_that_do_not_fit_are_refused(releases: Releases, server: 
     for epoch, (word, bundle) in enumerate(broken.items(), start=2):
         releases.put("parcels", bundle, epoch, epoch)
         wait_for(
-            lambda word=word: word in (server.get("/models/parcels")[1]["pending_error"] or ""), 5, server.log.read_text
+            lambda word=word: word in (server.get("/models/parcels")[1]["pending_error"] or ""),
+            say=server.log.read_text,
         )
         assert server.predict("parcels", row())[1]["version"] == 1
 

