@@ -95,15 +95,17 @@ def _evaluate(folder: Path) -> Callable[[], None]:
 def _gate(folder: Path) -> Callable[[], None]:
     from include.training.decision import decide
 
-    model, told = _model(), [_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate")]
-    return lambda: _write(folder / "gate.json", decide(model, *told, memory.RUN))
+    model = _model()
+    plan, selected, evaluated = (_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate"))
+    return lambda: _write(folder / "gate.json", decide(model, plan, selected, evaluated, memory.RUN))
 
 
 def _package(folder: Path) -> Callable[[], None]:
     from include.training.package import package
 
-    model, told = _model(), [_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate", "gate")]
-    return lambda: _write(folder / "package.json", package(model, *told, memory.RUN))
+    model = _model()
+    plan, selected, evaluated, decided = (_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate", "gate"))
+    return lambda: _write(folder / "package.json", package(model, plan, selected, evaluated, decided, memory.RUN))
 
 
 STEPS: dict[str, Callable[..., Callable[[], None]]] = {
