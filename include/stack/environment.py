@@ -169,7 +169,6 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
         # Great Expectations names 20 functions of its own at every import ("Skipping registering function")
         "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "great_expectations._docs_decorators=WARNING",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
 
 
