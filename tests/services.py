@@ -33,6 +33,9 @@ START_SECONDS = 600.0  # it takes 8 s; on a machine that is busy with other thin
 STOP_SECONDS = 120.0  # it takes 2 s; on a machine that is busy with other things, more
 
 
+TASKS_LOGIN = {"MLFLOW_TRACKING_USERNAME": "perennial", "MLFLOW_TRACKING_PASSWORD": "a password of tests"}
+
+
 @dataclass(frozen=True)
 class Services:
     """Addresses of the running services; ``folder`` is theirs and goes with them."""
@@ -44,7 +47,7 @@ class Services:
 
     def environment(self) -> dict[str, str]:
         """The variables that `include.settings` reads; ``PERENNIAL_HOME`` is left to the caller."""
-        tracking = {"MLFLOW_TRACKING_URI": self.tracking_url} if self.tracking_url else {}
+        tracking = {"MLFLOW_TRACKING_URI": self.tracking_url, **TASKS_LOGIN} if self.tracking_url else {}
         return {"PERENNIAL_DATABASE_URL": self.database_url, **tracking}
 
     def new_database(self, name: str, template: str = "template1") -> str:
@@ -179,15 +182,22 @@ def _postgres(folder: Path) -> Iterator[Callable[[str], str]]:
 @contextlib.contextmanager
 def _mlflow(folder: Path, store: str) -> Iterator[str]:
     port = free_port()
+    root = Path(__file__).resolve().parent.parent
     environment = {
         **os.environ,
+        **TASKS_LOGIN,
+        "PYTHONPATH": str(root),
         "MLFLOW_BACKEND_STORE_URI": store,
+        "MLFLOW_AUTH_CONFIG_PATH": str(folder / "mlflow_auth.ini"),
+        "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
+        "MLFLOW_AUTH_ADMIN_PASSWORD": "another password of tests",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "a key of tests",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
     environment.pop("MLFLOW_TRACKING_URI", None)
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")]
+    command = [sys.executable, "-m", "include.stack.mlflow_server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--serve-artifacts", "--artifacts-destination", str(folder / "artifacts")]
     with open(folder / "mlflow.log", "wb") as output:
         server = subprocess.Popen(command, env=environment, stdout=output, stderr=output, start_new_session=True)
     try:

@@ -41,6 +41,9 @@ CHAMPION_ALIAS = "champion"
 _PAGE = 200
 _BATCH = 100  # MLflow takes 100 parameters and 100 tags in one call
 _LONGEST_PARAM = 6000
+# Behind its login MLflow also refuses to say that something does not exist, except to its administrator. The tasks' user
+# may do everything with runs and models, so a refusal means "missing"; a true one is repeated by the call that follows.
+_MISSING = ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED")
 _TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
 
 T = TypeVar("T")
@@ -55,7 +58,7 @@ def start_or_resume(model_name: str, run_id: str, candidate: str, mlflow_run_id:
     client = _client()
     with _speaking(f"open the MLflow run of candidate {candidate!r} of {model_name}"):
         if mlflow_run_id is not None:
-            run = _unless(("RESOURCE_DOES_NOT_EXIST",), lambda: client.get_run(mlflow_run_id))
+            run = _unless(_MISSING, lambda: client.get_run(mlflow_run_id))
             if run is not None and run.info.lifecycle_stage == "active":
                 return _running(client, run)
         experiment = _experiment(client, model_name)
@@ -152,7 +155,7 @@ def create_version(
     with _speaking(f"create the version of run {run_id!r} of {model_name}"):
         versions = existing()
         if not versions:
-            if _unless(("RESOURCE_DOES_NOT_EXIST",), create) is None:
+            if _unless(_MISSING, create) is None:
                 _unless(("RESOURCE_ALREADY_EXISTS",), lambda: client.create_registered_model(model_name))
                 create()
             versions = existing()
@@ -169,7 +172,7 @@ def tag_version(model_name: str, version: int, tags: Mapping[str, Any]) -> None:
 def version_tags(model_name: str, version: int) -> dict[str, str] | None:
     """The tags of a version; ``None`` if MLflow does not have it. Round trips: 1."""
     with _speaking(f"read version {version} of {model_name}"):
-        found = _unless(("RESOURCE_DOES_NOT_EXIST",), lambda: _client().get_model_version(model_name, str(version)))
+        found = _unless(_MISSING, lambda: _client().get_model_version(model_name, str(version)))
     return None if found is None else dict(found.tags)
 
 
@@ -217,7 +220,7 @@ def remove_champion_alias(model_name: str) -> None:
 
 def champion_alias(model_name: str) -> int | None:
     """The version that the alias points at, for checks; ``None`` where there is none. Round trips: 1."""
-    gone = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+    gone = (*_MISSING, "INVALID_PARAMETER_VALUE")
     with _speaking(f"read the alias {CHAMPION_ALIAS!r} of {model_name}"):
         found = _unless(gone, lambda: _client().get_model_version_by_alias(model_name, CHAMPION_ALIAS))
     return None if found is None else int(found.version)

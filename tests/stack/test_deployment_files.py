@@ -41,7 +41,6 @@ NOT_COMPOSED = {
     "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": "the same: see EXTRA_CELERY_CONFIG",
     "AIRFLOW__API__HOST": "an argument of the command",
     "AIRFLOW__API__PORT": "an argument of the command",
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "Airflow 3.3 has no such setting",
     "AIRFLOW_PORT": "a container has a fixed port; compose publishes it as ${AIRFLOW_PORT}",
     "MLFLOW_PORT": "a container has a fixed port; compose publishes it as ${MLFLOW_PORT}",
 }
