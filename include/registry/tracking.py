@@ -41,8 +41,8 @@ CHAMPION_ALIAS = "champion"
 _PAGE = 200
 _BATCH = 100  # MLflow takes 100 parameters and 100 tags in one call
 _LONGEST_PARAM = 6000
-# Behind its login MLflow also refuses to say that something does not exist, except to its administrator. The tasks' user
-# may do everything with runs and models, so a refusal means "missing"; a true one is repeated by the call that follows.
+# Behind its login MLflow answers "permission denied" also for what does not exist, except to its administrator. The
+# tasks' user may do everything with runs and models, so it means "missing"; a true one is repeated by the next call.
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED")
 _TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
 

@@ -12,6 +12,7 @@ from include.stack.layout import HOST, Stack
 # Imported once in the fork server that all tasks are forked from: a task then starts in milliseconds (FACTS: speed).
 # Imports only, and what `perennial.warm` does: no table is opened and nothing is computed there.
 PRELOAD = (
+    "include.quiet",
     "skops.io",  # first: it looks every NumPy function up in every module that is there
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.task_runner",
@@ -167,8 +168,6 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         # the defaults are set by chmod, whatever the umask is, and open logs to everybody
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
-        # Great Expectations names 20 functions of its own at every import ("Skipping registering function")
-        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": "great_expectations._docs_decorators=WARNING",
     }
 
 

@@ -98,6 +98,20 @@ def test_files_and_folders_are_for_their_owner_alone(running: Running) -> None:
     assert open_to_others == []
 
 
+def command_of(process: psutil.Process) -> str:
+    """The command line of a process; empty if it has ended meanwhile."""
+    with suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
+def is_unknown(process: psutil.Process, known: set[int]) -> bool:
+    """Whether this is a living Python process that no known process has started."""
+    with suppress(psutil.Error):
+        return process.is_running() and "python" in process.name() and process.ppid() not in known
+    return False
+
+
 def components_of(running: Running) -> dict[str, list[psutil.Process]]:
     """Every process of the stack by the component that it belongs to."""
     found: dict[str, list[psutil.Process]] = defaultdict(list)
@@ -106,7 +120,7 @@ def components_of(running: Running) -> dict[str, list[psutil.Process]]:
         root = psutil.Process(state.pid)
         found["supervisord"] = [root.parent() or root]
         tree = [root, *root.children(recursive=True)]
-        servers = [p for p in tree if state.name == "airflow-scheduler" and FORK_SERVER in " ".join(p.cmdline())]
+        servers = [p for p in tree if state.name == "airflow-scheduler" and FORK_SERVER in command_of(p)]
         tasks = {p.pid for server in servers for p in (server, *server.children(recursive=True))}
         found[state.name] += [p for p in tree if p.pid not in tasks]
         found["tasks"] += [p for p in tree if p.pid in tasks]
@@ -118,8 +132,8 @@ def test_each_process_has_the_secrets_that_it_reads_and_none_is_on_a_command_lin
     found = components_of(running)
     assert set(found) == set(ALLOWED)
     known = {process.pid for processes in found.values() for process in processes}
-    strangers = [p for p in running.processes() if p.pid not in known and "python" in p.name()]
-    assert not [p for p in strangers if p.is_running() and p.ppid() not in known]
+    strangers = [process for process in running.processes() if process.pid not in known]
+    assert not [process for process in strangers if is_unknown(process, known)]
     shown = set()
     for component, processes in found.items():
         held, seen = set(), b""
