@@ -11,14 +11,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from contextlib import closing
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from include import catalog
 from include.errors import ConfigurationError
 from include.settings import Settings
+from include.stack import roles
+from include.stack.roles import Role
 
 FOLDERS = ("bundles", "logs/airflow", "mlflow/artifacts", "serving", "spool")
 USER = "admin"
@@ -26,51 +27,11 @@ USER = "admin"
 # `mlflow db upgrade` wants the address on its command line, where everybody could read the password in it
 UPGRADE_MLFLOW = "import os; from mlflow.cli import cli; cli(['db', 'upgrade', os.environ['MLFLOW_BACKEND_STORE_URI']])"
 
-# Whatever the administrator owns in a database goes to its role: earlier deployments had the administrator alone.
-# `REASSIGN OWNED` refuses the administrator's objects. A sequence of a column follows its table.
-HAND_OVER = r"""
-DO $do$
-DECLARE item record;
-BEGIN
-    FOR item IN
-        SELECT format('SCHEMA %%I', nspname) AS what FROM pg_namespace
-        WHERE nspowner = current_user::text::regrole AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\_%%'
-        UNION ALL
-        SELECT format('%%s %%s', CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END,
-                      c.oid::regclass)
-        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE relowner = current_user::text::regrole AND relkind IN ('r', 'p', 'v', 'S')
-          AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\_%%'
-          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
-                          AND relkind = 'S' AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
-        UNION ALL
-        SELECT format('TYPE %%s', t.oid::regtype) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-        WHERE typowner = current_user::text::regrole AND typtype IN ('e', 'd')
-          AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\_%%'
-        UNION ALL
-        SELECT format('ROUTINE %%s', p.oid::regprocedure)
-        FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE proowner = current_user::text::regrole AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\_%%'
-    LOOP
-        EXECUTE format('ALTER %%s OWNER TO %%I', item.what, %s);
-    END LOOP;
-END $do$
-"""
-
-
-@dataclass(frozen=True)
-class Role:
-    """A login of PostgreSQL that owns one database and gets into no other."""
-
-    name: str
-    database: str
-    password_variable: str
-
-
+# Each with the variable of its password.
 ROLES = (
-    Role("airflow", "airflow", "AIRFLOW_DATABASE_PASSWORD"),
-    Role("mlflow", "mlflow", "MLFLOW_DATABASE_PASSWORD"),
-    Role("ledger", "perennial", "LEDGER_DATABASE_PASSWORD"),
+    (Role("airflow", "airflow"), "AIRFLOW_DATABASE_PASSWORD"),
+    (Role("mlflow", "mlflow"), "MLFLOW_DATABASE_PASSWORD"),
+    (Role("ledger", "perennial"), "LEDGER_DATABASE_PASSWORD"),
 )
 
 
@@ -80,21 +41,17 @@ def prepare_databases(administrator: str, passwords: Mapping[str, str]) -> None:
     Parameters
     ----------
     administrator : address of any database, for a superuser (libpq form).
-    passwords : values by `Role.password_variable`.
+    passwords : values by variable.
 
     Raises
     ------
     ConfigurationError : a password is missing.
     """
-    missing = [role.password_variable for role in ROLES if not passwords.get(role.password_variable)]
+    missing = [variable for _, variable in ROLES if not passwords.get(variable)]
     if missing:
         raise ConfigurationError(f"{', '.join(missing)} not set: see the top of docker-compose.yaml.")
-    for role in ROLES:
-        with closing(_connect(administrator)) as connection, connection.cursor() as cursor:
-            _prepare_role(cursor, role, passwords[role.password_variable])
-        with closing(_connect(administrator, role.database)) as connection, connection.cursor() as cursor:
-            cursor.execute(HAND_OVER, [role.name])
-            _own_schema_public(cursor, role)
+    for role, variable in ROLES:
+        roles.install(partial(_connect, administrator), role, passwords[variable])
 
 
 def write_passwords(path: Path, password: str) -> None:
@@ -139,39 +96,12 @@ def main() -> None:
     migrate()
 
 
-def _connect(address: str, database: str | None = None) -> Any:
+def _connect(address: str, database: str) -> Any:
     import psycopg2
 
-    connection = psycopg2.connect(address, **({"dbname": database} if database else {}))
+    connection = psycopg2.connect(address, dbname=database)
     connection.autocommit = True  # a database cannot be created in a transaction
     return connection
-
-
-def _prepare_role(cursor: Any, role: Role, password: str) -> None:
-    from psycopg2.extensions import encrypt_password
-    from psycopg2.sql import SQL, Identifier
-
-    name, database = Identifier(role.name), Identifier(role.database)
-    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role.name])
-    if not cursor.fetchall():
-        cursor.execute(SQL("CREATE ROLE {}").format(name))
-    # hashed here: the server sees no password, so it can log none
-    hashed = encrypt_password(password, role.name, cursor.connection, "scram-sha-256")
-    rights = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD %s"
-    cursor.execute(SQL("ALTER ROLE {} " + rights).format(name), [hashed])
-    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [role.database])
-    if cursor.fetchall():
-        cursor.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(database, name))
-    else:
-        cursor.execute(SQL("CREATE DATABASE {} OWNER {}").format(database, name))
-    cursor.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
-
-
-def _own_schema_public(cursor: Any, role: Role) -> None:
-    """Since PostgreSQL 15 only the owner of a schema may create tables in it."""
-    from psycopg2.sql import SQL, Identifier
-
-    cursor.execute(SQL("ALTER SCHEMA public OWNER TO {}").format(Identifier(role.name)))
 
 
 if __name__ == "__main__":

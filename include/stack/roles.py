@@ -1,12 +1,15 @@
-"""The users of the embedded PostgreSQL: a role for Airflow, one for MLflow, one for the ledger; none is superuser.
+"""The users of PostgreSQL: a role for Airflow, one for MLflow, one for the ledger; none is superuser.
 
-Each owns one database and gets into no other. The administrator ``postgres`` has no password: the server takes the
-system user who runs the stack for it, and nobody else.
+Each owns one database and gets into no other. The administrator ``postgres`` of the embedded server has no password:
+the server takes the system user who runs the stack for it, and no other user.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from include.stack import credentials
@@ -23,22 +26,22 @@ DECLARE item record;
 BEGIN
     FOR item IN
         SELECT format('SCHEMA %I', nspname) AS what FROM pg_namespace
-        WHERE nspowner = 'postgres'::regrole AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
+        WHERE nspowner = current_user::text::regrole AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
         UNION ALL
         SELECT format('%s %s', CASE relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW'
                       WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END, c.oid::regclass)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE relowner = 'postgres'::regrole AND relkind IN ('r', 'p', 'v', 'm', 'S')
+        WHERE relowner = current_user::text::regrole AND relkind IN ('r', 'p', 'v', 'm', 'S')
           AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
                           AND relkind = 'S' AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i'))
         UNION ALL
         SELECT format('TYPE %s', t.oid::regtype) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-        WHERE typowner = 'postgres'::regrole AND typtype IN ('e', 'd')
+        WHERE typowner = current_user::text::regrole AND typtype IN ('e', 'd')
           AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
         UNION ALL
         SELECT format('ROUTINE %s', p.oid::regprocedure) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE proowner = 'postgres'::regrole AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
+        WHERE proowner = current_user::text::regrole AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
     LOOP
         EXECUTE format('ALTER %s OWNER TO %I', item.what, {role});
     END LOOP;
@@ -57,13 +60,31 @@ def logins(system_user: str) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Role:
+    """A login that owns one database and gets into no other."""
+
+    name: str
+    database: str
+
+
 def prepare(stack: Stack) -> None:
-    """Make the roles and databases that are missing; give each role its password and what is in its database."""
-    for role in credentials.ROLES:
-        with closing(_connect(stack, ADMINISTRATOR)) as connection, connection.cursor() as cursor:
-            _prepare_role(cursor, role, credentials.read(stack, f"database_{role}") or "")
-        with closing(_connect(stack, role)) as connection, connection.cursor() as cursor:
-            _hand_over(cursor, role)
+    """Make the roles and databases of the embedded server that are missing; see `install`."""
+    for name in credentials.ROLES:
+        install(partial(_connect, stack), Role(name, name), credentials.read(stack, f"database_{name}") or "")
+
+
+def install(connect: Callable[[str], Any], role: Role, password: str) -> None:
+    """Make a role and its database if they are missing, set the password, hand over what the administrator owns in it.
+
+    Parameters
+    ----------
+    connect : an administrator's connection (psycopg2, autocommit) to the database of this name.
+    """
+    with closing(connect(ADMINISTRATOR)) as connection, connection.cursor() as cursor:
+        _make(cursor, role, password)
+    with closing(connect(role.database)) as connection, connection.cursor() as cursor:
+        _hand_over(cursor, role)
 
 
 def _connect(stack: Stack, database: str) -> Any:
@@ -74,28 +95,30 @@ def _connect(stack: Stack, database: str) -> Any:
     return connection
 
 
-def _prepare_role(cursor: Any, role: str, password: str) -> None:
+def _make(cursor: Any, role: Role, password: str) -> None:
     from psycopg2.extensions import encrypt_password
     from psycopg2.sql import SQL, Identifier
 
-    name = Identifier(role)
-    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+    name, database = Identifier(role.name), Identifier(role.database)
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role.name])
     if not cursor.fetchall():
         cursor.execute(SQL("CREATE ROLE {}").format(name))
     # hashed here: the server sees no password, so it can log none
-    hashed = encrypt_password(password, role, cursor.connection, "scram-sha-256")
+    hashed = encrypt_password(password, role.name, cursor.connection, "scram-sha-256")
     cursor.execute(
         SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD %s").format(name), [hashed]
     )
-    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [role])
+    cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [role.database])
     if cursor.fetchall():
-        cursor.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(name, name))
+        cursor.execute(SQL("ALTER DATABASE {} OWNER TO {}").format(database, name))
     else:
-        cursor.execute(SQL("CREATE DATABASE {} OWNER {} STRATEGY WAL_LOG").format(name, name))
-    cursor.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+        cursor.execute(SQL("CREATE DATABASE {} OWNER {} STRATEGY WAL_LOG").format(database, name))
+    cursor.execute(SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
 
 
-def _hand_over(cursor: Any, role: str) -> None:
-    from psycopg2.sql import SQL, Literal
+def _hand_over(cursor: Any, role: Role) -> None:
+    from psycopg2.sql import SQL, Identifier, Literal
 
-    cursor.execute(SQL(OWNERS).format(role=Literal(role)))
+    cursor.execute(SQL(OWNERS).format(role=Literal(role.name)))
+    # since PostgreSQL 15 only the owner of a schema may create tables in it
+    cursor.execute(SQL("ALTER SCHEMA public OWNER TO {}").format(Identifier(role.name)))

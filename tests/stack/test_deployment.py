@@ -27,7 +27,7 @@ from include.stack import deployment
 from include.training import package
 from tests.services import Services, services
 
-PASSWORDS = {role.password_variable: f"{role.name}-{uuid.uuid4().hex}" for role in deployment.ROLES}
+PASSWORDS = {variable: f"{role.name}-{uuid.uuid4().hex}" for role, variable in deployment.ROLES}
 
 
 @pytest.fixture(scope="module")
@@ -73,10 +73,10 @@ def test_each_role_owns_its_database_and_gets_into_no_other(running: Services) -
         "WHERE rolname IN ('airflow', 'mlflow', 'ledger') ORDER BY rolname",
     )  # fmt: skip
     assert rows == [(name, False, False, False, "SCRAM-SHA-256$") for name in ("airflow", "ledger", "mlflow")]
-    for role in deployment.ROLES:
+    for role, _ in deployment.ROLES:
         statement = "CREATE TABLE public.own (id serial); SELECT count(*) FROM public.own"
         assert asked(running, role.name, role.database, statement) == [(0,)]
-        for other in deployment.ROLES:
+        for other, _ in deployment.ROLES:
             if other != role:
                 with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
                     asked(running, role.name, other.database, "SELECT 1")
