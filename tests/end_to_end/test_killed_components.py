@@ -18,6 +18,7 @@ from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.stack import credentials, spawn
+from include.stack.session import answers
 from include.stack.supervision import State, Supervisor
 from tests.end_to_end.stack_runner import Api, Running
 
@@ -93,13 +94,6 @@ class Kills:
 
     def state(self, name: str) -> State:
         return next(s for s in Supervisor(self.running.stack).states() if s.name == name)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
 
 
 def database_answers(running: Running) -> bool:
