@@ -6,20 +6,19 @@ import os
 from typing import Any
 
 from include import catalog
-from include.bounds import LARGEST_SEED
 from include.errors import ConfigurationError
 from include.partitions import utc_now
 from include.spec import Model
 from include.stack import asked, environment, leftovers
 from include.stack.airflow_api import AirflowApi
 from include.stack.first_champions import wait_for_dags
-from include.stack.following import Follower, Outcome, RunFailed
+from include.stack.following import Follower, RunFailed
 from include.stack.layout import Stack
 from include.stack.progress import Progress
 
 
 def night(stack: Stack, model_name: str | None, seed: str | None = None, force: str | None = None) -> int:
-    """Run a night; prints the outcome as one line, and what to type next. 0 for a decision, 1 for a failure.
+    """Run a night; prints the outcome as one line, last. 0 for a decision, 1 for a failure.
 
     Parameters
     ----------
@@ -56,8 +55,6 @@ def night(stack: Stack, model_name: str | None, seed: str | None = None, force: 
         progress.say(f"{model.name}: FAILED: {failure}")
         return 1
     progress.say(outcome.sentence)
-    for line in what_to_type(model, outcome, number):
-        progress.say(line)
     return 0
 
 
@@ -73,17 +70,6 @@ def connected(stack: Stack, model: Model) -> Follower:
     stack = stack.as_recorded()
     os.environ.update(environment.perennial_environment(stack))
     return Follower(AirflowApi(stack), model, lambda: _still_there(stack))
-
-
-def what_to_type(model: Model, outcome: Outcome, seed: int | None) -> list[str]:
-    """The commands that go on from a night that has trained nothing."""
-    if outcome.verdict != "skipped":
-        return []
-    another = (model.training.seed if seed is None else seed) + 1
-    return [
-        f"Train on the same rows anyway:  make night MODEL={model.name} FORCE=1",
-        f"Train with another random seed: make night MODEL={model.name} SEED={another % (LARGEST_SEED + 1)}",
-    ]
 
 
 def _still_there(stack: Stack) -> None:

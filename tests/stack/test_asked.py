@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include import catalog
 from include.stack.__main__ import main
-from include.stack.following import Outcome
-from include.stack.night import what_to_type
 
 ROOT = Path(__file__).parent.parent.parent
 ECHO = """#!/bin/sh
@@ -78,14 +75,3 @@ def test_a_wrong_value_is_one_clear_error(
     assert main(arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and re.search(says, said), said
-
-
-def test_a_skipped_night_says_what_to_type() -> None:
-    toy = catalog.load("toy")
-    lines = what_to_type(toy, Outcome("toy: skipped: no new labels", "skipped"), None)
-    assert [line.partition(": ")[2].strip() for line in lines] == [
-        "make night MODEL=toy FORCE=1",
-        f"make night MODEL=toy SEED={toy.training.seed + 1}",
-    ]
-    assert what_to_type(toy, Outcome("toy: held: x", "held"), 3) == []
-    assert "SEED=0" in what_to_type(toy, Outcome("toy: skipped", "skipped"), 2**32 - 1)[1]
