@@ -13,6 +13,8 @@ from pathlib import Path
 from include.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
+UMASK = 0o077
+"""Of every command that writes into the home: what is in there is for its owner alone."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from include.errors import PerennialError
+from include.settings import UMASK
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy: one thread gives the bytes of a task (FACTS: Speed)
@@ -77,6 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -7,8 +7,7 @@ import os
 import sys
 
 from include.errors import PerennialError
-from include.settings import PROJECT
-from include.stack import modes
+from include.settings import PROJECT, UMASK
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,7 +74,7 @@ def _dispatch(asked: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    os.umask(modes.UMASK)
+    os.umask(UMASK)
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.stack import modes
+from include.settings import UMASK
 from include.stack.layout import HOST, Stack
 
 SERVICES = "services"  # supervisord stops the programs of one group at the same time
@@ -97,7 +97,7 @@ def _program(stack: Stack, component: Component, priority: int) -> str:
     values: dict[str, object] = {
         "command": " ".join(_quoted(part) for part in _spawned(component)),
         "directory": component.folder,
-        "umask": f"{modes.UMASK:03o}",  # supervisord's own umask counts only for a daemon
+        "umask": f"{UMASK:03o}",  # supervisord's own umask counts only for a daemon
         "priority": priority,
         "autostart": "false",
         "autorestart": "true",

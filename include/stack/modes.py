@@ -1,6 +1,6 @@
 """File modes: everything in a home belongs to its owner alone.
 
-`make run` works with the umask `UMASK`, and so do its children. What an earlier release left readable for others is
+`make run` works with the umask `settings.UMASK`, and so do its children. What an earlier release left readable for others is
 closed at the start.
 """
 
@@ -10,7 +10,6 @@ import os
 import stat
 from pathlib import Path
 
-UMASK = 0o077
 OTHERS = 0o077  # bits of group and others
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from include.errors import PerennialError
+from include.settings import UMASK
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,4 +30,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    os.umask(UMASK)
     sys.exit(main())
