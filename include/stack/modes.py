@@ -1,7 +1,7 @@
 """File modes: everything in a home belongs to its owner alone.
 
-`make run` works with the umask `settings.UMASK`, and so do its children. What an earlier release left readable for others is
-closed at the start.
+`make run` works with the umask `settings.UMASK`, and so do its children. What an earlier release left readable for
+others is closed at the start.
 """
 
 from __future__ import annotations
