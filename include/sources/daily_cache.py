@@ -12,7 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -21,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc as ipc
 
-from include.settings import Settings
+from include.settings import UMASK, Settings
 from include.sources.times import EventTime, local_days
 
 ROWS, INDEX = "rows.arrow", "index.json"
@@ -70,9 +71,7 @@ def open_cache(
     root = Settings.from_environment().home / "cache" / f"{path.name.split('.')[0][:40]}-{name}"
     folder = root / hashlib.sha256(state.encode()).hexdigest()[:16]
     if not folder.is_dir():
-        root.mkdir(parents=True, exist_ok=True)
-        with open(root / "lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(root / "lock"):
             if not folder.is_dir():
                 _remove_outdated(root)
                 _build(batches(), when, folder)
@@ -85,15 +84,26 @@ def decompressed(path: Path, open_file: Callable[[Path], pa.NativeFile]) -> Path
     name = hashlib.sha256(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:16]
     target = Settings.from_environment().home / "cache" / f"plain-{name}"
     if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with open(target.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(target.with_suffix(".lock")):
             if not target.is_file():
                 working = target.with_suffix(".building")
                 with open_file(path) as source, open(working, "wb") as sink:
                     shutil.copyfileobj(source, sink, 1 << 22)
                 os.replace(working, target)
     return target
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a cache; what is written meanwhile is for its owner alone, whatever the umask of the caller is."""
+    before = os.umask(UMASK)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    finally:
+        os.umask(before)
 
 
 def _stats(path: Path) -> list[os.stat_result]:

@@ -66,6 +66,21 @@ def test_a_csv_file_of_every_compression(tmp_path: Path, ending: str, compress: 
     check(CsvFile(path, EventTime("at", "iso", BERLIN)))
 
 
+def test_a_cache_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Whatever the umask of the terminal is in which somebody lints or makes a model."""
+    path = tmp_path / "rows.csv.xz"
+    path.write_bytes(lzma.compress(rows().to_csv(index=False).encode()))
+    before = os.umask(0o022)
+    try:
+        CsvFile(path, EventTime("at", "iso", BERLIN)).counts({})
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    cache = tmp_path / "home" / "cache"
+    made = [cache, *cache.rglob("*")]
+    assert len(made) > 3 and [p for p in made if p.stat().st_mode & 0o077] == []
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_a_csv_file_of_every_encoding_and_separator(tmp_path: Path, encoding: str, separator: str) -> None:
