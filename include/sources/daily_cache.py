@@ -95,7 +95,7 @@ def decompressed(path: Path, open_file: Callable[[Path], pa.NativeFile]) -> Path
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a cache; what is written meanwhile is for its owner alone, whatever the umask of the caller is."""
+    """Hold the lock of a cache; what is written meanwhile is for its owner alone, whatever the umask of the caller."""
     before = os.umask(UMASK)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
