@@ -153,6 +153,7 @@ class UsersFolder:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            umask=0o022,  # of most terminals, whatever the tests' own is
         )
         assert done.returncode == 0, f"{command}\nended with {done.returncode}:\n{done.stdout}"
         return done.stdout

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from include.settings import UMASK
 from include.stack import environment
 from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
@@ -99,9 +100,13 @@ def api(running: Running) -> Api:
 
 @pytest.fixture
 def settings(running: Running) -> Iterator[None]:
-    """`include.settings` points at the running stack."""
-    with in_environment(environment.perennial_environment(running.stack)):
-        yield
+    """`include.settings` points at the running stack, and what a test itself writes there has the modes of a home."""
+    before = os.umask(UMASK)
+    try:
+        with in_environment(environment.perennial_environment(running.stack)):
+            yield
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
 
 ROOT = Path(__file__).parent.parent.parent
+TERMINAL_UMASK = 0o022  # of most terminals; the modes of files in a home do not depend on it
 READY = re.compile(r"^State is in ", re.MULTILINE)
 ALL_TRIED = re.compile(r"^(\d+) of (\d+) models serve", re.MULTILINE)
 
@@ -63,6 +64,7 @@ class Running:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            umask=TERMINAL_UMASK,
         )
         threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         return self

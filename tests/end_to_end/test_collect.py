@@ -12,7 +12,7 @@ import pytest
 
 from include import catalog
 from include.data.lake import Lake
-from tests.end_to_end.stack_runner import ROOT, Api, Running, outside
+from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Api, Running, outside
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
 DAG = "toy_collect"
@@ -120,6 +120,7 @@ def test_a_back_fill_from_the_command_line_has_its_last_day(running: Running, ap
         cwd=ROOT,
         capture_output=True,
         text=True,
+        umask=TERMINAL_UMASK,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = {"2025-04-01", "2025-04-02", "2025-04-03"}

@@ -17,7 +17,7 @@ from include.stack import champion
 from include.stack.following import nothing
 from tests.authoring.random_tables import Table, random_table, save
 from tests.end_to_end.conftest import models_folder
-from tests.end_to_end.stack_runner import ROOT, Running, outside
+from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Running, outside
 
 pytestmark = pytest.mark.end_to_end
 
@@ -36,6 +36,7 @@ def terminal(running: Running) -> Callable[..., str]:
             capture_output=True,
             text=True,
             timeout=900,
+            umask=TERMINAL_UMASK,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

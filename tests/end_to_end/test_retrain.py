@@ -23,7 +23,7 @@ from include.registry.ledger import Ledger
 from include.registry.rows import VersionRow
 from include.serving.predictor import Predictor
 from include.stack import credentials
-from tests.end_to_end.stack_runner import ROOT, Api, Running, outside
+from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Api, Running, outside
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
 RETRAIN, RELEASE, ROLLBACK = "toy_retrain", "toy_release", "toy_rollback"
@@ -249,7 +249,7 @@ def typed(running: Running, command: str, *arguments: str) -> str:
     """What `make <command> MODEL=toy` prints."""
     variables = outside() | dict(running.variables) | {"PERENNIAL_HOME": str(running.home)}
     line = [sys.executable, "-m", "include.stack", command, "--model", "toy", *arguments]
-    done = subprocess.run(line, env=variables, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(line, env=variables, cwd=ROOT, capture_output=True, text=True, umask=TERMINAL_UMASK)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
