@@ -322,7 +322,7 @@ def _digest_of(path: Path) -> str:
 
 
 def _read_only(path: str, flags: int) -> int:
-    """For `open`: whoever may read the file by the umask, nobody may write it."""
+    """For `open`: readable as far as the umask allows, and read-only."""
     return os.open(path, flags, 0o444)
 
 

@@ -23,7 +23,7 @@ from include.stack.layout import Stack
 VERSION = 18
 SETTINGS = {
     "listen_addresses": "",
-    "unix_socket_permissions": "0700",  # of the system user: root, and nobody else, gets in as well
+    "unix_socket_permissions": "0700",  # for the system user of the server alone; root gets in as well
     "max_connections": "200",
     "shared_buffers": "128MB",
     "wal_level": "minimal",
