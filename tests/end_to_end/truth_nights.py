@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from deltalake import write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
 from include import catalog
 from include.data.lake import INSTANT, TEXT, Lake
@@ -87,13 +87,14 @@ class Patient:
         """Copy the model's folder to where the stack looks for models, and publish its days."""
         world = WORLDS[real]
         name = f"{real}_truth"
-        copy(real, name, folder / name)
         model = catalog.load(real).model_copy(update={"name": name})
         lake = Lake.of(model)
         lake.create()
         fetch = catalog.module(real, "source").fetch
         days = [*keys_between(model.start.isoformat(), world.early), *before(world.late, days_of(model))]
         publish(lake, {day: fetch(partition(day, model.timezone), {}) for day in days})
+        # After the days: as soon as Airflow knows the folder, its scheduled `collect` writes to this table, too.
+        copy(real, name, folder / name)
         snapshot = lake.snapshot(days[0], days[-1])
         known = cls(
             api, real, model, world, lake, lake.read_snapshot(snapshot), lake.table("rows").version(), folder / name
@@ -124,7 +125,7 @@ class Patient:
         """Begin with healthy days, and publish the damaged ones over them."""
         table = self.lake.table("rows")
         if table.version() != self.version:
-            table.restore(self.version)
+            self.lake.committing("rows", lambda newest: newest.restore(self.version))
             self.version = self.lake.table("rows").version()
         if how is None:
             return
@@ -226,10 +227,13 @@ def publish(lake: Lake, days: Mapping[str, pd.DataFrame]) -> None:
         for position, (name, value) in enumerate(added):
             data = data.add_column(position, pa.field(name, value.type), pa.repeat(value, data.num_rows))
         tables.append(data)
-    table = lake.table("rows")
     wanted = ", ".join(f"'{day}'" for day in days)
-    data = lake._aligned("rows", table, pa.concat_tables(tables))
-    write_deltalake(table, data, mode="overwrite", predicate=f"partition IN ({wanted})")
+
+    def attempt(table: DeltaTable) -> None:
+        data = lake._aligned("rows", table, pa.concat_tables(tables))
+        write_deltalake(table, data, mode="overwrite", predicate=f"partition IN ({wanted})")
+
+    lake.committing("rows", attempt)
 
 
 def copy(real: str, name: str, folder: Path) -> None:
