@@ -1,10 +1,15 @@
-"""Settings that every test needs before the first import: no telemetry, one thread, the test models."""
+"""Settings that every test needs before the first import: no telemetry, one thread, the test models.
+
+``make test`` leaves out what is marked ``full``; ``make test-full`` runs it, too (``pytest --full``).
+"""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from pathlib import Path
+
+import pytest
 
 TESTS = Path(__file__).parent
 
@@ -27,3 +32,17 @@ os.environ.update(
 # A stack that runs on this machine must never be what a unit test talks to.
 for name in ("MLFLOW_TRACKING_URI", "PERENNIAL_DATABASE_URL", "PERENNIAL_HOME", "PERENNIAL_SERVING_URL"):
     os.environ.pop(name, None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="also run the tests that are marked `full`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the exhaustive variants, unless ``--full`` is given or a test is named by its id."""
+    if config.getoption("--full") or any("::" in argument for argument in config.args):
+        return
+    left_out = [item for item in items if item.get_closest_marker("full")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
