@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from include.settings import PROJECT
@@ -142,6 +145,35 @@ def test_nothing_happens_when_the_stamp_fits_and_a_broken_installation_repeats(
     requirements.write_text("# another\n")
     bootstrap.install(tmp_path, requirements)
     assert len(calls) > done
+
+
+BOOTSTRAP = PROJECT / "include" / "stack" / "bootstrap.py"
+
+
+def test_an_interrupted_environment_is_left_without_a_traceback_and_replaced_by_the_next_make(tmp_path: Path) -> None:
+    """The next make takes the Python of the half-made environment: it must not delete itself."""
+    (tmp_path / "requirements.txt").write_text("# none\n")
+    python = tmp_path / ".venv" / "bin" / "python"
+    process = subprocess.Popen(
+        [sys.executable, str(BOOTSTRAP), "--root", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not python.exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "interrupted; run make again to go on\n")
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
+
+    again = (
+        f"import sys; sys.path.insert(0, {str(BOOTSTRAP.parent)!r}); import bootstrap; from pathlib import Path; "
+        f"bootstrap._make_venv(Path({str(tmp_path / '.venv')!r}), Path({str(python)!r}))"
+    )
+    subprocess.run([str(python), "-c", again], check=True, timeout=300)
+    done = subprocess.run([str(python), "-m", "pip", "--version"], check=True, capture_output=True, text=True)
+    assert str(tmp_path) in done.stdout
+    assert not (tmp_path / ".venv" / ".perennial-unfinished").exists()
 
 
 def test_requirements_name_no_place_and_say_why() -> None:
