@@ -13,7 +13,17 @@ from typing import Any, TypeVar
 import httpx
 
 from include.errors import PerennialError, TransientError
-from include.stack import components, confidential, environment, leftovers, migrations, postgres, roles, supervision
+from include.stack import (
+    components,
+    confidential,
+    environment,
+    leftovers,
+    migrations,
+    ports,
+    postgres,
+    roles,
+    supervision,
+)
 from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
 from include.stack.progress import Progress, Report
@@ -147,6 +157,8 @@ class Session:
                 health = api.health()
             except PerennialError:
                 return ["api-server"]
+            if ports.taken(self.stack, "airflow-api-server"):
+                return ["api-server"]
             return [part for part in parts if health.get(part) != "healthy"]
 
         self._wait(missing, report, self.check)
@@ -156,7 +168,7 @@ class Session:
         urls = {"mlflow": f"{self.stack.mlflow_url}/health", "serving": f"{self.stack.serving_url}/health/live"}
 
         def missing() -> list[str]:
-            return [name for name, url in urls.items() if not answers(url)]
+            return [name for name, url in urls.items() if not answers(url) or ports.taken(self.stack, name)]
 
         self._wait(missing, report, check or self.check)
 
@@ -175,7 +187,8 @@ class Session:
             found = next((state for state in self._supervisor.states() if state.name == component), None)
         except TransientError:
             found = None
-        return f"{part} ({found.described})" if found else part
+        taken = ports.taken(self.stack, component)
+        return f"{part} ({found.described}{taken})" if found else f"{part}{taken}"
 
     def check(self) -> None:
         """Raise when the stack cannot go on; cheap, so ask often.

@@ -11,7 +11,7 @@ import httpx
 from include import catalog
 from include.errors import PerennialError, TransientError
 from include.registry.rows import Standing
-from include.stack import credentials, environment, leftovers
+from include.stack import credentials, environment, leftovers, ports
 from include.stack.layout import Stack
 from include.stack.supervision import State, Supervisor
 
@@ -27,7 +27,7 @@ def status(stack: Stack) -> int:
         print(f"the stack on {stack.home} is starting or stopping: its processes are not known yet")
         return 1
     for state in states:
-        print(f"{state.name:<24} {state.described}{_log(stack, state)}")
+        print(f"{state.name:<24} {state.described}{ports.taken(stack, state.name)}{_log(stack, state)}")
     print(f"\nAirflow {stack.airflow_url}  MLflow {stack.mlflow_url}  models {stack.serving_url}")
     os.environ.update(environment.perennial_environment(stack))
     listing = _listing(stack)

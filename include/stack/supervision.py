@@ -57,6 +57,11 @@ class State:
         return self.state == "FATAL"
 
     @property
+    def stopped(self) -> bool:
+        """It was stopped when asked to; supervisord does not start it by itself."""
+        return self.state == "STOPPED"
+
+    @property
     def described(self) -> str:
         """What a person reads: "running, pid 12, 340 s", "not started yet", "down"."""
         if self.pid:
