@@ -15,7 +15,7 @@ from include import catalog
 from include.backtest.__main__ import main as backtest
 from include.errors import ConfigurationError
 from include.registry.rows import Standing
-from include.stack import first_champions, running
+from include.stack import first_champions, running, status
 from include.stack.first_champions import Others, closing
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
@@ -73,6 +73,20 @@ def test_the_status_names_every_model_whatever_its_state(alone: Path) -> None:
     assert served([{"model": "toy", "version": 3}], {})[0] == "  toy: version 3"
     both = served([{"model": "halfway", "version": 2}], {})
     assert both[1].startswith("  halfway: version 2; its folder is broken: ")
+
+
+def test_the_status_states_only_what_was_answered(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    champion = Standing("toy", 3, "d", 4, False, None, "run", None)
+    assert served(None, None) == ["  toy: not known"]
+    assert served(None, {}) == ["  toy: no champion yet"]
+    assert served(None, {"toy": champion}) == ["  toy: version 3 is the champion; whether it serves is not known"]
+    assert served([], {"toy": champion}) == ["  toy: version 3 is the champion; it does not serve"]
+    assert served([], None) == ["  toy: does not serve; whether it has a champion is not known"]
+    assert served([], {"toy": replace(champion, version=None)}) == ["  toy: out of service"]
+    assert served([{"model": "toy", "version": 2}], None) == ["  toy: version 2"]
+    assert served(None, {"gone": replace(champion, model="gone")})[1].startswith("  gone: version 3 is the champion")
+    assert status.standings() is None, "no ledger is configured"
+    assert "is not known" in capsys.readouterr().out
 
 
 def test_the_status_names_frozen_models_and_why(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:

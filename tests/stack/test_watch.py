@@ -50,7 +50,8 @@ ON_A_FILE = "import os, sys, time; print('no such table'); os.path.exists(sys.ar
 def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Stack:
     """A home; with the parameter of another fixture's name that one's."""
     if named := getattr(request, "param", None):
-        return request.getfixturevalue(named)  # type: ignore[no-any-return]
+        made: Stack = request.getfixturevalue(named)
+        return made
     found = Stack(tmp_path / "home", 18090, 15090, 18099)
     found.prepare()
     return found
@@ -273,12 +274,17 @@ def test_a_component_that_ends_before_it_has_answered_shows_its_log_from_the_sec
     said: list[str] = []
     now = [0.0]
     watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
-    eventually(lambda: watching.look() or watching._parts["mlflow"].works)
+
+    def works() -> bool:
+        watching.look()
+        return watching._parts["mlflow"].works
+
+    eventually(works)
     for _ in range(watch.RESTARTS + 2):  # it works each time before it ends
         pid = running(supervisor, "mlflow")
         os.kill(pid, signal.SIGKILL)
         running(supervisor, "mlflow", pid)
-        eventually(lambda: watching.look() or watching._parts["mlflow"].works)
+        eventually(works)
         now[0] += 260
     assert watching.down == [] and "The end of" not in "".join(said)
     watching._parts["mlflow"].works = False
@@ -396,9 +402,10 @@ def test_status_while_starting_shows_neither_a_pid_nor_a_raw_error(
         assert status.status(stack) == 1
         assert "is starting or stopping" in capsys.readouterr().out
         supervised({"serving": SLEEP})
-        monkeypatch.setattr(status, "standings", lambda listing: {})
+        monkeypatch.setattr(status, "standings", lambda: None)
         assert status.status(stack) == 1
     said = capsys.readouterr().out
     assert "postgres                 not started yet" in said
     assert "the model server does not answer: running, pid" in said or "does not answer: starting, pid" in said
     assert "Error" not in said and " pid 0 " not in said
+    assert "no champion yet" not in said and ": not known" in said
