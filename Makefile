@@ -8,6 +8,9 @@ VENV := .venv/bin
 # Bytecode is kept even where the environment says otherwise: without it every import takes two to four times as long.
 unexport PYTHONDONTWRITEBYTECODE
 unexport MAKEFLAGS
+# What is typed behind a target (REASON='costs $5') reaches Python as it is: make would take "$5" for a variable.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
+  $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 # The Python that makes .venv: asked by running it (a pyenv shim may exist and still not run).
 FIND_PYTHON = for python in $(PYTHON) $(if $(PYTHON),,.venv/bin/python python3.12 python3.11 python3.13 python3 python); do \

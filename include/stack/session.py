@@ -219,11 +219,15 @@ class Session:
 
     def stop(self) -> None:
         """Stop everything in order, PostgreSQL last, and whatever is left in the session after that."""
-        self.ended.set()
-        self.signals.stopping(self._kill)
+        self.give_up()
         if self._process is not None:
             supervision.stop(self._process, 14)
         leftovers.clean(self.stack, patience=0)
+
+    def give_up(self) -> None:
+        """What runs beside the main thread ends, and from now on a signal kills every process of the stack."""
+        self.ended.set()
+        self.signals.stopping(self._kill)
 
     def _kill(self) -> None:
         leftovers.kill(self.stack)

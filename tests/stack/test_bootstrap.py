@@ -109,6 +109,20 @@ def test_no_python_at_all_is_a_clear_error(project: Path) -> None:
     assert "install Python 3.11, 3.12 or 3.13" in done.stderr
 
 
+def test_what_is_typed_reaches_python_as_it_is(project: Path) -> None:
+    """make takes "$5" for a variable, unless it is told not to expand what was typed."""
+    fake_python(project / "bin", "python3.12", "3.12")
+    python = project / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    typed = 'it\'s $5x, "$HOME" # $(shell echo no) %'
+    said = make(project, "rollback", "PYTHON=python3.12", "MODEL=toy", f"REASON={typed}").stdout.splitlines()
+    assert said[-6:] == ["--model", "toy", "--version", "", "--reason", typed]
+    said = make(project, "new-model", "PYTHON=python3.12", f"OWNER={typed}", f"SOURCE={typed}").stdout.splitlines()
+    assert said.count(typed) == 2
+
+
 def test_make_alone_lists_the_targets(project: Path) -> None:
     text = make(project).stdout
     for target in ("run", "night", "test", "lint", "format", "types", "bench", "lock", "clean"):

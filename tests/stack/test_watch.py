@@ -200,16 +200,6 @@ def test_a_component_that_ends_again_and_again_rests_and_comes_back(
     assert said[-1].startswith("victim is back") and watching.down == []
 
 
-@pytest.fixture
-def signals() -> Iterator[StopSignals]:
-    """Those of `make run`; the handlers of the test run come back."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    yield StopSignals()
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
 # another program on the ports of the stack, which answers whatever it is asked
 STRANGER = """
 import sys, http.server, threading
