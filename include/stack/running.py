@@ -36,12 +36,13 @@ from include.stack.signals import Stopped, StopSignals
 LAST_LOOK_SECONDS = 10.0  # at the ledger, before everything is stopped
 
 
-def run(stack: Stack, only: Sequence[str] = ()) -> int:
+def run(stack: Stack, only: Sequence[str] = (), signals: StopSignals | None = None) -> int:
     """Run the stack until a signal; the exit status (0: stopped as asked, 1: something did not work).
 
     Parameters
     ----------
     only : names of the models to bring to a first champion; empty: all. Those that have one serve in any case.
+    signals : installed before this module was imported, which takes seconds.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def run(stack: Stack, only: Sequence[str] = ()) -> int:
         raise ConfigurationError(str(error)) from None
     for name in only:
         catalog.entry(name)
-    signals = StopSignals()
+    signals = signals or StopSignals()
     progress = Progress()
     try:
         stack.prepare()

@@ -118,6 +118,11 @@ class Supervisor:
             if "NOT_RUNNING" not in fault.faultString:
                 raise TransientError(f"{name} could not be stopped: {fault.faultString}") from fault
 
+    def reconnect(self) -> None:
+        """Forget the connection: it is that to a supervisord that has ended."""
+        with self._one_at_a_time:
+            self._transport.close()
+
     def _call(self, method: str, *arguments: Any) -> Any:
         with self._one_at_a_time:
             try:

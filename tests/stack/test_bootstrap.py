@@ -123,6 +123,29 @@ def test_what_is_typed_reaches_python_as_it_is(project: Path) -> None:
     assert said.count(typed) == 2
 
 
+@pytest.mark.parametrize(("code", "good"), [(0, True), (1, False), (3, True)])
+def test_a_status_without_a_stack_is_an_answer(project: Path, code: int, good: bool) -> None:
+    fake_python(project / "bin", "python3.12", "3.12")
+    python = project / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\nexit {code}\n")
+    python.chmod(0o755)
+    done = make(project, "status", "PYTHON=python3.12")
+    assert (done.returncode == 0, "Error" not in done.stderr) == (good, good)
+
+
+def test_an_interrupt_while_make_run_is_being_imported_stops_it_quietly(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "include.stack", "run"]
+    environment = os.environ | {"PERENNIAL_HOME": str(tmp_path / "home")}
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        next(line for line in process.stderr if line.endswith(" include.catalog\n"))
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 0
+    assert "Traceback" not in rest and not (tmp_path / "home").exists()
+
+
 def test_make_alone_lists_the_targets(project: Path) -> None:
     text = make(project).stdout
     for target in ("run", "night", "test", "lint", "format", "types", "bench", "lock", "clean"):

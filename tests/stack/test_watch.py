@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from include.errors import TransientError
-from include.stack import components, leftovers, spawn, status, supervision, watch
+from include.stack import components, leftovers, postgres, spawn, status, supervision, watch
+from include.stack import session as session_module
 from include.stack.components import Component
 from include.stack.layout import Stack
 from include.stack.session import Session, StackFailure
@@ -381,6 +382,46 @@ def test_a_killed_supervisord_ends_the_stack_with_one_clear_message(
     with pytest.raises(StackFailure, match=r"supervisord has ended \(signal SIGKILL\).*Run `make run` again"):
         session.check()
     assert leader.is_running()
+    session.stop()
+    assert leftovers.find(stack) == []
+
+
+def test_a_supervisord_that_is_killed_later_is_started_again_with_the_model_server_first(
+    stack: Stack, supervised: Callable[..., Supervisor], signals: StopSignals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervised({"serving": SLEEP, "other": SLEEP})
+    leftovers.clean(stack, patience=0)
+    session = Session(stack, signals)
+    session.launch(stack.run / "supervisord.conf")
+    supervisor = session._supervisor
+    for name in ("postgres", "serving", "other"):
+        supervisor.start(name)
+    before = {name: running(supervisor, name) for name in ("postgres", "serving", "other")}
+    there: list[str] = []
+
+    def ready(stack: Stack, check: Callable[[], None]) -> None:
+        check()
+        there.extend(found.name for found in supervisor.states() if found.pid)
+
+    monkeypatch.setattr(postgres, "wait_until_ready", ready)
+    said: list[str] = []
+    session.say = said.append
+    for _ in range(session_module.RELAUNCHES):
+        assert session._process
+        session._process.kill()
+        session._process.wait()
+        session.check()
+        after = {name: running(supervisor, name, pid) for name, pid in before.items()}
+        assert {process.pid for process in leftovers.find(stack)} == {session._process.pid, *after.values()}
+        assert sorted(there) == ["postgres", "serving"], "the models do not wait for the database"
+        before = after
+        there.clear()
+    assert session._process
+    assert "supervisord has ended (signal SIGKILL): it and everything else is started again" in said[0]
+    session._process.kill()
+    session._process.wait()
+    with pytest.raises(StackFailure, match="Run `make run` again"):
+        session.check()
     session.stop()
     assert leftovers.find(stack) == []
 
