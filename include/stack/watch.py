@@ -106,7 +106,7 @@ class Watch:
         if stranger := ports.taken(self._stack, state.name):
             return f"{state.name} has ended{stranger}. It works only once that program is stopped."
         said = f"{state.name} has ended and was started again (pid {state.pid})."
-        if not part.in_vain:
+        if part.in_vain < (2 if self._port(state) is None else 1):  # without a port, young is not broken
             return said
         return (
             f"\n{said} It had not {self._worked(state)} before ({part.in_vain} in a row). {self._end_of_log(state)}\n"

@@ -140,8 +140,8 @@ def test_a_folder_with_mistakes_is_named_and_not_trained(alone: Path, tmp_path: 
 @pytest.fixture
 def halfway(alone: Path) -> Path:
     """The only model, with a mistake that the lint finds and the import does not."""
-    model = alone / "toy" / "model.py"
-    model.write_text(model.read_text().replace('event_time="at"', "event_time='on'"))
+    candidates = alone / "toy" / "candidates.py"
+    candidates.write_text(candidates.read_text().replace("baseline=True", "baseline=False"))
     return alone
 
 
