@@ -8,6 +8,9 @@ VENV := .venv/bin
 # Bytecode is kept even where the environment says otherwise: without it every import takes two to four times as long.
 unexport PYTHONDONTWRITEBYTECODE
 unexport MAKEFLAGS
+# What is typed behind a target (REASON='costs $5') reaches Python as it is: make would take "$5" for a variable.
+$(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
+  $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 # The Python that makes .venv: asked by running it (a pyenv shim may exist and still not run).
 FIND_PYTHON = for python in $(PYTHON) $(if $(PYTHON),,.venv/bin/python python3.12 python3.11 python3.13 python3 python); do \
@@ -66,8 +69,9 @@ new-model: venv  ## a model's folder from NAME= SOURCE= TARGET= TIME= (a CSV or 
 stop: venv  ## stop the stack of this PERENNIAL_HOME, whatever started it
 	@exec $(VENV)/python -m include.stack stop
 
+# 3, that no stack runs, is an answer here; scripts may ask include.stack itself.
 status: venv  ## what runs, and which versions serve
-	@exec $(VENV)/python -m include.stack status
+	@$(VENV)/python -m include.stack status || [ $$? -eq 3 ]
 
 # One real stack has the machine for itself; the other tests share it, a file at a time, on all processors.
 test: lint types test-stack test-units  ## format check, lint, types and tests

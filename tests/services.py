@@ -124,6 +124,16 @@ def model_server(environment: dict[str, str], log: Path) -> Iterator[str]:
             server.wait()
 
 
+def waits(client: socket.socket) -> bool:
+    """Whether the client of this connection still waits for an answer."""
+    try:
+        while client.recv(65536, socket.MSG_DONTWAIT):
+            pass
+    except BlockingIOError:
+        return True
+    return False
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on."""
     with socket.socket() as listener:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -160,6 +160,13 @@ def missing_partitions(model: Model, last: Partition, days: int) -> list[str]:
     there = Lake.of(model).published()
     keys = keys_between(first.isoformat(), last.key)
     return [key for key in keys if key not in there or not there[key].final(model, key)]
+
+
+def rejected(model: Model, keys: Iterable[str]) -> list[str]:
+    """Those of these partitions that were fetched and never published: their validation found something critical."""
+    lake = Lake.of(model)
+    there = lake.published()
+    return [key for key in keys if key not in there and lake.has_raw(key)]
 
 
 def load_predictions(model: Model) -> dict[str, Any]:

@@ -159,6 +159,10 @@ class Lake:
             files.write(self.root / batch.path, data)
         return batch
 
+    def has_raw(self, key: str) -> bool:
+        """Whether a batch of this partition was ever fetched."""
+        return any((self.root / "raw" / key).glob("*.parquet"))
+
     def read_raw(self, batch: RawBatch) -> pd.DataFrame:
         """The batch as the source returned it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,9 @@ class Problem:
     def sentence(self) -> str:
         """What is wrong and what is wanted, without the place."""
         ends = "".join(f" ({end.what}: {end.place})" for end in self.also)
-        return f"{self.what}{'; ' if self.hint else ''}{self.hint}{ends}"
+        # a hint ends the sentence; one that training has written is a sentence of its own
+        link = ". " if re.match(r"[A-Z][a-z ]", self.hint) else "; " if self.hint else ""
+        return f"{self.what}{link}{self.hint}{ends}"
 
     def __str__(self) -> str:
         kind = "warning: " if self.severity == "warning" else ""

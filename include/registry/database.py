@@ -17,7 +17,8 @@ from include.errors import ConfigurationError, IntegrityError, TransientError, d
 from include.registry import schema
 
 LOCK_SECONDS = 60  # longest wait for another process's transition or projection of the same model
-_PROJECTING = 0x70726F6A  # "proj": first key of the advisory locks under which projections run
+RECORD = 0x70726F6A  # "proj": first key of the advisory locks under which release records are written
+MLFLOW = 0x6D6C666C  # "mlfl": and of those under which MLflow is
 
 
 class Database:
@@ -51,14 +52,14 @@ class Database:
             yield connection
 
     @contextmanager
-    def locked(self, model: str) -> Iterator[None]:
-        """Hold the advisory lock of a model's projections; see `Ledger.locked`."""
+    def locked(self, model: str, what: int) -> Iterator[None]:
+        """Hold an advisory lock of a model's projections (`RECORD` or `MLFLOW`); see `Ledger.locked`."""
         with self._speaking(f"lock the projection of {model}"):
             connection = self._engine().connect()
         try:
             with self._speaking(f"lock the projection of {model}"):
                 connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-                connection.execute(select(func.pg_advisory_xact_lock(_PROJECTING, func.hashtext(model))))
+                connection.execute(select(func.pg_advisory_xact_lock(what, func.hashtext(model))))
             yield
         finally:
             connection.close()

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, func, select, update
 
 from include.errors import ConflictError, IntegrityError, ReleaseError
 from include.registry import schema
+from include.registry.database import MLFLOW, RECORD
 from include.registry.rows import AuditRow, ChampionRow, FreezeRow, Standing, VersionRow
 from include.registry.versions import AUTOMATIC, Versions
 from include.settings import Settings
@@ -181,7 +182,7 @@ class Ledger(Versions):
             return self._frozen(connection, model)
 
     def locked(self, model: str) -> AbstractContextManager[None]:
-        """Hold the lock under which a model's release record and alias are written; freed when the process dies.
+        """Hold the lock under which a model's release record is written; freed when the process dies.
 
         Another lock than that of the transitions: a slow projection never delays a rollback's compare-and-set.
 
@@ -189,7 +190,11 @@ class Ledger(Versions):
         ------
         TransientError : another process held it for a minute.
         """
-        return self._database.locked(model)
+        return self._database.locked(model, RECORD)
+
+    def locked_in_mlflow(self, model: str) -> AbstractContextManager[None]:
+        """As `locked`, for what is written into MLflow: a server that hangs never delays a release record."""
+        return self._database.locked(model, MLFLOW)
 
     # -- history
 

@@ -35,7 +35,7 @@ def register(model: str, version: int, tags: Mapping[str, Any]) -> int:
     Round trips: 1 if it has one, else 4 (5 for the first of a model).
     """
     ledger = Ledger.default()
-    with ledger.locked(model):
+    with ledger.locked_in_mlflow(model):
         return _place(ledger, model, version, tags)
 
 
@@ -45,7 +45,7 @@ def tag(model: str, version: int, tags: Mapping[str, Any]) -> None:
 
 
 def set_champion(model: str, version: int) -> None:
-    """Point the alias ``champion`` at a version. The caller holds `Ledger.locked`. Round trips: 3."""
+    """Point the alias ``champion`` at a version. The caller holds `Ledger.locked_in_mlflow`. Round trips: 3."""
     tracking.set_champion_alias(model, _place(Ledger.default(), model, version, {}))
 
 

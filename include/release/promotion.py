@@ -64,7 +64,8 @@ def promote(
 def project(model_name: str, *, alias_required: bool = True) -> Standing:
     """Write the release record and the MLflow alias from the ledger; does nothing where they say so already.
 
-    One process at a time, each with the ledger as it is then: whoever comes last writes the truth.
+    One process at a time, each with the ledger as it is then: whoever comes last writes the truth. The record has a
+    lock of its own: the servers follow it, and an MLflow that hangs must not keep another process from writing it.
 
     Parameters
     ----------
@@ -75,12 +76,13 @@ def project(model_name: str, *, alias_required: bool = True) -> Standing:
     with ledger.locked(model_name):
         now = ledger.standing(model_name)
         write_record(store, now)
-        try:
-            write_alias(now)
-        except PerennialError as error:
-            if alias_required:
-                raise
-            log.warning("The MLflow alias of %s is behind the ledger until the next projection: %s", model_name, error)
+    try:
+        with ledger.locked_in_mlflow(model_name):
+            write_alias(ledger.standing(model_name))
+    except PerennialError as error:
+        if alias_required:
+            raise
+        log.warning("The MLflow alias of %s is behind the ledger until the next projection: %s", model_name, error)
     return now
 
 
@@ -115,7 +117,7 @@ def write_record(store: BundleStore, now: Standing) -> None:
 
 
 def write_alias(now: Standing) -> None:
-    """Point MLflow's alias at the champion, or remove it. The caller holds `Ledger.locked`."""
+    """Point MLflow's alias at the champion, or remove it. The caller holds `Ledger.locked_in_mlflow`."""
     if now.version is None:
         tracking.remove_champion_alias(now.model)
     else:

@@ -69,29 +69,37 @@ def reconcile(*, alias: bool = True) -> list[Reconciled]:
 
 
 def _repair(ledger: Ledger, store: BundleStore, model: str, record: bool, alias: bool) -> Reconciled:
-    """Repair one model under the lock of its projections, with the ledger as it is by then."""
+    """Repair one model under the locks of its projections, with the ledger as it is by then."""
     repaired: list[str] = []
     problems: list[str] = []
-    with ledger.locked(model):
+    if record:
+        with ledger.locked(model):
+            now, before = ledger.standing(model), _kept(store, model)
+            if before != record_of(now):
+                try:
+                    _refuse_unknown(store, now, before)
+                    write_record(store, now)
+                    repaired.append(
+                        f"the release record said {_said(before)}; the ledger says that {_serves(now)}, and so does it."
+                    )
+                except (PerennialError, OSError) as error:
+                    problems.append(
+                        f"the release record says {_said(before)}; the ledger says that {_serves(now)}. {error}"
+                    )
+    if alias:
         now = ledger.standing(model)
-        serves = f"{'nothing serves' if now.version is None else f'version {now.version} serves'} (epoch {now.epoch})"
-        before = _kept(store, model)
-        if record and before != record_of(now):
-            try:
-                _refuse_unknown(store, now, before)
-                write_record(store, now)
-                repaired.append(
-                    f"the release record said {_said(before)}; the ledger says that {serves}, and so does it."
-                )
-            except (PerennialError, OSError) as error:
-                problems.append(f"the release record says {_said(before)}; the ledger says that {serves}. {error}")
-        if alias:
-            try:
+        try:
+            with ledger.locked_in_mlflow(model):
+                now = ledger.standing(model)
                 write_alias(now)
-                repaired.append(f"the MLflow alias was not that of the ledger, which says that {serves}; now it is.")
-            except PerennialError as error:
-                problems.append(f"the MLflow alias is not that of the ledger, which says that {serves}. {error}")
+            repaired.append(f"the MLflow alias was not that of the ledger, which says that {_serves(now)}; now it is.")
+        except PerennialError as error:
+            problems.append(f"the MLflow alias is not that of the ledger, which says that {_serves(now)}. {error}")
     return Reconciled(model, tuple(repaired), tuple(problems))
+
+
+def _serves(now: Standing) -> str:
+    return f"{'nothing serves' if now.version is None else f'version {now.version} serves'} (epoch {now.epoch})"
 
 
 def _kept(store: BundleStore, model: str) -> ReleaseRecord | str | None:

@@ -49,13 +49,12 @@ def _dispatch(asked: argparse.Namespace) -> int:
 
         lock.write(PROJECT, asked.upgrade)
         return 0
+    if asked.command == "run":
+        return _run(asked.model)
     from include.stack import night, rollback, running, status
     from include.stack.layout import Stack
 
-    stack = Stack.from_environment()
-    if asked.command == "run":
-        return running.run(stack, asked.model)
-    stack = stack.as_recorded()
+    stack = Stack.from_environment().as_recorded()
     if asked.command == "night":
         return night.night(stack, asked.model, asked.seed, asked.force)
     if asked.command == "rollback":
@@ -71,6 +70,20 @@ def _dispatch(asked: argparse.Namespace) -> int:
         program = str(Path(sys.executable).parent / "airflow")
         os.execve(program, [program, *asked.arguments], variables)
     return {"stop": running.stop, "status": status.status, "clean": running.clean}[asked.command](stack)
+
+
+def _run(models: list[str]) -> int:
+    """`running.run`; Ctrl-C during the imports, which take seconds, stops it as it does later."""
+    from include.stack.signals import Stopped, StopSignals
+
+    signals = StopSignals()
+    try:
+        from include.stack import running
+        from include.stack.layout import Stack
+
+        return running.run(Stack.from_environment(), models, signals)
+    except Stopped:
+        return 0
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ class AirflowApi:
     """Airflow's API as user ``admin`` of one stack. Connection problems are `TransientError`."""
 
     def __init__(self, stack: Stack) -> None:
+        self.url = stack.airflow_url
         self._password = credentials.read(stack, "admin_password") or ""
         self._client = httpx.Client(base_url=stack.airflow_url, timeout=30, trust_env=False)
         self._token = ""

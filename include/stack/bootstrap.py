@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -124,26 +126,49 @@ def install(root: Path, requirements: Path) -> None:
 
 def _make_venv(folder: Path, python: Path) -> None:
     """A virtual environment of the running Python's version; one of another version, or half a one, is replaced."""
+    unfinished = folder / ".perennial-unfinished"  # pip may be importable and still not be there as a whole
     probe = [str(python), "-c", "import pip, sys; print(sys.version_info[0], sys.version_info[1], sep='.')"]
-    if python.exists():
+    if python.exists() and not unfinished.exists():
         answer = subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         if answer.stdout.strip() == dotted():
             return
+    check_venv_module()
+    maker = _outside(folder)
     if folder.exists():
         shutil.rmtree(str(folder))
-    check_venv_module()
     _say(f"creating {folder} with Python {dotted()} ...")
-    _run([sys.executable, "-m", "venv", str(folder)])
+    folder.mkdir()
+    unfinished.touch()
+    _run([maker, "-m", "venv", str(folder)])
+    unfinished.unlink()
+
+
+def _outside(folder: Path) -> str:
+    """The running Python, or the one that it was made from if it lies in this folder, which will be deleted.
+
+    The Makefile takes the Python of `.venv` first, and half an environment has one that runs.
+    """
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    for python in (sys.executable, base, os.path.realpath(sys.executable)):
+        if not python.startswith(f"{os.path.abspath(str(folder))}{os.sep}"):
+            return python
+    raise CannotInstall(f"{folder} holds the Python that must replace it: delete {folder} and run make again.")
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Run a program to its end. Ctrl-C does not reach it, so it prints no traceback: it is ended by us."""
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
-        subprocess.run(command, check=True, env=environment)
-    except subprocess.CalledProcessError as error:
+        code = process.wait()
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # with its children; what it has made is replaced
+        process.wait()
+        raise
+    if code:
         raise CannotInstall(
-            f"`{' '.join(command)}` failed (exit {error.returncode}, see above). "
-            f"Run make again: a broken installation is repeated."
-        ) from None
+            f"`{' '.join(command)}` failed (exit {code}, see above). Run make again: a broken installation is repeated."
+        )
 
 
 def _count(requirements: Path) -> int:
@@ -158,6 +183,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent.parent)
     root = parser.parse_args().root
+    for number in (signal.SIGTERM, signal.SIGHUP):  # of a terminal that is closed: no program goes on without us
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
     try:
         check_python(sys.version_info[:2], sys.executable)
         install(root, root / "requirements.txt")

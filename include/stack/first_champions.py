@@ -14,7 +14,7 @@ from include.partitions import newest_closed, utc_now
 from include.spec import Model
 from include.stack import champion
 from include.stack.airflow_api import AirflowApi
-from include.stack.following import Follower, RunFailed
+from include.stack.following import Follower, RunFailed, left_out, nothing
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
 from include.stack.progress import Progress, Report
@@ -132,10 +132,7 @@ def _load_train_release(session: Session, follower: Follower, progress: Progress
         with progress.step(f"{model.name}: collect {len(missing)} days") as report:
             left = follower.collect(model.training.days_needed, report, missing)
         if left:
-            progress.say(
-                f"warning: {len(left)} partitions of {model.name} are missing ({', '.join(left[:5])}): see "
-                f"{model.name}_collect"
-            )
+            progress.say(left_out(model, left))
     with progress.step(f"{model.name}: retrain and release") as report:
         session.wait_for_servers(report, follower.check)
         outcome = follower.retrain(_first_run_id(follower), report, unpause=True)
@@ -158,20 +155,29 @@ def _first_run_id(follower: Follower) -> str:
 
 def has_champion(model: Model) -> bool:
     """Whether a version of this model serves, by the ledger."""
+    return _champion(model) is not None
+
+
+def _champion(model: Model) -> tuple[int, str] | None:
+    """Version and digest of what serves, by the ledger.
+
+    The driver of PostgreSQL lets no signal through while it waits, so the main thread waits for it from outside.
+    """
     from include.registry.ledger import Ledger
 
-    return Ledger.default().champion(model.name) is not None
+    found: list[tuple[int, str]] = []
+
+    def ask() -> None:
+        if row := Ledger.default().champion(model.name):
+            found.append((row.version, row.digest))
+
+    Background(ask).join(nothing)
+    return found[0] if found else None
 
 
 def answer_of(stack: Stack, model: Model, check: Callable[[], None]) -> champion.Answer | None:
     """What the model server says about a row to the champion of this model; None if there is no champion."""
-    from include.registry.ledger import Ledger
-
-    def serving() -> tuple[int, str] | None:
-        row = Ledger.default().champion(model.name)
-        return (row.version, row.digest) if row else None
-
-    return champion.ask(stack, model.name, serving, check)
+    return champion.ask(stack, model.name, lambda: _champion(model), check)
 
 
 def paste(answer: champion.Answer) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from include.stack.airflow_api import TERMINAL, AirflowApi, Away
 from include.stack.progress import Report
 
 POLL_SECONDS = 1.0
+SHOWN = 5  # days of a list
 REFUSALS = 60  # answers of an API that is there and fails, one after the other, before following gives up
 
 
@@ -48,6 +49,10 @@ class Follower:
         self.api = api
         self.model = model
         self.check = check
+
+    def url(self, kind: str) -> str:
+        """The page in Airflow of a DAG of this model."""
+        return f"{self.api.url}/dags/{self.model.name}_{kind}"
 
     def missing(self, days: int) -> list[str]:
         """Partitions that are not in the lake, of the ``days`` days up to the newest one with matured labels."""
@@ -213,6 +218,23 @@ class Follower:
         """Wait until the next look; raises if waiting has become pointless."""
         self.check()
         time.sleep(POLL_SECONDS)
+
+
+def left_out(model: Model, keys: Sequence[str]) -> str:
+    """What became of days that were collected and are not in the lake: rejected by their validation, or not fetched."""
+    from include.data import collection
+
+    rejected = collection.rejected(model, keys)
+    lines = []
+    for found, what in (
+        (rejected, "failed validation: {} rejected"),
+        ([key for key in keys if key not in rejected], "warning: {} not fetched"),
+    ):
+        if found:
+            days = f"{len(found)} day{'' if len(found) == 1 else 's'} of {model.name} ({', '.join(found[:SHOWN])}"
+            days += f"{', ...' if len(found) > SHOWN else ''}) {'was' if len(found) == 1 else 'were'}"
+            lines.append(f"{what.format(days)}; see {model.name}_collect in Airflow")
+    return "\n".join(lines)
 
 
 def ranges(wanted: Iterable[str]) -> list[tuple[str, str]]:

@@ -19,11 +19,15 @@ SHOWN = 5  # mistakes of one folder; `make lint-models` shows all
 class Newcomers:
     """The folders of a home; what was seen and linted before is kept in ``run/folders.json``.
 
+    Parameters
+    ----------
+    starting : whether the stack is being started: what is new now is not new at the next start.
+
     The file maps each folder that an earlier start has seen to the digest of the content that had no mistake, or to
     an empty text if it was not linted or had mistakes.
     """
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, starting: bool = True) -> None:
         self._path = stack.run / "folders.json"
         self._linting: dict[str, threading.Lock] = {name: threading.Lock() for name in catalog.folders()}
         self._writing = threading.Lock()
@@ -36,7 +40,8 @@ class Newcomers:
         names = list(catalog.folders())
         # at the first start on a home everything is new, which is not worth saying
         self.new = [name for name in names if name not in self._seen] if self._seen else []
-        self._write({name: self._seen.get(name, "") for name in names})
+        if starting:
+            self._write({name: self._seen.get(name, "") for name in names})
 
     def lint_early(self, name: str) -> None:
         """Lint a folder while the stack starts, unless it has made a version before."""
@@ -64,10 +69,10 @@ class Newcomers:
         os.replace(partial, self._path)
 
 
-def refusal(name: str, problems: tuple[Problem, ...]) -> str:
-    """Why a folder is not trained, and where its mistakes are explained."""
+def refusal(name: str, problems: tuple[Problem, ...], command: str = "make run") -> str:
+    """Why a folder is not trained, where its mistakes are explained, and the command that goes on then."""
     count = f"{len(problems)} mistake{'' if len(problems) == 1 else 's'}"
     lines = [f"model {name} is not trained: its folder has {count}.", *(f"  {p}" for p in problems[:SHOWN])]
     if len(problems) > SHOWN:
         lines.append(f"  and {len(problems) - SHOWN} more")
-    return "\n".join([*lines, f"Correct them (make lint-models MODELS={name}) and start `make run` again."])
+    return "\n".join([*lines, f"Correct them (make lint-models MODELS={name}) and start `{command}` again."])

@@ -11,9 +11,10 @@ from include.partitions import utc_now
 from include.spec import Model
 from include.stack import asked, environment, leftovers
 from include.stack.airflow_api import AirflowApi
-from include.stack.first_champions import wait_for_dags
-from include.stack.following import Follower, RunFailed
+from include.stack.first_champions import has_champion, wait_for_dags
+from include.stack.following import Follower, RunFailed, left_out
 from include.stack.layout import Stack
+from include.stack.newcomers import Newcomers, refusal
 from include.stack.progress import Progress
 
 
@@ -28,7 +29,8 @@ def night(stack: Stack, model_name: str | None, seed: str | None = None, force: 
 
     Raises
     ------
-    ConfigurationError : no stack runs on this home, no such model, several and none was named, or a wrong value.
+    ConfigurationError : no stack runs on this home, no such model, several and none was named, or a wrong value; or the
+        model has no champion yet and its folder has mistakes.
     """
     model = catalog.chosen(model_name, "night")
     conf: dict[str, Any] = {}
@@ -38,22 +40,52 @@ def night(stack: Stack, model_name: str | None, seed: str | None = None, force: 
         conf["force"] = True
     follower = connected(stack, model)
     progress = Progress()
-    days = model.training.days_needed
     try:
-        if follower.patiently(lambda: follower.api.dag(f"{model.name}_collect")) is None:
-            # a model that was written a moment ago: Airflow looks for new DAGs every few seconds
-            with progress.step(f"{model.name}: DAGs") as report:
-                wait_for_dags(follower, report)
-        missing = follower.missing(days)
-        with progress.step(f"{model.name}: collect {len(missing)} missing days") as report:
-            left = follower.collect(days, report, missing)
-        if left:
-            progress.say(f"warning: {len(left)} partitions could not be collected: {', '.join(left[:5])}")
-        with progress.step(f"{model.name}: retrain and release") as report:
-            outcome = follower.retrain(f"night__{utc_now():%Y-%m-%dT%H-%M-%S}", report, conf=conf)
+        require_no_mistakes(stack, follower, progress)
+        return _night(follower, progress, conf)
     except RunFailed as failure:
         progress.say(f"{model.name}: FAILED: {failure}")
         return 1
+    except KeyboardInterrupt:
+        progress.say(
+            f"\nno longer followed: what was started goes on in Airflow ({follower.url('retrain')} and "
+            f"{follower.url('collect')})."
+        )
+        return 130
+
+
+def require_no_mistakes(stack: Stack, follower: Follower, progress: Progress) -> None:
+    """Refuse the first night of a folder that `make run` would not train either.
+
+    A model that has a champion is not linted: its gate compares, and its champion serves on.
+
+    Raises
+    ------
+    ConfigurationError : the folder has mistakes; with the first of them.
+    """
+    name = follower.model.name
+    if follower.patiently(lambda: has_champion(follower.model)):
+        return
+    with progress.step(f"{name}: lint"):
+        problems = Newcomers(stack, starting=False).mistakes(name)
+    if problems:
+        raise ConfigurationError(refusal(name, problems, f"make night MODEL={name}"))
+
+
+def _night(follower: Follower, progress: Progress, conf: dict[str, Any]) -> int:
+    model = follower.model
+    days = model.training.days_needed
+    if follower.patiently(lambda: follower.api.dag(f"{model.name}_collect")) is None:
+        # a model that was written a moment ago: Airflow looks for new DAGs every few seconds
+        with progress.step(f"{model.name}: DAGs") as report:
+            wait_for_dags(follower, report)
+    missing = follower.missing(days)
+    with progress.step(f"{model.name}: collect {len(missing)} missing days") as report:
+        left = follower.collect(days, report, missing)
+    if left:
+        progress.say(left_out(model, left))
+    with progress.step(f"{model.name}: retrain and release") as report:
+        outcome = follower.retrain(f"night__{utc_now():%Y-%m-%dT%H-%M-%S}", report, conf=conf)
     progress.say(outcome.sentence)
     return 0
 

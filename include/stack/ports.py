@@ -1,13 +1,25 @@
-"""Are the ports free? Asked before anything starts."""
+"""Who listens on the ports: are they free before anything starts, and does a component have its own?"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import psutil
 
 from include.errors import ConfigurationError
 from include.stack.layout import HOST, PORTS, Stack
+
+# the component behind each port
+COMPONENTS = {"airflow": "airflow-api-server", "mlflow": "mlflow", "serving": "serving"}
+
+
+def of_component(stack: Stack, name: str) -> int | None:
+    """The port on which this component answers; None if it has none."""
+    return next((port for service, port in stack.ports.items() if COMPONENTS[service] == name), None)
 
 
 def is_free(port: int) -> bool:
@@ -24,14 +36,52 @@ def is_free(port: int) -> bool:
 
 def holder(port: int) -> str:
     """Who listens there, as far as this user may see: ``" (held by nginx, pid 12)"`` or an empty string."""
-    try:
-        for connection in psutil.net_connections(kind="tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.pid and connection.laddr[1:2] == (port,):
-                process = psutil.Process(connection.pid)
-                return f" (held by {' '.join(process.cmdline()[:4]) or process.name()}, pid {connection.pid})"
-    except (psutil.Error, OSError):
-        pass
+    return next((described for _, described in _listeners(port) if described), "")
+
+
+def taken(stack: Stack, component: str) -> str:
+    """That another program than the stack's holds the port of a component: ``"; its port 5000 is taken (...)"``.
+
+    Empty if none does, as far as this user may see: what answers there is the component then.
+    """
+    port, session = of_component(stack, component), stack.recorded().get("supervisor_pid")
+    if port is None:
+        return ""
+    for pid, described in _listeners(port):
+        with contextlib.suppress(OSError):
+            if not pid or os.getsid(pid) != session:  # all components are in the session of supervisord
+                return f"; its port {port} is taken{described or ' (by a program of another user)'}"
     return ""
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether this process, or one below it, listens on the port: not whoever else answers there."""
+    with contextlib.suppress(psutil.Error, OSError):
+        process = psutil.Process(pid)
+        for member in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error, OSError):
+                if any(_is_listener(connection, port) for connection in member.net_connections(kind="tcp")):
+                    return True
+    return False
+
+
+def _listeners(port: int) -> Iterator[tuple[int | None, str]]:
+    """The pids of those that listen on the port (None: not ours to see), each with its description."""
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections(kind="tcp"):
+            if not _is_listener(connection, port):
+                continue
+            if not connection.pid:
+                yield None, ""
+                continue
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(connection.pid)
+                command = " ".join(process.cmdline()[:4]) or process.name()
+                yield process.pid, f" (held by {command}, pid {process.pid})"
+
+
+def _is_listener(connection: Any, port: int) -> bool:
+    return connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,)
 
 
 def require_free(stack: Stack) -> None:

@@ -26,20 +26,23 @@ from include.stack.first_champions import (
     unserved,
     wait_for_dags,
 )
-from include.stack.following import Follower, RunFailed
+from include.stack.following import Follower, RunFailed, left_out
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers
 from include.stack.progress import Progress
 from include.stack.session import Background, Session, patiently
 from include.stack.signals import Stopped, StopSignals
 
+LAST_LOOK_SECONDS = 10.0  # at the ledger, before everything is stopped
 
-def run(stack: Stack, only: Sequence[str] = ()) -> int:
+
+def run(stack: Stack, only: Sequence[str] = (), signals: StopSignals | None = None) -> int:
     """Run the stack until a signal; the exit status (0: stopped as asked, 1: something did not work).
 
     Parameters
     ----------
     only : names of the models to bring to a first champion; empty: all. Those that have one serve in any case.
+    signals : installed before this module was imported, which takes seconds.
 
     Raises
     ------
@@ -51,7 +54,7 @@ def run(stack: Stack, only: Sequence[str] = ()) -> int:
         raise ConfigurationError(str(error)) from None
     for name in only:
         catalog.entry(name)
-    signals = StopSignals()
+    signals = signals or StopSignals()
     progress = Progress()
     try:
         stack.prepare()
@@ -89,6 +92,7 @@ def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
             time.sleep(0.5)
     except Stopped:
         progress.say("\nstopping ...")
+        session.give_up()  # a further signal ends whatever the next line waits for
         status = _left_without(house, others)
     except PerennialError as error:
         progress.say(f"\nerror: {error}")
@@ -103,8 +107,16 @@ def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
 def _left_without(house: list[Model], others: Others | None) -> int:
     """1 if a model that was tried still has no champion when the stack is stopped, else 0."""
     failed = [model for model in house if others and model.name in others.failed]
+    without: list[str] = []
+    deadline = time.monotonic() + LAST_LOOK_SECONDS
+
+    def check() -> None:
+        if time.monotonic() > deadline:
+            raise TransientError("the ledger does not answer")
+
     try:
-        return 1 if unserved(failed) else 0
+        Background(lambda: without.extend(unserved(failed))).join(check)
+        return 1 if without else 0
     except Exception:  # the ledger is gone: what was seen last counts
         return 1 if failed else 0
 
@@ -208,7 +220,9 @@ def _catch_up(session: Session, models: list[Model], progress: Progress) -> None
             except PerennialError as error:
                 progress.say(f"warning: {model.name}: {error}")
             else:
-                progress.say(f"{model.name}: {len(missing) - len(left)} missing partitions collected, {len(left)} left")
+                progress.say(f"{model.name}: {len(missing) - len(left)} of {len(missing)} missing partitions collected")
+                if left:
+                    progress.say(left_out(model, left))
 
 
 def clean(stack: Stack) -> int:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
 
 from include.errors import PerennialError, TransientError
-from include.stack import components, confidential, environment, leftovers, migrations, postgres, roles, supervision
+from include.stack import (
+    components,
+    confidential,
+    environment,
+    leftovers,
+    migrations,
+    ports,
+    postgres,
+    roles,
+    supervision,
+)
 from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
 from include.stack.progress import Progress, Report
@@ -22,6 +34,9 @@ from include.stack.watch import Watch
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.5  # between two looks at the components
+RELAUNCHES = 4  # of supervisord within RELAUNCH_WINDOW seconds: more is not bad luck
+RELAUNCH_WINDOW = 600.0
+FIRST = {"serving": 0, "postgres": 1}  # in which order everything is started again; the models need no database
 # the component behind a part that is waited for, if it is not airflow-<part>
 COMPONENTS = {
     "metadatabase": "postgres",
@@ -68,6 +83,8 @@ class Session:
         self.ended = threading.Event()  # set when it is being stopped: what runs beside the main thread gives up
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor = supervision.Supervisor(stack)
+        self.say: Callable[[str], None] | None = None  # to the terminal; None while the stack starts
+        self._relaunched: list[float] = []
 
     def start(self, progress: Progress) -> None:
         """Start everything; returns when Airflow's API answers and its scheduler lives."""
@@ -79,10 +96,7 @@ class Session:
             configuration = stack.run / "supervisord.conf"
             services = [confidential.prepared(stack, service) for service in components.services(stack)]
             configuration.write_text(components.supervisor_configuration(stack, postgres.component(stack), services))
-            with self.signals.held():
-                self._process = supervision.launch(stack, configuration, self.environment)
-                stack.record(**leftovers.identity(self._process.pid))
-            supervision.wait_until_it_answers(stack, self._process, self.signals.check_parent)
+            self.launch(configuration)
             self._supervisor.start("postgres")
             postgres.wait_until_ready(stack, self._check_first)
             roles.prepare(stack)
@@ -103,6 +117,38 @@ class Session:
             self.wait_for_airflow(report, ("metadatabase", "scheduler"))
             for name in later:
                 self._supervisor.start(name)
+        self.say = progress.say
+
+    def launch(self, configuration: Path) -> None:
+        """Start supervisord, which has started nothing then."""
+        with self.signals.held():
+            self._process = supervision.launch(self.stack, configuration, self.environment)
+            self.stack.record(**leftovers.identity(self._process.pid))
+        supervision.wait_until_it_answers(self.stack, self._process, self.signals.check_parent)
+        self._supervisor.reconnect()
+
+    def _relaunch(self, why: str) -> None:
+        """Start a supervisord that was killed, and everything, the model server first.
+
+        Its processes live on without it, but no other can supervise them: they are ended, so the models are away for
+        some seconds.
+        """
+        self._relaunched = [t for t in self._relaunched if time.monotonic() - t < RELAUNCH_WINDOW] + [time.monotonic()]
+        if self.say is None or len(self._relaunched) > RELAUNCHES:
+            log = self.stack.logs / "supervisord.log"
+            raise StackFailure(
+                f"{why}, so nothing can be restarted any more: everything is stopped. Run `make run` again. "
+                f"The end of {log}:\n{supervision.tail(log)}"
+            )
+        self.say(f"\n{why}: it and everything else is started again, the model server first.\n")
+        leftovers.clean(self.stack, patience=0)
+        self.launch(self.stack.run / "supervisord.conf")
+        names = [state.name for state in self._supervisor.states()]
+        for name in sorted(names, key=lambda name: FIRST.get(name, len(FIRST))):
+            with contextlib.suppress(TransientError):  # it is tried again, or supervisord is gone again
+                self._supervisor.start(name)
+            if name == "postgres":
+                postgres.wait_until_ready(self.stack, self.check)
 
     def _keep_watch(self, watch: Watch, progress: Progress) -> None:
         said = ""
@@ -147,6 +193,8 @@ class Session:
                 health = api.health()
             except PerennialError:
                 return ["api-server"]
+            if ports.taken(self.stack, "airflow-api-server"):
+                return ["api-server"]
             return [part for part in parts if health.get(part) != "healthy"]
 
         self._wait(missing, report, self.check)
@@ -156,7 +204,7 @@ class Session:
         urls = {"mlflow": f"{self.stack.mlflow_url}/health", "serving": f"{self.stack.serving_url}/health/live"}
 
         def missing() -> list[str]:
-            return [name for name, url in urls.items() if not answers(url)]
+            return [name for name, url in urls.items() if not answers(url) or ports.taken(self.stack, name)]
 
         self._wait(missing, report, check or self.check)
 
@@ -175,22 +223,20 @@ class Session:
             found = next((state for state in self._supervisor.states() if state.name == component), None)
         except TransientError:
             found = None
-        return f"{part} ({found.described})" if found else part
+        taken = ports.taken(self.stack, component)
+        return f"{part} ({found.described}{taken})" if found else f"{part}{taken}"
 
     def check(self) -> None:
         """Raise when the stack cannot go on; cheap, so ask often.
 
         Raises
         ------
-        StackFailure : supervisord is gone; with the end of its log.
+        StackFailure : supervisord is gone while the stack starts, or again and again; with the end of its log. Later it
+            is started again.
         """
         self.signals.check_parent()
         if self._process is not None and self._process.poll() is not None:
-            log = self.stack.logs / "supervisord.log"
-            raise StackFailure(
-                f"supervisord has ended ({_ended(self._process.returncode)}), so nothing can be restarted any more: "
-                f"everything is stopped. Run `make run` again. The end of {log}:\n{supervision.tail(log)}"
-            )
+            self._relaunch(f"supervisord has ended ({_ended(self._process.returncode)})")
 
     def _check_first(self) -> None:
         """While PostgreSQL starts nothing serves yet, so that it cannot start ends the stack."""
@@ -206,11 +252,15 @@ class Session:
 
     def stop(self) -> None:
         """Stop everything in order, PostgreSQL last, and whatever is left in the session after that."""
-        self.ended.set()
-        self.signals.stopping(self._kill)
+        self.give_up()
         if self._process is not None:
             supervision.stop(self._process, 14)
         leftovers.clean(self.stack, patience=0)
+
+    def give_up(self) -> None:
+        """What runs beside the main thread ends, and from now on a signal kills every process of the stack."""
+        self.ended.set()
+        self.signals.stopping(self._kill)
 
     def _kill(self) -> None:
         leftovers.kill(self.stack)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -11,9 +11,11 @@ import httpx
 from include import catalog
 from include.errors import PerennialError, TransientError
 from include.registry.rows import Standing
-from include.stack import credentials, environment, leftovers
+from include.stack import credentials, environment, leftovers, ports
 from include.stack.layout import Stack
 from include.stack.supervision import State, Supervisor
+
+NEVER = "no champion yet"
 
 
 def status(stack: Stack) -> int:
@@ -27,14 +29,14 @@ def status(stack: Stack) -> int:
         print(f"the stack on {stack.home} is starting or stopping: its processes are not known yet")
         return 1
     for state in states:
-        print(f"{state.name:<24} {state.described}{_log(stack, state)}")
+        print(f"{state.name:<24} {state.described}{ports.taken(stack, state.name)}{_log(stack, state)}")
     print(f"\nAirflow {stack.airflow_url}  MLflow {stack.mlflow_url}  models {stack.serving_url}")
     os.environ.update(environment.perennial_environment(stack))
     listing = _listing(stack)
     if listing is None:
         serving = next((s for s in states if s.name == "serving"), None)
         print(f"the model server does not answer: {serving.described if serving else 'not started yet'}")
-    print("\n".join(served(listing or [], standings(listing or []))))
+    print("\n".join(served(listing, standings())))
     return 0 if listing is not None and all(state.running for state in states) else 1
 
 
@@ -54,31 +56,51 @@ def _listing(stack: Stack) -> list[dict[str, Any]] | None:
     return listing
 
 
-def standings(listing: Sequence[dict[str, Any]]) -> dict[str, Standing]:
-    """What the ledger says about each model, by name; empty if it does not answer."""
+def standings() -> dict[str, Standing] | None:
+    """What the ledger says about each model that it knows, by name; None if it does not answer."""
     from include.registry.ledger import Ledger
 
-    names = {*catalog.folders(), *(str(m["model"]) for m in listing)}
     try:
-        return {name: Ledger.default().standing(name) for name in sorted(names)}
+        return {standing.model: standing for standing in Ledger.default().standings()}
     except PerennialError:
-        print("the ledger does not answer: what is frozen is not known")
-        return {}
+        print("the ledger does not answer: which models have a champion, and what is frozen, is not known")
+        return None
 
 
-def served(listing: Sequence[dict[str, Any]], ledger: dict[str, Standing]) -> list[str]:
-    """A line for each model: those of the house by priority, broken ones, and what serves without a folder."""
-    lines = {m.name: "no champion yet" for m in catalog.by_priority()}
-    lines |= {e.name: f"broken: {e.problem}" for e in catalog.entries() if e.problem}
-    for state in listing:
-        name = str(state["model"])
-        if state.get("version") is not None:
-            broken = f"; its folder is {lines[name]}" if lines.get(name, "").startswith("broken") else ""
-            lines[name] = f"version {state['version']}{broken}"
-        else:
-            lines.setdefault(name, "out of service")
-    for name, standing in ledger.items():
-        if standing.frozen:
+def served(listing: Sequence[dict[str, Any]] | None, ledger: Mapping[str, Standing] | None) -> list[str]:
+    """A line for each model: those of the house by priority, broken ones, and what serves without a folder.
+
+    Parameters
+    ----------
+    listing : the models of the model server; None if it does not answer.
+    ledger : what should serve, of the models that were ever released; None if it does not answer.
+    """
+    broken = {e.name: f"broken: {e.problem}" for e in catalog.entries() if e.problem}
+    folders = [*(m.name for m in catalog.by_priority()), *broken]
+    serving = None if listing is None else {str(m["model"]): m.get("version") for m in listing}
+    lines = []
+    for name in dict.fromkeys([*folders, *(serving or {}), *(ledger or {})]):
+        line = _service(name, serving, ledger, name in folders)
+        if name in broken:
+            line = broken[name] if line == NEVER else f"{line}; its folder is {broken[name]}"
+        standing = (ledger or {}).get(name)
+        if standing and standing.frozen:
             reason = f": {standing.frozen_reason}" if standing.frozen_reason else ""
-            lines[name] = f"{lines.get(name, 'out of service')}; promotion is frozen{reason}"
-    return [f"  {name}: {line}" for name, line in lines.items()]
+            line = f"{line}; promotion is frozen{reason}"
+        lines.append(f"  {name}: {line}")
+    return lines
+
+
+def _service(
+    name: str, serving: Mapping[str, Any] | None, ledger: Mapping[str, Standing] | None, has_folder: bool
+) -> str:
+    """Which version of a model serves: what the server and the ledger have answered, and never more."""
+    if (version := (serving or {}).get(name)) is not None:
+        return f"version {version}"
+    if ledger is None:
+        return "not known" if serving is None else "does not serve; whether it has a champion is not known"
+    standing = ledger.get(name)
+    if standing is not None and standing.version is not None:
+        serves = "whether it serves is not known" if serving is None else "it does not serve"
+        return f"version {standing.version} is the champion; {serves}"
+    return NEVER if has_folder and not (standing and standing.epoch) else "out of service"

@@ -57,6 +57,11 @@ class State:
         return self.state == "FATAL"
 
     @property
+    def stopped(self) -> bool:
+        """It was stopped when asked to; supervisord does not start it by itself."""
+        return self.state == "STOPPED"
+
+    @property
     def described(self) -> str:
         """What a person reads: "running, pid 12, 340 s", "not started yet", "down"."""
         if self.pid:
@@ -112,6 +117,11 @@ class Supervisor:
         except xmlrpc.client.Fault as fault:
             if "NOT_RUNNING" not in fault.faultString:
                 raise TransientError(f"{name} could not be stopped: {fault.faultString}") from fault
+
+    def reconnect(self) -> None:
+        """Forget the connection: it is that to a supervisord that has ended."""
+        with self._one_at_a_time:
+            self._transport.close()
 
     def _call(self, method: str, *arguments: Any) -> Any:
         with self._one_at_a_time:

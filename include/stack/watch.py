@@ -11,11 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from include.errors import TransientError
+from include.stack import ports
 from include.stack.layout import Stack
 from include.stack.supervision import State, Supervisor, tail
 
 RESTARTS = 4  # of one component within RESTART_WINDOW seconds: more is not bad luck
 RESTART_WINDOW = 180.0
+# Ends in a row of a component before it has worked: more is not bad luck, however long a start that fails takes.
+IN_VAIN = {"port": 2, "no port": RESTARTS}
+WORKED_SECONDS = 1800.0  # after which a component without a port has worked; one with a port has if it listens on it
 FIRST_REST = 5.0  # seconds before a component that is down is started again; doubled at each failure
 LONGEST_REST = 60.0
 BACK_SECONDS = 15  # a component that was down has to live so long before it is called back
@@ -28,6 +32,9 @@ class Part:
 
     Attributes
     ----------
+    restarts : when it was started again, within RESTART_WINDOW.
+    in_vain : its ends in a row before it had worked.
+    works : whether the process that runs now has worked: it listens on its port, or is old enough.
     down_since : when it was given up; None while it is not.
     rest : seconds that it rests before the next start.
     retry_at : when it is started again; None while a start is under way.
@@ -35,6 +42,8 @@ class Part:
 
     pid: int = 0
     restarts: list[float] = field(default_factory=list)
+    in_vain: int = 0
+    works: bool = False
     down_since: float | None = None
     rest: float = FIRST_REST
     retry_at: float | None = None
@@ -68,53 +77,107 @@ class Watch:
         with contextlib.suppress(TransientError):  # whether supervisord lives is somebody else's question
             for state in self._supervisor.states():
                 part = self._parts.setdefault(state.name, Part())
-                if part.down_since is None:
-                    self._see(state, part)
-                else:
-                    self._retry(state, part)
+                with contextlib.suppress(TransientError):  # one that cannot be started hides no other
+                    if part.down_since is None:
+                        self._see(state, part)
+                    else:
+                        self._retry(state, part)
 
     def _see(self, state: State, part: Part) -> None:
         """A component that is thought to be well."""
         now = self._clock()
         if self._is_new(state, part):
             part.restarts = [moment for moment in part.restarts if now - moment < RESTART_WINDOW] + [now]
-            self._say(f"{state.name} has ended and was started again (pid {state.pid}).")
-        if state.running and state.uptime > RESTART_WINDOW:
+            part.in_vain, part.works = (0 if part.works else part.in_vain + 1), False
+            self._say(self._restarted(state, part))
+        self._look_whether_it_works(state, part)
+        if state.uptime > RESTART_WINDOW and self._serves(state, part):
             part.rest = FIRST_REST
-        if state.given_up or len(part.restarts) > RESTARTS:
-            why = f"it has ended {len(part.restarts)} times within {RESTART_WINDOW:.0f} s"
-            if state.given_up:
-                why = "it ends as soon as it is started"
+        if why := self._why_down(state, part):
             part.down_since = now
-            self._rest(state, part)
-            log = self._stack.logs / f"{state.name}.log"
             self._say(
-                f"\n{state.name} is down: {why}. Everything else keeps running; {state.name} is started again in "
-                f"{part.rest:.0f} s. The end of {log}:\n{tail(log, LINES)}\n"
+                f"\n{state.name} is down: {why}{ports.taken(self._stack, state.name)}. Everything else keeps running; "
+                f"{state.name} is started again in {part.rest:.0f} s. {self._end_of_log(state)}\n"
             )
+            self._rest(state, part)
+
+    def _restarted(self, state: State, part: Part) -> str:
+        """That a component has ended and runs again, and from the second time in a row on why it may not work."""
+        if stranger := ports.taken(self._stack, state.name):
+            return f"{state.name} has ended{stranger}. It works only once that program is stopped."
+        said = f"{state.name} has ended and was started again (pid {state.pid})."
+        if part.in_vain < (2 if self._port(state) is None else 1):  # without a port, young is not broken
+            return said
+        return (
+            f"\n{said} It had not {self._worked(state)} before ({part.in_vain} in a row). {self._end_of_log(state)}\n"
+        )
+
+    def _why_down(self, state: State, part: Part) -> str:
+        """Why a component is given up; empty while it is not."""
+        if state.given_up:
+            return "it ends as soon as it is started"
+        if len(part.restarts) > RESTARTS:
+            return f"it has ended {len(part.restarts)} times within {RESTART_WINDOW:.0f} s"
+        if part.in_vain > IN_VAIN["no port" if self._port(state) is None else "port"]:
+            return f"it has ended {part.in_vain} times in a row without having {self._worked(state)}"
+        return ""
+
+    def _port(self, state: State) -> int | None:
+        return ports.of_component(self._stack, state.name)
+
+    def _worked(self, state: State) -> str:
+        return f"run for {WORKED_SECONDS / 60:.0f} minutes" if self._port(state) is None else "answered on its port"
+
+    def _end_of_log(self, state: State) -> str:
+        log = self._stack.logs / f"{state.name}.log"
+        return f"The end of {log}:\n{tail(log, LINES)}"
+
+    def _look_whether_it_works(self, state: State, part: Part) -> None:
+        if part.works or not state.running:
+            return
+        port = self._port(state)
+        part.works = state.uptime > WORKED_SECONDS if port is None else ports.listens(state.pid, port)
+
+    def _serves(self, state: State, part: Part) -> bool:
+        """Whether nothing is known against a process that runs: one with a port listens on it."""
+        return part.works or self._port(state) is None
 
     def _retry(self, state: State, part: Part) -> None:
         """A component that is down: rests, is started, comes back or rests longer."""
         now = self._clock()
         if part.retry_at is not None:
-            if now >= part.retry_at and not state.pid:
-                part.retry_at, part.pid = None, 0
-                self._supervisor.start(state.name)
-        elif state.state == "RUNNING" and state.uptime >= BACK_SECONDS:
+            if now >= part.retry_at and state.running:
+                part.retry_at = None  # the request to stop it did not arrive
+            elif now >= part.retry_at and not state.pid:
+                self._start(state, part)
+            return
+        self._look_whether_it_works(state, part)
+        if state.state == "RUNNING" and state.uptime >= BACK_SECONDS and self._serves(state, part):
             self._say(f"{state.name} is back; it was down for {now - (part.down_since or now):.0f} s.")
-            part.down_since, part.restarts, part.pid = None, [], state.pid
+            part.down_since, part.restarts, part.in_vain, part.pid = None, [], 0, state.pid
             self._try_the_others()  # they may have been down because of this one
-        elif state.given_up or self._is_new(state, part):
-            part.rest = min(2 * part.rest, LONGEST_REST)
-            self._rest(state, part)
-            self._say(
-                f"{state.name} is still down; it is started again in {part.rest:.0f} s. "
-                f"See {self._stack.logs / state.name}.log."
-            )
+        elif state.given_up or state.stopped or self._is_new(state, part):
+            self._still_down(state, part, ports.taken(self._stack, state.name))
+
+    def _start(self, state: State, part: Part) -> None:
+        try:
+            self._supervisor.start(state.name)
+        except TransientError as error:
+            self._still_down(state, part, f": {error}")
+        else:
+            part.retry_at, part.pid, part.works = None, 0, False
+
+    def _still_down(self, state: State, part: Part, why: str) -> None:
+        part.rest = min(2 * part.rest, LONGEST_REST)
+        self._say(
+            f"{state.name} is still down{why}; it is started again in {part.rest:.0f} s. "
+            f"See {self._stack.logs / state.name}.log."
+        )
+        self._rest(state, part)
 
     def _rest(self, state: State, part: Part) -> None:
         part.retry_at = self._clock() + part.rest
-        if not state.given_up:  # supervisord would start it again at once
+        if not (state.given_up or state.stopped):  # supervisord would start it again at once
             self._supervisor.stop_one(state.name)
 
     def _try_the_others(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -11,13 +13,14 @@ from typing import Any
 
 import pytest
 
-from include.errors import ConfigurationError, ConflictError, IntegrityError, ReleaseError
-from include.registry import tracking
+from include.errors import ConfigurationError, ConflictError, IntegrityError, ReleaseError, TransientError
+from include.registry import mlflow_versions, tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger, PromotionFrozen
 from include.release.promotion import project, promote, restore, verify
 from include.release.rollback import lift_freeze, rollback
 from tests.release.killing import killed_at, outcome
+from tests.services import waits
 
 STEPS = {
     "before the transaction": ("include.registry.ledger:Ledger.promote", "before"),
@@ -266,6 +269,53 @@ def test_rollback_works_while_mlflow_is_down(
     assert state(model)["alias"] == 2  # behind, until the next projection
     project(model)
     assert state(model)["alias"] == 1
+
+
+class Hanging:
+    """A server that accepts and never answers."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def accept(self) -> socket.socket:
+        connection, _ = self._listener.accept()
+        connection.recv(1)
+        return connection
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.mark.parametrize("holder", ["rollback", "package"])
+def test_an_mlflow_that_hangs_keeps_nobody_from_writing_the_release_record(
+    model: str, registered: dict[int, str], monkeypatch: pytest.MonkeyPatch, holder: str
+) -> None:
+    promote(model, 1, "r1", "perennial", "first")
+    hanging = Hanging()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", hanging.url)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    ledger = Ledger.default()
+    ledger.promote(model, 2, registered[2], 1, "ada", "r2", "second")
+
+    def hang() -> None:
+        with contextlib.suppress(TransientError):
+            if holder == "rollback":
+                project(model, alias_required=False)
+            else:
+                mlflow_versions.register(model, 2, {})
+
+    thread = threading.Thread(target=hang)
+    thread.start()
+    with hanging.accept() as client:
+        with ledger.locked(model):
+            assert waits(client), "the lock was free only when the request to MLflow had timed out"
+        hanging.close()
+    thread.join()
+    if holder == "rollback":
+        record = BundleStore.default().read_release(model)
+        assert record is not None and record.version == 2
 
 
 @pytest.fixture

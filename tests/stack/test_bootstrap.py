@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from include.settings import PROJECT
@@ -106,6 +109,43 @@ def test_no_python_at_all_is_a_clear_error(project: Path) -> None:
     assert "install Python 3.11, 3.12 or 3.13" in done.stderr
 
 
+def test_what_is_typed_reaches_python_as_it_is(project: Path) -> None:
+    """make takes "$5" for a variable, unless it is told not to expand what was typed."""
+    fake_python(project / "bin", "python3.12", "3.12")
+    python = project / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    typed = 'it\'s $5x, "$HOME" # $(shell echo no) %'
+    said = make(project, "rollback", "PYTHON=python3.12", "MODEL=toy", f"REASON={typed}").stdout.splitlines()
+    assert said[-6:] == ["--model", "toy", "--version", "", "--reason", typed]
+    said = make(project, "new-model", "PYTHON=python3.12", f"OWNER={typed}", f"SOURCE={typed}").stdout.splitlines()
+    assert said.count(typed) == 2
+
+
+@pytest.mark.parametrize(("code", "good"), [(0, True), (1, False), (3, True)])
+def test_a_status_without_a_stack_is_an_answer(project: Path, code: int, good: bool) -> None:
+    fake_python(project / "bin", "python3.12", "3.12")
+    python = project / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\nexit {code}\n")
+    python.chmod(0o755)
+    done = make(project, "status", "PYTHON=python3.12")
+    assert (done.returncode == 0, "Error" not in done.stderr) == (good, good)
+
+
+def test_an_interrupt_while_make_run_is_being_imported_stops_it_quietly(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "include.stack", "run"]
+    environment = os.environ | {"PERENNIAL_HOME": str(tmp_path / "home")}
+    with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        next(line for line in process.stderr if line.endswith(" include.catalog\n"))
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 0
+    assert "Traceback" not in rest and not (tmp_path / "home").exists()
+
+
 def test_make_alone_lists_the_targets(project: Path) -> None:
     text = make(project).stdout
     for target in ("run", "night", "test", "lint", "format", "types", "bench", "lock", "clean"):
@@ -142,6 +182,35 @@ def test_nothing_happens_when_the_stamp_fits_and_a_broken_installation_repeats(
     requirements.write_text("# another\n")
     bootstrap.install(tmp_path, requirements)
     assert len(calls) > done
+
+
+BOOTSTRAP = PROJECT / "include" / "stack" / "bootstrap.py"
+
+
+def test_an_interrupted_environment_is_left_without_a_traceback_and_replaced_by_the_next_make(tmp_path: Path) -> None:
+    """The next make takes the Python of the half-made environment: it must not delete itself."""
+    (tmp_path / "requirements.txt").write_text("# none\n")
+    python = tmp_path / ".venv" / "bin" / "python"
+    process = subprocess.Popen(
+        [sys.executable, str(BOOTSTRAP), "--root", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not python.exists():
+        assert process.poll() is None
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "interrupted; run make again to go on\n")
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
+
+    again = (
+        f"import sys; sys.path.insert(0, {str(BOOTSTRAP.parent)!r}); import bootstrap; from pathlib import Path; "
+        f"bootstrap._make_venv(Path({str(tmp_path / '.venv')!r}), Path({str(python)!r}))"
+    )
+    subprocess.run([str(python), "-c", again], check=True, timeout=300)
+    done = subprocess.run([str(python), "-m", "pip", "--version"], check=True, capture_output=True, text=True)
+    assert str(tmp_path) in done.stdout
+    assert not (tmp_path / ".venv" / ".perennial-unfinished").exists()
 
 
 def test_requirements_name_no_place_and_say_why() -> None:

@@ -16,7 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from include.stack import components, leftovers, spawn, status, supervision, watch
+from include.errors import TransientError
+from include.stack import components, leftovers, postgres, spawn, status, supervision, watch
+from include.stack import session as session_module
 from include.stack.components import Component
 from include.stack.layout import Stack
 from include.stack.session import Session, StackFailure
@@ -46,7 +48,11 @@ ON_A_FILE = "import os, sys, time; print('no such table'); os.path.exists(sys.ar
 
 
 @pytest.fixture
-def stack(tmp_path: Path) -> Stack:
+def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Stack:
+    """A home; with the parameter of another fixture's name that one's."""
+    if named := getattr(request, "param", None):
+        made: Stack = request.getfixturevalue(named)
+        return made
     found = Stack(tmp_path / "home", 18090, 15090, 18099)
     found.prepare()
     return found
@@ -195,6 +201,147 @@ def test_a_component_that_ends_again_and_again_rests_and_comes_back(
     assert said[-1].startswith("victim is back") and watching.down == []
 
 
+# another program on the ports of the stack, which answers whatever it is asked
+STRANGER = """
+import sys, http.server, threading
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+servers = [http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), Handler) for port in sys.argv[1:]]
+threads = [threading.Thread(target=server.serve_forever) for server in servers]
+[thread.start() for thread in threads]
+print("ready", flush=True)
+"""
+
+
+@pytest.fixture
+def taken(tmp_path: Path) -> Iterator[Stack]:
+    """A stack whose ports another program has taken after the start."""
+    found = Stack(tmp_path / "home", free_port(), free_port(), free_port())
+    found.prepare()
+    command = [sys.executable, "-c", STRANGER, str(found.mlflow_port), str(found.serving_port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdout and stranger.stdout.readline()
+        yield found
+        stranger.kill()
+
+
+@pytest.mark.parametrize("stack", ["taken"], indirect=True)
+def test_a_component_whose_port_is_taken_is_called_down_however_slowly_it_fails(
+    stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each start that fails takes 260 s: five ends never come within RESTART_WINDOW, and none is FATAL."""
+    monkeypatch.setattr(watch, "BACK_SECONDS", 0)
+    supervisor = supervised({"mlflow": SLEEP})
+    now = [0.0]
+    said: list[str] = []
+    watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
+    pid = 0
+    while not watching.down and now[0] < 5000:
+        pid = running(supervisor, "mlflow", pid)
+        watching.look()
+        now[0] += 260
+        if not watching.down:
+            os.kill(pid, signal.SIGKILL)
+    assert watching.down == ["mlflow"]
+    why = "mlflow is down: it has ended 3 times in a row without having answered on its port; its port"
+    assert f"{why} {stack.mlflow_port} is taken (held by" in said[-1] and "The end of" in said[-1]
+    assert "was started again" not in "".join(said), "a pid is no news while another program has the port"
+    eventually(lambda: state(supervisor, "mlflow").state == "STOPPED")
+    now[0] += 10
+    watching.look()
+    running(supervisor, "mlflow")
+    watching.look()
+    assert watching.down == ["mlflow"], "it runs, and another program answers"
+
+
+def test_a_component_that_ends_before_it_has_answered_shows_its_log_from_the_second_time_on(
+    stack: Stack, supervised: Callable[..., Supervisor]
+) -> None:
+    port = free_port()
+    stack = Stack(stack.home, 18090, port, 18099)
+    supervisor = supervised({"mlflow": program(stack, FORKING, str(port))})
+    said: list[str] = []
+    now = [0.0]
+    watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
+
+    def works() -> bool:
+        watching.look()
+        return watching._parts["mlflow"].works
+
+    eventually(works)
+    for _ in range(watch.RESTARTS + 2):  # it works each time before it ends
+        pid = running(supervisor, "mlflow")
+        os.kill(pid, signal.SIGKILL)
+        running(supervisor, "mlflow", pid)
+        eventually(works)
+        now[0] += 260
+    assert watching.down == [] and "The end of" not in "".join(said)
+    watching._parts["mlflow"].works = False
+    os.kill(pid := running(supervisor, "mlflow"), signal.SIGKILL)
+    running(supervisor, "mlflow", pid)
+    watching.look()
+    assert "It had not answered on its port before (1 in a row). The end of" in said[-1]
+
+
+@pytest.mark.parametrize("stack", ["taken"], indirect=True)
+def test_another_program_that_answers_on_a_port_is_not_taken_for_a_server(
+    stack: Stack, supervised: Callable[..., Supervisor], signals: StopSignals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    supervised({"mlflow": SLEEP, "serving": SLEEP})
+    said: list[str] = []
+
+    def waits() -> None:
+        raise StackFailure("it waits")
+
+    with pytest.raises(StackFailure, match="it waits"):
+        Session(stack, signals).wait_for_servers(said.append, waits)
+    assert f"its port {stack.mlflow_port} is taken (held by" in said[-1]
+    with leftovers.locked(stack):
+        status.status(stack)
+    assert f"; its port {stack.serving_port} is taken (held by" in capsys.readouterr().out
+
+
+def test_a_component_whose_start_has_failed_is_tried_again(
+    stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "BACK_SECONDS", 0)
+    supervisor = supervised({"victim": SLEEP})
+    now = [100.0]
+    said: list[str] = []
+    watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
+    supervisor.stop_one("victim")
+    eventually(lambda: state(supervisor, "victim").stopped)
+    watching._parts["victim"] = watch.Part(down_since=0.0, retry_at=50.0)
+
+    def refused(name: str) -> None:
+        raise TransientError("supervisord does not answer: timed out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(supervisor, "start", refused)
+        watching.look()
+    assert "victim is still down: supervisord does not answer" in said[-1]
+    now[0] += 100
+    watching.look()
+    running(supervisor, "victim")
+    watching.look()
+    assert watching.down == []
+
+
+def test_a_component_whose_stop_has_failed_is_not_called_down_for_ever(
+    stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "BACK_SECONDS", 0)
+    supervisor = supervised({"victim": SLEEP})
+    running(supervisor, "victim")
+    watching = Watch(stack, supervisor, lambda _: None, clock=lambda: 100.0)
+    watching._parts["victim"] = watch.Part(down_since=0.0, retry_at=50.0)
+    watching.look()
+    watching.look()
+    assert watching.down == []
+
+
 def test_children_of_a_killed_component_are_ended_before_it_starts_again(
     stack: Stack, supervised: Callable[..., Supervisor]
 ) -> None:
@@ -222,16 +369,6 @@ def test_children_of_a_killed_component_are_ended_before_it_starts_again(
     assert spawn.orphans(int(supervisor.stack.recorded()["supervisor_pid"])) == []  # type: ignore[call-overload]
 
 
-@pytest.fixture
-def signals() -> Iterator[StopSignals]:
-    """Those of `make run`; the handlers of the test run come back."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    yield StopSignals()
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
-
-
 def test_a_killed_supervisord_ends_the_stack_with_one_clear_message(
     stack: Stack, supervised: Callable[..., Supervisor], signals: StopSignals
 ) -> None:
@@ -249,6 +386,46 @@ def test_a_killed_supervisord_ends_the_stack_with_one_clear_message(
     assert leftovers.find(stack) == []
 
 
+def test_a_supervisord_that_is_killed_later_is_started_again_with_the_model_server_first(
+    stack: Stack, supervised: Callable[..., Supervisor], signals: StopSignals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervised({"serving": SLEEP, "other": SLEEP})
+    leftovers.clean(stack, patience=0)
+    session = Session(stack, signals)
+    session.launch(stack.run / "supervisord.conf")
+    supervisor = session._supervisor
+    for name in ("postgres", "serving", "other"):
+        supervisor.start(name)
+    before = {name: running(supervisor, name) for name in ("postgres", "serving", "other")}
+    there: list[str] = []
+
+    def ready(stack: Stack, check: Callable[[], None]) -> None:
+        check()
+        there.extend(found.name for found in supervisor.states() if found.pid)
+
+    monkeypatch.setattr(postgres, "wait_until_ready", ready)
+    said: list[str] = []
+    session.say = said.append
+    for _ in range(session_module.RELAUNCHES):
+        assert session._process
+        session._process.kill()
+        session._process.wait()
+        session.check()
+        after = {name: running(supervisor, name, pid) for name, pid in before.items()}
+        assert {process.pid for process in leftovers.find(stack)} == {session._process.pid, *after.values()}
+        assert sorted(there) == ["postgres", "serving"], "the models do not wait for the database"
+        before = after
+        there.clear()
+    assert session._process
+    assert "supervisord has ended (signal SIGKILL): it and everything else is started again" in said[0]
+    session._process.kill()
+    session._process.wait()
+    with pytest.raises(StackFailure, match="Run `make run` again"):
+        session.check()
+    session.stop()
+    assert leftovers.find(stack) == []
+
+
 def test_status_while_starting_shows_neither_a_pid_nor_a_raw_error(
     stack: Stack, supervised: Callable[..., Supervisor], capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
@@ -256,9 +433,10 @@ def test_status_while_starting_shows_neither_a_pid_nor_a_raw_error(
         assert status.status(stack) == 1
         assert "is starting or stopping" in capsys.readouterr().out
         supervised({"serving": SLEEP})
-        monkeypatch.setattr(status, "standings", lambda listing: {})
+        monkeypatch.setattr(status, "standings", lambda: None)
         assert status.status(stack) == 1
     said = capsys.readouterr().out
     assert "postgres                 not started yet" in said
     assert "the model server does not answer: running, pid" in said or "does not answer: starting, pid" in said
     assert "Error" not in said and " pid 0 " not in said
+    assert "no champion yet" not in said and ": not known" in said
