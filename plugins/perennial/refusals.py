@@ -1,4 +1,8 @@
-"""Ends a run whose conf cannot be given to a task, before a task starts: at once, and with a sentence.
+"""Ends a run that cannot be right, before a task starts: at once, and with a sentence.
+
+Two kinds of runs are refused: those whose conf cannot be given to a task, and those whose logical date lies in the
+future or before the DAG begins. Airflow would start no task in the latter: a run about the future keeps the next runs
+of its DAG waiting, and one about the past ends as a success, as if a rollback had been done.
 
 PostgreSQL turns ``1e30`` in a run's conf into a whole number of 31 digits, and Airflow's supervisor cannot send a whole
 number of more than 64 bits to a task. The task then dies before its first line, with an empty log, is tried again for
@@ -11,9 +15,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
+
+from include.partitions import utc_now
+from perennial.notes import LONGEST
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 OURS = "perennial"  # the tag of every DAG of this project
 LEAST, MOST = -(2**63), 2**64 - 1  # what MessagePack can hold
+LONGEST_PATH = 100  # characters of a key in the conf that are shown: keys are the caller's, and have no bounds
+CLOCKS = timedelta(minutes=10)  # by which the clock of a browser, which fills in the logical date, may be ahead
 
 
 @hookimpl
@@ -30,18 +40,30 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
 
 
 def refuse(dag_run: Any) -> None:
-    """Fail a run of ours whose conf cannot reach a task or does not fit the form, with a note that says why."""
+    """Fail a run of ours that no task could do right, with a note that says why."""
     if dag_run.dag is None or OURS not in (dag_run.dag.tags or ()):
         return
-    problem = _problem(dag_run)
+    problem = _misdated(dag_run) or _problem(dag_run)
     if problem is None:
         return
     from airflow.utils.state import DagRunState
 
     sentence = f"refused: {problem}. Trigger {dag_run.dag_id} again with other parameters."
     log.error("Run %s of %s was %s", dag_run.run_id, dag_run.dag_id, sentence)
-    dag_run.note = sentence
+    dag_run.note = sentence[:LONGEST]  # a longer one ends the scheduler when it is written
     dag_run.set_state(DagRunState.FAILED)
+
+
+def _misdated(dag_run: Any) -> str | None:
+    """What is wrong with the logical date of a run, which a trigger may set to any moment."""
+    moment, begins = dag_run.logical_date, dag_run.dag.start_date
+    if moment is None:
+        return None
+    if moment > utc_now() + CLOCKS:
+        return f"its logical date {moment:%Y-%m-%d %H:%M} UTC is in the future"
+    if begins is not None and moment < begins:
+        return f"its logical date {moment:%Y-%m-%d %H:%M} UTC is before {begins:%Y-%m-%d}, when {dag_run.dag_id} begins"
+    return None
 
 
 def _problem(dag_run: Any) -> str | None:
@@ -49,7 +71,8 @@ def _problem(dag_run: Any) -> str | None:
 
     wrong = list(_too_large("", dag_run.conf or {}))
     if wrong:
-        return f"the run's conf has a number of more than 64 bits ({', '.join(wrong[:5])})"
+        shown = ", ".join(path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}..." for path in wrong[:5])
+        return f"the run's conf has a number of more than 64 bits ({shown})"
     try:
         dag_run.dag.params.deep_merge(dag_run.conf).validate()
     except ParamValidationError as error:  # created before the form got its bounds, or another code's run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -171,6 +171,7 @@ class Begun:
     run_id: str = "a-run"
     note: str | None = None
     state: str = "running"
+    logical_date: datetime | None = None
 
     def set_state(self, state: Any) -> None:
         self.state = str(state)
@@ -182,6 +183,8 @@ class Begun:
         ({"version": 1, "x": HUGE}, "more than 64 bits (x)"),
         ({"version": 1, "x": {"y": [1, 1e30]}}, "more than 64 bits (x.y[1])"),
         ({"version": 1, "x": -(2**63) - 1}, "more than 64 bits (x)"),
+        ({"version": 1, "k" * 2000: 1e30}, "more than 64 bits (kkk"),
+        ({"version": 1, **{f"{n}" + "k" * 1000: [HUGE] for n in range(9)}}, "more than 64 bits (0kkk"),
         ({"version": 2**31}, "Invalid input for param version"),  # created before the form had a maximum
     ],
 )
@@ -189,6 +192,32 @@ def test_a_run_whose_conf_cannot_reach_a_task_fails_when_it_begins(conf: dict[st
     run = Begun(serialized(dag("release")), conf)
     refusals.on_dag_run_running(cast(Any, run), "started")
     assert run.state == "failed" and run.note is not None and says in run.note
+    assert len(run.note) <= 1000, "Airflow's column: a longer note ends the scheduler"
+    assert run.note.endswith("again with other parameters.")
+
+
+@pytest.mark.parametrize(
+    ("moment", "says"),
+    [
+        ("9999-12-31T23:59:59", "9999-12-31 23:59 UTC is in the future"),
+        ("2200-01-01T00:00:00", "is in the future"),
+        ("0001-01-01T00:00:00", "is before 2025-01-01, when toy_release begins"),
+        ("2024-12-31T00:00:00", "is before 2025-01-01, when toy_release begins"),
+    ],
+)
+def test_a_run_that_airflow_would_give_no_task_fails_when_it_begins(moment: str, says: str) -> None:
+    """About the future it would run for ever and block the next; about the past it would succeed without a task."""
+    run = Begun(serialized(dag("release")), {"version": 1}, logical_date=datetime.fromisoformat(f"{moment}+00:00"))
+    refusals.on_dag_run_running(cast(Any, run), "started")
+    assert run.state == "failed" and run.note is not None and says in run.note
+
+
+@pytest.mark.parametrize("minutes", [-60 * 24 * 30, 0, 5])
+def test_a_logical_date_of_about_now_or_before_goes_on(minutes: int) -> None:
+    moment = datetime.now(UTC) + timedelta(minutes=minutes)
+    run = Begun(serialized(dag("release")), {"version": 1}, logical_date=moment)
+    refusals.on_dag_run_running(cast(Any, run), "started")
+    assert (run.state, run.note) == ("running", None)
 
 
 @pytest.mark.parametrize("conf", [{"version": 1, "x": 2**64 - 1, "z": None}, {"version": 3}])

@@ -99,14 +99,14 @@ def write_note(context: Context, sentence: str) -> None:
 def reason_noted(context: Context) -> Iterator[None]:
     """Offer the error that ends a task as the note of its run: who finds a red run reads there what is wrong.
 
-    A lost connection is tried again, so it says nothing about the run yet.
+    A lost connection says nothing about the run as long as the task is tried again.
     """
     try:
         yield
-    except TransientError:
-        raise
     except PerennialError as error:
-        write_note(context, f"stopped: {' '.join(str(error).split())}")
+        task: Any = context["ti"]
+        if not isinstance(error, TransientError) or task.try_number > task.max_tries:
+            write_note(context, f"stopped: {' '.join(str(error).split())}")
         raise
 
 

@@ -32,8 +32,8 @@ class CollectOperator(PerennialOperator):
         with reason_noted(context):
             about = partition_of(run_dates(context), model.timezone, model.data.label.delay, wanted)
             require_begun(model, about, context)
-        connections = {name: BaseHook.get_connection(name).get_uri() for name in model.data.connections}
-        return collection.collect(model, about, connections, utc_now())
+            connections = {name: BaseHook.get_connection(name).get_uri() for name in model.data.connections}
+            return collection.collect(model, about, connections, utc_now())
 
 
 class ValidateOperator(PerennialOperator):
