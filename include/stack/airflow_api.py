@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,10 +29,14 @@ class AirflowApi:
         self._client = httpx.Client(base_url=stack.airflow_url, timeout=30, trust_env=False)
         self._token = ""
 
-    def health(self) -> dict[str, str]:
-        """Status by component: metadatabase, scheduler, triggerer, dag_processor ("healthy", or what it says)."""
+    def health(self, since: datetime) -> dict[str, str]:
+        """Status by component: metadatabase, scheduler, triggerer, dag_processor ("healthy", or what it says).
+
+        A component whose newest heartbeat is older than ``since`` is "not started": Airflow calls a scheduler that was
+        killed healthy for minutes.
+        """
         answer = self._send("GET", "/monitor/health", token=False).json()
-        return {name: str((part or {}).get("status")) for name, part in answer.items()}
+        return {name: _status(name, part or {}, since) for name, part in answer.items()}
 
     def dag(self, dag_id: str) -> dict[str, Any] | None:
         """A DAG, or ``None`` while it is not known."""
@@ -182,3 +186,10 @@ def last_sentence(content: list[Any]) -> str:
     if lines:
         return " ".join(str(lines[-1]["event"]).split())
     return " ".join(str(content[-1]).split()) if content else "(the log is empty)"
+
+
+def _status(name: str, part: Mapping[str, Any], since: datetime) -> str:
+    beat = part.get(f"latest_{name}_heartbeat")
+    if part.get("status") == "healthy" and beat and datetime.fromisoformat(beat) < since:
+        return "not started"
+    return str(part.get("status"))

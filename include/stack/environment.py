@@ -143,10 +143,11 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         # a task of a stack that was stopped for hours must still be believed; tokens of running tasks are refreshed
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "3600",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-        # a killed task is noticed after half a minute, not after five
-        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        # a killed task is noticed after a minute, not after five; with less, one on a busy machine is taken for dead
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-        # what a killed scheduler had queued is queued again after half a minute, not after five
+        # a busy scheduler must not take itself for dead; a killed one is known when the next starts (our executor)
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "300",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "64",
         # the default of 5 s holds a slot after its task has ended

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import httpx
 
 from include.errors import PerennialError, TransientError
+from include.partitions import utc_now
 from include.stack import (
     components,
     confidential,
@@ -85,6 +86,7 @@ class Session:
         self._supervisor = supervision.Supervisor(stack)
         self.say: Callable[[str], None] | None = None  # to the terminal; None while the stack starts
         self._relaunched: list[float] = []
+        self._since = utc_now()
 
     def start(self, progress: Progress) -> None:
         """Start everything; returns when Airflow's API answers and its scheduler lives."""
@@ -190,7 +192,7 @@ class Session:
 
         def missing() -> list[str]:
             try:
-                health = api.health()
+                health = api.health(self._since)
             except PerennialError:
                 return ["api-server"]
             if ports.taken(self.stack, "airflow-api-server"):

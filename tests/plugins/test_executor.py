@@ -56,3 +56,45 @@ def test_the_process_that_all_tasks_are_forked_from_is_started_without_them() ->
     assert done.returncode == 0, done.stderr
     assert "of-the-scheduler" not in done.stdout.replace("\0", "\n")
     assert "PERENNIAL_SERVING_TOKEN=of-tasks" in done.stdout
+
+
+SCHEDULERS = """
+import sys
+from airflow.utils import db
+from airflow.jobs.job import Job, JobState
+from airflow.utils.session import create_session
+from perennial.executor import PrivateLocalExecutor
+db.initdb()
+with create_session() as session:
+    jobs = [Job(job_type="SchedulerJob", state=JobState.RUNNING) for _ in range(2)]
+    jobs += [Job(job_type="SchedulerJob", state=JobState.SUCCESS), Job(job_type="TriggererJob", state=JobState.RUNNING)]
+    session.add_all(jobs)
+    session.flush()
+    ours = jobs[1].id
+executor = PrivateLocalExecutor(parallelism=1)
+executor.job_id = ours
+executor.start()
+with create_session() as session:
+    print([(job.job_type, str(job.state)) for job in session.query(Job).order_by(Job.id)])
+executor.end()
+"""
+
+
+def test_a_scheduler_that_starts_knows_that_the_others_are_dead(tmp_path: Path) -> None:
+    """Airflow itself would wait for the threshold of the heartbeat, which is minutes, before it queues tasks again."""
+    root = Path(__file__).parent.parent.parent
+    variables = {
+        **os.environ,
+        "PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+    }
+    done = subprocess.run([sys.executable, "-c", SCHEDULERS], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert next(line for line in done.stdout.splitlines() if line.startswith("[(")) == str(
+        [
+            ("SchedulerJob", "failed"),
+            ("SchedulerJob", "running"),
+            ("SchedulerJob", "success"),
+            ("TriggererJob", "running"),
+        ]
+    )
