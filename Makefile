@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run night rollback unfreeze new-model lint-models try-model backtest gate-power card stop status test test-full lint format types bench lock clean
+.PHONY: help venv run night rollback unfreeze new-model lint-models try-model backtest gate-power card stop status test test-stack test-units test-full lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -70,8 +70,12 @@ status: venv  ## what runs, and which versions serve
 	@exec $(VENV)/python -m include.stack status
 
 # One real stack has the machine for itself; the other tests share it, a file at a time, on all processors.
-test: lint types  ## format check, lint, types and tests
+test: lint types test-stack test-units  ## format check, lint, types and tests
+
+test-stack: venv  ## the tests on a real stack alone
 	$(VENV)/python -m pytest $(FULL) tests/end_to_end
+
+test-units: venv  ## all other tests alone
 	$(VENV)/python -m pytest $(FULL) --numprocesses auto --dist loadfile --ignore tests/end_to_end
 
 test-full:  ## as `make test`, with the exhaustive variants of tests (an hour)
