@@ -9,13 +9,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import pytest
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 LIMIT = 1800.0  # seconds; only ends a test that would hang
+
+
+def params(items: Sequence[pytest.Function]) -> list[dict[str, Any]]:
+    """With which parameters tests were asked for."""
+    return [dict(item.callspec.params) for item in items if hasattr(item, "callspec")]
 
 
 class Journey(Generic[T, R]):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.conftest import models_folder
-from tests.end_to_end.journeys import Journey
+from tests.end_to_end.journeys import Journey, params
 from tests.end_to_end.stack_runner import Api, Running
 from tests.end_to_end.truth_nights import OnAirflow
 from tests.truth.cases import ALL, CASES, FIRST, FRESH, MAKE_CHAMPIONS, MODELS, Case, check
@@ -43,8 +43,7 @@ def always(model: str, case: Case) -> bool:
 
 def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[OnAirflow, Outcome]]:
     """The cases that are asked for, and those that make the champions, under way for all models."""
-    params = [item.callspec.params for item in items if hasattr(item, "callspec")]
-    asked = {(found["model"], found["case"].name) for found in params if "case" in found}
+    asked = {(found["model"], found["case"].name) for found in params(items)}
     begun = {}
     for model in sorted({model for model, _ in asked}):
         names = {*MAKE_CHAMPIONS, *(name for other, name in asked if other == model)}

@@ -27,7 +27,7 @@ class VersionsServed(NamedTuple):
     """The version of `parcels` that serves, and those that were promoted in order."""
 
     serving: int | None
-    promoted: list[int]
+    promoted: list[int | None]
 
 
 @dataclass

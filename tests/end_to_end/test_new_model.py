@@ -18,7 +18,7 @@ from include.stack import champion
 from include.stack.following import nothing
 from tests.authoring.random_tables import Table, random_table, save
 from tests.end_to_end.conftest import models_folder
-from tests.end_to_end.journeys import Journey
+from tests.end_to_end.journeys import Journey, params
 from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Running, outside
 
 pytestmark = pytest.mark.end_to_end
@@ -29,7 +29,7 @@ connection on its way."""
 
 def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[Path, None]]:
     """The tables that are asked for, under way one after the other."""
-    asked = [item.callspec.params["kind"] for item in items if hasattr(item, "callspec")]
+    asked = [found["kind"] for found in params(items)]
     steps = {kind: partial(lead_to_a_champion, running, kind) for kind in asked}
     folder = partial(tempfile.mkdtemp, prefix="strangers-", dir=running.home.parent)
     return {"strangers": Journey(lambda: Path(folder()), steps).start()}
