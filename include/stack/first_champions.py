@@ -54,6 +54,7 @@ def wait_for_dags(follower: Follower, report: Report) -> None:
             raise RunFailed(problem)
         follower.check()
         time.sleep(0.3)
+    report("")
 
 
 class Reading:

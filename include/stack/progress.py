@@ -35,7 +35,7 @@ class Progress:
 
     @contextlib.contextmanager
     def step(self, title: str) -> Iterator[Report]:
-        """Time one step. The value is called with each new detail ("43/85 partitions")."""
+        """Time one step. The value is called with each new detail ("43/85 partitions"; "": nothing more to say)."""
         began = time.monotonic()
         newest, printed = "", 0.0
         spinner = self._console.status(title) if self.terminal else contextlib.nullcontext()
@@ -45,6 +45,8 @@ class Progress:
         def report(detail: str) -> None:
             nonlocal newest, printed
             newest = detail
+            if not detail:
+                return
             elapsed = time.monotonic() - began
             if self.terminal:
                 spinner.update(f"{title}: {detail} [dim]({elapsed:.0f} s)[/dim]")  # type: ignore[union-attr]

@@ -166,6 +166,7 @@ class Session:
             report(f"waiting for {', '.join(self._described(part) for part in waiting)}")
             check()
             time.sleep(0.2)
+        report("")
 
     def _described(self, part: str) -> str:
         """A part of Airflow, or a server, with the state of its process: "scheduler (running, pid 12, 34 s)"."""

@@ -85,6 +85,10 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
             f"{str(problem).splitlines()[0]}). Use estimators that it supports: "
             "https://onnx.ai/sklearn-onnx/supported.html"
         ) from problem
+    # skl2onnx lists the operator sets in the order of a Python set, which depends on the hash seed of the process.
+    graph.opset_import.sort(key=lambda imported: imported.domain)
+    for function in graph.functions:
+        function.opset_import.sort(key=lambda imported: imported.domain)
     return bytes(graph.SerializeToString(deterministic=True))
 
 

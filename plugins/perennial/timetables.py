@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import pendulum
 from airflow.exceptions import InvalidPartitionKeyError
+from airflow.sdk import timezone as clock
 from airflow.timetables.base import DagRunInfo
 from airflow.timetables.trigger import CronPartitionTimetable
 
 from include.partitions import FIRST_YEAR, KEY_FORMAT, LAST_YEAR, days_back
 
 if TYPE_CHECKING:
+    from airflow.timetables.base import TimeRestriction
     from pendulum import DateTime
 
 
@@ -69,6 +71,28 @@ class DailyPartitionTimetable(CronPartitionTimetable):
     def _get_partition_date(self, *, run_date: DateTime) -> DateTime:
         local = pendulum.instance(run_date).in_timezone(self._timezone)
         return self._midnight(local.date() - datetime.timedelta(days=days_back(local.time(), self._delay)))
+
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """The first tick that is due, or will be, and whose day is not older than the newest day with a run.
+
+        Airflow's own rule takes the first tick after the ``run_after`` of that run. That of a back-fill is the midnight
+        at which its day begins. So after a back-fill of a day whose tick is still to come, the tick before it would be
+        due again, with a new run every time that the file is parsed.
+        """
+        info = super().next_dagrun_info_v2(last_dagrun_info=last_dagrun_info, restriction=restriction)
+        newest = last_dagrun_info.partition_date if last_dagrun_info else None
+        now = pendulum.instance(clock.utcnow())
+        if info is None or info.partition_date is None or newest is None or info.partition_date >= newest:
+            return info
+        run_after = info.run_after
+        while run_after <= now and self._get_partition_date(run_date=run_after) < newest:
+            run_after = self._get_next(run_after)
+        if restriction.latest is not None and restriction.latest < run_after:
+            return None
+        date, key = self._get_partition_info(run_date=run_after)
+        return DagRunInfo(run_after=run_after, data_interval=None, partition_date=date, partition_key=key)
 
     def iter_partition_dagrun_infos(
         self, *, earliest: datetime.datetime, latest: datetime.datetime

@@ -9,7 +9,7 @@ import pendulum
 import pytest
 from airflow.exceptions import InvalidPartitionKeyError
 from airflow.models.backfill import InvalidBackfillDateRange
-from airflow.timetables.base import TimeRestriction
+from airflow.timetables.base import DagRunInfo, TimeRestriction
 from airflow.timetables.trigger import CronPartitionTimetable
 from perennial.timetables import DailyPartitionTimetable
 
@@ -109,3 +109,45 @@ def test_a_back_fill_of_thousands_of_years_is_refused(
 ) -> None:
     with pytest.raises(InvalidBackfillDateRange, match=f"from {first} to {last} is out of range"):
         keys(timetable, first, last)
+
+
+def next_run(timetable: DailyPartitionTimetable, last: tuple[str, str], now: str, patch: pytest.MonkeyPatch) -> str:
+    """The run that is planned when the file is parsed ``now``, the newest run being of this day and this moment."""
+    key, run_after = last
+    moment = pendulum.parse(now, tz=NEW_YORK)
+    for module in ("airflow.timetables.trigger", "perennial.timetables.clock"):
+        patch.setattr(f"{module}.utcnow", lambda: moment)
+    before = DagRunInfo(
+        run_after=pendulum.parse(run_after, tz=NEW_YORK).in_timezone("UTC"),  # type: ignore[union-attr]
+        data_interval=None,
+        partition_date=pendulum.instance(timetable.resolve_partition_date(key)),
+        partition_key=key,
+    )
+    restriction = TimeRestriction(earliest=pendulum.datetime(2026, 1, 1), latest=None, catchup=False)
+    info = timetable.next_dagrun_info_v2(last_dagrun_info=before, restriction=restriction)
+    assert info is not None
+    return f"{info.partition_key} at {info.run_after.in_timezone(NEW_YORK).isoformat()[:16]}"
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "wanted"),
+    [
+        # back-filled before its tick (06:00): the tick of the day before is not due again
+        (("2026-05-09", "2026-05-09T00:00"), "2026-05-10T03:00", "2026-05-09 at 2026-05-10T06:00"),
+        (("2026-05-10", "2026-05-10T00:00"), "2026-05-10T23:00", "2026-05-10 at 2026-05-11T06:00"),
+        # its own tick is due: the day gets its scheduled run, because its labels may have changed since
+        (("2026-05-09", "2026-05-09T00:00"), "2026-05-10T06:01", "2026-05-09 at 2026-05-10T06:00"),
+        (("2026-05-09", "2026-05-10T06:00"), "2026-05-10T06:01", "2026-05-10 at 2026-05-11T06:00"),
+        # older days back-filled, or nights without a run: the newest day that is over
+        (("2026-03-01", "2026-03-01T00:00"), "2026-05-10T07:00", "2026-05-09 at 2026-05-10T06:00"),
+        (("2026-05-06", "2026-05-07T06:00"), "2026-05-10T03:00", "2026-05-08 at 2026-05-09T06:00"),
+    ],
+)
+def test_a_back_fill_before_the_tick_repeats_no_night(
+    timetable: DailyPartitionTimetable,
+    last: tuple[str, str],
+    now: str,
+    wanted: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert next_run(timetable, last, now, monkeypatch) == wanted

@@ -161,7 +161,9 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
         )
         return done.stdout
 
-    assert run("1") == run("2") and len(run("1").split()) == 2 * len(NAMES)
+    # With these two seeds, and not with every two, a set of skl2onnx's operator domains has another order.
+    first, second = run("0"), run("1")
+    assert first == second and len(first.split()) == 2 * len(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
