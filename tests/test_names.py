@@ -10,8 +10,8 @@ EXAMPLE = "flight"
 MAY = (
     "include/models/flight_delays/",
     "tests/models/flight_delays/",
-    "tests/end_to_end/damage.py",  # real days of all examples
-    "tests/end_to_end/test_known_truth.py",
+    "tests/truth/",  # real days of all examples
+    "tests/gate/test_known_truth.py",
     ".github/images/",
     ".github/CHANGELOG.md",  # what users see, the examples among it
     "README.md",  # shows the examples, as do the pages of the models, the gate and the back-tests

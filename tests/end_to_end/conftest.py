@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,22 +17,32 @@ import pytest
 
 from include.settings import UMASK
 from include.stack import environment
+from tests.end_to_end.journeys import Journey
 from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
 
 SCREENSHOTS = bool(os.environ.get("PERENNIAL_SCREENSHOTS"))  # made for the README, of the models that it shows
-STACK = pytest.StashKey[Running]()
+STACK = pytest.StashKey[contextlib.ExitStack]()
+JOURNEYS = pytest.StashKey[dict[str, dict[str, Journey[Any, Any]]]]()
+
+
+ORDER = (
+    "test_fresh_clone",  # its time is measured, and beside it no other stack may run yet
+    "test_retrain",
+    "test_collect",
+    "test_browser",
+    "",  # those that wait for what is under way since the stack is ready (`journeys`)
+    "test_secrets",  # when nobody else works on the home any more
+    "test_killed_components",  # it kills what the others use
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These before all others, so that their stack can end before those; the fresh clone first, whose time is measured
-    and beside which no other stack may run yet; the slow ones late, for the others are sooner wrong; last of all the
-    one that kills what the others use."""
+    """These before all others, so that their stack can end before those; among them as in `ORDER`."""
 
-    def order(item: pytest.Item) -> tuple[bool, bool, bool, bool]:
-        slow = item.get_closest_marker("slow") is not None
-        kills = "test_killed_components" in item.nodeid
-        return "end_to_end" not in item.nodeid, "test_fresh_clone" not in item.nodeid, kills, slow
+    def order(item: pytest.Item) -> tuple[bool, int]:
+        module = Path(str(item.path)).stem
+        return "end_to_end" not in item.nodeid, ORDER.index(module if module in ORDER else "")
 
     items.sort(key=order)
 
@@ -40,7 +51,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Stop the stack after the last of these tests: the others shall have the machine for themselves."""
     made = item.config.stash.get(STACK, None)
     if made is not None and (nextitem is None or "end_to_end" not in nextitem.nodeid):
-        made.end()
+        made.close()
 
 
 def scenario_file(home: Path) -> Path:
@@ -63,8 +74,8 @@ def variables(made: Running) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def running(pytestconfig: pytest.Config) -> Iterator[Running]:
-    """The stack, ready, with a champion of the toy (and of every model if screenshots for the README are made).
+def launched(pytestconfig: pytest.Config) -> Iterator[Running]:
+    """The stack, just started: for tests that need no stack, or another one, while this one gets ready.
 
     While writing tests, ``PERENNIAL_TEST_HOME`` may name the home of one that runs already (with its ports in the usual
     variables, and ``PERENNIAL_MODELS``, ``PERENNIAL_TOY_SCENARIO`` and ``AIRFLOW_CONN_STRANGERS`` as below).
@@ -83,14 +94,60 @@ def running(pytestconfig: pytest.Config) -> Iterator[Running]:
     )
     made.variables = variables(made)
     models_folder(home).mkdir()
-    made.start()
-    pytestconfig.stash[STACK] = made
+    with closed_by_hook(pytestconfig) as until_the_end:
+        until_the_end.callback(shutil.rmtree, home.parent, ignore_errors=True)
+        until_the_end.callback(made.end)
+        yield made.start()
+
+
+@pytest.fixture(scope="session")
+def running(request: pytest.FixtureRequest, pytestconfig: pytest.Config, launched: Running) -> Iterator[Running]:
+    """The stack, ready, with a champion of the toy (and of every model if screenshots for the README are made).
+
+    `include.settings` points at it until the last of these tests has ended, and what this process itself writes there
+    has the modes of a home: for all tests alike, because some of them are at work in threads (`journeys`).
+    """
+    if launched.process is not None:
+        launched.until_serves("toy", 1800)  # a deadline, no promise: processors may be busy with other things
+    with closed_by_hook(pytestconfig) as until_the_end:
+        until_the_end.callback(os.umask, os.umask(UMASK))
+        until_the_end.enter_context(in_environment(environment.perennial_environment(launched.stack)))
+        begun: dict[str, dict[str, Journey[Any, Any]]] = {}
+        pytestconfig.stash[JOURNEYS] = begun
+        until_the_end.callback(end, launched, begun)
+        ours = [item for item in request.session.items if isinstance(item, pytest.Function)]
+        for module in {item.module for item in ours if hasattr(item.module, "begin")}:
+            begun[module.__name__] = module.begin(launched, [item for item in ours if item.module is module])
+        yield launched
+
+
+@contextlib.contextmanager
+def closed_by_hook(config: pytest.Config) -> Iterator[contextlib.ExitStack]:
+    """What is done at the end of these tests: by `pytest_runtest_teardown`, which is before the end of the session."""
+    whole = config.stash.setdefault(STACK, contextlib.ExitStack())
+    part = whole.enter_context(contextlib.ExitStack())
     try:
-        made.until_serves("toy", 1800)  # a deadline, no promise: processors may be busy with other things
-        yield made
+        yield part
     finally:
-        made.end()
-        shutil.rmtree(home.parent, ignore_errors=True)
+        part.close()
+
+
+def end(stack: Running, begun: dict[str, dict[str, Journey[Any, Any]]]) -> None:
+    """Stop what is still under way before the environment that it works in is gone, and with it the stack."""
+    left = [journey for named in begun.values() for journey in named.values()]
+    for journey in left:
+        journey.stop()
+    if stack.process is not None:
+        stack.end()
+    for journey in left:
+        journey.join(300)
+
+
+@pytest.fixture
+def journeys(request: pytest.FixtureRequest, running: Running) -> dict[str, Journey[Any, Any]]:
+    """Those of the test's module, by name: see `tests.end_to_end.journeys`."""
+    begun = request.config.stash[JOURNEYS]
+    return begun[request.module.__name__]
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +156,8 @@ def api(running: Running) -> Api:
 
 
 @pytest.fixture
-def settings(running: Running) -> Iterator[None]:
-    """`include.settings` points at the running stack, and what a test itself writes there has the modes of a home."""
-    before = os.umask(UMASK)
-    try:
-        with in_environment(environment.perennial_environment(running.stack)):
-            yield
-    finally:
-        os.umask(before)
+def settings(running: Running) -> None:
+    """`include.settings` points at the running stack: see `running`."""
 
 
 @pytest.fixture

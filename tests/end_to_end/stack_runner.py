@@ -20,6 +20,7 @@ from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
 
 ROOT = Path(__file__).parent.parent.parent
+LIMIT = 600.0  # seconds for a run; only ends a test that would hang
 TERMINAL_UMASK = 0o022  # of most terminals; the modes of files in a home do not depend on it
 READY = re.compile(r"^State is in ", re.MULTILINE)
 ALL_TRIED = re.compile(r"^(\d+) of (\d+) models serve", re.MULTILINE)
@@ -152,30 +153,21 @@ class Running:
 
     @property
     def stack(self) -> Stack:
-        before = dict(os.environ)
-        airflow, mlflow, serving = map(str, self.ports)
-        try:
-            os.environ.update(
-                PERENNIAL_HOME=str(self.home), AIRFLOW_PORT=airflow, MLFLOW_PORT=mlflow, SERVING_PORT=serving
-            )
-            return Stack.from_environment()
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+        return Stack(Path(os.path.realpath(self.home)), *self.ports)
 
 
 class Api(AirflowApi):
     """Airflow's API with what only tests do."""
 
     def trigger_and_wait(
-        self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, seconds: float = 120, **body: Any
+        self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, seconds: float = LIMIT, **body: Any
     ) -> dict[str, Any]:
         """Start a run and wait for its end, whatever that is."""
         asked = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}} | body
         self._send("POST", f"/dags/{dag_id}/dagRuns", json=asked)
         return self.wait(dag_id, run_id, seconds)
 
-    def wait(self, dag_id: str, run_id: str, seconds: float = 120) -> dict[str, Any]:
+    def wait(self, dag_id: str, run_id: str, seconds: float = LIMIT) -> dict[str, Any]:
         """The run, once it has ended."""
         deadline = time.monotonic() + seconds
         while True:

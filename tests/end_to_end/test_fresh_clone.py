@@ -42,8 +42,10 @@ def clone() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def cloned(clone: Path) -> Iterator[Running]:
-    made = Running(clone / "var", (free_port(), free_port(), free_port()), ["make", "run"], folder=clone)
+def cloned(clone: Path, pytestconfig: pytest.Config) -> Iterator[Running]:
+    """`make run` in it; of the first model only, unless the others are asked for, too."""
+    command = ["make", "run", *([] if pytestconfig.getoption("--full") else [f"MODELS={FIRST}"])]
+    made = Running(clone / "var", (free_port(), free_port(), free_port()), command, folder=clone)
     yield made
     made.end()
 
@@ -73,6 +75,7 @@ def test_from_an_empty_folder_to_a_champion_that_answers(
     assert score(answer) == pytest.approx(json.loads(bundle.read("probe.json"))["scores"][0], abs=1e-6)
 
 
+@pytest.mark.full
 def test_the_other_models_follow_while_the_first_is_in_use(cloned: Running) -> None:
     seconds = cloned.until_all_serve(DEADLINE)
     print(f"\nmake run: {seconds:.0f} s until all models serve")
@@ -86,7 +89,9 @@ def test_the_other_models_follow_while_the_first_is_in_use(cloned: Running) -> N
     assert all(f"  {name}: version 1" in status.stdout for name in listed), status.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+# From here on nothing is measured: the stack of all other tests may start beside this one.
+@pytest.mark.usefixtures("launched")
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
 def test_stopping_leaves_nothing_and_starting_again_resumes(cloned: Running, number: int) -> None:
     before = ask(cloned)
     print(f"\nstopped by {signal.Signals(number).name} in {cloned.interrupt(number, DEADLINE):.1f} s")
@@ -132,7 +137,6 @@ def test_a_night_on_the_running_stack_ends_with_one_line(cloned: Running) -> Non
     assert f"did you mean '{FIRST}'" in wrong.stdout + wrong.stderr
 
 
-# After all that is measured, which shall not have the start of a second copy beside it.
 def test_a_second_copy_runs_beside_it_and_a_taken_port_is_said_before_anything_starts(
     cloned: Running, running: Running
 ) -> None:

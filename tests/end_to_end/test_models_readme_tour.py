@@ -3,32 +3,68 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from include.registry.ledger import Ledger
 from tests.docs.readme import BLOCKS, TOUR, Block, UsersFolder, needs_stack, resembles
 from tests.end_to_end.conftest import models_folder
+from tests.end_to_end.journeys import Journey
 from tests.end_to_end.stack_runner import ROOT, Api, Running
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
+pytestmark = pytest.mark.end_to_end
 START = "make run"
 # The quarantine is looked at with a script that the text has made before.
 AFTERWARDS = [b for b in BLOCKS if b not in TOUR and (needs_stack(b) or b.text.startswith("# show_quarantine.py"))]
 DONE = [*TOUR, *AFTERWARDS]
 
 
-@pytest.fixture(scope="module")
-def reader(running: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[UsersFolder]:
+class VersionsServed(NamedTuple):
+    """The version of `parcels` that serves, and those that were promoted in order."""
+
+    serving: int | None
+    promoted: list[int | None]
+
+
+@dataclass
+class Reader:
     """Somebody in the second terminal: a copy of the project whose new models the running stack sees, too."""
-    airflow, mlflow, serving = map(str, running.ports)
-    ports = {"AIRFLOW_PORT": airflow, "MLFLOW_PORT": mlflow, "SERVING_PORT": serving}
-    folder = UsersFolder(tmp_path_factory.mktemp("reader"), {"PERENNIAL_HOME": str(running.home), **ports})
-    yield folder
-    for link in models_folder(running.home).iterdir():
-        link.unlink()
+
+    folder: UsersFolder
+    running: Running
+
+
+def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[Reader, Any]]:
+    """The tour, and what the text does afterwards, under way."""
+
+    def prepare() -> Reader:
+        airflow, mlflow, serving = map(str, running.ports)
+        ports = {"AIRFLOW_PORT": airflow, "MLFLOW_PORT": mlflow, "SERVING_PORT": serving}
+        home = tempfile.mkdtemp(prefix="reader-", dir=running.home.parent)
+        return Reader(UsersFolder(Path(home), {"PERENNIAL_HOME": str(running.home), **ports}), running)
+
+    return {"reader": Journey(prepare, {"tour": tour, "afterwards": afterwards}).start()}
+
+
+def tour(reader: Reader) -> VersionsServed:
+    do(reader.folder, reader.running, TOUR)
+    ledger = Ledger.default()
+    serving = ledger.champion("parcels")
+    promoted = [a.version for a in ledger.history("parcels") if a.action == "promote"]
+    return VersionsServed(serving.version if serving else None, promoted)
+
+
+def afterwards(reader: Reader) -> list[dict[str, Any]]:
+    """The back-fill runs that what is typed after the tour leads to, at their end."""
+    api = Api(reader.running.stack)
+    before = {run["dag_run_id"] for run in api.runs("parcels_collect", run_type="backfill")}
+    do(reader.folder, reader.running, AFTERWARDS)
+    again = [run for run in api.runs("parcels_collect", run_type="backfill") if run["dag_run_id"] not in before]
+    return [api.wait("parcels_collect", run["dag_run_id"]) for run in again]
 
 
 def do(reader: UsersFolder, running: Running, wanted: list[Block]) -> None:
@@ -58,17 +94,11 @@ def show_new_models(reader: UsersFolder, home: Path) -> None:
             os.symlink(folder, shown / folder.name)
 
 
-def test_the_tour_leads_to_a_champion_and_a_better_feature_to_the_next(reader: UsersFolder, running: Running) -> None:
-    do(reader, running, TOUR)
-    serving = Ledger.default().champion("parcels")
-    assert serving is not None and serving.version == 2
-    promoted = [a.version for a in Ledger.default().history("parcels") if a.action == "promote"]
-    assert promoted == [1, 2]
+def test_the_tour_leads_to_a_champion_and_a_better_feature_to_the_next(journeys: dict[str, Journey[Any, Any]]) -> None:
+    assert journeys["reader"].outcome("tour") == VersionsServed(2, [1, 2])
 
 
-def test_a_back_fill_and_the_quarantine_as_they_are_typed(reader: UsersFolder, running: Running, api: Api) -> None:
-    before = {run["dag_run_id"] for run in api.runs("parcels_collect", run_type="backfill")}
-    do(reader, running, AFTERWARDS)
-    again = [run for run in api.runs("parcels_collect", run_type="backfill") if run["dag_run_id"] not in before]
+def test_a_back_fill_and_the_quarantine_as_they_are_typed(journeys: dict[str, Journey[Any, Any]]) -> None:
+    again = journeys["reader"].outcome("afterwards")
     assert again, "the last days have been collected again"
-    assert all(api.wait("parcels_collect", run["dag_run_id"])["state"] == "success" for run in again)
+    assert {run["state"] for run in again} == {"success"}

@@ -1,167 +1,48 @@
-"""Nights of which is known how they should end: a copy of a model, damaged days, a run on Airflow, what it said."""
+"""Nights of which is known how they should end, on a real Airflow."""
 
 from __future__ import annotations
 
-import re
-import shutil
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-from deltalake import DeltaTable, write_deltalake
-
-from include import catalog
-from include.data.lake import INSTANT, TEXT, Lake
-from include.partitions import keys_between, partition, utc_now
-from include.registry.bundles import BundleStore
+from include.partitions import utc_now
 from include.registry.ledger import Ledger
-from include.spec import Model
-from tests.end_to_end.damage import WORLDS, Damage, World
 from tests.end_to_end.stack_runner import Api
-
-TRAINING, NEWEST, EVERYWHERE = "training days", "newest days", "all days"
-SEAM = '''
-
-def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
-    """The day, damaged as the file beside this one says."""
-    from tests.end_to_end import damage
-
-    rows, wanted = healthy(partition, connections), Path(__file__).with_name("damage.txt")
-    return damage.NAMED[wanted.read_text()](damage.WORLDS["{real}"])(rows) if wanted.is_file() else rows
-'''
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes
-    ----------
-    note : what a person reads.
-    states, tries, logs : by task; the logs of the tasks that failed, and of `select` and `gate`.
-    verdict, reason : of the gate; ``recorded`` is the verdict that the ledger has of this run.
-    champions : the version that served before, and the one that serves after it.
-    """
-
-    state: str
-    note: str
-    states: Mapping[str, str | None]
-    tries: Mapping[str, int]
-    verdict: str | None = None
-    reason: str = ""
-    recorded: str | None = None
-    champions: tuple[int | None, int | None] = (None, None)
-    seconds: float = 0.0
-    logs: Mapping[str, str] = field(default_factory=dict)
+from tests.truth.patient import Outcome, Patient, admitted
 
 
 @dataclass
-class Patient:
-    """A copy of one of the project's models, with a lake, a ledger and DAGs of its own.
-
-    A copy, so that no damage touches what others look at; its days are those of fixed dates, so that the
-    verdicts are the same in every night in which the tests run.
-    """
+class OnAirflow(Patient):
+    """A patient whose DAGs the stack of ``api`` runs."""
 
     api: Api
-    real: str
-    model: Model
-    world: World
-    lake: Lake
-    healthy: pd.DataFrame
-    version: int
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        return self.model.name
 
     @classmethod
-    def admit(cls, api: Api, real: str, folder: Path) -> Patient:
-        """Copy the model's folder to where the stack looks for models, and publish its days."""
-        world = WORLDS[real]
-        name = f"{real}_truth"
-        model = catalog.load(real).model_copy(update={"name": name})
-        lake = Lake.of(model)
-        lake.create()
-        fetch = catalog.module(real, "source").fetch
-        days = [*keys_between(model.start.isoformat(), world.early), *before(world.late, days_of(model))]
-        publish(lake, {day: fetch(partition(day, model.timezone), {}) for day in days})
-        # After the days: as soon as Airflow knows the folder, its scheduled `collect` writes to this table, too.
-        copy(real, name, folder / name)
-        snapshot = lake.snapshot(days[0], days[-1])
-        known = cls(
-            api, real, model, world, lake, lake.read_snapshot(snapshot), lake.table("rows").version(), folder / name
-        )
-        known.wait_for_dags()
-        return known
-
-    def wait_for_dags(self) -> None:
+    def admit(cls, api: Api, real: str, folder: Path) -> OnAirflow:
+        """Publish its days, copy it to where the stack looks for models, and wait for its DAGs."""
+        known = cls(**admitted(real, folder), api=api)
         deadline, since = time.monotonic() + 600, utc_now()
         for kind in ("collect", "retrain", "release"):
-            while (dag := self.api.dag(f"{self.name}_{kind}")) is None or dag["is_stale"]:
-                assert time.monotonic() < deadline, self.api.import_errors(since)
+            while (dag := api.dag(f"{known.name}_{kind}")) is None or dag["is_stale"]:
+                assert time.monotonic() < deadline, api.import_errors(since)
                 time.sleep(0.3)
-            self.api.unpause(f"{self.name}_{kind}")
-
-    # -- days
-
-    @property
-    def holdout(self) -> list[str]:
-        return before(self.world.late, self.model.training.holdout_days)
-
-    @property
-    def training(self) -> list[str]:
-        """The days that a run about the late night trains on, and selects on."""
-        return before(self.world.late, days_of(self.model))[: -len(self.holdout)]
-
-    def damage(self, how: Damage | None, where: str) -> None:
-        """Begin with healthy days, and publish the damaged ones over them."""
-        table = self.lake.table("rows")
-        if table.version() != self.version:
-            self.lake.committing("rows", lambda newest: newest.restore(self.version))
-            self.version = self.lake.table("rows").version()
-        if how is None:
-            return
-        days = {TRAINING: self.training, NEWEST: self.holdout, EVERYWHERE: self.training + self.holdout}[where]
-        rows = self.healthy[self.healthy["partition"].isin(days)].reset_index(drop=True)
-        damaged = how(rows).groupby("partition")
-        publish(
-            self.lake,
-            {str(day): found.drop(columns="partition").reset_index(drop=True) for day, found in damaged},
-        )
-
-    def of_the_early_days(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """A source that is stuck: every day brings what one of the early days brought, under today's date."""
-        early = keys_between(self.model.start.isoformat(), self.world.early)[: -self.model.training.holdout_days]
-        local, instant = self.model.data.key[0], self.model.data.event_time
-        found = []
-        for number, day in enumerate(sorted(set(rows["partition"]))):
-            old = self.healthy[self.healthy["partition"] == early[number % len(early)]]
-            moved = pd.Timestamp(day) - pd.Timestamp(str(old["partition"].iloc[0]))
-            found.append(old.assign(**{"partition": day, local: day, instant: old[instant] + moved}))
-        return pd.concat(found, ignore_index=True)
-
-    # -- runs
+            api.unpause(f"{known.name}_{kind}")
+        return known
 
     def retrain(self, as_of: str, **conf: Any) -> Outcome:
-        """A run of `<model>_retrain`, and where it promotes, the release that it starts."""
         dag, run_id, began = f"{self.name}_retrain", f"truth__{uuid.uuid4().hex[:12]}", time.monotonic()
         ledger = Ledger.default()
         before = ledger.standing(self.name).version
         asked = {"as_of": as_of, "candidates": [self.world.recipe], **conf}
-        run = self.api.trigger_and_wait(dag, run_id, asked, 240)
+        run = self.api.trigger_and_wait(dag, run_id, asked)
         states, tries = self.api.states(dag, run_id), self.api.tries(dag, run_id)
         decision = self.api.xcom(dag, run_id, "gate") if states.get("gate") == "success" else {}
         if decision.get("verdict") == "promote" and states.get("release") == "success":
             release = self.api.xcom(dag, run_id, "release", key="trigger_run_id")
-            assert self.api.wait(f"{self.name}_release", release, 240)["state"] == "success"
+            assert self.api.wait(f"{self.name}_release", release)["state"] == "success"
         logs = {
             task["task_id"]: self.api.log(dag, run_id, task["task_id"], 1, task["map_index"])
             for task in self.api.tasks(dag, run_id)
@@ -182,80 +63,16 @@ class Patient:
         )
 
     def collect(self, day: str, damage: str) -> Outcome:
-        """A run of `<model>_collect` whose source brings a damaged day."""
         dag, run_id, began = f"{self.name}_collect", f"truth__{uuid.uuid4().hex[:12]}", time.monotonic()
-        seam = self.folder / "damage.txt"
-        seam.write_text(damage)
-        try:
-            run = self.api.trigger_and_wait(dag, run_id, {"partition": day}, 240)
-        finally:
-            seam.unlink()
-        states = self.api.states(dag, run_id)
-        return Outcome(
-            state=run["state"],
-            note=run["note"] or "",
-            states=states,
-            tries=self.api.tries(dag, run_id),
-            seconds=time.monotonic() - began,
-        )
 
-    def gone(self, what: str, then: Callable[[], Outcome]) -> Outcome:
-        """Something of the champion is gone from the bundle store for a while: its ``twin``, or its ``bundle``."""
-        store, ledger = BundleStore.default(), Ledger.default()
-        serving = ledger.version(self.name, ledger.standing(self.name).version or 0)
-        assert serving is not None and serving.bundle is not None
-        path = store._twin(self.name, serving.twin) if what == "twin" else store._bundle(self.name, serving.bundle)
-        aside = path.with_name(f"{path.name}.aside")
-        path.rename(aside)
-        try:
-            return then()
-        finally:
-            aside.rename(path)
+        def collected() -> Outcome:
+            run = self.api.trigger_and_wait(dag, run_id, {"partition": day})
+            return Outcome(
+                state=run["state"],
+                note=run["note"] or "",
+                states=self.api.states(dag, run_id),
+                tries=self.api.tries(dag, run_id),
+                seconds=time.monotonic() - began,
+            )
 
-
-def publish(lake: Lake, days: Mapping[str, pd.DataFrame]) -> None:
-    """Replace these partitions, as `Lake.publish` does for each, in one commit: a case damages up to 150 days."""
-    stamp = pa.scalar(utc_now(), INSTANT)
-    tables = []
-    for day, frame in days.items():
-        data = lake._strict(frame)
-        added = (
-            ("partition", pa.scalar(day, TEXT)),
-            ("_batch", pa.scalar(uuid.uuid4().hex, TEXT)),
-            ("_collected_at", stamp),
-        )
-        for position, (name, value) in enumerate(added):
-            data = data.add_column(position, pa.field(name, value.type), pa.repeat(value, data.num_rows))
-        tables.append(data)
-    wanted = ", ".join(f"'{day}'" for day in days)
-
-    def attempt(table: DeltaTable) -> None:
-        data = lake._aligned("rows", table, pa.concat_tables(tables))
-        write_deltalake(table, data, mode="overwrite", predicate=f"partition IN ({wanted})")
-
-    lake.committing("rows", attempt)
-
-
-def copy(real: str, name: str, folder: Path) -> None:
-    """A model's folder under another name, that never runs by itself and whose source can be told to damage a day."""
-    shutil.copytree(catalog.folder(real), folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for path in folder.glob("*.py"):
-        text = path.read_text().replace(f"include.models.{real}.", f"include.models.{name}.")
-        if path.name == "model.py":
-            text = text.replace(f'name="{real}"', f'name="{name}"')
-            text = re.sub(r'(training=Training\(\s*schedule=)"[^"]*"', r'\1"0 12 29 2 *"', text)
-        if path.name == "source.py":
-            text = text.replace("\ndef fetch(", "\ndef healthy(") + SEAM.format(real=real)
-        path.write_text(text)
-
-
-def days_of(model: Model) -> int:
-    """Days that a run about one night reads."""
-    training = model.training
-    return training.window_days + training.selection_days + training.holdout_days
-
-
-def before(last: str, number: int) -> list[str]:
-    """So many days, ending with this one."""
-    first = date.fromisoformat(last) - timedelta(days=number - 1)
-    return keys_between(first.isoformat(), last)
+        return self.damaged_source(damage, collected)

@@ -1,10 +1,12 @@
-"""Runs one task of a real DAG in Airflow's own task runner, in this process: no database, no server, no supervisor."""
+"""Runs a task, or all tasks, of a real DAG in Airflow's own task runner, in this process: no database, no server."""
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -14,13 +16,22 @@ from uuid import uuid4
 
 import structlog
 from airflow.sdk.api.datamodels._generated import DagRun, DagRunState, DagRunType, TIRunContext
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
+    DRCount,
+    ErrorResponse,
+    GetDRCount,
+    GetTaskRescheduleStartDate,
     GetXCom,
+    GetXComSequenceItem,
     GetXComSequenceSlice,
     SetXCom,
+    SkipDownstreamTasks,
+    TaskRescheduleStartDate,
     TriggerDagRun,
     XComResult,
+    XComSequenceIndexResult,
     XComSequenceSliceResult,
 )
 
@@ -29,12 +40,16 @@ DAGS = Path(__file__).parent.parent.parent / "dags"
 
 @dataclass(frozen=True)
 class Ended:
-    """How a task ended: its state (``up_for_retry``: Airflow would try it again), its error, and what it has sent."""
+    """How a task ended: its state (``up_for_retry``: Airflow would try it again), its error, and what it has sent.
+
+    ``skipped`` are the tasks that it has asked Airflow to skip.
+    """
 
     state: str
     error: BaseException | None
     xcoms: dict[str, Any]
     triggered: tuple[TriggerDagRun, ...]
+    skipped: tuple[str, ...] = ()
 
     @property
     def note(self) -> str:
@@ -42,34 +57,60 @@ class Ended:
 
 
 class Supervisor:
-    """What a task talks to: answers XComs of earlier tasks, keeps what is pushed and triggered."""
+    """What a task talks to: answers XComs of earlier tasks, keeps what is pushed, triggered and skipped.
 
-    def __init__(self, xcoms: Mapping[str, Any]) -> None:
+    Parameters
+    ----------
+    xcoms : by task, whatever the key; or by task and key. Of a mapped task (by task) the list of all its values, if
+        ``mapped`` names it.
+    """
+
+    def __init__(self, xcoms: Mapping[Any, Any], mapped: Collection[str] = ()) -> None:
         self.earlier = xcoms
+        self.mapped = mapped
         self.pushed: dict[str, Any] = {}
         self.triggered: list[TriggerDagRun] = []
+        self.skipped: list[str] = []
+
+    def value(self, task_id: str, key: str) -> Any:
+        return self.earlier.get((task_id, key), self.earlier.get(task_id))
 
     def send(self, msg: Any) -> Any:
         if isinstance(msg, SetXCom):
             self.pushed[msg.key] = msg.value
         elif isinstance(msg, TriggerDagRun):
             self.triggered.append(msg)
+        elif isinstance(msg, SkipDownstreamTasks):
+            self.skipped += [task if isinstance(task, str) else task[0] for task in msg.tasks]
         elif isinstance(msg, GetXCom):
-            return XComResult(key=msg.key, value=self.earlier.get(msg.task_id))
+            return XComResult(key=msg.key, value=self.value(msg.task_id, msg.key))
         elif isinstance(msg, GetXComSequenceSlice):
-            return XComSequenceSliceResult(root=[self.earlier[msg.task_id]])
+            value = self.value(msg.task_id, msg.key)
+            return XComSequenceSliceResult(root=value if msg.task_id in self.mapped else [value])
+        elif isinstance(msg, GetXComSequenceItem):
+            values = self.value(msg.task_id, msg.key)
+            return XComSequenceIndexResult(root=values[msg.offset]) if msg.offset < len(values) else ErrorResponse()
+        elif isinstance(msg, GetTaskRescheduleStartDate):
+            return TaskRescheduleStartDate(start_date=None)
+        elif isinstance(msg, GetDRCount):
+            return DRCount(count=0)
         return None
 
 
-PARAMS: dict[int, Any] = {}
-"""The parameters of DAGs and tasks as they were parsed."""
+PARAMS: dict[int, tuple[Any, Any]] = {}
+"""DAGs and tasks by id, each with its parameters as they were parsed."""
+
+
+def parsed(file: str = "") -> Any:
+    """The DAGs of `dags/`, or of one file of it, parsed now."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(str(DAGS / file))
 
 
 @cache
 def _bag() -> Any:
-    from airflow.dag_processing.dagbag import DagBag
-
-    return DagBag(str(DAGS))
+    return parsed()
 
 
 def dag(dag_id: str) -> Any:
@@ -104,7 +145,9 @@ def run_task(
     run_type: str = "manual",
     user: str | None = "ada",
     run_id: str = "a-run",
-    xcoms: Mapping[str, Any] | None = None,
+    xcoms: Mapping[Any, Any] | None = None,
+    mapped: Collection[str] = (),
+    map_index: int = -1,
     **dates: Any,
 ) -> Ended:
     """Run a task as a worker would, with a run of this conf, kind and user.
@@ -112,10 +155,11 @@ def run_task(
     Parameters
     ----------
     patch : pytest's ``monkeypatch``.
-    xcoms : what earlier tasks have returned, by task.
+    xcoms, mapped : what earlier tasks have returned, see `Supervisor`.
+    map_index : of the one that is run, of a mapped task.
     dates : of the run: ``run_after``, ``logical_date``, ``partition_key``.
     """
-    supervisor = Supervisor({k: json.loads(json.dumps(v)) for k, v in (xcoms or {}).items()})
+    supervisor = Supervisor({k: json.loads(json.dumps(v)) for k, v in (xcoms or {}).items()}, mapped)
     patch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
     now = datetime.now(UTC)
     asked: dict[str, Any] = {"run_after": now, "logical_date": None, "partition_key": None} | dates
@@ -127,9 +171,13 @@ def run_task(
     )  # fmt: skip
     task = of.get_task(task_id)
     for owner in (of, task):  # Airflow writes the conf into the parsed DAG: each task has a process of its own
-        patch.setattr(owner, "params", copy.deepcopy(PARAMS.setdefault(id(owner), copy.deepcopy(owner.params))))
+        params = copy.deepcopy(PARAMS.setdefault(id(owner), (owner, copy.deepcopy(owner.params)))[1])
+        if isinstance(owner, MappedOperator):
+            patch.setitem(owner.partial_kwargs, "params", params)
+        else:
+            patch.setattr(owner, "params", params)
     ti = task_runner.RuntimeTaskInstance.model_construct(
-        id=uuid4(), task_id=task_id, dag_id=of.dag_id, run_id=run_id, try_number=1, map_index=-1, task=task,
+        id=uuid4(), task_id=task_id, dag_id=of.dag_id, run_id=run_id, try_number=1, map_index=map_index, task=task,
         dag_version_id=uuid4(), max_tries=task.retries, start_date=now, hostname="here",
         _ti_context_from_server=TIRunContext.model_construct(
             dag_run=run, max_tries=task.retries, should_retry=True, task_reschedule_count=0, start_date=None,
@@ -137,4 +185,86 @@ def run_task(
         ),
     )  # fmt: skip
     state, _, error = task_runner.run(ti, ti.get_template_context(), structlog.get_logger("task"))
-    return Ended(str(state.value), error, supervisor.pushed, tuple(supervisor.triggered))
+    return Ended(str(state.value), error, supervisor.pushed, tuple(supervisor.triggered), tuple(supervisor.skipped))
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """How a run ended: its tasks that were run (mapped ones as ``train[0]``), in order, and what was logged in each."""
+
+    tasks: dict[str, Ended]
+    logs: dict[str, str]
+    xcoms: dict[Any, Any]
+
+    @property
+    def state(self) -> str:
+        """``failed`` if a task failed for good; a task that Airflow would try again leaves the run ``running``."""
+        states = {ended.state for ended in self.tasks.values()}
+        return "failed" if "failed" in states else "success" if states <= {"success", "skipped"} else "running"
+
+    @property
+    def note(self) -> str:
+        return next((ended.note for ended in reversed(self.tasks.values()) if ended.note), "")
+
+    @property
+    def error(self) -> BaseException | None:
+        return next((ended.error for ended in self.tasks.values() if ended.error), None)
+
+
+def run_dag(of: Any, conf: Mapping[str, Any], *, patch: Any, run_id: str) -> RunEnded:
+    """Run all tasks of a DAG one after the other as its arrows say, until one does not succeed.
+
+    A mapped task (over one list) is run once for each value. Every task has the trigger rule of all our tasks: it runs
+    if all upstream tasks succeeded.
+    """
+    refused = form_refuses(of, conf)
+    assert refused is None, refused
+    found = RunEnded({}, {}, {})
+    mapped = {task.task_id for task in of.tasks if isinstance(task, MappedOperator)}
+    done: set[str] = set()
+    left_out: set[str] = set()
+    for task in of.topological_sort():
+        name = task.task_id
+        if name in left_out or not task.upstream_task_ids <= done:
+            continue
+        indexes = [-1]
+        if name in mapped:
+            (over,) = task.iter_mapped_dependencies()
+            indexes = list(range(len(found.xcoms[over.task_id, "return_value"])))
+        ended = [_one(of, task, index, conf, found, mapped, patch, run_id) for index in indexes]
+        if name in mapped:
+            found.xcoms[name, "return_value"] = [one.xcoms.get("return_value") for one in ended]
+        else:
+            found.xcoms.update({(name, key): value for key, value in ended[0].xcoms.items()})
+        if all(one.state == "success" for one in ended):
+            done.add(name)
+        left_out |= {skipped for one in ended for skipped in one.skipped}
+    return found
+
+
+def _one(
+    of: Any, task: Any, index: int, conf: Mapping[str, Any], found: RunEnded, mapped: set[str], patch: Any, run_id: str
+) -> Ended:
+    name = f"{task.task_id}[{index}]" if index >= 0 else task.task_id
+    with logged() as lines:
+        ended = run_task(
+            of, task.task_id, conf, patch=patch, run_id=run_id, xcoms=found.xcoms, mapped=mapped, map_index=index
+        )
+    found.tasks[name], found.logs[name] = ended, "\n".join(lines)
+    return ended
+
+
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """What `include` logs meanwhile, from INFO on."""
+    lines: list[str] = []
+    handler, ours = logging.Handler(), logging.getLogger("include")
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    level = ours.level
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        ours.removeHandler(handler)
+        ours.setLevel(level)

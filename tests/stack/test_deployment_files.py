@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import yaml
 
 from include.settings import PROJECT
 from include.stack import environment
+from include.stack.bootstrap import SUPPORTED
 from include.stack.layout import Stack
 
 # The official schema, unchanged: github.com/compose-spec/compose-spec, schema/compose-spec.json at 170098b (Apache-2.0)
@@ -224,5 +226,15 @@ def test_ci_runs_make_test_with_a_required_browser() -> None:
     assert "PERENNIAL_REQUIRE_BROWSER=1" in script
     assert script.rstrip().endswith("make test")
     workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
-    steps = workflow["jobs"]["test"]["steps"]
-    assert any(step.get("run") == ".ci/run" for step in steps)
+    job = workflow["jobs"]["test"]
+    assert any(step.get("run") == "${{ matrix.run }}" for step in job["steps"])
+    runs = {found["python"]: found["run"] for found in job["strategy"]["matrix"]["include"]}
+    assert runs == {"3.12": ".ci/run", **dict.fromkeys(("3.11", "3.13"), "make lint types test-units")}
+    assert set(runs) == {f"{major}.{minor}" for major, minor in SUPPORTED}
+
+
+def test_make_test_has_all_tests_in_two_parts() -> None:
+    ours = {"PATH": os.environ["PATH"]}  # without the FULL of a `make test-full` around it
+    done = subprocess.run(["make", "-n", "test"], cwd=PROJECT, env=ours, capture_output=True, text=True, check=True)
+    parts = [line.split("-m pytest ", 1)[1].strip() for line in done.stdout.splitlines() if "-m pytest " in line]
+    assert parts == ["tests/end_to_end", "--numprocesses auto --dist loadfile --ignore tests/end_to_end"]
