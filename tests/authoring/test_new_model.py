@@ -26,6 +26,8 @@ from include.training import dataset, export
 from tests.authoring.random_tables import Table, random_table, save
 from tests.services import shared
 
+pytestmark = pytest.mark.slow
+
 CONNECTION = "strangers"
 COVER = 9  # seeds are every task in every format
 SEEDS = [*range(COVER), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(COVER, 21))]

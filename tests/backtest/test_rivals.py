@@ -25,7 +25,7 @@ from include.training import evaluate
 from tests.backtest import drifting as written
 from tests.backtest.test_backtest import Report, days_after, files_of, no_fit, read
 
-pytestmark = pytest.mark.usefixtures("here")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("here")]
 FIRST, LAST = "2026-01-16", "2026-02-18"
 
 
