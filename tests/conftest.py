@@ -38,11 +38,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="also run the tests that are marked `full`")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # pytest-xdist: files in our order, and not by how many tests they have
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the exhaustive variants, unless ``--full`` is given or a test is named by its id."""
-    if config.getoption("--full") or any("::" in argument for argument in config.args):
-        return
-    left_out = [item for item in items if item.get_closest_marker("full")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("full")]
+    """Leave out the exhaustive variants, unless ``--full`` is given or a test is named by its id; slow files first."""
+    if not config.getoption("--full") and not any("::" in argument for argument in config.args):
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if not item.get_closest_marker("full")]
+    if hasattr(config, "workerinput"):  # several processes: none starts a long file when the others are done
+        slow = {item.path for item in items if item.get_closest_marker("slow")}
+        items.sort(key=lambda item: item.path not in slow)

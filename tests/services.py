@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 START_SECONDS = 600.0  # it takes 8 s; on a machine that is busy with other things, minutes. Who dies is noticed at once
 STOP_SECONDS = 120.0  # it takes 2 s; on a machine that is busy with other things, more
 
-
+EMPTY_LEDGER = "empty_ledger"
 TASKS_LOGIN = {"MLFLOW_TRACKING_USERNAME": "perennial", "MLFLOW_TRACKING_PASSWORD": "a password of tests"}
 
 
@@ -62,6 +63,10 @@ class Services:
             connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
         return url.set(database=name).render_as_string(hide_password=False)
 
+    def new_ledger(self) -> str:
+        """The address of an empty ledger of its own, for services that are `shared`."""
+        return self.new_database(f"ledger_{uuid.uuid4().hex}", EMPTY_LEDGER)
+
 
 @contextlib.contextmanager
 def services(*, mlflow: bool = True) -> Iterator[Services]:
@@ -89,7 +94,10 @@ def services(*, mlflow: bool = True) -> Iterator[Services]:
 
 
 def shared(config: pytest.Config) -> Services:
-    """The services of this test session: started when they are first asked for, stopped at its end."""
+    """The services of all tests of this process: started when they are first asked for, stopped at its end.
+
+    Its database is an empty ledger, and so is `EMPTY_LEDGER`, which nobody writes to: `Services.new_ledger` copies it.
+    """
     running: Services | None = getattr(config, "perennial_services", None)
     if running is None:
         from include.registry.ledger import Ledger
@@ -97,6 +105,7 @@ def shared(config: pytest.Config) -> Services:
         stack = contextlib.ExitStack()
         config.add_cleanup(stack.close)
         running = stack.enter_context(services())
+        Ledger(running.new_database(EMPTY_LEDGER)).migrate()
         Ledger(running.database_url).migrate()
         config.perennial_services = running  # type: ignore[attr-defined]
     return running

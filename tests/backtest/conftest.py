@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import include.models
 from include import catalog
-from include.data.lake import Lake
-from include.registry.ledger import Ledger
+from include.backtest import pool
+from include.backtest.history import History
+from include.backtest.lab import Lab
+from include.backtest.store import Store
 from include.spec import Model
-from tests.services import Services, services
-from tests.training import toy_days
+from tests import homes
+from tests.services import shared
 
 
 @pytest.fixture(scope="session")
@@ -23,24 +27,16 @@ def toy() -> Model:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Services]:
-    with services() as started:
-        yield started
+def filled_lake(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return homes.filled(toy, tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture
-def home(running: Services, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A deployment of its own: a filled lake, an empty ledger, an empty bundle store; MLflow is shared."""
-    variables = {
-        **running.environment(),
-        "PERENNIAL_DATABASE_URL": running.new_database(f"t{abs(hash(str(tmp_path)))}"),
-        "PERENNIAL_HOME": str(tmp_path),
-    }
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    Ledger.default().migrate()
-    toy_days.fill(Lake.of(toy), toy)
-    return tmp_path
+def home(
+    pytestconfig: pytest.Config, filled_lake: Path, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A home of its own for a test: a filled lake, an empty ledger, an empty bundle store; MLflow is shared."""
+    return homes.of_its_own(shared(pytestconfig), filled_lake, tmp_path, toy, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +49,35 @@ def drifting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield folder
     os.environ["PERENNIAL_MODELS"] = before
     include.models.__path__ = path
+
+
+@contextmanager
+def _fitting_here(model: Model, history: History, store: Store, count: int) -> Iterator[pool.Fit]:
+    pool._OURS.update(model=model, history=history, store=store)
+    yield lambda works: map(pool._fit, works)
+
+
+@contextmanager
+def _collecting_here(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[pool.Collect]:
+    pool._OURS.update(lab=Lab(model, root), connections=dict(connections))
+    yield lambda keys: map(pool._collect, keys)
+
+
+@contextmanager
+def _calling_here(
+    function: Callable[[Model, History, Any], Any], model: Model, history: History, count: int
+) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
+    yield lambda arguments: (function(model, history, argument) for argument in arguments)
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[None]:
+    """A back-test does its work in this process: to start workers takes longer than what they would do.
+
+    `test_backtest` and `test_power` have workers.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "fitting", _fitting_here)
+        patch.setattr(pool, "collecting", _collecting_here)
+        patch.setattr(pool, "calling", _calling_here)
+        yield

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,18 +18,8 @@ from tests.backtest.test_backtest import Report, files_of, no_fit, read
 
 FIRST, LAST = "2025-02-06", "2025-03-09"
 SHARE = 0.4
+pytestmark = pytest.mark.usefixtures("here")
 FILES = ("report.json", "report.md", "backtest.svg", "backtest.png", "broken.svg", "broken.png")
-
-
-@contextmanager
-def in_this_process(model: Model, history: Any, store: Any, count: int) -> Iterator[Callable[..., Iterator[Any]]]:
-    """`pool.fitting` where a test has put something else in the place of a function."""
-    pool._OURS.update(model=model, history=history, store=store)
-
-    def fit(works: Iterable[pool.Work]) -> Iterator[Any]:
-        return (pool._fit(work) for work in works)
-
-    yield fit
 
 
 def replay(name: str, home: Path, share: float = SHARE, draws: int = 1, **changed: Any) -> Report:
@@ -41,7 +29,7 @@ def replay(name: str, home: Path, share: float = SHARE, draws: int = 1, **change
 
 
 @pytest.fixture(scope="module")
-def home(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(toy: Model, here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("broken")
     replay(toy.name, folder)
     return folder
@@ -201,7 +189,6 @@ def test_a_night_that_crashes_releases_nothing(
     def crash(*_: Any) -> Any:
         raise ValueError("no such column")
 
-    monkeypatch.setattr(pool, "fitting", in_this_process)
     monkeypatch.setitem(damage.KINDS, "stuck", replace(damage.KINDS["stuck"], apply=crash))
     found = replay(toy.name, again, last="2025-02-24", share=0.9)
     (draw,) = found["broken"]["draws"]

@@ -25,6 +25,7 @@ from include.training import evaluate
 from tests.backtest import drifting as written
 from tests.backtest.test_backtest import Report, days_after, files_of, no_fit, read
 
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("here")]
 FIRST, LAST = "2026-01-16", "2026-02-18"
 
 
@@ -34,7 +35,7 @@ def model(drifting: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def home(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(model: Model, here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rivals")
     assert run.run(model.name, FIRST, LAST, 1, 2, folder) == 0
     return folder

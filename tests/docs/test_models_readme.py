@@ -23,6 +23,8 @@ from tests.docs.readme import BLOCKS, TOUR, Block, UsersFolder, needs_stack, res
 from tests.end_to_end import test_models_readme_tour
 from tests.services import services
 
+pytestmark = pytest.mark.slow
+
 HOW_TOS = list(dict.fromkeys(b.heading for b in BLOCKS if b.section == "How-tos" != b.heading))
 TRY = next(b for b in BLOCKS if b.heading == "How-tos")
 TRIED = Path("var") / "try"

@@ -16,6 +16,8 @@ from include.mistakes.problem import Problem
 from include.settings import PROJECT
 from tests.linting.judge import copy
 
+pytestmark = pytest.mark.slow
+
 TOY = PROJECT / "tests" / "models_for_tests" / "toy"
 
 

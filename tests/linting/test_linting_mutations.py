@@ -1,6 +1,6 @@
 """The lint against mistakes made mechanically: each is found, at its line, and what it proposes there mends it.
 
-`PERENNIAL_ALL_MUTANTS=1` judges all of them (some 5,000; minutes), else a seeded sample of each kind.
+A seeded sample of each kind is judged; `--full` takes a larger one, `PERENNIAL_ALL_MUTANTS=1` all (some 5,000).
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from tests.linting.mutations import mutants
 
 VALID = [PROJECT / "tests" / "models_for_tests" / "toy", *sorted((PROJECT / "include" / "models").glob("*/"))]
 VALID = [folder for folder in VALID if (folder / "model.py").is_file()]
-OF_A_KIND = {"toy": 10}
-OTHERS_OF_A_KIND = 2
+OF_A_KIND = {"toy": 3}
+OTHERS_OF_A_KIND = 1
+OF_A_KIND_IN_FULL = {"toy": 10}
+OTHERS_OF_A_KIND_IN_FULL = 2
 
 
-def chosen(valid: Path) -> list[Mutant]:
+def chosen(valid: Path, full: bool) -> list[Mutant]:
     """A sample with every kind in it, the same at every run."""
     every = mutants(valid)
     if os.environ.get("PERENNIAL_ALL_MUTANTS"):
@@ -33,6 +35,8 @@ def chosen(valid: Path) -> list[Mutant]:
     for mutant in every:
         kinds[mutant.kind].append(mutant)
     most = OF_A_KIND.get(valid.name, OTHERS_OF_A_KIND)
+    if full:
+        most = OF_A_KIND_IN_FULL.get(valid.name, OTHERS_OF_A_KIND_IN_FULL)
     return [m for of in kinds.values() for m in random.Random(0).sample(of, min(len(of), most))]
 
 
@@ -42,8 +46,10 @@ def test_a_valid_folder_has_no_mistake(valid: Path) -> None:
 
 
 @pytest.mark.parametrize("valid", VALID, ids=lambda folder: folder.name)
-def test_every_mistake_is_found_at_its_line_and_its_hint_mends_it(valid: Path, tmp_path: Path) -> None:
-    verdicts = [judge(mutant, valid, tmp_path) for mutant in chosen(valid)]
+def test_every_mistake_is_found_at_its_line_and_its_hint_mends_it(
+    valid: Path, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    verdicts = [judge(mutant, valid, tmp_path) for mutant in chosen(valid, pytestconfig.getoption("--full"))]
     table: dict[str, list[Verdict]] = collections.defaultdict(list)
     for verdict in verdicts:
         table[verdict.mutant.kind].append(verdict)

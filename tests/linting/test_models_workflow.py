@@ -16,6 +16,8 @@ import yaml
 from include.linting.changed import changed
 from include.settings import PROJECT
 
+pytestmark = pytest.mark.slow
+
 WORKFLOW = PROJECT / ".github" / "workflows" / "models.yml"
 TOY = PROJECT / "tests" / "models_for_tests" / "toy"
 COMMANDS = ("Which models", "Lint", "Train on a sample")

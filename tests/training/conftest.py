@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from include import catalog
-from include.data.lake import Lake
-from include.registry.ledger import Ledger
 from include.spec import Model
-from tests.services import Services, services
+from tests import homes
+from tests.services import Services, shared
 from tests.training import toy_days
-
-
-@dataclass(frozen=True)
-class Template:
-    """What each home is a copy of: a database with an empty ledger, and the toy's lake."""
-
-    database: str
-    lake: Path
 
 
 @pytest.fixture(scope="session")
@@ -37,27 +25,16 @@ def rows(toy: Model) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def running() -> Iterator[Services]:
-    with services() as started:
-        yield started
+def running(pytestconfig: pytest.Config) -> Services:
+    return shared(pytestconfig)
 
 
 @pytest.fixture(scope="session")
-def template(running: Services, toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Filled once: 44 days take as long to publish as a whole night of the toy takes to run."""
-    database = "template_ledger"
-    Ledger(running.new_database(database)).migrate()
-    lake = Lake(toy, tmp_path_factory.mktemp("template") / toy.name)
-    toy_days.fill(lake, toy)
-    return Template(database, lake.root)
+def filled_lake(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return homes.filled(toy, tmp_path_factory.mktemp("template"))
 
 
 @pytest.fixture
-def home(running: Services, template: Template, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(running: Services, filled_lake: Path, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own for a test: a filled lake, an empty ledger, an empty bundle store; MLflow is shared."""
-    database = running.new_database(f"t{abs(hash(str(tmp_path)))}", template.database)
-    variables = {**running.environment(), "PERENNIAL_DATABASE_URL": database, "PERENNIAL_HOME": str(tmp_path)}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    shutil.copytree(template.lake, Lake.of(toy).root)
-    return tmp_path
+    return homes.of_its_own(running, filled_lake, tmp_path, toy, monkeypatch)

@@ -25,7 +25,6 @@ from include.data.lake import Lake
 from include.errors import DataError, IntegrityError, ReleaseError
 from include.partitions import keys_between, partition
 from include.registry.bundles import Bundle, BundleStore
-from include.registry.ledger import Ledger
 from include.release.promotion import promote, verify
 from include.release.smoke import smoke_test
 from include.serving.predictor import Predictor
@@ -64,7 +63,7 @@ def chain(
     name, home = request.param, tmp_path_factory.mktemp("chain")
     variables = {
         **running.environment(),
-        "PERENNIAL_DATABASE_URL": running.new_database(f"chain_{name}"),
+        "PERENNIAL_DATABASE_URL": running.new_ledger(),
         "PERENNIAL_HOME": str(home),
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -74,7 +73,6 @@ def chain(
         digest = catalog.digest(name)  # whoever edits a file while this runs is not what is tested
         patch.setattr(catalog, "digest", lambda name: digest)
         patch.setattr(package, "_commit", lambda: ("0" * 40, False))
-        Ledger.default().migrate()
         model = catalog.load(name)
         for key in keys_between(FIRST, NEXT):
             collect(model, key)

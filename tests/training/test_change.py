@@ -24,6 +24,8 @@ from include.training import candidates, change, checks, evaluate, export, packa
 from include.training import decision as decisions
 from include.training.rivals import Pair, Recipe, Scored
 
+pytestmark = pytest.mark.slow
+
 REAL = ["logistic", "coarse"]
 PAIR = Pair(Recipe("coarse", 20), Recipe("logistic", 20))
 

@@ -43,6 +43,8 @@ from tests.training import toy_days
 from tests.training.borrowed import Borrowed
 from tests.training.toy_days import AS_OF
 
+pytestmark = pytest.mark.slow
+
 FAST: dict[str, Any] = {"candidates": ["baseline", "logistic"]}
 
 

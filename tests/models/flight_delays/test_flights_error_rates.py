@@ -1,8 +1,8 @@
-"""How often the gate errs on a year of real flights, whose weather makes a day one observation.
+"""How often the gate errs on real flights, whose weather makes a day one observation: a year of them, or five months.
 
 Two lines of gradient boosting on sixty days are fitted anew every thirty days, one of them two weeks late: by how much
-it is worse over the whole year is the truth, and the margin is set to just that. Nights are two weeks of whole days,
-drawn from the year, so promoting the late one is an error.
+it is worse over all these days is the truth, and the margin is set to just that. Nights are two weeks of whole days,
+drawn from them, so promoting the late one is an error.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,10 +24,11 @@ from include.training import dataset, evaluation, evidence
 
 ALPHA, DAYS, PROMISED = 0.05, 14, 0.08
 WINDOW, LATE, EVERY = 60, 14, 30
+FIRST = "2025-01-01"
 
 
 @dataclass(frozen=True)
-class Year:
+class Days:
     """Rows by day, labels and the scores of both lines."""
 
     days: list[np.ndarray]
@@ -34,10 +37,10 @@ class Year:
     fresh: np.ndarray
 
 
-@pytest.fixture(scope="module")
-def year() -> Year:
+@cache
+def scored(newest: str) -> Days:
     frames = []
-    for day in keys_between("2025-01-01", "2025-12-31"):
+    for day in keys_between(FIRST, newest):
         rows = source.fetch(partition(day, MODEL.timezone), {})
         frames.append(rows[rows["late"].notna()].assign(partition=day))
     rows = pd.concat(frames, ignore_index=True)
@@ -54,19 +57,20 @@ def year() -> Year:
     judged = key >= first
     _, number = np.unique(key[judged], return_inverse=True)
     days = [np.flatnonzero(number == n) for n in range(number.max() + 1)]
-    return Year(days, y[judged], *scores[:, judged])
+    assert len(days) == len(keys_between(FIRST, newest)) - WINDOW - LATE
+    return Days(days, y[judged], *scores[:, judged])
 
 
-def error_rates(year: Year, metric: str, seeds: int) -> tuple[float, float]:
+def error_rates(of: Days, metric: str, seeds: int) -> tuple[float, float]:
     """How often the late line is promoted: by blocks of days, and by rows (of a metric that is a mean)."""
     found = evaluation.METRICS[metric]
-    truth = evaluation.gain(found, found.compute(year.y, year.late), found.compute(year.y, year.fresh))
-    assert truth < 0 and len(year.days) == 365 - WINDOW - LATE
+    truth = evaluation.gain(found, found.compute(of.y, of.late), found.compute(of.y, of.fresh))
+    assert truth < 0
     by_blocks = by_rows = 0
     for seed in range(seeds):
-        drawn = [year.days[d] for d in np.random.default_rng(seed).integers(0, len(year.days), size=DAYS)]
+        drawn = [of.days[d] for d in np.random.default_rng(seed).integers(0, len(of.days), size=DAYS)]
         at, block = np.concatenate(drawn), np.repeat(np.arange(DAYS), [len(rows) for rows in drawn])
-        y, mine, theirs = year.y[at], year.late[at], year.fresh[at]
+        y, mine, theirs = of.y[at], of.late[at], of.fresh[at]
         by_blocks += evidence.gain(evaluation.METRICS[metric], y, mine, theirs, block, ALPHA).lower > truth
         if found.by_row is not None:
             gains = found.by_row(y, theirs) - found.by_row(y, mine)
@@ -74,11 +78,20 @@ def error_rates(year: Year, metric: str, seeds: int) -> tuple[float, float]:
     return by_blocks / seeds, by_rows / seeds
 
 
-@pytest.mark.parametrize(("metric", "seeds"), [("log_loss", 1000), ("brier", 1000), ("roc_auc", 300)])
+@pytest.mark.parametrize(
+    ("metric", "seeds", "newest", "chance"),
+    [
+        ("log_loss", 500, "2025-05-31", 2 * math.sqrt(PROMISED * (1 - PROMISED) / 500)),
+        *(
+            pytest.param(metric, seeds, "2025-12-31", 0.0, marks=pytest.mark.full)
+            for metric, seeds in (("log_loss", 1000), ("brier", 1000), ("roc_auc", 300))
+        ),
+    ],
+)
 def test_on_real_flights_the_gate_errs_in_at_most_eight_of_a_hundred_nights(
-    year: Year, metric: str, seeds: int
+    home: Path, metric: str, seeds: int, newest: str, chance: float
 ) -> None:
-    rate, by_rows = error_rates(year, metric, seeds)
+    rate, by_rows = error_rates(scored(newest), metric, seeds)
     print(f"\n{metric}: {rate:.1%} by blocks of days, {by_rows:.1%} by rows, of {seeds} nights")
-    assert rate <= PROMISED
+    assert rate <= PROMISED + chance
     assert metric == "roc_auc" or by_rows > 2 * PROMISED, "the wrong method fails by far"
