@@ -14,6 +14,8 @@ from tests.services import shared
 from tests.truth.cases import ALL, MAKE_CHAMPIONS, MODELS, Case, check
 from tests.truth.in_process import Nights
 
+pytestmark = pytest.mark.slow
+
 FLIGHTS, BIKES, ELECTRICITY = MODELS
 ALWAYS = {
     "better overall, surely worse in one slice": ELECTRICITY,
