@@ -1,8 +1,9 @@
 """
 ### The folder of {model} is broken
 
-Its DAGs are missing because the folder does not load. The task below fails with the reason; the other models are
-untouched. Mend the file that it names: the model's DAGs come back by themselves within seconds.
+Its other DAGs are missing because the folder does not load, apart from `{model}_rollback`. The champion serves on. The
+task below fails with the reason; the other models are not affected. Fix the file that it names: the model's DAGs come
+back by themselves within seconds.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from airflow.sdk import DAG
 from perennial.dags import broken
 from perennial.operators.broken import BrokenModelOperator
 
-for entry in broken():
+for entry in broken("broken"):
     with DAG(
         f"{entry.name}_broken",
         schedule=None,

@@ -15,7 +15,7 @@ REASON=...` and `make unfreeze MODEL={model} REASON=...`.
 
 from airflow.sdk import Param
 from perennial import parameters
-from perennial.dags import model_dag, models
+from perennial.dags import broken, broken_dag, model_dag, models
 from perennial.operators.release import RollbackOperator, VerifyOperator
 
 PARAMS = {
@@ -39,11 +39,16 @@ PARAMS = {
         minimum=1,
         maximum=parameters.LARGEST_VERSION,
         title="Version",
-        description="To roll back to. Empty: the previous champion.",
+        description="To roll back to. Empty: the previous champion. Leave it empty to lift the freeze.",
     ),
 }
 
-for model in models("rollback"):
-    with model_dag(model, "rollback", __doc__, params=PARAMS):
-        done = RollbackOperator(task_id="rollback", model=model.name)
-        VerifyOperator(task_id="verify", model=model.name, promoted=done.output, go_back=False)
+WANTED = [
+    *((model.name, model_dag(model, "rollback", __doc__, params=PARAMS)) for model in models("rollback")),
+    # a bad change of a folder is when a rollback is needed
+    *((entry.name, broken_dag(entry, "rollback", __doc__, params=PARAMS)) for entry in broken("rollback")),
+]
+for name, dag in WANTED:
+    with dag:
+        done = RollbackOperator(task_id="rollback", model=name)
+        VerifyOperator(task_id="verify", model=name, promoted=done.output, go_back=False)

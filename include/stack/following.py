@@ -37,18 +37,88 @@ def nothing() -> None:
     """No check to make."""
 
 
-class Follower:
-    """Follows the runs of one model.
+class Runs:
+    """Starts runs and follows them, whatever DAG they are of.
 
     Parameters
     ----------
     check : asked at every poll; raises when waiting has become pointless (a process of the stack is gone).
     """
 
-    def __init__(self, api: AirflowApi, model: Model, check: Callable[[], None] = nothing) -> None:
+    def __init__(self, api: AirflowApi, check: Callable[[], None] = nothing) -> None:
         self.api = api
-        self.model = model
         self.check = check
+
+    def act(
+        self, dag_id: str, run_id: str, report: Report, conf: dict[str, Any] | None = None, unpause: bool = False
+    ) -> dict[str, Any]:
+        """Start (or find again) a run of a DAG and follow it to its end; returns it when it succeeded.
+
+        Raises
+        ------
+        RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
+        """
+        self.patiently(lambda: self.api.trigger(dag_id, run_id, conf))
+        dag = self.patiently(lambda: self.api.dag(dag_id))
+        if dag and dag["is_paused"]:
+            if not unpause:
+                raise RunFailed(f"{dag_id} is paused in Airflow: unpause it there; run {run_id} waits for that.")
+            self.patiently(lambda: self.api.unpause(dag_id))
+        return self.follow(dag_id, run_id, report)
+
+    def follow(self, dag_id: str, run_id: str, report: Report) -> dict[str, Any]:
+        """Wait for the end of a run; returns it when it succeeded."""
+        while True:
+            run = self.patiently(lambda: self.api.run(dag_id, run_id))
+            if run is None:
+                raise RunFailed(f"{dag_id}: run {run_id} has disappeared from Airflow.")
+            tasks = self.patiently(lambda: self.api.tasks(dag_id, run_id))
+            report(f"{dag_id}: {describe(tasks)}")
+            if run["state"] in TERMINAL:
+                break
+            self.pause()
+        if run["state"] == "failed":
+            raise RunFailed(self._failure(dag_id, run_id, tasks))
+        return run
+
+    def _failure(self, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
+        failed = [t for t in tasks if t["state"] == "failed"]
+        if not failed:
+            return f"{dag_id}: run {run_id} failed without a failed task (timed out?)"
+        first = min(failed, key=lambda t: t["end_date"] or "9")
+        index = f"[{first['map_index']}]" if first["map_index"] >= 0 else ""
+        line = self.patiently(lambda: self.api.last_log_line(first))
+        return f"{dag_id}: task {first['task_id']}{index} failed (run {run_id}): {line}"
+
+    def patiently(self, call: Callable[[], Any]) -> Any:
+        """Call, and again while the API is away, however long that is: `check` knows whether waiting is pointless.
+
+        An API that is there and answers with errors gets `REFUSALS` calls: that is counted, not timed.
+        """
+        refusals = 0
+        while True:
+            try:
+                return call()
+            except Away:
+                refusals = 0
+            except TransientError:
+                refusals += 1
+                if refusals > REFUSALS:
+                    raise
+            self.pause()
+
+    def pause(self) -> None:
+        """Wait until the next look; raises if waiting has become pointless."""
+        self.check()
+        time.sleep(POLL_SECONDS)
+
+
+class Follower(Runs):
+    """Follows the runs of one model; ``check`` as of `Runs`."""
+
+    def __init__(self, api: AirflowApi, model: Model, check: Callable[[], None] = nothing) -> None:
+        super().__init__(api, check)
+        self.model = model
 
     def url(self, kind: str) -> str:
         """The page in Airflow of a DAG of this model."""
@@ -98,38 +168,6 @@ class Follower:
         """
         run = self.act(f"{self.model.name}_retrain", run_id, report, conf, unpause)
         return self.patiently(lambda: self._outcome(run, report))
-
-    def act(
-        self, dag_id: str, run_id: str, report: Report, conf: dict[str, Any] | None = None, unpause: bool = False
-    ) -> dict[str, Any]:
-        """Start (or find again) a run of a DAG and follow it to its end; returns it when it succeeded.
-
-        Raises
-        ------
-        RunFailed : as `retrain`.
-        """
-        self.patiently(lambda: self.api.trigger(dag_id, run_id, conf))
-        dag = self.patiently(lambda: self.api.dag(dag_id))
-        if dag and dag["is_paused"]:
-            if not unpause:
-                raise RunFailed(f"{dag_id} is paused in Airflow: unpause it there; run {run_id} waits for that.")
-            self.patiently(lambda: self.api.unpause(dag_id))
-        return self.follow(dag_id, run_id, report)
-
-    def follow(self, dag_id: str, run_id: str, report: Report) -> dict[str, Any]:
-        """Wait for the end of a run; returns it when it succeeded."""
-        while True:
-            run = self.patiently(lambda: self.api.run(dag_id, run_id))
-            if run is None:
-                raise RunFailed(f"{dag_id}: run {run_id} has disappeared from Airflow.")
-            tasks = self.patiently(lambda: self.api.tasks(dag_id, run_id))
-            report(f"{dag_id}: {describe(tasks)}")
-            if run["state"] in TERMINAL:
-                break
-            self.pause()
-        if run["state"] == "failed":
-            raise RunFailed(self._failure(dag_id, run_id, tasks))
-        return run
 
     def _outcome(self, run: dict[str, Any], report: Report) -> Outcome:
         """What a successful retraining decided, and how its release ended."""
@@ -187,37 +225,6 @@ class Follower:
                 break
             found.append(run)
         return found
-
-    def _failure(self, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
-        failed = [t for t in tasks if t["state"] == "failed"]
-        if not failed:
-            return f"{dag_id}: run {run_id} failed without a failed task (timed out?)"
-        first = min(failed, key=lambda t: t["end_date"] or "9")
-        index = f"[{first['map_index']}]" if first["map_index"] >= 0 else ""
-        line = self.patiently(lambda: self.api.last_log_line(first))
-        return f"{dag_id}: task {first['task_id']}{index} failed (run {run_id}): {line}"
-
-    def patiently(self, call: Callable[[], Any]) -> Any:
-        """Call, and again while the API is away, however long that is: `check` knows whether waiting is pointless.
-
-        An API that is there and answers with errors gets `REFUSALS` calls: that is counted, not timed.
-        """
-        refusals = 0
-        while True:
-            try:
-                return call()
-            except Away:
-                refusals = 0
-            except TransientError:
-                refusals += 1
-                if refusals > REFUSALS:
-                    raise
-            self.pause()
-
-    def pause(self) -> None:
-        """Wait until the next look; raises if waiting has become pointless."""
-        self.check()
-        time.sleep(POLL_SECONDS)
 
 
 def left_out(model: Model, keys: Sequence[str]) -> str:

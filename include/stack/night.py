@@ -12,7 +12,7 @@ from include.spec import Model
 from include.stack import asked, environment, leftovers
 from include.stack.airflow_api import AirflowApi
 from include.stack.first_champions import has_champion, wait_for_dags
-from include.stack.following import Follower, RunFailed, left_out
+from include.stack.following import Follower, RunFailed, Runs, left_out
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
 from include.stack.progress import Progress
@@ -97,11 +97,17 @@ def connected(stack: Stack, model: Model) -> Follower:
     ------
     ConfigurationError : no stack runs there.
     """
+    runs = runs_on(stack)
+    return Follower(runs.api, model, runs.check)
+
+
+def runs_on(stack: Stack) -> Runs:
+    """As `connected`, for runs that need no model that loads."""
     if not leftovers.owner(stack):
         raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run`, in another terminal.")
     stack = stack.as_recorded()
     os.environ.update(environment.perennial_environment(stack))
-    return Follower(AirflowApi(stack), model, lambda: _still_there(stack))
+    return Runs(AirflowApi(stack), lambda: _still_there(stack))
 
 
 def _still_there(stack: Stack) -> None:

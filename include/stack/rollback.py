@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import getpass
+
 from include import catalog
 from include.partitions import utc_now
 from include.release.action import Action
-from include.stack import asked
+from include.stack import asked, leftovers
 from include.stack.following import RunFailed
 from include.stack.layout import Stack
-from include.stack.night import connected
+from include.stack.night import runs_on
 from include.stack.progress import Progress
 
 
@@ -24,7 +26,7 @@ def rollback(stack: Stack, model_name: str | None, version: str | None, reason: 
     ConfigurationError : no such model, a reason is missing, no stack runs on this home.
     ReleaseError : the version cannot be named, or there is no previous one; names those that can be.
     """
-    name = catalog.chosen(model_name, "rollback").name
+    name = _chosen(stack, model_name, "rollback")
     command = f"make rollback MODEL={name}" + (f" VERSION={version}" if version else "")
     why, number = asked.reason(reason, command), asked.version(version)
     return _act(stack, name, Action.FREEZE, why, number)
@@ -37,24 +39,63 @@ def unfreeze(stack: Stack, model_name: str | None, reason: str | None) -> int:
     ------
     ConfigurationError : no such model, a reason is missing, no stack runs on this home.
     """
-    name = catalog.chosen(model_name, "unfreeze").name
+    name = _chosen(stack, model_name, "unfreeze")
     return _act(stack, name, Action.LIFT, asked.reason(reason, f"make unfreeze MODEL={name}"), None)
 
 
+def _chosen(stack: Stack, model_name: str | None, target: str) -> str:
+    """A model by its folder, even if that is broken, or by its versions, if the folder was removed.
+
+    A bad change of a folder is when a rollback is needed, so the folder must not be in the way of one.
+    """
+    if model_name in catalog.folders():
+        return str(model_name)
+    if model_name and leftovers.owner(stack):
+        runs_on(stack)
+        from include.registry.ledger import Ledger
+
+        if any(standing.model == model_name for standing in Ledger.default().standings()):
+            return model_name
+    return catalog.chosen(model_name, target).name
+
+
 def _act(stack: Stack, name: str, action: Action, reason: str, version: int | None) -> int:
-    follower = connected(stack, catalog.load(name))
+    runs = runs_on(stack)
     if action is not Action.LIFT:
         from include.release.rollback import check
 
         check(name, version)  # before a run is started: the error is here, not in a log
     command = "unfreeze" if action is Action.LIFT else "rollback"
-    conf = {"action": action.value, "reason": reason, **({"version": version} if version is not None else {})}
+    run_id = f"{command}__{utc_now():%Y-%m-%dT%H-%M-%S}"
     progress = Progress()
+    if name not in catalog.folders():
+        with progress.step(f"{name}, whose folder is gone: {action.value}"):
+            note = _at_once(name, action, reason, version, run_id)
+        progress.say(note)
+        return 0
+    dag_id = f"{name}_rollback"
+    conf = {"action": action.value, "reason": reason, **({"version": version} if version is not None else {})}
     try:
         with progress.step(f"{name}: {action.value}") as report:
-            run = follower.act(f"{name}_rollback", f"{command}__{utc_now():%Y-%m-%dT%H-%M-%S}", report, conf)
+            run = runs.act(dag_id, run_id, report, conf)
     except RunFailed as failure:
         progress.say(f"{name}: FAILED: {failure}")
         return 1
-    progress.say(" ".join((run["note"] or f"{name}: done, see run {run['dag_run_id']} of {name}_rollback.").split()))
+    except KeyboardInterrupt:
+        progress.say(f"\nno longer followed: run {run_id} of {dag_id} goes on ({runs.api.url}/dags/{dag_id}).")
+        return 130
+    progress.say(" ".join((run["note"] or f"{name}: done, see run {run['dag_run_id']} of {dag_id}.").split()))
     return 0
+
+
+def _at_once(name: str, action: Action, reason: str, version: int | None, run_id: str) -> str:
+    """What the tasks of `<model>_rollback` do, here: Airflow has no DAG of a model that has no folder."""
+    from include.release import promotion
+    from include.release import rollback as going_back
+
+    actor = f"{getpass.getuser()} (terminal)"
+    if action is Action.LIFT:
+        return str(going_back.lift_freeze(name, actor, reason)["note"])
+    done = going_back.rollback(name, version, reason, actor, run_id, freeze=action is Action.FREEZE)
+    promotion.verify(name, done["version"], done["epoch"], go_back=False)
+    return f"{done['note']} The server answers with it."

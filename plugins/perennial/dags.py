@@ -33,11 +33,11 @@ def models(kind: str) -> Iterator[Model]:
                 yield entry.model
 
 
-def broken() -> Iterator[catalog.Entry]:
-    """The model folders that do not load."""
+def broken(kind: str) -> Iterator[catalog.Entry]:
+    """The model folders that do not load; in a task's own parse only the one whose DAG the task belongs to."""
     asked = get_parsing_context().dag_id
     for name in catalog.folders():
-        if asked in (None, f"{name}_broken"):
+        if asked in (None, f"{name}_{kind}"):
             entry = catalog.entry(name)
             if entry.problem is not None:
                 yield entry
@@ -72,6 +72,24 @@ def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG
             "priority_weight": model.priority,
             "weight_rule": "absolute",  # the model's priority counts, not how many tasks come after this one
         },
+        **(defaults | arguments),
+    )
+
+
+def broken_dag(entry: catalog.Entry, kind: str, doc: str | None, **arguments: Any) -> DAG:
+    """The DAG ``<model>_<kind>`` of a folder that does not load, for what needs nothing of the folder."""
+    defaults: dict[str, Any] = {
+        "start_date": datetime(2025, 1, 1, tzinfo=UTC),
+        "catchup": False,
+        "max_active_runs": 1,
+        "dagrun_timeout": timedelta(hours=12),
+    }
+    return DAG(
+        f"{entry.name}_{kind}",
+        description=f"{kind}: the folder of {entry.name} is broken",
+        doc_md=f"{(doc or '').replace('{model}', entry.name)}\n\n---\nBroken folder:\n\n```\n{entry.problem}\n```",
+        tags=["perennial", entry.name, kind],
+        default_args={**TASKS, "owner": "perennial", "execution_timeout": timedelta(hours=2)},
         **(defaults | arguments),
     )
 

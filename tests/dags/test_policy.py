@@ -156,5 +156,9 @@ def test_a_broken_folder_becomes_a_dag_that_says_why(tmp_path: Path) -> None:
         assert "toy_collect" in found.dags
         broken = found.dags["halfway_broken"]
         assert "source.py is missing" in (broken.doc_md or "")
+        rollback = found.dags["halfway_rollback"]  # a bad change of a folder is when a rollback is needed
+        assert [task.task_id for task in rollback.tasks] == [t.task_id for t in found.dags["toy_rollback"].tasks]
+        assert set(rollback.params) == set(found.dags["toy_rollback"].params) and rollback.max_active_runs == 1
+        assert "source.py is missing" in (rollback.doc_md or "") and "halfway_release" not in found.dags
     finally:
         include.models.__path__ = before

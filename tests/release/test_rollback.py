@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 from include.errors import ConfigurationError, ReleaseError
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
+from include.release.action import Action
+from include.release.promotion import project
 from include.release.rollback import rollback
+from include.stack import rollback as commands
+from tests.services import Services, model_server
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +74,23 @@ def test_a_bundle_that_is_gone_is_named_and_not_offered(model: str, versions: di
 def test_a_rollback_needs_a_reason(model: str, versions: dict[int, str]) -> None:
     with pytest.raises(ConfigurationError, match="needs a reason"):
         rollback(model, 1, "  ", "ada", "b1")
+
+
+def test_a_model_whose_folder_was_removed_goes_back_and_its_freeze_is_lifted(
+    model: str, versions: dict[int, str], services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow has no DAG of it, and its versions serve on: `make rollback` does what the tasks would do."""
+    serve(model, versions, 1, 2)
+    project(model, alias_required=False)
+    variables = {**services.environment(), "PERENNIAL_HOME": str(tmp_path)}
+    with model_server(variables, tmp_path / "server.log") as url:
+        monkeypatch.setenv("PERENNIAL_SERVING_URL", url)
+        note = commands._at_once(model, Action.FREEZE, "it predicts nonsense", None, "rollback__now")
+    assert f"{model} was rolled back from version 2 to version 1" in note and note.endswith(
+        "The server answers with it."
+    )
+    row = Ledger.default().history(model)[-1]
+    assert (row.action, row.run_id) == ("rollback", "rollback__now") and row.actor.endswith(" (terminal)")
+    assert Ledger.default().standing(model).frozen
+    assert "is allowed again" in commands._at_once(model, Action.LIFT, "fixed", None, "unfreeze__now")
+    assert not Ledger.default().standing(model).frozen

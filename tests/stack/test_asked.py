@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import include.models
 from include.stack.__main__ import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -75,3 +76,15 @@ def test_a_wrong_value_is_one_clear_error(
     assert main(arguments) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and re.search(says, said), said
+
+
+@pytest.mark.parametrize("command", ["rollback", "unfreeze"])
+def test_a_broken_folder_is_not_in_the_way_of_a_rollback(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "halfway").mkdir()
+    (tmp_path / "halfway" / "model.py").write_text("MODEL = 1\n")
+    monkeypatch.setattr(include.models, "__path__", [*include.models.__path__, str(tmp_path)])
+    monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path / "home"))
+    assert main([command, "--model", "halfway", "--reason", "it predicts nonsense"]) == 1
+    assert "no stack runs on" in capsys.readouterr().err
