@@ -112,6 +112,7 @@ def create_app(settings: Settings | None = None) -> ModelServer:
         description="Predictions of every model that has a champion. Every answer names the model, version and bundle "
         "digest that made it.",
         lifespan=lifespan,
+        redirect_slashes=False,  # such a redirect would lead to the host that the client names
         openapi_url=None,  # behind the token, and the page without files from the internet: `documentation`
     )
     app.watcher = watcher

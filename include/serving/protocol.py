@@ -35,7 +35,8 @@ class ConnectionLimits:
     ----------
     read_seconds : time for the head of a request, and the time that a body has in addition to its bytes / `BODY_RATE`;
         also how long a client may take none of the bytes of an answer that waits for it.
-    connections : open connections; one more is answered with 503 and closed.
+    connections : open connections. For one more, the connection that has been idle longest is closed; if none is idle,
+        the new one is answered with 503 and closed.
     """
 
     read_seconds: float = 20.0
@@ -51,7 +52,8 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection.
 
     A request is *open* from its first byte to its last. While one is open, `_deadline` bounds it; while none is and
-    nothing is being answered, uvicorn's keep-alive timer does.
+    nothing is being answered, the connection is *idle*, and uvicorn's keep-alive timer bounds it. A first request must
+    begin as soon as its head must arrive. Bytes between requests (empty lines) do not start the timer again.
     """
 
     limits = ConnectionLimits()
@@ -59,6 +61,9 @@ class LimitedProtocol(HttpToolsProtocol):
     _open = False
     _head_complete = False
     _size = 0
+    _received = 0  # bytes of the newest read
+    _head_too_large = False
+    _idle_since = 0.0
     _deadline = 0.0
     _reading: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
@@ -66,13 +71,13 @@ class LimitedProtocol(HttpToolsProtocol):
     """What is being answered; ``cycle`` is the newest request, which may wait for its turn."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Refuse a connection beyond the limit; let one that never sends anything end with the keep-alive time."""
+        """Make room for a connection beyond the limit, or refuse it; one that never sends anything ends soon."""
         full = len(self.connections) >= self.limits.connections
         super().connection_made(transport)
-        if full:
+        if full and not self._make_room():
             self._refuse(503, f"{self.limits.connections} connections are open, the most that this server accepts")
         else:
-            self._wait_for_a_request()
+            self._wait_for_a_request(self.limits.read_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave no timer behind, and no answer that goes on writing."""
@@ -86,11 +91,16 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse; bound the time and size of a request that is still open afterwards."""
-        self._unset_keepalive_if_required()
+        self._received = len(data)
+        if self._open:
+            self._unset_keepalive_if_required()
         try:
             self._feed(data)
         except httptools.HttpParserError:
-            self._refuse(400, "this is not an HTTP/1.1 request that this server understands")
+            if self._head_too_large:
+                self._refuse_head()
+            else:
+                self._refuse(400, "this is not an HTTP/1.1 request that this server understands")
             return
         if self.transport.is_closing():
             return
@@ -103,16 +113,20 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request is open."""
+        self._unset_keepalive_if_required()
         super().on_message_begin()
         self._open, self._head_complete, self._size = True, False, 0
 
     def on_headers_complete(self) -> None:
         """Start the answer, unless the head has to be read again without its offer of another protocol."""
+        if self._size + self._received > MAX_HEAD and self._size_of_head() > MAX_HEAD:
+            self._head_too_large = True
+            raise ValueError("too large")  # reaches `data_received` as an error of the parser
         if self.parser.should_upgrade():
             return
+        super().on_headers_complete()  # raises if the URL is not one: then there is no answer yet that could be given
         self._head_complete = True
         self._deadline = self.loop.time() + self.limits.read_seconds
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The request is no longer open."""
@@ -131,6 +145,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Bound the time that the last answer of a connection can wait for the client."""
         super().on_response_complete()
+        self._idle_since = self.loop.time()
         if self.transport.is_closing():
             self._close_in_time()
 
@@ -192,11 +207,26 @@ class LimitedProtocol(HttpToolsProtocol):
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
 
-    def _wait_for_a_request(self) -> None:
+    def _wait_for_a_request(self, seconds: float | None = None) -> None:
         if self.timeout_keep_alive_task is None:
+            self._idle_since = self.loop.time()
             self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
+                self.timeout_keep_alive if seconds is None else seconds, self.timeout_keep_alive_handler
             )
+
+    def _make_room(self) -> bool:
+        """Close the other connection that has been idle longest; false if there is none."""
+        idle = [other for other in self.connections if isinstance(other, LimitedProtocol) and other._is_idle()]
+        if not idle:
+            return False
+        min(idle, key=lambda other: other._idle_since).transport.close()
+        return True
+
+    def _is_idle(self) -> bool:
+        return self.timeout_keep_alive_task is not None and not self._open and not self.transport.is_closing()
+
+    def _size_of_head(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def _bound(self, received: int) -> None:
         """Take ``received`` bytes of an open request into account."""
@@ -207,7 +237,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 self._refuse(413, f"the request is larger than {MAX_MESSAGE} bytes")
                 return
         elif self._size > MAX_HEAD:
-            self._refuse(431, f"the head of the request is larger than {MAX_HEAD} bytes")
+            self._refuse_head()
             return
         elif self._size == received:
             self._deadline = self.loop.time() + self.limits.read_seconds
@@ -234,6 +264,9 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"the head of the request is larger than {MAX_HEAD} bytes")
 
     def _refuse(self, status: int, problem: str) -> None:
         """Answer in place of the application and close; answers to earlier requests are finished first."""

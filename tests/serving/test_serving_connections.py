@@ -203,27 +203,99 @@ def test_what_is_not_http_1_1_is_answered_with_400(client: Client, request_bytes
     assert client.is_closed()
 
 
-def test_one_connection_too_many_is_refused(limited: Server) -> None:
-    with Client(limited) as first:
-        others: list[Client] = []
-        refused: Client | None = None
-        try:
-            while refused is None and len(others) < 2 * CONNECTIONS:
-                other = Client(limited)
+def opened(server: Server, number: int) -> list[Client]:
+    return [Client(server) for _ in range(number)]
+
+
+def test_idle_connections_make_room_for_new_ones(limited: Server) -> None:
+    """Whoever opens connections and sends nothing, or is idle longest, locks nobody out."""
+    idle = opened(limited, 3 * CONNECTIONS)
+    try:
+        for _ in range(3):
+            with Client(limited) as other:
                 other.send(WHOLE)
-                ((status, body),) = other.answers(1)
-                if status == 503:
-                    refused = other
-                else:
-                    others.append(other)
-            assert refused is not None and len(others) <= CONNECTIONS - 1
+                assert other.answers(1)[0][0] == 200
+        assert idle[0].is_closed(), "the one that was idle longest"
+    finally:
+        for client in idle:
+            client.socket.close()
+
+
+def test_one_connection_too_many_is_refused_if_none_is_idle(limited: Server) -> None:
+    busy = opened(limited, CONNECTIONS)
+    try:
+        for client in busy:
+            client.send(WHOLE[:-1])
+        wait_for(lambda: all(limited.is_connected(client.socket.getsockname()[1]) for client in busy), 10)
+        time.sleep(READ_SECONDS / 10)
+        with Client(limited) as refused:
+            ((status, body),) = refused.answers(1)
+            assert status == 503
             assert "connections are open" in json.loads(body)["detail"][0]["problem"]
-            first.send(WHOLE)
-            assert first.answers(1)[0][0] == 200  # those that are open go on
-        finally:
-            for other in [*others, *([refused] if refused else [])]:
-                other.socket.close()
-        wait_for(lambda: limited.predict("parcels", row())[0] == 200)
+        for client in busy:
+            client.send(WHOLE[-1:])
+            assert client.answers(1)[0][0] == 200  # those that are open go on
+    finally:
+        for client in busy:
+            client.socket.close()
+    wait_for(lambda: limited.predict("parcels", row())[0] == 200)
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["nothing", "empty lines"])
+def test_a_connection_without_a_request_ends_soon(client: Client, sent: bytes) -> None:
+    client.socket.settimeout(READ_SECONDS / 20)
+    for _ in range(20 * 10):
+        try:
+            if sent:
+                client.send(sent)
+            if client.socket.recv(1) == b"":
+                return
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            return
+    pytest.fail("it is still open")
+
+
+@pytest.mark.parametrize("target", [b"http://", b"http:///x", b"http://a:b/x", b"http://[::1/x"])
+def test_a_url_that_is_not_one_is_answered_with_400(client: Client, target: bytes) -> None:
+    client.send(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target)
+    assert client.answers(1)[0][0] == 400
+    assert client.is_closed()
+
+
+def test_a_wrong_request_does_not_take_the_answer_of_the_one_before(client: Client) -> None:
+    rows = json.dumps({"rows": [row()] * 3000}).encode()
+    client.send(HEAD + b"Content-Length: %d\r\n\r\n" % len(rows) + rows + b"GET http:// HTTP/1.1\r\nHost: x\r\n\r\n")
+    ((status, body),) = client.answers(1)
+    assert status == 200 and len(json.loads(body)["predictions"]) == 3000
+    assert client.is_closed()
+
+
+@pytest.mark.parametrize("first", [0, 60_000], ids=["in one piece", "in two pieces"])
+def test_a_head_that_is_too_large_is_refused_however_it_arrives(client: Client, first: int) -> None:
+    head = b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Padding: " + b"x" * 70_000 + b"\r\n\r\n"
+    if first:
+        client.send(head[:first])
+        time.sleep(READ_SECONDS / 10)
+    client.send(head[first:])
+    assert client.answers(1)[0][0] == 431
+    assert client.is_closed()
+
+
+def test_a_large_body_in_one_piece_is_no_large_head(client: Client) -> None:
+    spaces = b" " * 200_000
+    client.send(HEAD + b"Content-Length: %d\r\n\r\n" % (len(BODY) + len(spaces)) + spaces + BODY)
+    assert client.answers(1)[0][0] == 200
+
+
+@pytest.mark.parametrize("path", ["/models/", "/docs/", "/health/live/"])
+def test_no_answer_leads_to_the_host_that_a_client_names(client: Client, path: str) -> None:
+    client.send(b"GET %s HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n" % path.encode())
+    answer = b""
+    while more := client.socket.recv(65_536):
+        answer += more
+    assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 401")) and b"evil.example" not in answer
 
 
 @pytest.mark.parametrize("value", ["0", "soon", "nan", "-1", "inf"])
