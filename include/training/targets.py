@@ -8,14 +8,15 @@ what contradicts it is found.
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from sklearn import feature_selection as chosen
-from sklearn.base import is_classifier, is_regressor
+from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.metrics import get_scorer, get_scorer_names
 from sklearn.model_selection import (
     RepeatedStratifiedKFold,
@@ -50,6 +51,8 @@ FOR_CLASSES = {
     chosen.r_regression: "f_classif",
     chosen.mutual_info_regression: "mutual_info_classif",
 }
+GRIDS = ("param_grid", "param_distributions")
+MOST_VALUES = 20  # of a parameter in a grid that are looked at
 TASKS: dict[Kind, str] = {
     "continuous": "a number (a regression)",
     "binary": "a class (a binary classification)",
@@ -108,6 +111,7 @@ def misread(label: Label, estimator: Any) -> Iterator[Misread]:
             what = f"{_name(part)} learns classes: each distinct value of the label would be one"
             yield Misread(part, "", what, f"use one for a number, because the label is {TASKS[kind]}")
         yield from _parameters(kind, part)
+        yield from _searched(label, part)
 
 
 def settle(label: Label, estimator: Any, target: np.ndarray) -> None:
@@ -165,7 +169,7 @@ def _encoder(kind: Kind, part: TargetEncoder) -> Iterator[Misread]:
 
 
 def _filter(kind: Kind, part: Any) -> Iterator[Misread]:
-    test = part.score_func
+    test = _function(part.score_func)
     if kind == "continuous":
         other, why = FOR_NUMBERS.get(test), "classes: each distinct value of the label would be one"
     else:  # of two classes the difference of 0 and 1 is a right amount
@@ -176,26 +180,84 @@ def _filter(kind: Kind, part: Any) -> Iterator[Misread]:
         yield Misread(part, "score_func", what, f"write score_func={other} (of sklearn.feature_selection)")
 
 
+def _function(test: Any) -> Any:
+    """What a test of features calls in the end: arguments are often bound to it (a seed, the number of neighbors)."""
+    while isinstance(test, functools.partial):
+        test = test.func
+    return test
+
+
+def _searched(label: Label, part: Any) -> Iterator[Misread]:
+    """What a search over parameters would try that takes the label for what it is not."""
+    parameters = part.get_params(deep=False)
+    found: set[str] = set()
+    for name in GRIDS:
+        for grid in _listed(parameters.get(name)):
+            for key, values in grid.items() if isinstance(grid, Mapping) else ():
+                for value in _listed(values)[:MOST_VALUES]:
+                    try:
+                        tried = clone(part.estimator).set_params(**{key: value})
+                    except (TypeError, ValueError):
+                        continue  # the estimator has no such parameter: the fit says so
+                    for wrong in misread(label, tried):
+                        what = f"{_name(part)} tries {key}={_shown(value)}: {wrong.what}"
+                        if what not in found:
+                            found.add(what)
+                            yield replace(wrong, part=part, parameter=name, what=what, value="", settled=False)
+
+
+def _listed(values: Any) -> list[Any]:
+    """What a grid lists; of a distribution, which lists nothing, nothing."""
+    if isinstance(values, (list, tuple, np.ndarray)):
+        return list(values)
+    return [values] if isinstance(values, Mapping) else []
+
+
+def _shown(value: Any) -> str:
+    return _name(value) if hasattr(value, "get_params") else getattr(_function(value), "__name__", repr(value))
+
+
+def _scorers(value: Any) -> Iterator[tuple[str, Any]]:
+    """The names and functions of scikit-learn's scorers in a parameter ``scoring``."""
+    if isinstance(value, str) and value in get_scorer_names():
+        yield repr(value), get_scorer(value)._score_func
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _scorers(inner)
+    elif isinstance(value, (list, tuple, set)):
+        for inner in value:
+            yield from _scorers(inner)
+    elif callable(getattr(value, "_score_func", None)):
+        yield value._score_func.__name__, value._score_func
+
+
 def _parameters(kind: Kind, part: Any) -> Iterator[Misread]:
     """Splitters and scorers of the other task."""
     for name, value in part.get_params(deep=False).items():
         if kind == "continuous" and isinstance(value, STRATIFIED):
             what = f"{_name(part)} splits by {_name(value)}, which is for classes: each distinct value of the label"
             yield Misread(part, name, f"{what} would be one", f"write {name}=KFold({_folds(value)})")
-        if name == "scoring" and isinstance(value, str) and value in get_scorer_names():
-            number = get_scorer(value)._score_func.__module__ == "sklearn.metrics._regression"
-            if number is (kind != "continuous") and not (number and kind == "binary"):
-                what = f"{_name(part)} is scored by {value!r}, and the label is {TASKS[kind]}"
+        for scorer, function in _scorers(value) if name == "scoring" else ():
+            number = function.__module__ == "sklearn.metrics._regression"
+            classes = function.__module__.startswith("sklearn.metrics.") and not number
+            if classes if kind == "continuous" else number and kind == "multiclass":
+                what = f"{_name(part)} is scored by {scorer}, and the label is {TASKS[kind]}"
                 example = "neg_mean_absolute_error" if kind == "continuous" else "neg_log_loss"
-                yield Misread(part, name, what, f'use one for that, e.g. scoring="{example}"', f'"{example}"')
+                plain = f'"{example}"' if isinstance(value, str) else ""
+                yield Misread(part, name, what, f'use one for that, e.g. scoring="{example}"', plain)
 
 
 def _parts(estimator: Any) -> list[Any]:
     """The estimator and all that are set in it, each once."""
-    found = {id(estimator): estimator}
-    for part in estimator.get_params(deep=True).values():
-        if hasattr(part, "get_params") and not isinstance(part, type):
-            found.setdefault(id(part), part)
+    found: dict[int, Any] = {}
+    waiting = [estimator]
+    while waiting:
+        part = waiting.pop(0)
+        if isinstance(part, (list, tuple)):
+            waiting.extend(part)
+        elif hasattr(part, "get_params") and not isinstance(part, type) and id(part) not in found:
+            found[id(part)] = part
+            waiting.extend(part.get_params(deep=True).values())
     return list(found.values())
 
 

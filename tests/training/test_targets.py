@@ -6,12 +6,14 @@ import logging
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import uniform
 from sklearn.base import BaseEstimator
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
@@ -27,7 +29,8 @@ from sklearn.feature_selection import (
     mutual_info_regression,
 )
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from sklearn.metrics import accuracy_score, make_scorer, mean_absolute_error
+from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV, StratifiedKFold
 from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
@@ -47,6 +50,8 @@ TWO = Label(column="y", task=Task.CLASSIFICATION)
 THREE = Label(column="y", task=Task.CLASSIFICATION, classes=(1, 2, 3))
 FIRST, DAYS, A_DAY = datetime(2024, 1, 1), 28, 110  # noqa: DTZ001 - a wall clock
 FOLDS = KFold(5)
+ENCODED = make_pipeline(TargetEncoder(target_type="continuous", cv=FOLDS), Ridge())
+FILTERED = make_pipeline(SelectKBest(f_regression), Ridge())
 
 
 def beside(part: Any) -> Any:
@@ -82,6 +87,23 @@ def beside(part: Any) -> Any:
         (NUMBER, GridSearchCV(Ridge(), {}, cv=StratifiedKFold(4)), "cv", "write cv=KFold(4)"),
         (NUMBER, GridSearchCV(Ridge(), {}, scoring="roc_auc"), "scoring", "neg_mean_absolute_error"),
         (THREE, GridSearchCV(LogisticRegression(), {}, scoring="r2"), "scoring", "neg_log_loss"),
+        (NUMBER, GridSearchCV(Ridge(), {}, scoring=["r2", "roc_auc"], refit="r2"), "scoring", "'roc_auc'"),
+        (NUMBER, GridSearchCV(Ridge(), {}, scoring={"a": "r2", "b": "f1"}, refit="a"), "scoring", "'f1'"),
+        (NUMBER, GridSearchCV(Ridge(), {}, scoring=make_scorer(accuracy_score)), "scoring", "accuracy_score"),
+        (
+            NUMBER,
+            make_pipeline(SelectKBest(partial(mutual_info_classif, random_state=0)), Ridge()),
+            "score_func",
+            "score_func=mutual_info_regression",
+        ),
+        (NUMBER, GridSearchCV(ENCODED, {"targetencoder__target_type": ["auto"]}), "param_grid", "target_type='auto'"),
+        (NUMBER, GridSearchCV(FILTERED, [{"selectkbest__score_func": [f_classif]}]), "param_grid", "f_classif"),
+        (
+            NUMBER,
+            RandomizedSearchCV(FILTERED, {"selectkbest": ["passthrough", TargetEncoder()]}),
+            "param_distributions",
+            "tries selectkbest=TargetEncoder",
+        ),
     ],
 )
 def test_what_takes_the_label_for_what_it_is_not_is_found(
@@ -103,6 +125,9 @@ def test_what_takes_the_label_for_what_it_is_not_is_found(
         (NUMBER, StackingRegressor([("a", Ridge()), ("b", HistGradientBoostingRegressor())], cv=3)),
         (NUMBER, GridSearchCV(Ridge(), {}, scoring="r2", cv=3)),
         (TWO, GridSearchCV(LogisticRegression(), {}, scoring="roc_auc")),
+        (NUMBER, GridSearchCV(Ridge(), {}, scoring=["r2", make_scorer(mean_absolute_error)], refit="r2")),
+        (NUMBER, RandomizedSearchCV(Ridge(), {"alpha": uniform()})),
+        (NUMBER, GridSearchCV(ENCODED, {"targetencoder__target_type": ["continuous"], "ridge__alpha": [1.0, 2.0]})),
         (NUMBER, LogisticRegression()),  # the whole of it is of the other task: that is reported by itself
     ],
 )
