@@ -70,14 +70,24 @@ def _calling_here(
     yield lambda arguments: (function(model, history, argument) for argument in arguments)
 
 
-@pytest.fixture(scope="module")
-def here() -> Iterator[None]:
-    """A back-test does its work in this process: to start workers takes longer than what they would do.
-
-    `test_backtest` and `test_power` have workers.
-    """
+def _working_here() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "fitting", _fitting_here)
         patch.setattr(pool, "collecting", _collecting_here)
         patch.setattr(pool, "calling", _calling_here)
         yield
+
+
+@pytest.fixture(scope="module")
+def here() -> Iterator[None]:
+    """A back-test does its work in this process: to start workers takes longer than what they would do.
+
+    For whole modules. `test_backtest` and `test_power` have workers, and kill one.
+    """
+    yield from _working_here()
+
+
+@pytest.fixture
+def here_once() -> Iterator[None]:
+    """As `here`, for one test of a module that has workers otherwise."""
+    yield from _working_here()

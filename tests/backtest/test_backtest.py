@@ -194,7 +194,7 @@ def test_a_history_freezes_what_the_lake_would(model: Model, home: Path) -> None
 
 
 @pytest.mark.parametrize("kind", ["regression", "classes"])
-def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str, here: None) -> None:
+def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str, here_once: None) -> None:
     name = written.write(drifting, kind, margin=2.0)
     found = replay(name, tmp_path, last="2026-02-20", every=6)
     metric = found["metric"]
