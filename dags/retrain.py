@@ -102,15 +102,13 @@ for model in models("retrain"):
             evaluation=evaluation,
             decision=gate.output,
         )
-        package >> training.StartReleaseOperator(
+        training.StartReleaseOperator(
             task_id="release",
             model=model.name,
-            trigger_run_id="v{{ ti.xcom_pull('package')['version'] }}__{{ ti.xcom_pull('package')['digest'][:12] }}",
+            packaged=package.output,
             logical_date=None,
             wanted={
-                "version": "{{ ti.xcom_pull('package')['version'] }}",
                 "expected_epoch": "{{ ti.xcom_pull('evaluate')['champion_epoch'] }}",
                 "reason": "{{ ti.xcom_pull('gate')['reason'] }}",
             },
-            skip_when_already_exists=True,
         )

@@ -10,7 +10,7 @@ import logging
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, func, select, update
 
 from include.errors import ConflictError, IntegrityError, ReleaseError
 from include.registry import schema
@@ -211,6 +211,33 @@ class Ledger(Versions):
         with self._database.read(f"read what began epoch {epoch} of {model}") as connection:
             row = connection.execute(select(schema.audit).where(*where)).one_or_none()
         return None if row is None else AuditRow.of(row)
+
+    def note_once(self, now: Standing, action: str, reason: str, run_id: str = "") -> bool:
+        """Add an audit row about what serves, e.g. that it was verified; whether the epoch had no such row yet.
+
+        Parameters
+        ----------
+        action : what is no transition: ``repair`` or ``verify``.
+        """
+        a = schema.audit.c
+        same = (a.model == now.model, a.epoch == now.epoch, a.action == action)
+        with self._database.change(now.model, f"note {action} of {now.model}") as connection:
+            if connection.execute(select(a.id).where(*same).limit(1)).scalar() is not None:
+                return False
+            said = {"epoch": now.epoch, "reason": reason, "run_id": run_id or now.run_id}
+            self._audit(connection, AUTOMATIC, action, now.model, now.version, **said)
+        return True
+
+    def repaired_unverified(self) -> list[Standing]:
+        """What serves by a release record that was repaired, and was never seen to answer; by model."""
+        a, c = schema.audit.c, schema.champion.c
+
+        def noted(action: str) -> ColumnElement[bool]:
+            return select(a.id).where(a.model == c.model, a.epoch == c.epoch, a.action == action).exists()
+
+        query = select(schema.champion).where(c.version.is_not(None), noted("repair"), ~noted("verify"))
+        with self._database.read("read what was repaired and not verified") as connection:
+            return [Standing.of(row) for row in connection.execute(query.order_by(c.model))]
 
     def past_champions(self, model: str) -> list[VersionRow]:
         """The versions that a rollback would go back to, nearest first: as an undo would, without failed ones.

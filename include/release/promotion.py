@@ -174,6 +174,7 @@ def verify(
         log.error("Version %d of %s failed verification and goes out of service: %s", version, model_name, error)
         after = restore(model_name, epoch, str(error))
         raise _gone_back(model_name, version, after, seconds) from error
+    ledger.note_once(now, "verify", f"The server answers as version {version}, probe rows within {difference:.2g}.")
     log.info(
         "The server answers as version %d of %s: swapped within %.2f s, probe rows within %.2g.",
         version, model_name, waited, difference,

@@ -3,6 +3,10 @@
 The ledger changes first; the release record and the MLflow alias follow. If the bundle store cannot be written or
 MLflow does not answer at that moment, they stay behind. `reconcile` brings them up to date. It never overwrites a
 record that is newer than the ledger: the ledger may be the one that is wrong, and a person decides.
+
+A version that goes into service in this way has not been verified, because the release that promoted it ended before.
+`verify_repaired` does that, with the same way back as a release. The audit keeps both, ``repair`` and ``verify``, so
+that whoever is killed between them leaves the rest to the next call.
 """
 
 from __future__ import annotations
@@ -10,14 +14,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from include.errors import IntegrityError, PerennialError
 from include.registry import tracking
 from include.registry.bundles import RELEASE, BundleStore, ReleaseRecord
 from include.registry.ledger import Ledger, Standing
-from include.release.promotion import record_of, write_alias, write_record
+from include.release.promotion import record_of, verify, write_alias, write_record
 
 log = logging.getLogger(__name__)
+
+NOT_VERIFIED = "version {} was not verified by its release; now the server answers with it."
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,36 @@ def reconcile(*, alias: bool = True) -> list[Reconciled]:
     return [one for one in found if one.repaired or one.problems]
 
 
+def verify_repaired(*, timeout: timedelta | None = None) -> list[Reconciled]:
+    """Verify what serves by a repaired release record (see `include.release.promotion.verify`), model by model.
+
+    A promotion that fails goes back to the champion before, as in a release. A rollback or a return is only reported.
+
+    Parameters
+    ----------
+    timeout : as of `include.release.promotion.verify`.
+
+    Raises
+    ------
+    TransientError : the ledger did not answer.
+    """
+    ledger = Ledger.default()
+    return [_verified(ledger, now, timeout) for now in ledger.repaired_unverified()]
+
+
+def _verified(ledger: Ledger, now: Standing, timeout: timedelta | None) -> Reconciled:
+    began = ledger.transition(now.model, now.epoch)
+    go_back = began is not None and began.action == "promote"
+    try:
+        verify(now.model, now.version or 0, now.epoch, timeout=timeout, go_back=go_back)
+    except PerennialError as error:
+        log.error("%s: %s", now.model, error)
+        return Reconciled(now.model, problems=(str(error),))
+    sentence = NOT_VERIFIED.format(now.version)
+    log.warning("%s: %s", now.model, sentence)
+    return Reconciled(now.model, repaired=(sentence,))
+
+
 def _repair(ledger: Ledger, store: BundleStore, model: str, record: bool, alias: bool) -> Reconciled:
     """Repair one model under the locks of its projections, with the ledger as it is by then."""
     repaired: list[str] = []
@@ -78,6 +115,8 @@ def _repair(ledger: Ledger, store: BundleStore, model: str, record: bool, alias:
             if before != record_of(now):
                 try:
                     _refuse_unknown(store, now, before)
+                    if not (isinstance(before, ReleaseRecord) and before.epoch > now.epoch):  # it will be refused
+                        ledger.note_once(now, "repair", f"The release record said {_said(before)}.")
                     write_record(store, now)
                     repaired.append(
                         f"the release record said {_said(before)}; the ledger says that {_serves(now)}, and so does it."

@@ -94,12 +94,14 @@ class Aftermath:
         return f"version {version.version} was in service and is replaced{ended}"
 
 
-def read(model_name: str, release_under_way: Callable[[], bool] = lambda: False) -> Aftermath | None:
+def read(
+    model_name: str, release_under_way: Callable[[VersionRow | None], bool] = lambda version: False
+) -> Aftermath | None:
     """The newest decision about a model and what became of it; None if there is no decision yet.
 
     Parameters
     ----------
-    release_under_way : whether a run of the model's release is queued or running; asked only if it matters.
+    release_under_way : whether a release of the version that was decided about waits or runs; asked if it matters.
     """
     ledger = Ledger.default()
     decision = ledger.last_decision(model_name)
@@ -119,7 +121,7 @@ def read(model_name: str, release_under_way: Callable[[], bool] = lambda: False)
         moved=_last(others),
         lifted=_last(row for row in since if row.action == "unfreeze"),
         tries=_tries(ledger.decisions(model_name, decision.as_of), decision, versions),
-        release_under_way=open_promotion and release_under_way(),
+        release_under_way=open_promotion and release_under_way(version),
     )
 
 

@@ -63,17 +63,26 @@ class Supervisor:
     ----------
     xcoms : by task, whatever the key; or by task and key. Of a mapped task (by task) the list of all its values, if
         ``mapped`` names it.
+    runs : states of other runs, by DAG and run id.
     """
 
-    def __init__(self, xcoms: Mapping[Any, Any], mapped: Collection[str] = ()) -> None:
+    def __init__(
+        self, xcoms: Mapping[Any, Any], mapped: Collection[str] = (), runs: Mapping[tuple[str, str], str] | None = None
+    ) -> None:
         self.earlier = xcoms
         self.mapped = mapped
+        self.runs = runs or {}
         self.pushed: dict[str, Any] = {}
         self.triggered: list[TriggerDagRun] = []
         self.skipped: list[str] = []
 
     def value(self, task_id: str, key: str) -> Any:
         return self.earlier.get((task_id, key), self.earlier.get(task_id))
+
+    @staticmethod
+    def _counted(asked: GetDRCount, dag_id: str, run_id: str, state: str) -> bool:
+        wanted = asked.run_ids is None or run_id in asked.run_ids
+        return dag_id == asked.dag_id and wanted and (asked.states is None or state in asked.states)
 
     def send(self, msg: Any) -> Any:
         if isinstance(msg, SetXCom):
@@ -93,7 +102,7 @@ class Supervisor:
         elif isinstance(msg, GetTaskRescheduleStartDate):
             return TaskRescheduleStartDate(start_date=None)
         elif isinstance(msg, GetDRCount):
-            return DRCount(count=0)
+            return DRCount(count=sum(self._counted(msg, *run, state) for run, state in self.runs.items()))
         return None
 
 

@@ -6,6 +6,7 @@ import json
 import logging
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.release.live import LiveServer
 from include.release.promotion import promote, record_of
-from include.release.reconcile import Reconciled, reconcile
+from include.release.reconcile import NOT_VERIFIED, Reconciled, reconcile, verify_repaired
 from tests.release.bundles import package
 from tests.services import Services, model_server
 
@@ -85,6 +86,31 @@ def test_a_promotion_that_could_not_be_written_is_repaired(
     with LiveServer() as live:
         live.wait_for(model, 2, versions[2], 30)
     assert reconcile() == []
+    verified = {one.model: one for one in verify_repaired()}  # its release has ended before it could
+    assert verified[model] == Reconciled(model, repaired=(NOT_VERIFIED.format(2),)) and not verified[other].problems
+    assert verify_repaired() == []
+    assert [(row.action, row.version, row.epoch) for row in ledger.history(model)][-3:] == [
+        ("promote", 2, 2), ("repair", 2, 2), ("verify", 2, 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("action", ["promote", "rollback"])
+def test_what_was_repaired_and_fails_goes_back_as_in_a_release(
+    ledger: Ledger, model: str, versions: dict[int, str], monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """The server never answers: a promotion is taken back; what a person has chosen is only reported."""
+    monkeypatch.setenv("PERENNIAL_SERVING_URL", "http://127.0.0.1:9")
+    promote(model, 1, "r1", "perennial", "first")
+    ledger.promote(model, 2, versions[2], 1, "ada", "r2", "killed before the record was written", action)
+    assert reconcile()[0].repaired
+    for _ in range(2):  # whoever is killed in between leaves it to the next call
+        assert [now.version for now in ledger.repaired_unverified()] == [2]
+    (found,) = verify_repaired(timeout=timedelta(seconds=0.2))
+    gone = action == "promote"
+    assert not found.repaired and f"version 2 of {model} " in found.problems[0]
+    assert ("version 1 serves again" in found.problems[0]) is gone
+    assert agree(ledger, model) and ledger.standing(model).version == (1 if gone else 2)
+    assert [now.version for now in ledger.repaired_unverified()] == ([] if gone else [2])
 
 
 def test_a_withdrawn_champion_goes_out_of_record_and_alias(

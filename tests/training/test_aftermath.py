@@ -31,7 +31,7 @@ class Nights:
 
     def skipped(self, under_way: bool = False) -> str | None:
         """Why a night would be skipped; None: it runs."""
-        return snapshot.nothing_new(aftermath.read(self.name, lambda: under_way), PLAN)
+        return snapshot.nothing_new(aftermath.read(self.name, lambda version: under_way), PLAN)
 
     def decide(self, verdict: str, bundle: bool = False) -> int:
         """A night that decides so; the number of its version."""

@@ -13,15 +13,18 @@ if TYPE_CHECKING:
 
 
 class ReconcileOperator(BaseOperator):
-    """Repair what a promotion or a rollback could not write; green also if it cannot, and then the note says so."""
+    """Repair what a promotion or a rollback could not write, and verify what serves then.
+
+    The task is green also if that fails; its note says what a person has to do.
+    """
 
     ui_color = PerennialOperator.ui_color
     ui_fgcolor = PerennialOperator.ui_fgcolor
 
     def execute(self, context: Context) -> dict[str, Any]:
-        from include.release.reconcile import reconcile
+        from include.release.reconcile import reconcile, verify_repaired
 
-        found = reconcile()
+        found = [*reconcile(), *verify_repaired()]
         repaired = [f"{one.model}: {sentence}" for one in found for sentence in one.repaired]
         problems = [f"{one.model}: {sentence}" for one in found for sentence in one.problems]
         if found:

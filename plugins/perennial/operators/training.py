@@ -30,6 +30,8 @@ from perennial.parameters import RetrainParameters
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from include.registry.rows import VersionRow
+
 PLAN = "plan"
 
 
@@ -59,7 +61,7 @@ class SnapshotOperator(BaseSensorOperator):
         run: Any = context["dag_run"]
         scheduled = run.run_type == "scheduled"
         wanted = asked(context, RetrainParameters).as_dict()
-        last = aftermath.read(model.name, lambda: self._release_under_way(context))
+        last = aftermath.read(model.name, lambda row: self._release_under_way(context, row))
         try:
             about = as_of(run_dates(context), model.timezone, model.data.label.delay, wanted)
             require_begun(model, about, context)
@@ -83,9 +85,18 @@ class SnapshotOperator(BaseSensorOperator):
         # Airflow maps only over a return value, so that is the list of candidates, and the plan has a key of its own.
         return PokeReturnValue(is_done=True, xcom_value=plan["candidates"])
 
-    def _release_under_way(self, context: Context) -> bool:
-        """Whether a release of the model waits or runs, so that the last decision may still be carried out."""
-        return context["ti"].get_dr_count(dag_id=f"{self.model}_release", states=["queued", "running"]) > 0
+    def _release_under_way(self, context: Context, last: VersionRow | None) -> bool:
+        """Whether a release of the model runs, or the one of the last decision waits: it may still be carried out.
+
+        Other runs that wait do not count: Airflow accepts a run that shall begin in a hundred years.
+        """
+        releases, ti = f"{self.model}_release", context["ti"]
+        if ti.get_dr_count(dag_id=releases, states=["running"]) > 0:
+            return True
+        if last is None or last.bundle is None:
+            return False
+        own = release_run_id(last.version, last.bundle)
+        return ti.get_dr_count(dag_id=releases, run_ids=[own], states=["queued"]) > 0
 
 
 class PlannedOperator(PerennialOperator):
@@ -222,29 +233,36 @@ class PackageOperator(PlannedOperator):
         return packaged
 
 
+def release_run_id(version: int, digest: str) -> str:
+    """The id of the run of `<model>_release` that a retraining starts: the same when its task is run again."""
+    return f"v{version}__{digest[:12]}"
+
+
 class StartReleaseOperator(TriggerDagRunOperator):
-    """Start `<model>_release` with the parameters ``wanted``; hold the version while automatic promotion is frozen.
+    """Start `<model>_release` for what `package` returned; hold the version while automatic promotion is frozen.
 
     A frozen night is a decision: the run ends green, and its note says who froze it, since when and why.
     """
 
-    template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, "wanted")
+    template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, "packaged", "wanted")
     ui_color = PerennialOperator.ui_color
     ui_fgcolor = PerennialOperator.ui_fgcolor
 
-    def __init__(self, *, model: str, wanted: Any, **kwargs: Any) -> None:
-        super().__init__(trigger_dag_id=f"{model}_release", **kwargs)
+    def __init__(self, *, model: str, packaged: Any, wanted: Any, **kwargs: Any) -> None:
+        super().__init__(trigger_dag_id=f"{model}_release", skip_when_already_exists=True, **kwargs)
         self.model = model
+        self.packaged = packaged
         self.wanted = wanted
 
     def execute(self, context: Context) -> None:
         from include.release import freeze
 
-        wanted = dict(self.wanted)
+        version, wanted = int(self.packaged["version"]), dict(self.wanted)
         with reason_noted(context):
-            held = freeze.held_by_freeze(self.model, int(wanted["version"]))
+            held = freeze.held_by_freeze(self.model, version)
         if held:
             write_note(context, held)
             raise AirflowSkipException(held)
-        self.conf = wanted | {"reason": str(wanted["reason"])[:LONGEST_REASON]}
+        self.trigger_run_id = release_run_id(version, self.packaged["digest"])
+        self.conf = wanted | {"version": version, "reason": str(wanted["reason"])[:LONGEST_REASON]}
         super().execute(context)
