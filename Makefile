@@ -52,12 +52,12 @@ backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, 
 	  $(if $(DRAWS),--draws $(DRAWS)) $(if $(EVERYWHERE),--everywhere)
 
 gate-power: venv  ## what the margins of MODEL's gate cost, on its own history (FIRST, LAST, EVERY, WORKERS, CANDIDATE)
-	@exec $(VENV)/python -m include.backtest power $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) \
+	@exec $(VENV)/python -m include.power $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) \
 	  $(if $(LAST),--last $(LAST)) $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS)) \
 	  $(if $(CANDIDATE),--candidate $(CANDIDATE))
 
 card: venv  ## where the model card of MODEL lies: of the champion, or of VERSION
-	@exec $(VENV)/python -m include.training card $(if $(MODEL),--model "$(MODEL)") $(if $(VERSION),--version "$(VERSION)")
+	@exec $(VENV)/python -m include.cards $(if $(MODEL),--model "$(MODEL)") $(if $(VERSION),--version "$(VERSION)")
 
 # NAME, SOURCE, TARGET and TIME are wanted; the others are inferred where they are not given. Values reach Python through
 # the environment, so that a name with spaces or an apostrophe stays one value.

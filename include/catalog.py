@@ -10,18 +10,20 @@ import ast
 import hashlib
 import importlib
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
 import include.models
-from include import declared
-from include.errors import ConfigurationError, did_you_mean, nearest
+from include.errors import ConfigurationError
+from include.mistakes import declared
 from include.mistakes.problem import Place, Problem, in_order
 from include.mistakes.source import Source
 from include.settings import PROJECT
 from include.spec import Model
+from include.spelling import did_you_mean, nearest
 
 FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "source": ("fetch", ("partition", "connections")),
@@ -35,6 +37,14 @@ SIGNATURES = {
     "features": "def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]",
     "candidates": "def candidates() -> dict[str, Candidate]",
 }
+
+
+MAKE_A_VERSION = (
+    "__init__.py", "errors.py", "spelling.py", "files.py", "partitions.py", "settings.py", "catalog.py",
+    "models/__init__.py", "spec", "statistics", "registry", "scoring", "sources", "data", "training", "gate", "cards",
+    "retraining",
+)  # fmt: skip
+"""The packages and modules of `include/` that have a part in the bytes of a version or in the decision about it."""
 
 
 @dataclass(frozen=True)
@@ -152,21 +162,38 @@ def module(name: str, file: str) -> ModuleType:
 
 
 def digest(name: str) -> str:
-    """SHA-256 over the Python files of `include/` and of the model's folder: the code a run is made of.
+    """SHA-256 over the code that makes a version: `MAKE_A_VERSION` and the model's folder.
 
-    The other models are left out, so that editing one does not disturb a run of another.
+    The other models are left out, so that editing one does not disturb a run of another. So are the packages that
+    serve, release or are tools, so that an edit there does not stop a night.
     """
     hasher = hashlib.sha256()
     model_folder = folder(name)
-    shared = PROJECT / "include"
-    files = {f"include/{p.relative_to(shared)}": p for p in shared.rglob("*.py")}
-    files = {k: p for k, p in files.items() if not k.startswith("include/models/") or k == "include/models/__init__.py"}
+    files = code_of(MAKE_A_VERSION)
     files |= {f"model/{p.relative_to(model_folder)}": p for p in model_folder.rglob("*.py")}
     for label in sorted(files):
         content = files[label].read_bytes()
         hasher.update(f"{label}\0{len(content)}\0".encode())
         hasher.update(content)
     return hasher.hexdigest()
+
+
+def code_of(parts: Iterable[str]) -> dict[str, Path]:
+    """The files of some packages and modules of `include/`, by name; templates as well as Python.
+
+    Raises
+    ------
+    ConfigurationError : one of them has no files.
+    """
+    shared = PROJECT / "include"
+    files: dict[str, Path] = {}
+    for part in parts:
+        place = shared / part
+        found = [place] if place.is_file() else [p for p in place.rglob("*") if p.suffix in (".py", ".j2")]
+        if not found:
+            raise ConfigurationError(f"{place} holds no code.")
+        files |= {f"include/{p.relative_to(shared).as_posix()}": p for p in found}
+    return files
 
 
 def file_problems(folder: Path) -> list[Problem]:

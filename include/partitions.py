@@ -6,6 +6,7 @@ date from a run or from a clock; everything else is handed a `Partition`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -193,3 +194,25 @@ def keys_between(first: str, last: str) -> list[str]:
     """All partition keys from ``first`` to ``last``, both included."""
     begin, end = date.fromisoformat(first), date.fromisoformat(last)
     return [(begin + timedelta(days=n)).isoformat() for n in range((end - begin).days + 1)]
+
+
+_DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def day_of(text: str) -> date:
+    """The day that a text means; ValueError where it is not a day of the calendar, written like 2026-05-03."""
+    if not _DAY.fullmatch(text):
+        raise ValueError(f"{text!r} is not a date: write it like 2026-05-03")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a day of the calendar") from None
+
+
+def is_day(text: str) -> bool:
+    """Whether `day_of` accepts a text."""
+    try:
+        day_of(text)
+    except ValueError:
+        return False
+    return True

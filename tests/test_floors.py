@@ -53,7 +53,12 @@ def test_model_files_import_only_the_vocabulary() -> None:
     for path in python_files("include/models"):
         for name in imports(path):
             if name.startswith("include.") and path.parent.name != "models":
-                allowed = ("include.spec", "include.partitions", "include.replay", f"include.models.{path.parent.name}")
+                allowed = (
+                    "include.spec",
+                    "include.partitions",
+                    "include.sources",
+                    f"include.models.{path.parent.name}",
+                )
                 assert name.startswith((*allowed, "include.settings", "include.errors")), f"{path} imports {name}"
     for path in (ROOT / "include" / "models").glob("*/model.py"):
         assert {n for n in imports(path) if not n.startswith(("include.spec", "datetime", "__future__"))} == set(), path

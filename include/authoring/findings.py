@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from include.replay import Replay
 from include.sources import Source
+from include.sources.replay import Replay
 from include.spec import ColumnType, Task
 
 

@@ -10,10 +10,11 @@ import pyarrow.csv as pcsv
 
 from include.authoring import formats
 from include.authoring.findings import Request
-from include.errors import ConfigurationError, did_you_mean
+from include.errors import ConfigurationError
 from include.sources import CsvFile, EventTime, ParquetFiles, Source, SqlTable, from_environment
 from include.sources.connections import holds_password
 from include.sources.csv_file import COMPRESSIONS, NULLS, header, open_input
+from include.spelling import did_you_mean
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 PARQUET_ENDINGS = (".parquet", ".pq")

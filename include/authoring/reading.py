@@ -12,8 +12,8 @@ import pyarrow as pa
 from include.authoring import formats
 from include.authoring.findings import Findings, FoundColumn, Request, Role
 from include.authoring.names import declared_names
-from include.dates import is_day
 from include.errors import DataError
+from include.partitions import is_day
 from include.sources import CsvFile, Source
 from include.sources.days import typed
 from include.sources.times import instants

@@ -19,13 +19,14 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from include import catalog, features, spec
+from include import catalog, spec
 from include.errors import ConfigurationError, PerennialError
+from include.scoring import columns
 from include.settings import PROJECT
-from include.training.evaluation import METRICS
+from include.statistics.metrics import METRICS
 
 README = PROJECT / "include" / "models" / "README.md"
-BEGIN = "<!-- reference: made by `make docs`; write below the fields in include/spec*.py, not here -->"
+BEGIN = "<!-- reference: made by `make docs`; write below the fields in include/spec/, not here -->"
 END = "<!-- end of the reference -->"
 
 PARTS: tuple[type, ...] = (
@@ -143,7 +144,7 @@ def _part(part: type, heading: bool = True) -> list[str]:
     """One class: what it is, and a table of its fields."""
     lines = [f"#### {part.__name__}", ""] if heading else []
     lines += [*_paragraphs(part.__doc__), "| field | type | default | meaning |", "|---|---|---|---|"]
-    below, types_of = meanings(part), get_type_hints(part, vars(spec), include_extras=True)
+    below, types_of = meanings(part), get_type_hints(part, vars(sys.modules[part.__module__]), include_extras=True)
     for name, default in _defaults(part):
         cells = (f"`{name}`", in_words(types_of[name]), default, below.get(name, ""))
         lines.append("| " + " | ".join(_markdown(cell).replace("|", "\\|") for cell in cells) + " |")
@@ -193,8 +194,8 @@ def _signatures() -> Iterator[tuple[str, str]]:
 
 
 def _columns_of_build() -> list[str]:
-    """The table in the docstring of `include.features`."""
-    lines = (features.__doc__ or "").splitlines()
+    """The table in the docstring of `include.scoring.columns`."""
+    lines = (columns.__doc__ or "").splitlines()
     rules = [n for n, line in enumerate(lines) if _RULE.match(line)]
     starts = [m.start() for m in re.finditer("=+", lines[rules[0]])]
     table = [

@@ -11,7 +11,7 @@ import numpy as np
 from include.authoring.findings import Findings, Rhythm
 from include.authoring.reading import per_day
 from include.errors import DataError
-from include.replay import Replay
+from include.sources.replay import Replay
 from include.spec import Task
 
 FRESH = timedelta(days=3)  # data that end so shortly before today are taken for a table that grows

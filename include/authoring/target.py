@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from include.authoring.findings import Findings, Role
-from include.errors import DataError, did_you_mean
+from include.errors import DataError
 from include.spec import ColumnType, Task
+from include.spelling import did_you_mean
 
 FEW_NUMBERS = 10  # whole numbers with at most so many values are classes, not amounts
 MOST_CLASSES = 20

@@ -20,12 +20,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from include.authoring.findings import Findings, FoundColumn, Role
 from include.authoring.names import free_name
 from include.authoring.proposals import proposals
-from include.cron import time_of_day
 from include.errors import ConfigurationError
 from include.partitions import in_time
 from include.settings import PROJECT
 from include.sources import CsvFile, ParquetFiles, SqlTable
 from include.spec import ColumnType, Data, Task, Training
+from include.spec.cron import time_of_day
 
 FILES = ("model.py", "source.py", "expectations.py", "features.py", "candidates.py")
 MODELS = PROJECT / "include" / "models"

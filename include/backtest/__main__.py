@@ -1,5 +1,4 @@
-"""Command line: ``python -m include.backtest try|run|power``: one night of a model, its history night by night, or what
-the margins of its gate cost."""
+"""Command line: ``python -m include.backtest try|run``: one night of a model, or its history night by night."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from include.settings import UMASK
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy: one thread gives the bytes of a task (FACTS: Speed)
 
-TARGETS = {"try": "try-model", "run": "backtest", "power": "gate-power"}
+TARGETS = {"try": "try-model", "run": "backtest"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,14 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
     replay.add_argument("--draws", type=int, default=1, help="how many times they are drawn; default: %(default)s")
     replay.add_argument("--everywhere", action="store_true", help="break the holdout of a broken night, too")
     replay.add_argument("--home", type=Path, help="folder of it all; default: PERENNIAL_HOME/backtest/<model>")
-    gate = commands.add_parser("power", help="cost of lag, standard error and power of the gate; goes on where it was")
-    gate.add_argument("--model", help="may be left out where there is only one")
-    gate.add_argument("--first", help="the day that the first night is about; default: the first possible, a year")
-    gate.add_argument("--last", help="the last day that is judged; default: the newest whose labels are final")
-    gate.add_argument("--every", type=int, default=7, help="a night every so many days; default: %(default)s")
-    gate.add_argument("--workers", type=int, help="processes that fit; default: one for each processor")
-    gate.add_argument("--home", type=Path, help="folder of it all; default: PERENNIAL_HOME/backtest/<model>")
-    gate.add_argument("--candidate", help="whose fits are compared; default: the one that wins most selections")
     asked = parser.parse_args(arguments)
     handler = logging.StreamHandler(sys.stderr)
     # A handler's level binds every logger, also one that sets its own; hundreds of days and fits would only make noise.
@@ -56,12 +47,6 @@ def main(arguments: list[str] | None = None) -> int:
         from include import catalog
 
         name = catalog.chosen(asked.model, TARGETS[asked.command]).name
-        if asked.command == "power":
-            from include.backtest import measuring
-
-            return measuring.measure(
-                name, asked.first, asked.last, asked.every, asked.workers, asked.home, asked.candidate
-            )
         if asked.command == "run":
             from include.backtest import run
 

@@ -15,8 +15,8 @@ from include.backtest.pool import Work
 from include.backtest.prequential import Release
 from include.backtest.progress import Progress
 from include.backtest.store import RELEASE, Kept, Store
+from include.gate.decision import Verdict
 from include.spec import Model
-from include.training.gate import Verdict
 
 POLICIES = (NIGHTLY, UNGATED)
 SOUND = {name: f"{name}, sound" for name in POLICIES}

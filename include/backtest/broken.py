@@ -16,8 +16,9 @@ from include.backtest.history import History
 from include.backtest.night import Fits
 from include.data.snapshots import Snapshot
 from include.errors import ReleaseError
+from include.retraining import package
 from include.spec import Model
-from include.training import dataset, package, snapshot
+from include.training import dataset, snapshot
 from include.training.candidates import Fitted
 
 

@@ -13,9 +13,10 @@ from include.backtest.breakage import POLICIES, SOUND, Drawn, policy
 from include.backtest.outcome import number
 from include.backtest.policies import NIGHTLY, NO_DECISION, REFUSED, UNGATED, Decided
 from include.backtest.prequential import Day
+from include.gate.decision import Verdict
 from include.spec import Model
+from include.statistics import metrics
 from include.training import evaluation
-from include.training.gate import Verdict
 
 VERDICTS = (str(Verdict.PROMOTE), str(Verdict.REJECT), str(Verdict.HOLD), REFUSED, NO_DECISION)
 SHOWN = ("promoted", "rejected", "held", "refit refused", "no decision")
@@ -114,7 +115,7 @@ def _served(model: Model, seed: int, name: str, as_of: str, days: Sequence[Day])
         "rows": int(sum(len(day.labels) for day in here)),
         "value": values[0],
         "sound": values[1],
-        "excess": -evaluation.gain(metric, *values),
+        "excess": -metrics.gain(metric, *values),
     }
 
 

@@ -12,8 +12,8 @@ from include.backtest.progress import Progress, spell
 from include.backtest.store import Kept, Store
 from include.errors import DataError, NotReady
 from include.partitions import partition
+from include.retraining import planning
 from include.spec import Model
-from include.training import snapshot
 
 
 def plans(
@@ -24,7 +24,7 @@ def plans(
     with progress.bar(f"{model.name}: plan nights", len(as_ofs)) as advance:
         for as_of in as_ofs:
             try:
-                found[as_of] = snapshot.take(model, partition(as_of, model.timezone), {}, "", None, history)
+                found[as_of] = planning.take(model, partition(as_of, model.timezone), {}, "", None, history)
             except (DataError, NotReady) as why:
                 refused[as_of] = str(why)
             advance(as_of)

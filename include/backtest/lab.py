@@ -10,16 +10,19 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from include import catalog
+from include import catalog, files
 from include.backtest import night as nights
 from include.backtest.night import Champion
 from include.backtest.outcome import Night
-from include.data import collection, files
+from include.data import collection
 from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, TransientError
+from include.gate import decision as gate
+from include.gate import rivals
 from include.partitions import keys_between, newest_closed, partition, utc_now
+from include.retraining import package, planning
 from include.spec import Model
-from include.training import dataset, gate, package, rivals, snapshot
+from include.training import dataset, snapshot
 from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
@@ -149,13 +152,13 @@ class Lab:
 
         Raises
         ------
-        NotReady, DataError, ConfigurationError : what `snapshot.take` refuses, with what to do.
+        NotReady, DataError, ConfigurationError : what `planning.take` refuses, with what to do.
         ReleaseError : a twin cannot be stored, as a real night would store it.
         """
         model = sampled(self.model, max_rows)
         params: dict[str, Any] = {"candidates": list(candidates) if candidates else None, "window_days": window_days}
         about = partition(as_of, model.timezone)
-        plan = snapshot.take(model, about, params, catalog.digest(model.name), None, self.lake)
+        plan = planning.take(model, about, params, catalog.digest(model.name), None, self.lake)
         stored = rivals.OnDisk(self.root / LAB / model.name / rivals.FOLDER)
         made = nights.fits(model, plan, self.lake)
         recipe = champion.recipe if champion else None

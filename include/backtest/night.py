@@ -1,7 +1,7 @@
 """One night of a model without a scheduler: the fits, and the judgement over them, by the functions of the tasks.
 
-A real night is `include.training.{snapshot.take, train, select, evaluate, decision, package}`; here is the same without
-MLflow, ledger and bundle store, over any `snapshot.Rows`.
+A real night is the tasks of `include.retraining`; here is the same without MLflow, ledger and bundle store, over any
+`snapshot.Rows`.
 """
 
 from __future__ import annotations
@@ -14,23 +14,13 @@ import numpy as np
 import pandas as pd
 
 from include.errors import DataError, PerennialError, ReleaseError
+from include.gate import anchors, change, rivals
+from include.gate.rivals import Recipe
+from include.retraining import evaluate, select, train
 from include.spec import Model
-from include.training import (
-    anchors,
-    candidates,
-    change,
-    dataset,
-    evaluate,
-    evaluation,
-    export,
-    rivals,
-    select,
-    snapshot,
-    train,
-)
+from include.training import candidates, dataset, evaluation, export, snapshot
 from include.training import refit as refitting
 from include.training.candidates import Fitted
-from include.training.rivals import Recipe
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.backtest.night import Champion, Fits, Other
+from include.gate import decision as gate
+from include.gate.rivals import Recipe
 from include.spec import Model
-from include.training import gate
 from include.training.candidates import Fitted
-from include.training.rivals import Recipe
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from include.backtest.prequential import Release
 from include.backtest.replay import Replay
 from include.backtest.store import RELEASE, Kept
 from include.errors import DataError
+from include.gate import decision as gate
+from include.gate.decision import Verdict
 from include.spec import Model
-from include.training import gate
-from include.training.gate import Verdict
 
 FROZEN, MONTHLY, NIGHTLY, UNGATED = "frozen", "monthly", "nightly", "ungated"
 POLICIES = (FROZEN, MONTHLY, NIGHTLY, UNGATED)

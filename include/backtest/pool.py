@@ -31,7 +31,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 @dataclass(frozen=True)
 class Work:
-    """One night to be fitted: its plan (of `snapshot.take`), the key that it is kept under, what breaks its rows."""
+    """One night to be fitted: its plan (of `planning.take`), the key that it is kept under, what breaks its rows."""
 
     plan: Mapping[str, Any]
     key: str

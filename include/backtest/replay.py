@@ -20,10 +20,12 @@ from include.backtest.broken import Broken, DamagedRows
 from include.backtest.history import History
 from include.backtest.night import Champion, Fits
 from include.backtest.store import RELEASE, TWIN, Kept, judged_by
+from include.gate import anchors, change, rivals
+from include.gate.rivals import Recipe
+from include.retraining import evaluate
 from include.spec import Model
-from include.training import anchors, change, evaluate, rivals, snapshot
+from include.training import snapshot
 from include.training.candidates import Fitted
-from include.training.rivals import Recipe
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import numpy as np
 from include.backtest.outcome import number, shown_metrics
 from include.backtest.policies import FROZEN, MONTHLY, NIGHTLY, NO_DECISION, POLICIES, REFUSED, UNGATED, Decided
 from include.backtest.prequential import Day
+from include.gate.decision import Verdict
 from include.partitions import earlier
 from include.spec import Model
 from include.training import evaluation
-from include.training.gate import Verdict
 
 ROLLING_DAYS, FEWEST_DAYS = 28, 7
 

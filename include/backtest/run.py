@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from include import catalog
+from include import catalog, files
 from include.backtest import (
     breakage,
     broken_picture,
@@ -28,7 +28,6 @@ from include.backtest.lab import Lab
 from include.backtest.pool import Work
 from include.backtest.progress import Progress
 from include.backtest.store import Store, code_digest, key_of
-from include.data import files
 from include.errors import ConfigurationError, DataError
 from include.partitions import earlier, keys_between, partition
 from include.settings import Settings

@@ -14,26 +14,21 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from include import catalog
+from include import catalog, files
 from include.backtest.night import Fits
-from include.data import files
-from include.settings import PROJECT
+from include.gate import rivals
 from include.spec import Model
-from include.training import export, rivals
+from include.training import export
 from include.training.candidates import Fitted
 
 RECORD = "night.json"
 TWIN, BASELINE, RELEASE = "twin", "baseline", "release"
 SIDES = (TWIN, BASELINE, RELEASE)
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
-JUDGES = ("anchors.py", "change.py", "comparison.py", "evaluate.py", "evidence.py", "rivals.py")
-"""Files of `include/training` that make the evidence: another one of them measures again what is fitted already."""
-NO_PART_OF_A_FIT = (
-    *JUDGES, "served.py", "gate.py", "checks.py", "completeness.py", "intervals.py", "decision.py", "card.py",
-    "card_pages.py", "card_file.py", "operability.py", "reference.py", "__main__.py",
-)  # fmt: skip
-"""Files of `include/training` that only judge, decide or tell: another margin of the gate finds the fits where they
-are."""
+FITS = ("spec", "statistics", "scoring", "data", "training", "retraining", "backtest/night.py")
+"""Packages of `include/` (and one module) whose code makes a fit: after a change there every fit is made again."""
+JUDGES = ("statistics", "gate", "retraining")
+"""Packages of `include/` that make the evidence: after a change there what is fitted already is measured again."""
 
 
 @dataclass(frozen=True)
@@ -182,17 +177,15 @@ def judged_by(model: Model) -> str:
     if model.gate.slices:
         gate["slice_margin"] = model.gate.slice_margin or 2 * model.gate.margin
     hasher = hashlib.sha256(json.dumps([gate, model.training.metric], sort_keys=True).encode())
-    for name in JUDGES:
-        hasher.update((PROJECT / "include" / "training" / name).read_bytes())
+    for label, path in sorted(catalog.code_of(JUDGES).items()):
+        hasher.update(label.encode() + path.read_bytes())
     return hasher.hexdigest()[:12]
 
 
 def code_digest(model: Model) -> str:
     """The code and the libraries that make a fit: the model's folder but for its declaration, and our part in it."""
-    include, folder = PROJECT / "include", catalog.folder(model.name)
-    paths = [p for p in (include / "training").glob("*.py") if p.name not in NO_PART_OF_A_FIT]
-    paths += [include / p for p in ("features.py", "data/schema.py", "data/snapshots.py", "backtest/night.py")]
-    named = {f"include/{p.relative_to(include)}": p for p in paths}
+    folder = catalog.folder(model.name)
+    named = catalog.code_of(FITS)
     named |= {f"model/{p.relative_to(folder)}": p for p in folder.rglob("*.py") if p.name != "model.py"}
     hasher = hashlib.sha256(" ".join(f"{name} {metadata.version(name)}" for name in PACKAGES).encode())
     for label in sorted(named):

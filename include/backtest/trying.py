@@ -12,10 +12,10 @@ from include.backtest.lab import Lab
 from include.backtest.outcome import Night
 from include.backtest.progress import Progress
 from include.errors import ConfigurationError, DataError, ReleaseError
+from include.gate.decision import Verdict
 from include.partitions import partition
 from include.sources import from_environment
 from include.spec import Model
-from include.training.gate import Verdict
 
 MOST_STOPPED = 5
 MARKS = {True: "passed", False: "**FAILED**", None: "unknown"}

@@ -10,11 +10,13 @@ from typing import Any
 
 import pandas as pd
 
-from include import catalog, spool_format
-from include.data import files, quality
+from include import catalog, files
+from include.data import quality
 from include.data.lake import Lake, RawBatch
+from include.data.report import render
 from include.errors import DataError
 from include.partitions import Partition, keys_between
+from include.scoring import record
 from include.settings import Settings
 from include.spec import Model, Severity
 
@@ -180,7 +182,7 @@ def load_predictions(model: Model) -> dict[str, Any]:
     lake = Lake.of(model)
     lake.create()
     loaded = []
-    for segment in spool_format.closed_segments(Settings.from_environment().spool, model.name):
+    for segment in record.closed_segments(Settings.from_environment().spool, model.name):
         loaded.append(lake.load_segment(segment.path, segment.app_id, segment.number))
         segment.path.unlink(missing_ok=True)
     bad = [one for one in loaded if one.rejected]
@@ -209,7 +211,7 @@ def loading_note(loaded: Mapping[str, Any]) -> str:
 
 
 def _write_report(lake: Lake, model: Model, partition: Partition, found: quality.Validation, batch: RawBatch) -> str:
-    html = quality.render(model, partition, found, batch).encode()
+    html = render(model, partition, found, batch).encode()
     summary = {**found.as_dict(), "batch": batch.as_dict(), "results": [c.as_dict() for c in found.checks]}
     path = f"validation/{partition.key}/{batch.digest}.html"
     files.write(lake.root / path, html)

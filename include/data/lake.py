@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from include.data import files, predictions, schema, snapshots
+from include import files
+from include.data import arrow, predictions, schema, snapshots
 from include.data.published import Published, published
 from include.data.snapshots import Snapshot
 from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
@@ -153,7 +154,7 @@ class Lake:
                 metadata = {AS_JSON: b"1"}
             columns.append(array)
             fields.append(pa.field(str(name), array.type, metadata=metadata))
-        data = files.parquet_bytes(pa.Table.from_arrays(columns, schema=pa.schema(fields)))
+        data = arrow.parquet_bytes(pa.Table.from_arrays(columns, schema=pa.schema(fields)))
         batch = RawBatch(f"raw/{partition.key}/{files.sha256(data)}.parquet", files.sha256(data), len(frame))
         if not (self.root / batch.path).is_file():
             files.write(self.root / batch.path, data)
@@ -192,7 +193,7 @@ class Lake:
     def stage(self, partition: Partition, batch_digest: str, frame: pd.DataFrame) -> str:
         """Keep the rows that passed validation for `publish`; returns the path below the model's lake."""
         path = f"staged/{partition.key}/{batch_digest}.parquet"
-        files.write(self.root / path, files.parquet_bytes(self._strict(frame)))
+        files.write(self.root / path, arrow.parquet_bytes(self._strict(frame)))
         return path
 
     def read_staged(self, path: str) -> pd.DataFrame:

@@ -9,23 +9,21 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from include.data import files
+from include import files
 from include.data.schema import ARROW
 from include.errors import IntegrityError
-from include.spec import ColumnType
-from include.spool_format import segment_name
-
-if TYPE_CHECKING:
-    from include.data.lake import Lake
+from include.scoring.record import segment_name
+from include.spec import ColumnType, Model
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +48,17 @@ LAYOUT = Transaction("perennial/predictions", 2)
 """Marks a table whose partitions are days of prediction. Before, and without a mark, they were days of the events."""
 
 
+class Tables(Protocol):
+    """What is needed of a `Lake` here: whose it is, and commits that are tried again when they conflict."""
+
+    model: Model
+
+    def append(
+        self, name: str, data: pa.Table, properties: CommitProperties, done: Callable[[DeltaTable], bool]
+    ) -> bool: ...
+    def committing(self, name: str, attempt: Callable[[DeltaTable], Any]) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Loaded:
     """What came of one segment: rows that were added to the table, and lines that cannot be loaded."""
@@ -69,7 +78,7 @@ class _Rejected:
     text: bytes
 
 
-def load(lake: Lake, segment: Path, app_id: str, number: int) -> Loaded:
+def load(lake: Tables, segment: Path, app_id: str, number: int) -> Loaded:
     """Append one closed segment; no rows are added where it was loaded before.
 
     The commit that adds the rows also records ``app_id`` and ``number`` (a Delta application transaction), so that a
@@ -106,7 +115,7 @@ def load(lake: Lake, segment: Path, app_id: str, number: int) -> Loaded:
     return replace(loaded, rows=data.num_rows) if appended else loaded
 
 
-def migrate(lake: Lake) -> None:
+def migrate(lake: Tables) -> None:
     """Rewrite a table whose partitions are days of the events, once, in one commit; does nothing on any other.
 
     The commit carries `LAYOUT`. A process that is killed before it leaves the table as it was, of two that migrate at

@@ -24,12 +24,9 @@ from great_expectations.expectations.expectation import Expectation
 
 from include.data import schema
 from include.data.lake import QUARANTINE
-from include.data.report import render
 from include.errors import ConfigurationError
 from include.partitions import Partition
 from include.spec import ColumnType, Model, Severity
-
-__all__ = ["Check", "Validation", "render", "validate"]
 
 log = logging.getLogger(__name__)
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from include.data.lake import RawBatch
+from include.data.quality import Validation
 from include.partitions import Partition
 from include.spec import Model
-
-if TYPE_CHECKING:
-    from include.data.lake import RawBatch
-    from include.data.quality import Validation
 
 MOST_ROWS = 50
 

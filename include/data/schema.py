@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.dates import is_day
+from include.partitions import is_day
 from include.spec import ColumnType, Model
 
 ARROW: dict[ColumnType, pa.DataType] = {

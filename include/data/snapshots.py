@@ -19,11 +19,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
-from include.data import files, schema
+from include import files
+from include.data import arrow, schema
 from include.data.published import Published
-from include.errors import DataError, IntegrityError, did_you_mean
+from include.errors import DataError, IntegrityError
 from include.partitions import keys_between
 from include.spec import Model
+from include.spelling import did_you_mean
 
 MANIFEST = "perennial.snapshot"
 ROWS_AT_ONCE = 1_000_000
@@ -80,12 +82,12 @@ def freeze(
     order = [(name, "ascending") for name in dict.fromkeys((*model.data.key, model.data.event_time))]
     days: list[list[Any]] = []
     with files.temporary(root / "snapshots") as working:
-        with pq.ParquetWriter(working, columns, **files.PARQUET) as writer:
+        with pq.ParquetWriter(working, columns, **arrow.PARQUET) as writer:
             for keys in _portions(present, published):
                 rows = _read_partitions(table, keys, columns)
                 for key in keys:
                     day = rows.filter(pc.equal(rows["partition"], key)).sort_by(order)
-                    days.append([key, day.num_rows, files.content_digest(day)])
+                    days.append([key, day.num_rows, arrow.content_digest(day)])
                     writer.write_table(day, row_group_size=max(day.num_rows, 1))
             manifest = _encoded({"columns": [[f.name, str(f.type)] for f in columns], "partitions": days})
             writer.add_key_value_metadata({MANIFEST: manifest})
@@ -137,7 +139,7 @@ def verify(root: Path, digest: str) -> None:
     """Recompute the digest of every partition of a snapshot from its values; IntegrityError where one differs."""
     with _open(root, digest) as (file, manifest):
         for number, (key, _, expected) in enumerate(manifest["partitions"]):
-            if files.content_digest(file.read_row_group(number)) != expected:
+            if arrow.content_digest(file.read_row_group(number)) != expected:
                 raise IntegrityError(f"the rows of {key} in snapshot {digest[:12]} were changed; freeze it again")
 
 

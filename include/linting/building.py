@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from include.declared import Declared
-from include.errors import ConfigurationError, nearest
+from include.errors import ConfigurationError
 from include.linting import made_up, plain
 from include.linting.columns import Use
 from include.linting.suite import Suite
+from include.mistakes.declared import Declared
 from include.mistakes.instrumenting import Placed
 from include.mistakes.problem import Place, Problem
 from include.mistakes.running import Traced
+from include.spelling import nearest
 from include.training import dataset
 
 READS = "features.build reads"

@@ -10,11 +10,11 @@ import ast
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from include.declared import Declared
-from include.errors import nearest, one_slip
+from include.mistakes.declared import Declared
 from include.mistakes.problem import OtherEnd, Place, Problem, one_of
 from include.mistakes.source import Source
 from include.spec import Column, Known
+from include.spelling import nearest, one_slip
 
 
 @dataclass(frozen=True)

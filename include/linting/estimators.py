@@ -14,13 +14,14 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from threadpoolctl import threadpool_limits
 
-from include.errors import ConfigurationError, ReleaseError, nearest
+from include.errors import ConfigurationError, ReleaseError
 from include.linting import plain
 from include.linting.columns import Use
 from include.mistakes.explaining import told
 from include.mistakes.problem import Place, Problem, Suggestion
 from include.mistakes.running import Traced
 from include.spec import Candidate, Model, Task
+from include.spelling import nearest
 from include.training import candidates as rules
 from include.training import export, targets
 from include.training.candidates import Fitted

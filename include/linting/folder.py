@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import include.models
-from include import catalog, declared
+from include import catalog
 from include.linting import building, columns, estimators, margins, plain, scorers, static, suite
+from include.mistakes import declared
 from include.mistakes.problem import Problem, in_order
 from include.mistakes.running import Traced, Watch
 from include.mistakes.source import Source

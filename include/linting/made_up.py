@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from great_expectations.expectations.expectation import Expectation
 
-from include.features import columns_from_rows
+from include.scoring.columns import columns_from_rows
 from include.spec import Column, ColumnType
 
 ROWS = 48
@@ -23,7 +23,7 @@ KINDS: tuple[tuple[str, ...], ...] = (
 
 
 def inputs(columns: Iterable[Column]) -> list[tuple[str, str]]:
-    """Names and types as `include.features` wants them."""
+    """Names and types as `include.scoring.columns` wants them."""
     return [(column.name, column.type.value) for column in columns]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from include.declared import Declared
+from include.mistakes.declared import Declared
 from include.mistakes.problem import Problem
 from include.spec import Gate, Power
-from include.spec_gate import STANDARD_ERRORS
+from include.spec.gate import STANDARD_ERRORS
 
 
 def problems(declared: Declared) -> Iterator[Problem]:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from include import catalog
-from include.declared import Declared
-from include.errors import nearest
 from include.linting import static
+from include.mistakes.declared import Declared
 from include.mistakes.problem import Place, Problem
 from include.mistakes.source import Source
 from include.spec import Scorer
+from include.spelling import nearest
 
 FILE = "scorers.py"
 ARGUMENTS = ("labels", "scores")

@@ -6,12 +6,12 @@ import ast
 import sys
 from collections.abc import Iterator
 
-from include.errors import nearest
 from include.mistakes.problem import Problem
 from include.mistakes.source import Source
+from include.spelling import nearest
 
 # What a model's files may import of Perennial, beside their own folder.
-OURS = ("spec", "partitions", "errors", "settings", "replay", "sources", "features")
+OURS = ("spec", "partitions", "errors", "settings", "sources", "scoring")
 # Their value is another one at each parse: a new version of every DAG each time, and no past run can be made again.
 CHANGING = {"now", "today", "utcnow", "time", "time_ns", "uuid1", "uuid4", "random", "getenv", "urandom"}
 

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
-from include.errors import Finding, Misdeclared, nearest
+from include.errors import Finding, Misdeclared
 from include.mistakes.instrumenting import Placed
 from include.mistakes.problem import OtherEnd, Problem, Suggestion, one_of
 from include.mistakes.running import Site, Traced
+from include.spelling import nearest
 
 ROUNDS = 4  # a mended object can show what the first mistake hid
 

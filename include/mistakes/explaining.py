@@ -11,9 +11,9 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from include.errors import nearest, one_slip
 from include.mistakes.problem import Place, Problem, one_of
 from include.mistakes.source import Source
+from include.spelling import nearest, one_slip
 
 SEE = "see the line; what it needs is in the message"
 

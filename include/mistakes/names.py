@@ -8,9 +8,9 @@ import importlib
 import symtable
 from functools import lru_cache
 
-from include.errors import nearest, one_slip
 from include.mistakes.problem import OtherEnd, Problem, one_of
 from include.mistakes.source import Source
+from include.spelling import nearest, one_slip
 
 ALWAYS = {*dir(builtins), "__file__", "__name__", "__doc__", "__package__", "__path__", "__spec__", "__builtins__"}
 

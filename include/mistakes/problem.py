@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from include.errors import nearest
+from include.spelling import nearest
 
 Severity = Literal["error", "warning"]
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from include.errors import nearest, one_slip
 from include.mistakes import explaining
 from include.mistakes.instrumenting import Placed, instrumented
 from include.mistakes.names import undefined
 from include.mistakes.problem import Problem, one_of
 from include.mistakes.source import Source
+from include.spelling import nearest, one_slip
 
 
 @dataclass

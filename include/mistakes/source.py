@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
 
-from include.errors import nearest
 from include.mistakes.problem import Place, Problem, Suggestion
+from include.spelling import nearest
 
 BRACKETS = {"(": ")", "[": "]", "{": "}"}
 

@@ -13,8 +13,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from include.errors import ConfigurationError, IntegrityError, TransientError, did_you_mean
+from include.errors import ConfigurationError, IntegrityError, TransientError
 from include.registry import schema
+from include.spelling import did_you_mean
 
 LOCK_SECONDS = 60  # longest wait for another process's transition or projection of the same model
 RECORD = 0x70726F6A  # "proj": first key of the advisory locks under which release records are written

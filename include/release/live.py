@@ -12,8 +12,8 @@ import httpx
 
 from include.errors import ReleaseError
 from include.registry.bundles import Bundle
+from include.scoring.record import PROBE_HEADER
 from include.settings import Settings
-from include.spool_format import PROBE_HEADER
 
 TOLERANCE = 1e-5
 _POLL_SECONDS = 0.1

@@ -6,11 +6,11 @@ import logging
 import time
 from typing import Any
 
-from include import processor_time
 from include.errors import ReleaseError
 from include.registry.bundles import Bundle, BundleStore
 from include.registry.ledger import Ledger, VersionRow
-from include.serving.predictor import Predictor
+from include.scoring import processor_time
+from include.scoring.predictor import Predictor
 
 log = logging.getLogger(__name__)
 

@@ -18,14 +18,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from include.errors import did_you_mean
+from include.serving.collector import StateCollector
 from include.serving.documentation import add_documentation
-from include.serving.metrics import Metrics, StateCollector
+from include.serving.metrics import Metrics
 from include.serving.openapi import example_row, with_predictions
 from include.serving.predict import PredictEndpoint, Receive, Scope, Send, authorized
 from include.serving.spool import Spool, SpoolCounts
 from include.serving.watcher import ModelState, Watcher, store_and_local
 from include.settings import Settings
+from include.spelling import did_you_mean
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from include.serving.contract import INTEGER_LIMIT, NUMBER_LIMIT
+from include.scoring.contract import INTEGER_LIMIT, NUMBER_LIMIT
 from include.serving.predict import MAX_BODY, MAX_ROWS
 from include.serving.protocol import MAX_HEAD, MAX_MESSAGE
 from include.serving.watcher import Served

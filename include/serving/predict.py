@@ -19,13 +19,13 @@ from typing import Any
 
 import msgspec
 
-from include.errors import did_you_mean
-from include.serving.contract import InvalidRows
+from include.scoring.contract import InvalidRows
+from include.scoring.predictor import ModelFailure, Scores
+from include.scoring.record import PROBE_HEADER
 from include.serving.metrics import Metrics
-from include.serving.predictor import ModelFailure, Scores
 from include.serving.spool import Entry, Spool
 from include.serving.watcher import Served, Watcher
-from include.spool_format import PROBE_HEADER
+from include.spelling import did_you_mean
 
 logger = logging.getLogger(__name__)
 

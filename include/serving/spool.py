@@ -1,7 +1,7 @@
 """The prediction spool: accepted predictions go to local files, off the request path, for a task to load into the lake.
 
 `offer` puts a request on a bounded queue and returns. One thread writes the queue out every 50 ms, syncs to disk
-every second, and closes a segment after 60 s or 5 MB; the files are those of `include.spool_format`. So a killed
+every second, and closes a segment after 60 s or 5 MB; the files are those of `include.scoring.record`. So a killed
 process loses the last 50 ms, a power cut the last second. Both are counted: an mmapped pair of counters
 ("accepted", "settled") survives the process, and the next start reports the difference.
 
@@ -29,9 +29,9 @@ from typing import IO, Any
 
 import msgspec
 
-from include.features import utc_naive
-from include.serving.predictor import Scores
-from include.spool_format import CLOSED, OPEN, segment_name
+from include.scoring.columns import utc_naive
+from include.scoring.predictor import Scores
+from include.scoring.record import CLOSED, OPEN, segment_name
 
 logger = logging.getLogger(__name__)
 

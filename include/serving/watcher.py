@@ -28,9 +28,9 @@ from typing import Any
 
 from include.errors import IntegrityError, PerennialError
 from include.registry.bundles import Bundle, BundleStore, ReleaseRecord
+from include.scoring.predictor import Predictor
 from include.serving.local_copy import LocalCopy
 from include.serving.metrics import Metrics, VersionMeters
-from include.serving.predictor import Predictor
 
 logger = logging.getLogger(__name__)
 

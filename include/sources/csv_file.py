@@ -12,9 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pcsv
 
-from include.errors import ConfigurationError, DataError, did_you_mean
+from include.errors import ConfigurationError, DataError
 from include.sources.daily_cache import DailyCache, open_cache
 from include.sources.times import EventTime
+from include.spelling import did_you_mean
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 NULLS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A", "?", "-")

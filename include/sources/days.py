@@ -12,9 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.dates import is_day
-from include.partitions import Partition
-from include.replay import Replay
+from include.partitions import Partition, is_day
+from include.sources.replay import Replay
 from include.sources.times import ISO, EventTime, instants, localized, wall_clock
 from include.spec import Column, ColumnType, Model
 

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from include.errors import ConfigurationError, DataError, did_you_mean
+from include.errors import ConfigurationError, DataError
 from include.sources import times
 from include.sources.csv_file import COMPRESSIONS, open_input
 from include.sources.daily_cache import DailyCache, decompressed, open_cache
+from include.spelling import did_you_mean
 
 
 @dataclass(frozen=True)

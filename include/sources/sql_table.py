@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, NoSuchTableError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from include.errors import ConfigurationError, DataError, TransientError, did_you_mean
+from include.errors import ConfigurationError, DataError, TransientError
 from include.sources import times
 from include.sources.connections import for_sqlalchemy
+from include.spelling import did_you_mean
 
 CHUNK = 100_000  # rows of the time column that are counted at once
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from include.bounds import LARGEST_SEED, LARGEST_VERSION, LONGEST_REASON, SHORTEST_REASON
 from include.errors import ConfigurationError
+from include.spec.bounds import LARGEST_SEED, LARGEST_VERSION, LONGEST_REASON, SHORTEST_REASON
 
 
 def seed(text: str | None) -> int | None:

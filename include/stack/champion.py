@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from include.errors import TransientError
-from include.spool_format import PROBE_HEADER
+from include.scoring.record import PROBE_HEADER
 from include.stack import credentials
 from include.stack.layout import Stack
 

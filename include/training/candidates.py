@@ -16,8 +16,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from threadpoolctl import threadpool_limits
 
 from include import catalog
-from include.errors import ConfigurationError, DataError, PerennialError, did_you_mean
+from include.errors import ConfigurationError, DataError, PerennialError
 from include.spec import Candidate, Label, Model, Task
+from include.spelling import did_you_mean
 from include.training import converters, dataset, targets
 
 log = logging.getLogger(__name__)

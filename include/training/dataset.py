@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from include import catalog
-from include.errors import ConfigurationError, DataError, IntegrityError, did_you_mean
-from include.features import columns_for
+from include.errors import ConfigurationError, DataError, IntegrityError
+from include.scoring.columns import columns_for
 from include.spec import Model, Task
+from include.spelling import did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ def class_names(model: Model) -> tuple[str, ...]:
 
 
 def input_arrays(model: Model, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The columns that `features.build` may see: those with ``known="before"``, and no other (`include.features`).
+    """The columns that `features.build` may see, those with ``known="before"`` (`include.scoring.columns`).
 
     A nullable column that is absent from ``frame`` is all missing.
     """

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from include import processor_time
 from include.errors import ReleaseError
-from include.features import columns_for
+from include.scoring import processor_time
+from include.scoring.columns import columns_for
 from include.spec import Model
 from include.training import dataset, export
 

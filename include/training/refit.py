@@ -10,6 +10,7 @@ import pandas as pd
 
 from include.errors import ReleaseError
 from include.spec import Model, Task
+from include.statistics import metrics
 from include.training import candidates, dataset, evaluation, snapshot
 
 GROSSLY_UNLIKE = 0.3
@@ -209,7 +210,7 @@ def guard_shared(model: Model, release: Any, twin: Any, shared: pd.DataFrame, gr
     metric, limit = evaluation.metric(model, model.training.metric), model.gate.margin / 2
     features, y = dataset.features_frame(model, shared), dataset.labels(model, shared)
     mine, theirs = (metric.compute(y, evaluation.score_features(model, fit, features)) for fit in (release, twin))
-    lost = -evaluation.gain(metric, mine, theirs)
+    lost = -metrics.gain(metric, mine, theirs)
     told = f"{model.training.metric} is {mine:.4f} to {theirs:.4f} on the {len(shared)} rows that both were fitted on"
     if not lost <= limit:
         raise ReleaseError(

@@ -1,42 +1,18 @@
-"""Figures of merit: what a metric is, and those that a model's own `scorers.py` adds to the usual ones."""
+"""The figures of merit that a model's own `scorers.py` adds to the usual ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from include import catalog
-from include.errors import ConfigurationError, did_you_mean
-from include.spec import Model, Scorer, Task
+from include.errors import ConfigurationError
+from include.spec import Model, Scorer
+from include.spelling import did_you_mean
+from include.statistics.metrics import Metric, mean
 
 FILE = "scorers"
-
-Figure = Callable[[np.ndarray, np.ndarray], float]
-ByRow = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A figure of merit: ``compute(labels, scores) -> float`` and whether a larger value is better.
-
-    Labels and scores are those of `dataset.labels` and `score`: of several classes, indices and a probability for each.
-
-    Attributes
-    ----------
-    by_row : where the figure is a mean over rows: ``by_row(labels, scores)`` is what each row contributes.
-    """
-
-    compute: Figure
-    larger_is_better: bool
-    task: Task
-    by_row: ByRow | None = None
-
-
-def mean(by_row: ByRow, larger_is_better: bool, task: Task) -> Metric:
-    """The metric that is the mean of what each row contributes."""
-    return Metric(lambda y, p: float(np.mean(by_row(y, p))), larger_is_better, task, by_row)
 
 
 def of(model: Model) -> dict[str, Metric]:

@@ -16,7 +16,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
-from include.bounds import (
+from include.errors import ConfigurationError
+from include.partitions import FIRST_YEAR, LAST_YEAR
+from include.release.action import Action
+from include.spec.bounds import (
     LARGEST_EPOCH,
     LARGEST_SEED,
     LARGEST_VERSION,
@@ -27,9 +30,7 @@ from include.bounds import (
     MOST_CANDIDATES,
     SHORTEST_REASON,
 )
-from include.errors import ConfigurationError, did_you_mean
-from include.partitions import FIRST_YEAR, LAST_YEAR
-from include.release.action import Action
+from include.spelling import did_you_mean
 
 __all__ = [  # with the bounds and choices that the forms take from here
     "DAY",
@@ -186,7 +187,7 @@ class RetrainParameters(Parameters):
     note: Annotated[str, _text(LONGEST_NOTE)] = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """What `include.training.snapshot.take` reads."""
+        """What `include.retraining.planning.take` reads."""
         given = self.model_dump(exclude_defaults=True)
         return given | ({"candidates": list(self.candidates)} if self.candidates else {})
 

@@ -28,8 +28,8 @@ from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.errors import ConfigurationError, DataError, PerennialError
 from include.partitions import keys_between, partition
+from include.retraining import planning
 from include.spec import Model
-from include.training import snapshot
 from tests.backtest import drifting as written
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -188,7 +188,7 @@ def test_a_history_freezes_what_the_lake_would(model: Model, home: Path) -> None
             keys_between(first, last)
         ), "a night never reads beyond its as-of"
     about = partition("2026-02-10", model.timezone)
-    plans = [snapshot.take(model, about, {}, "", None, rows) for rows in (history, lake)]
+    plans = [planning.take(model, about, {}, "", None, rows) for rows in (history, lake)]
     # how many rows were quarantined is told on cards only, so a frozen history does not know
     assert plans[0] | {"snapshot": None} == plans[1] | {"snapshot": None, "quarantined": None}
 
@@ -254,7 +254,7 @@ def test_what_determines_a_fit_moves_its_key(drifting: Path, model: Model, home:
     history = History.freeze(Lab(model, home).lake, COLLECTED, LAST)
 
     def key(of: Model, as_of: str = "2026-02-10", **params: Any) -> str:
-        plan = snapshot.take(of, partition(as_of, "UTC"), params, "", None, history)
+        plan = planning.take(of, partition(as_of, "UTC"), params, "", None, history)
         return store.key_of(of, plan, store.code_digest(of))
 
     def changed(part: str, **values: Any) -> Model:
@@ -314,7 +314,7 @@ def test_a_worker_that_is_killed_is_told(
     shutil.copytree(home / "lake", tmp_path / "lake")
     kept = store.Store(tmp_path / "nights")
     history = History.freeze(Lab(model, tmp_path).lake, COLLECTED, LAST)
-    plan = snapshot.take(model, partition("2026-02-10", "UTC"), {}, "", None, history)
+    plan = planning.take(model, partition("2026-02-10", "UTC"), {}, "", None, history)
     monkeypatch.setenv("DRIFTING_KILLS_ITS_WORKER", "1")
     with pytest.raises(PerennialError, match="--workers 1"), pool.fitting(model, history, kept, 1) as fit:
         list(fit([pool.Work(plan, "a" * 64)]))

@@ -12,8 +12,8 @@ import pytest
 
 from include.backtest import broken_picture, broken_report, damage, picture, policies, pool, run
 from include.errors import ConfigurationError
+from include.gate import decision
 from include.spec import Model
-from include.training import gate
 from tests.backtest.test_backtest import Report, files_of, no_fit, read
 
 FIRST, LAST = "2025-02-06", "2025-03-09"
@@ -62,12 +62,12 @@ def test_what_the_gate_is_worth(report: Report) -> None:
 def test_a_blind_gate_is_seen(home: Path, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     again = tmp_path / "blind"
     shutil.copytree(home, again)
-    decide = gate.decide
+    decide = decision.decide
 
-    def blind(model: Model, evaluation: Any) -> gate.Decision:
-        return replace(decide(model, evaluation), verdict=gate.Verdict.PROMOTE)
+    def blind(model: Model, evaluation: Any) -> decision.Decision:
+        return replace(decide(model, evaluation), verdict=decision.Verdict.PROMOTE)
 
-    monkeypatch.setattr(gate, "decide", blind)
+    monkeypatch.setattr(decision, "decide", blind)
     found = replay(toy.name, again)
     every = found["broken"]["every"]
     assert every["reject"] == every["hold"] == 0 and every["promote"] > every["nights"] / 2

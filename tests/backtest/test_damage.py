@@ -18,6 +18,7 @@ from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.data import schema
 from include.partitions import keys_between, partition
+from include.retraining import planning
 from include.spec import Model
 from include.training import dataset, snapshot
 from tests.backtest import drifting as written
@@ -222,7 +223,7 @@ def test_all_fits_of_a_night_read_the_same_broken_rows(
     lab = Lab(toy, tmp_path)
     shutil.copytree(filled_lake, lab.lake.root)
     history = History.freeze(lab.lake, toy_days.FIRST, toy_days.LAST)
-    plan = snapshot.take(toy, partition(toy_days.AS_OF, "UTC"), {"candidates": ["logistic"]}, "", None, history)
+    plan = planning.take(toy, partition(toy_days.AS_OF, "UTC"), {"candidates": ["logistic"]}, "", None, history)
     one = Broken(toy_days.AS_OF, kind, 3)
     rows = DamagedRows(toy, plan, history, one)
     spans = snapshot.spans_of(plan, "logistic")

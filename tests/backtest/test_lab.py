@@ -15,8 +15,8 @@ from include.backtest.outcome import Night
 from include.errors import ConfigurationError, DataError, NotReady, TransientError
 from include.partitions import partition
 from include.registry.ledger import Ledger
+from include.retraining import in_process
 from include.spec import Model
-from include.training import reference
 from tests.training import toy_days
 from tests.training.toy_days import AS_OF
 
@@ -54,7 +54,7 @@ def same(mine: Night, real: dict[str, Any]) -> None:
 
 def test_nights_of_the_lab_are_the_real_nights(home: Path, toy: Model) -> None:
     lab = Lab(toy, home)
-    real = reference.in_one_process(toy, EARLIER, {"window_days": 8})
+    real = in_process.in_one_process(toy, EARLIER, {"window_days": 8})
     first = lab.night(EARLIER, window_days=8)
     same(first, real)
     assert first.decision.verdict == "promote"
@@ -65,7 +65,7 @@ def test_nights_of_the_lab_are_the_real_nights(home: Path, toy: Model) -> None:
     champion = first.champion(real["package"]["version"])
 
     second = lab.night(AS_OF, champion)
-    real = reference.in_one_process(toy, AS_OF)
+    real = in_process.in_one_process(toy, AS_OF)
     same(second, real)
     assert second.evaluation["champion"]["metrics"] and second.decision.verdict == "promote"
     assert [line.split("|")[1].strip() for line in second.table().splitlines()[2:]] == [
@@ -75,7 +75,7 @@ def test_nights_of_the_lab_are_the_real_nights(home: Path, toy: Model) -> None:
     ]
 
     worse = lab.night(AS_OF, champion, candidates=["coarse"])
-    same(worse, reference.in_one_process(toy, AS_OF, {"candidates": ["coarse"]}))
+    same(worse, in_process.in_one_process(toy, AS_OF, {"candidates": ["coarse"]}))
     assert worse.decision.verdict == "reject"
 
 
@@ -95,7 +95,7 @@ def test_what_a_real_night_refuses_the_lab_refuses_in_the_same_words(
     home: Path, toy: Model, as_of: str, settings: dict[str, Any]
 ) -> None:
     with pytest.raises((DataError, NotReady, ConfigurationError)) as real:
-        reference.in_one_process(toy, as_of, settings)
+        in_process.in_one_process(toy, as_of, settings)
     with pytest.raises(type(real.value)) as ours:
         Lab(toy, home).night(as_of, **settings)
     assert str(ours.value) == str(real.value)

@@ -20,8 +20,8 @@ from include.backtest.lab import Lab
 from include.backtest.night import Champion
 from include.errors import ReleaseError
 from include.partitions import keys_between, partition
+from include.retraining import evaluate
 from include.spec import Model
-from include.training import evaluate
 from tests.backtest import drifting as written
 from tests.backtest.test_backtest import Report, days_after, files_of, no_fit, read
 

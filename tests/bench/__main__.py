@@ -46,7 +46,7 @@ from include.stack.environment import PRELOAD
 import importlib
 for name in PRELOAD:
     importlib.import_module(name)
-from include.training.reference import in_one_process
+from include.retraining.in_process import in_one_process
 model = catalog.load({model!r})
 for line in sys.stdin:
     asked = json.loads(line)

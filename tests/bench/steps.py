@@ -61,7 +61,7 @@ def _collect(folder: Path) -> Callable[[], None]:
 
 def _snapshot(folder: Path) -> Callable[[], None]:
     from include.partitions import partition
-    from include.training.snapshot import take
+    from include.retraining.planning import take
 
     Ledger.default().migrate()
     model = _model()
@@ -70,7 +70,7 @@ def _snapshot(folder: Path) -> Callable[[], None]:
 
 
 def _train(folder: Path, candidate: str) -> Callable[[], None]:
-    from include.training.train import train
+    from include.retraining.train import train
 
     model, plan = _model(), _read(folder / "plan.json")
     target = folder / f"train.{plan['candidates'].index(candidate)}.json"
@@ -78,7 +78,7 @@ def _train(folder: Path, candidate: str) -> Callable[[], None]:
 
 
 def _select(folder: Path) -> Callable[[], None]:
-    from include.training.select import select
+    from include.retraining.select import select
 
     model, plan = _model(), _read(folder / "plan.json")
     results = [_read(folder / f"train.{n}.json") for n in range(len(plan["candidates"]))]
@@ -86,14 +86,14 @@ def _select(folder: Path) -> Callable[[], None]:
 
 
 def _evaluate(folder: Path) -> Callable[[], None]:
-    from include.training.evaluate import evaluate
+    from include.retraining.evaluate import evaluate
 
     model, plan, selected = _model(), _read(folder / "plan.json"), _read(folder / "select.json")
     return lambda: _write(folder / "evaluate.json", evaluate(model, plan, selected))
 
 
 def _gate(folder: Path) -> Callable[[], None]:
-    from include.training.decision import decide
+    from include.retraining.decide import decide
 
     model = _model()
     plan, selected, evaluated = (_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate"))
@@ -101,7 +101,7 @@ def _gate(folder: Path) -> Callable[[], None]:
 
 
 def _package(folder: Path) -> Callable[[], None]:
-    from include.training.package import package
+    from include.retraining.package import package
 
     model = _model()
     plan, selected, evaluated, decided = (_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate", "gate"))

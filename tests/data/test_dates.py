@@ -12,8 +12,8 @@ import pytest
 from include.data import quality, schema
 from include.data.lake import Lake
 from include.errors import DataError
-from include.features import columns_for
 from include.partitions import Partition
+from include.scoring.columns import columns_for
 from include.spec import Column, ColumnType, Model
 from tests.data.sensors import NOW, rows, small_model
 

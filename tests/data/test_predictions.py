@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from include.data import collection, predictions
 from include.data.lake import Lake
 from include.errors import IntegrityError
-from include.serving.predictor import Scores
+from include.scoring.predictor import Scores
+from include.scoring.record import closed_segments
 from include.serving.spool import Entry, Spool
 from include.spec import Model
-from include.spool_format import closed_segments
 
 
 def line(n: int, **values: object) -> str:

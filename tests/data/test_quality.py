@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from include.data import quality
+from include.data import quality, report
 from include.data.lake import RawBatch
 from include.errors import ConfigurationError
 from include.partitions import Partition, partition
@@ -114,7 +114,7 @@ def test_mostly_that_holds_keeps_the_few(model: Model, day: Partition) -> None:
 def test_a_broken_contract_is_critical(model: Model, day: Partition, spoil: Any, sentence: str) -> None:
     found = quality.validate(model, day, spoil(rows(day)), [heat()])
     assert len(found.critical) == 1 and sentence in found.critical[0], found.critical
-    assert "critical" in quality.render(model, day, found, BATCH).lower()
+    assert "critical" in report.render(model, day, found, BATCH).lower()
 
 
 def test_the_day_ends_where_the_clock_says(model: Model) -> None:
@@ -210,7 +210,7 @@ def test_the_report_is_one_page_without_the_network_and_escapes_what_it_shows(mo
     frame = rows(day)
     frame["sensor"] = "<script>alert(1)</script>"
     frame.loc[3, "heat"] = 1048.0
-    page = quality.render(model, day, quality.validate(model, day, frame, [heat()]), BATCH)
+    page = report.render(model, day, quality.validate(model, day, frame, [heat()]), BATCH)
     assert "<script>alert" not in page and "&lt;script&gt;" in page
     assert "heat is -50 to 60 C" in page and "2026-05-03" in page and "prefers-color-scheme: dark" in page
     assert "http://" not in page and "https://" not in page and "src=" not in page

@@ -169,7 +169,7 @@ def the_forest_competes_and_converts(folder: UsersFolder, printed: str) -> None:
 
 def a_live_row_has_the_features(folder: UsersFolder, printed: str) -> None:
     live = (
-        "from include import catalog; from include.features import columns_for;"
+        "from include import catalog; from include.scoring.columns import columns_for;"
         "model = catalog.load('parcels'); inputs = [(c.name, c.type.value) for c in model.data.inputs];"
         "rows = [{'sent_at': '2026-05-03T23:00:00Z', 'weight_kg': 2.0, 'distance_km': 50.0}];"
         "built = catalog.module('parcels', 'features').build(columns_for(inputs, rows));"

@@ -21,7 +21,7 @@ from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.registry.rows import VersionRow
-from include.serving.predictor import Predictor
+from include.scoring.predictor import Predictor
 from include.stack import credentials
 from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Api, Running, outside
 

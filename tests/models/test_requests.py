@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from include import catalog
 from include.data import schema
 from include.partitions import keys_between, partition
-from include.serving.contract import InvalidRows
+from include.retraining import package
+from include.scoring.contract import InvalidRows
+from include.scoring.predictor import Predictor
 from include.serving.openapi import _row_schema
-from include.serving.predictor import Predictor
 from include.serving.watcher import Served
 from include.settings import PROJECT
 from include.spec import Model
-from include.training import candidates, dataset, export, package
+from include.training import candidates, dataset, export
 
 MODELS = PROJECT / "include" / "models"
 NOW = datetime(2026, 5, 3, 12, tzinfo=UTC).timestamp()

@@ -26,7 +26,7 @@ def trained_files() -> dict[str, bytes]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
-    from include.features import columns_for
+    from include.scoring.columns import columns_for
 
     random = np.random.default_rng(0)
     rows = [

@@ -12,7 +12,7 @@ from server_kit import files_of, row
 
 from include.errors import IntegrityError, ReleaseError
 from include.registry.bundles import Bundle, BundleStore
-from include.serving.predictor import Predictor
+from include.scoring.predictor import Predictor
 
 SCORES = [0.25, 0.75]
 

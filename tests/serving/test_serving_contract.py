@@ -13,9 +13,9 @@ import pytest
 from server_kit import COLUMNS, Releases, Server, constant_files, constant_onnx, files_of, row
 
 from include.errors import DataError
-from include.features import columns_for
-from include.serving.contract import InputContract, InvalidRows
-from include.spool_format import PROBE_HEADER
+from include.scoring.columns import columns_for
+from include.scoring.contract import InputContract, InvalidRows
+from include.scoring.record import PROBE_HEADER
 
 INPUTS = [(c["name"], c["type"]) for c in COLUMNS]
 VALUES: list[Any] = [

@@ -14,8 +14,9 @@ import pytest
 from server_kit import Releases, Server
 
 from include import catalog
+from include.retraining import package
 from include.spec import Model
-from include.training import candidates, export, package
+from include.training import candidates, export
 from tests.training import chain_models, toy_days
 
 MODELS = ("toy", "toy_classes", "toy_counts")

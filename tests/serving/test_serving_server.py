@@ -209,7 +209,7 @@ def test_starts_quickly_and_light(releases: Releases, server: Server, trained_fi
     assert used.user + used.system < 3.0  # processor time: 0.9 s
     code = (
         "import sys, include.serving.server; from include.registry.bundles import BundleStore; "
-        "from include.serving.predictor import Predictor; from pathlib import Path; "
+        "from include.scoring.predictor import Predictor; from pathlib import Path; "
         f"b = BundleStore(Path({str(releases.store.root)!r})); r = b.read_release('parcels'); "
         "Predictor.load(b.open('parcels', r.digest)).warm_up(); "
         "heavy = {'pandas', 'sklearn', 'mlflow', 'skl2onnx', 'deltalake', 'great_expectations', 'airflow', "

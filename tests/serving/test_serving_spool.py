@@ -12,9 +12,9 @@ from load_client import request_bytes, run
 from server_kit import Releases, Server, constant_files, row, wait_for
 
 from include.errors import IntegrityError
-from include.serving.predictor import Scores
+from include.scoring.predictor import Scores
+from include.scoring.record import closed_segments, read
 from include.serving.spool import Entry, Spool
-from include.spool_format import closed_segments, read
 
 
 def entry(request_id: str, rows: int = 1, model: str = "parcels") -> Entry:

@@ -13,8 +13,8 @@ import pytest
 
 from include.data.schema import conform
 from include.partitions import partition
-from include.replay import Replay
 from include.sources import EventTime, rows_of_day
+from include.sources.replay import Replay
 from include.spec import Column, ColumnType, Data, Known, Label, Model, Task
 
 ZONE = "Europe/Berlin"

@@ -22,9 +22,9 @@ from sqlalchemy.engine import make_url
 
 from include.errors import ConfigurationError
 from include.registry.ledger import Ledger
+from include.retraining import package
 from include.settings import PROJECT
 from include.stack import deployment
-from include.training import package
 from tests.services import Services, services
 
 PASSWORDS = {variable: f"{role.name}-{uuid.uuid4().hex}" for role, variable in deployment.ROLES}

@@ -13,8 +13,9 @@ from sklearn.linear_model import LogisticRegression
 
 from include import catalog
 from include.errors import DataError
+from include.retraining import served
 from include.spec import Label, Model, Task
-from include.training import dataset, evaluation, served
+from include.training import dataset, evaluation
 from tests.training import chain_models
 
 

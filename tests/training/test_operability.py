@@ -10,8 +10,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from include import processor_time
 from include.errors import ReleaseError
+from include.scoring import processor_time
 from include.spec import Model
 from include.training import candidates, dataset, evaluation, export, operability
 

@@ -11,9 +11,10 @@ import pytest
 
 from include import catalog
 from include.errors import ConfigurationError, Misdeclared
+from include.gate import decision, evidence
 from include.spec import Floor, Gate, Model, Scorer, Training
-from include.training import evaluation, evidence, gate
-from tests.training.test_gate import evaluation as measured
+from include.training import evaluation
+from tests.gate.test_gate import evaluation as measured
 
 EUROS = Scorer(name="euros", larger_is_better=False, by_row=True)
 
@@ -57,8 +58,8 @@ def test_it_is_a_metric_like_any_other(with_file: Callable[..., Model]) -> None:
 def test_a_floor_in_it_rejects_and_a_missing_value_of_it_holds(with_file: Callable[..., Model]) -> None:
     model = with_file(EUROS, euros=euros)
     evaluated = measured()
-    assert "challenger.euros" in gate.decide(model, evaluated).reason, "nobody has computed it"
-    assert gate.decide(model, evaluated).verdict == "hold"
+    assert "challenger.euros" in decision.decide(model, evaluated).reason, "nobody has computed it"
+    assert decision.decide(model, evaluated).verdict == "hold"
     y, mine, _, day = rows()
     strict = model.model_copy(
         update={"gate": model.gate.model_copy(update={"floors": (Floor(metric="euros", limit=0.1),)})}

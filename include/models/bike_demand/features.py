@@ -18,7 +18,7 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Parameters
     ----------
-    columns : raw columns by name as `include.features.columns_for` gives them, 1-d, n values each.
+    columns : raw columns by name as `include.scoring.columns` gives them, 1-d, n values each.
 
     Returns
     -------

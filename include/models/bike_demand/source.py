@@ -20,7 +20,7 @@ import pyarrow.csv as pcsv
 
 from include.models.bike_demand.model import MODEL
 from include.partitions import Partition
-from include.replay import Replay, instants
+from include.sources.replay import Replay, instants
 
 REPLAY = Replay(first=date(2011, 1, 1), last=date(2012, 12, 31), anchor=date(2025, 1, 4))
 FILE = Path(__file__).parent / "data" / "bike_sharing_hourly.csv.gz"

@@ -24,7 +24,7 @@ import pyarrow.csv as pcsv
 
 from include.models.electricity.model import MODEL
 from include.partitions import Partition
-from include.replay import Replay, instants
+from include.sources.replay import Replay, instants
 
 REPLAY = Replay(first=date(1996, 5, 7), last=date(1998, 12, 5), anchor=date(2024, 5, 7))
 FILE = Path(__file__).parent / "data" / "electricity_elec2.csv.gz"

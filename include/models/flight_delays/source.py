@@ -27,8 +27,8 @@ import pyarrow.ipc as ipc
 from include.errors import ConfigurationError
 from include.models.flight_delays.model import MODEL
 from include.partitions import Partition
-from include.replay import instants
 from include.settings import Settings
+from include.sources.replay import instants
 
 LATE_FROM_MINUTES = 15  # US DOT: a flight is late when it arrives 15 minutes or more after schedule
 WEATHER = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]

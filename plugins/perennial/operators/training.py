@@ -12,9 +12,9 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include import catalog
-from include.bounds import LONGEST_REASON
 from include.errors import DataError, NotReady
 from include.partitions import as_of, utc_now
+from include.spec.bounds import LONGEST_REASON
 from perennial.links import MlflowRunLink, ModelCardLink, set_link
 from perennial.operators.base import (
     PerennialOperator,
@@ -55,7 +55,7 @@ class SnapshotOperator(BaseSensorOperator):
             return self._poke(context)
 
     def _poke(self, context: Context) -> bool | PokeReturnValue:
-        from include.training import aftermath, snapshot
+        from include.retraining import aftermath, planning
 
         model = catalog.load(self.model)
         run: Any = context["dag_run"]
@@ -65,7 +65,7 @@ class SnapshotOperator(BaseSensorOperator):
         try:
             about = as_of(run_dates(context), model.timezone, model.data.label.delay, wanted)
             require_begun(model, about, context)
-            plan = snapshot.take(model, about, wanted, catalog.digest(model.name), last)
+            plan = planning.take(model, about, wanted, catalog.digest(model.name), last)
         except (NotReady, DataError) as reason:
             if scheduled and last is None:
                 # A new model: its nights begin before its history is loaded, and that is no failure.
@@ -133,7 +133,7 @@ class TrainOperator(PlannedOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         from include.registry import tracking
-        from include.training import train
+        from include.retraining import train
 
         state = context["task_state_store"]
 
@@ -158,7 +158,7 @@ class SelectOperator(PlannedOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         from include.registry import mlflow_versions
-        from include.training import select
+        from include.retraining import select
 
         selected = select.select(self.load(), self.plan, list(self.results), context["run_id"])
         set_link(self, MlflowRunLink, mlflow_versions.page(self.model, selected["version"]))
@@ -177,7 +177,7 @@ class EvaluateOperator(PlannedOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         from include.registry import tracking
-        from include.training import evaluate
+        from include.retraining import evaluate
 
         set_link(self, MlflowRunLink, tracking.run_url(self.selected["mlflow_run_id"]))
         return evaluate.evaluate(self.load(), self.plan, self.selected)
@@ -198,7 +198,7 @@ class GateOperator(PlannedOperator, BranchMixIn):
 
     def work(self, context: Context) -> dict[str, Any]:
         from include.registry import mlflow_versions
-        from include.training import decision
+        from include.retraining import decide as decision
 
         set_link(self, MlflowRunLink, mlflow_versions.page(self.model, self.selected["version"]))
         decided = decision.decide(self.load(), self.plan, self.selected, self.evaluation, context["run_id"])
@@ -223,7 +223,7 @@ class PackageOperator(PlannedOperator):
 
     def work(self, context: Context) -> dict[str, Any]:
         from include.registry import mlflow_versions
-        from include.training import package
+        from include.retraining import package
 
         packaged = package.package(
             self.load(), self.plan, self.selected, self.evaluation, self.decision, context["run_id"]

@@ -10,10 +10,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from include import catalog
-from include.features import columns_for
 from include.models.bike_demand import features, source
 from include.models.bike_demand.model import MODEL
 from include.partitions import partition
+from include.scoring.columns import columns_for
 from include.spec import Known
 
 INPUTS = [(c.name, str(c.type)) for c in MODEL.data.inputs]

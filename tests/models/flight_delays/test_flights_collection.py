@@ -130,7 +130,7 @@ def test_every_candidate_learns_something(fetch: Fetch) -> None:
     """A week of training, the two days after it: real data, all candidates, the boosted ones better than chance."""
     from sklearn.metrics import roc_auc_score
 
-    from include.features import columns_for
+    from include.scoring.columns import columns_for
 
     inputs = [(c.name, str(c.type)) for c in MODEL.data.inputs]
     frames = [fetch(f"2026-05-0{n}").dropna(subset="late") for n in range(1, 10)]

@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.gate import evidence
 from include.models.flight_delays import candidates, source
 from include.models.flight_delays.model import MODEL
 from include.partitions import keys_between, partition
-from include.training import dataset, evaluation, evidence
+from include.statistics import metrics
+from include.training import dataset
 
 ALPHA, DAYS, PROMISED = 0.05, 14, 0.08
 WINDOW, LATE, EVERY = 60, 14, 30
@@ -63,15 +65,15 @@ def scored(newest: str) -> Days:
 
 def error_rates(of: Days, metric: str, seeds: int) -> tuple[float, float]:
     """How often the late line is promoted: by blocks of days, and by rows (of a metric that is a mean)."""
-    found = evaluation.METRICS[metric]
-    truth = evaluation.gain(found, found.compute(of.y, of.late), found.compute(of.y, of.fresh))
+    found = metrics.METRICS[metric]
+    truth = metrics.gain(found, found.compute(of.y, of.late), found.compute(of.y, of.fresh))
     assert truth < 0
     by_blocks = by_rows = 0
     for seed in range(seeds):
         drawn = [of.days[d] for d in np.random.default_rng(seed).integers(0, len(of.days), size=DAYS)]
         at, block = np.concatenate(drawn), np.repeat(np.arange(DAYS), [len(rows) for rows in drawn])
         y, mine, theirs = of.y[at], of.late[at], of.fresh[at]
-        by_blocks += evidence.gain(evaluation.METRICS[metric], y, mine, theirs, block, ALPHA).lower > truth
+        by_blocks += evidence.gain(metrics.METRICS[metric], y, mine, theirs, block, ALPHA).lower > truth
         if found.by_row is not None:
             gains = found.by_row(y, theirs) - found.by_row(y, mine)
             by_rows += bool(gains.mean() - 1.645 * gains.std() / math.sqrt(len(gains)) > truth)

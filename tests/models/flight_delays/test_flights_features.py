@@ -11,9 +11,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from include import catalog
-from include.features import columns_for
 from include.models.flight_delays import features
 from include.models.flight_delays.model import MODEL
+from include.scoring.columns import columns_for
 from include.spec import Known
 
 Fetch = Callable[[str], pd.DataFrame]

@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.errors import ConfigurationError, did_you_mean
+from include.errors import ConfigurationError
 from include.partitions import Partition
+from include.spelling import did_you_mean
 
 SHOPS = {"Aarhus": 0.9, "Bergen": 0.3, "Cork": -0.2, "Delft": -0.7}
 KINDS = (

@@ -1,0 +1,1 @@
+"""May the challenger replace the champion: evidence, checks and the decision."""

@@ -1,0 +1,309 @@
+"""What the gate judges by: differences of the twins on the holdout, each with its error by whole blocks of days.
+
+Everything here is computed from rows, labels and scores, and is JSON-able: what could not be computed is None, and the
+gate never reads None as good.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from include.gate.completeness import SLICE_NEEDS
+from include.spec import Fairness, Floor, Model, Task
+from include.statistics import uncertainty
+from include.statistics.distances import largest_difference, psi, spread
+from include.statistics.metrics import METRICS, Metric
+from include.statistics.uncertainty import Estimate, blocks
+from include.training import dataset, evaluation
+
+MISSING = "(missing)"
+ENOUGH = 200  # rows with a value, before it is asked what the value explains
+
+
+def gain(
+    metric: Metric, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray, alpha: float
+) -> Estimate:
+    """How much better the metric of ``mine`` is than that of ``theirs`` on the same rows; positive is better.
+
+    Parameters
+    ----------
+    y : labels of shape (rows,). ``mine``, ``theirs``: scores as `evaluation.score` gives them. ``block``: `blocks`.
+    """
+    sign = 1.0 if metric.larger_is_better else -1.0
+    if metric.by_row is not None:
+        return uncertainty.jackknife_of_means(sign * (metric.by_row(y, mine) - metric.by_row(y, theirs)), block, alpha)
+    return uncertainty.jackknife(
+        lambda at: sign * (metric.compute(y[at], mine[at]) - metric.compute(y[at], theirs[at])), block, alpha
+    )
+
+
+def gains(
+    model: Model, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray
+) -> dict[str, dict[str, Any]]:
+    """`gain` in every metric of the model's task, by name."""
+    alpha, metrics = model.gate.alpha, evaluation.metrics_of(model)
+    return {name: gain(metric, y, mine, theirs, block, alpha).as_dict() for name, metric in metrics.items()}
+
+
+def floors(model: Model, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> list[dict[str, Any]]:
+    """For each declared floor how far the challenger is on its good side (``gain``), and its value."""
+    return [_floor(model, floor, y, scores, block) for floor in model.gate.floors]
+
+
+def _floor(model: Model, floor: Floor, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> dict[str, Any]:
+    alpha, found = model.gate.alpha, evaluation.metric(model, floor.metric)
+    sign = 1.0 if found.larger_is_better else -1.0
+    if found.by_row is not None:
+        estimate = uncertainty.jackknife_of_means(sign * (found.by_row(y, scores) - floor.limit), block, alpha)
+    else:
+        estimate = uncertainty.jackknife(
+            lambda at: sign * (found.compute(y[at], scores[at]) - floor.limit), block, alpha
+        )
+    value = found.compute(y, scores)
+    return {
+        "metric": floor.metric,
+        "limit": floor.limit,
+        "value": value if math.isfinite(value) else None,
+        "gain": estimate.as_dict(),
+    }
+
+
+def class_rows(model: Model, y: np.ndarray) -> dict[str, int] | None:
+    """Rows of each class; None of a regression."""
+    label = model.data.label
+    if label.task is Task.REGRESSION:
+        return None
+    names = dataset.class_names(model) or ("other", str(label.positive))
+    return {str(name): int(np.sum(y == at)) for at, name in enumerate(names)}
+
+
+# -- slices
+
+
+def slices(
+    model: Model, rows: pd.DataFrame, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray
+) -> list[dict[str, Any]]:
+    """Challenger and other by each value of the declared columns, the most rows first.
+
+    Returns
+    -------
+    For each: ``column, value, rows, days, class_rows`` (of the scarcest class; None of a regression), ``challenger``,
+    ``other`` (the metric), ``gain`` and ``p_worse`` (the p-value of its not being worse by the margin; None where there
+    is too little to judge).
+    """
+    metric, found = evaluation.metric(model, model.training.metric), []
+    margin = model.gate.slice_margin or 2 * model.gate.margin
+    day = rows["partition"].astype(str).to_numpy(dtype=object)
+    for column in model.gate.slices:
+        values = groups(rows[column])
+        for value in pd.unique(values):
+            at = np.flatnonzero(values == value)
+            about = _size(model, y, day, at)
+            judged = _enough(about)
+            pair = [metric.compute(y[at], side[at]) for side in (mine, theirs)]
+            estimate = gain(metric, y[at], mine[at], theirs[at], block[at], model.gate.alpha) if judged else None
+            found.append(
+                {
+                    "column": column,
+                    "value": value,
+                    **about,
+                    "challenger": pair[0] if math.isfinite(pair[0]) else None,
+                    "other": pair[1] if math.isfinite(pair[1]) else None,
+                    "gain": estimate.as_dict() if estimate else None,
+                    "p_worse": estimate.p_below(-margin) if estimate else None,
+                }
+            )
+    return sorted(found, key=lambda one: (model.gate.slices.index(one["column"]), -one["rows"], one["value"]))
+
+
+def _size(model: Model, y: np.ndarray, day: np.ndarray, at: np.ndarray) -> dict[str, int | None]:
+    """Rows, days and rows of the scarcest class (None of a regression) of the rows at some positions."""
+    scarce = None
+    if model.data.label.task is Task.CLASSIFICATION:
+        scarce = min(int(np.sum(y[at] == c)) for c in range(len(dataset.class_names(model) or (0, 1))))
+    return {"rows": len(at), "days": int(len(np.unique(day[at]))), "class_rows": scarce}
+
+
+def _enough(size: Mapping[str, int | None]) -> bool:
+    """Whether a part of the rows is large enough to be judged by itself."""
+    return all(count is None or count >= SLICE_NEEDS[name] for name, count in size.items())
+
+
+def groups(values: pd.Series) -> np.ndarray:
+    """The group of each row as text: the value of a column, or `MISSING`."""
+    text = values.astype(object).where(values.notna(), MISSING)
+    return np.array([str(v) if str(v) else MISSING for v in text], dtype=object)
+
+
+# -- fairness
+
+
+def fairness(
+    model: Model, rows: pd.DataFrame, y: np.ndarray, scores: np.ndarray, block: np.ndarray
+) -> list[dict[str, Any]]:
+    """For each declared rule the largest difference between the groups, with its error, and each group by itself.
+
+    Returns
+    -------
+    For each: ``column, measure, limit, difference`` (Estimate, between the groups that are as large as a slice has to
+    be), ``groups`` [{value, rows, judged, figures}].
+    """
+    return [_unfair(model, rule, rows, y, scores, block) for rule in model.gate.fairness]
+
+
+def _unfair(
+    model: Model, rule: Fairness, rows: pd.DataFrame, y: np.ndarray, scores: np.ndarray, block: np.ndarray
+) -> dict[str, Any]:
+    group, day = groups(rows[rule.column]), rows["partition"].astype(str).to_numpy(dtype=object)
+    figure = _figure(model, rule, y, scores)
+    members = {value: np.flatnonzero(group == value) for value in np.unique(group.astype(str))}
+    # Of a handful of rows every share is a matter of luck, and the largest difference would be made of nothing else.
+    judged = [value for value, at in members.items() if _enough(_size(model, y, day, at))]
+
+    def difference(at: np.ndarray) -> float:
+        present = [figure(at[group[at] == value]) for value in judged]
+        known = np.array([one for one in present if np.isfinite(one).any()])
+        return float(np.nanmax(np.nanmax(known, axis=0) - np.nanmin(known, axis=0))) if len(known) > 1 else math.nan
+
+    told = []
+    for value, at in members.items():
+        told.append(
+            {
+                "value": value,
+                "rows": len(at),
+                "judged": value in judged,
+                "figures": [float(v) if math.isfinite(v) else None for v in figure(at)],
+            }
+        )
+    return {
+        "column": rule.column,
+        "measure": rule.measure,
+        "limit": rule.limit,
+        "difference": uncertainty.jackknife(difference, block, model.gate.alpha).as_dict(),
+        "groups": sorted(told, key=lambda one: -int(str(one["rows"]))),
+    }
+
+
+def _figure(model: Model, rule: Fairness, y: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What is compared between groups, of the rows at some positions: one figure or several."""
+    if rule.measure == "group_error":
+        by_row = METRICS["mae" if model.data.label.task is Task.REGRESSION else "log_loss"].by_row
+        assert by_row is not None
+        losses = by_row(y, scores)
+        return lambda at: np.array([losses[at].mean() if len(at) else math.nan])
+    from fairlearn.metrics import false_positive_rate, selection_rate, true_positive_rate
+
+    truth, decided = (y, scores.argmax(axis=1)) if scores.ndim == 2 else (y.astype(int), (scores >= rule.threshold))
+    classes = range(scores.shape[1]) if scores.ndim == 2 else (1,)
+
+    def rates(at: np.ndarray) -> np.ndarray:
+        found = []
+        for one in classes:
+            t, d = (truth[at] == one).astype(int), (decided[at] == one).astype(int)
+            if rule.measure == "demographic_parity":
+                found.append(selection_rate(t, d) if len(at) else math.nan)
+            else:
+                found.append(true_positive_rate(t, d, pos_label=1) if t.any() else math.nan)
+                found.append(false_positive_rate(t, d, pos_label=1) if (t == 0).any() else math.nan)
+        return np.array(found, dtype=float)
+
+    return rates
+
+
+# -- sanity
+
+
+def strongest(model: Model, features: pd.DataFrame, y: np.ndarray, block: np.ndarray) -> dict[str, Any] | None:
+    """The feature that explains most by itself: {feature, power}; None where there is none or nothing can be said.
+
+    Its power is the ROC-AUC of its values, in the better direction (of several classes the best of one against the
+    rest), or the absolute rank correlation with a number: on the rows that have a value, where those are `ENOUGH`, and
+    of whether there is one. A text counts as the mean label of its value in other blocks, so that a name that occurs
+    once explains nothing.
+    """
+    found: dict[str, Any] | None = None
+    for name in features.columns:
+        power = _power(model, features[name], y, block)
+        if math.isfinite(power) and (found is None or power > found["power"]):
+            found = {"feature": str(name), "power": power}
+    return found
+
+
+def _power(model: Model, column: pd.Series, y: np.ndarray, block: np.ndarray) -> float:
+    if model.data.label.task is Task.REGRESSION:
+        return max((_rank_correlation(*pair) for pair in _readings(column, y, block)), default=math.nan)
+    auc = METRICS["roc_auc"].compute
+    powers = []
+    for one in np.unique(y):
+        for values, target in _readings(column, (y == one).astype(float), block):
+            powers.append(auc(target, values))
+    known = [max(power, 1 - power) for power in powers if math.isfinite(power)]
+    return max(known, default=math.nan)
+
+
+def _readings(column: pd.Series, target: np.ndarray, block: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """What a feature says in numbers, beside the target of the same rows: its values, and whether there is one."""
+    if column.dtype == object:
+        yield _mean_elsewhere(column, target, block), target
+        return
+    values = column.to_numpy(dtype=np.float64)
+    there = np.isfinite(values)
+    if there.sum() >= min(ENOUGH, len(values)):
+        yield values[there], target[there]
+    if not there.all():
+        yield there.astype(np.float64), target
+
+
+def _rank_correlation(values: np.ndarray, target: np.ndarray) -> float:
+    """Spearman's, without its sign; 0 where one of them is constant."""
+    ranks = [pd.Series(one).rank().to_numpy() for one in (values, target)]
+    return abs(float(np.corrcoef(*ranks)[0, 1])) if min(map(np.std, ranks)) > 0 else 0.0
+
+
+def _mean_elsewhere(column: pd.Series, target: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """The mean target of a row's value in the other blocks; that of all rows where it does not occur there."""
+    frame = pd.DataFrame({"value": groups(column), "block": block, "target": target})
+    whole = frame.groupby("value")["target"].agg(["sum", "size"])
+    here = frame.groupby(["value", "block"])["target"].agg(["sum", "size"])
+    own = here.reindex(pd.MultiIndex.from_frame(frame[["value", "block"]])).to_numpy()
+    both = whole.reindex(frame["value"]).to_numpy()
+    others = both - own
+    means = np.divide(others[:, 0], others[:, 1], out=np.full(len(frame), np.nan), where=others[:, 1] > 0)
+    return np.where(np.isfinite(means), means, float(np.mean(target)))
+
+
+def of_sides(
+    model: Model,
+    rows: pd.DataFrame,
+    features: pd.DataFrame,
+    y: np.ndarray,
+    scores: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """Everything above of ``challenger`` against ``baseline`` and, where it was scored, ``champion``.
+
+    Returns
+    -------
+    ``blocks, class_rows, paired`` {side: {metric: Estimate}}, ``floors, slices`` (against the champion, empty without),
+    ``fairness``, ``spread``, ``psi`` and ``largest_difference`` (to the champion, None without), ``strongest``.
+    """
+    mine = scores["challenger"]
+    block = blocks(rows["partition"].astype(str).to_numpy(), model.gate.block_days)
+    champion = scores.get("champion")
+    others = {side: scores[side] for side in ("baseline", "champion") if side in scores}
+    return {
+        "blocks": int(len(np.unique(block))),
+        "class_rows": class_rows(model, y),
+        "paired": {side: gains(model, y, mine, theirs, block) for side, theirs in others.items()},
+        "floors": floors(model, y, mine, block),
+        "slices": [] if champion is None else slices(model, rows, y, mine, champion, block),
+        "fairness": fairness(model, rows, y, mine, block),
+        "spread": spread(mine),
+        "psi": None if champion is None else psi(mine, champion),
+        "largest_difference": None if champion is None else largest_difference(mine, champion),
+        "strongest": strongest(model, features, y, block),
+    }

@@ -1,0 +1,1 @@
+"""What the margins of a gate cost on a model's own history."""

@@ -1,0 +1,52 @@
+"""Command line: ``python -m include.power``: what the margins of a model's gate cost, on its own history."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+from include.errors import PerennialError
+from include.settings import UMASK
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")  # before numpy: one thread gives the bytes of a task
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, and print where the report is; the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m include.power", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--model", help="may be left out where there is only one")
+    parser.add_argument("--first", help="the day that the first night is about; default: the first possible, a year")
+    parser.add_argument("--last", help="the last day that is judged; default: the newest whose labels are final")
+    parser.add_argument("--every", type=int, default=7, help="a night every so many days; default: %(default)s")
+    parser.add_argument("--workers", type=int, help="processes that fit; default: one for each processor")
+    parser.add_argument("--home", type=Path, help="folder of it all; default: PERENNIAL_HOME/backtest/<model>")
+    parser.add_argument("--candidate", help="whose fits are compared; default: the one that wins most selections")
+    asked = parser.parse_args(arguments)
+    handler = logging.StreamHandler(sys.stderr)
+    # A handler's level binds every logger, also one that sets its own; hundreds of days and fits would only make noise.
+    handler.setLevel(logging.ERROR)
+    logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[handler])
+    try:
+        from include import catalog
+        from include.power import measuring
+
+        name = catalog.chosen(asked.model, "gate-power").name
+        return measuring.measure(name, asked.first, asked.last, asked.every, asked.workers, asked.home, asked.candidate)
+    except PerennialError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    os.umask(UMASK)
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # deltalake's threads can abort the interpreter while it ends; everything of ours is closed by now
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""From the JSON of a row to its score: what training, release and server share."""

@@ -1,0 +1,280 @@
+"""The input contract of a bundle: strict checks of a request's rows, compiled once from `input_schema.json`.
+
+JSON types are taken at their word: no text is read as a number, no number as a boolean. A row that passes becomes the
+columns that `features.build` is handed; rows that do not are answered with every problem found, by row and field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from include.errors import DataError
+from include.partitions import day_of
+from include.scoring.columns import MISSING, array_of, utc_naive
+from include.spelling import did_you_mean
+
+MAX_PROBLEMS = 20
+INTEGER_LIMIT = 2**53 - 1  # what float64 and every JSON reader hold exactly
+NUMBER_LIMIT = 1e32  # features and ONNX models compute in float32: beyond it a scaled number is soon infinite
+_DAY = 86_400
+_EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
+
+_TYPES: dict[str, frozenset[type]] = {
+    "string": frozenset({str}),
+    "integer": frozenset({int, float}),
+    "number": frozenset({int, float}),
+    "boolean": frozenset({bool}),
+    "timestamp": frozenset({str}),
+    "date": frozenset({str}),
+}
+_LIMITS = {
+    "integer": float(INTEGER_LIMIT),
+    "number": NUMBER_LIMIT,
+}
+_JSON_NAMES: dict[type, str] = {
+    str: "text",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+    list: "an array",
+    dict: "an object",
+    type(None): "null",
+}
+_WANTED = {
+    "string": "text",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+    "timestamp": "an ISO 8601 timestamp with an offset, like 2026-05-03T14:30:00Z",
+    "date": "an ISO 8601 date, like 2026-05-03",
+}
+
+
+@dataclass(frozen=True)
+class EventTimes:
+    """The event times that a live request may have, relative to the moment of the request.
+
+    Attributes
+    ----------
+    column : name of the event time.
+    past, ahead : how long before and after the request, in days.
+    """
+
+    column: str
+    past: int
+    ahead: int
+
+    @classmethod
+    def of(cls, schema: Mapping[str, Any]) -> EventTimes | None:
+        """Those of an `input_schema.json`; None where it has none, as in bundles made before they were declared."""
+        given = schema.get("event_times")
+        if not given:
+            return None
+        return cls(str(schema["event_time"]), int(given["past_days"]), int(given["ahead_days"]))
+
+    def bounds(self, now: float) -> tuple[int, int]:
+        """The first and the last event time of a request at ``now``, in microseconds since 1970."""
+        return round((now - self.past * _DAY) * 1e6), round((now + self.ahead * _DAY) * 1e6)
+
+    def sentence(self) -> str:
+        """The range in words."""
+        return f"at most {self.past} days before and {self.ahead} days after the request"
+
+
+class InvalidRows(DataError):
+    """The rows of a request break the input contract.
+
+    Attributes
+    ----------
+    problems : at most `MAX_PROBLEMS` of ``{"row": index | None, "field": name | None, "problem": sentence}``.
+    """
+
+    def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
+        self.problems = [dict(problem) for problem in problems]
+        first = self.problems[0]
+        where = f"row {first['row']}" + (f", field {first['field']!r}" if first["field"] else "")
+        more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+        super().__init__(f"{where}: {first['problem']}{more}")
+
+
+class InputContract:
+    """Checks rows and turns them into columns.
+
+    Parameters
+    ----------
+    columns : the ``columns`` of `input_schema.json`: ``{"name", "type", "nullable"}`` in order of declaration.
+    event_times : the range of event times, where one is declared.
+
+    Notes
+    -----
+    ``now`` (POSIX seconds) of the methods is the moment of a live request. Only with it the event times are checked,
+    and an empty text counts as missing: the probe rows of a bundle were right on the day when it was packaged.
+    """
+
+    def __init__(self, columns: Sequence[Mapping[str, Any]], event_times: EventTimes | None = None) -> None:
+        self.event_times = event_times
+        self.fields: dict[str, str] = {str(c["name"]): str(c["type"]) for c in columns}
+        self.required = tuple(str(c["name"]) for c in columns if not c["nullable"])
+        self._known = self.fields.keys()
+        self._texts = tuple(name for name in self.required if self.fields[name] == "string")
+        self._checks: list[tuple[str, str, frozenset[type], float | None]] = []
+        for column in columns:
+            name, kind = str(column["name"]), str(column["type"])
+            if kind not in _TYPES:
+                raise DataError(f"column {name!r} has the unknown type {kind!r}{did_you_mean(kind, _TYPES)}")
+            allowed = _TYPES[kind] | {type(None)} if column["nullable"] else _TYPES[kind]
+            self._checks.append((name, kind, allowed, _LIMITS.get(kind)))
+
+    def columns(self, rows: Sequence[Any], now: float | None = None) -> dict[str, np.ndarray]:
+        """The columns for `features.build`.
+
+        Raises
+        ------
+        InvalidRows : with the problems of the rows, the first `MAX_PROBLEMS` of them.
+        """
+        try:
+            columns = self._one(rows[0]) if len(rows) == 1 else self._many(rows)
+        except (TypeError, ValueError, OverflowError, AttributeError):
+            columns = None  # something is wrong: say exactly what, off the fast path
+        if columns is None or (now is not None and not self._accepts(columns, now)):
+            raise InvalidRows(self.problems(rows, now=now) or [_problem(None, None, "the rows could not be read")])
+        return columns
+
+    def _accepts(self, columns: Mapping[str, np.ndarray], now: float) -> bool:
+        """Whether a live request may have these values."""
+        if any("" in columns[name].tolist() for name in self._texts):
+            return False
+        if self.event_times is None:
+            return True
+        first, last = self.event_times.bounds(now)
+        moments = columns[self.event_times.column].astype(np.int64)
+        return bool(((moments >= first) & (moments <= last)).all())
+
+    def _one(self, row: Any) -> dict[str, np.ndarray] | None:
+        if type(row) is not dict or not row.keys() <= self._known:
+            return None
+        get, columns = row.get, {}
+        for name, kind, allowed, limit in self._checks:
+            value = get(name)
+            if type(value) not in allowed:
+                return None
+            if limit is not None and value is not None and not (-limit <= value <= limit and _whole(kind, value)):
+                return None  # also nan, which compares false
+            if kind == "string":
+                columns[name] = text = np.empty(1, dtype=object)
+                text[0] = value or ""
+            elif limit is not None or kind == "boolean":
+                columns[name] = np.array((MISSING if value is None else value,), dtype=np.float64)
+            else:
+                columns[name] = array_of(kind, [value])
+        return columns
+
+    def _many(self, rows: Sequence[Any]) -> dict[str, np.ndarray] | None:
+        known = self._known
+        for row in rows:
+            if type(row) is not dict or not row.keys() <= known:
+                return None
+        columns = {}
+        for name, kind, allowed, limit in self._checks:
+            values = [row.get(name) for row in rows]
+            if not allowed.issuperset(map(type, values)):
+                return None
+            column = array_of(kind, values)
+            if limit is not None:
+                inside = np.abs(column) <= limit
+                if kind == "integer":
+                    inside &= column == np.floor(column)
+                if len(rows) - int(np.count_nonzero(inside)) != values.count(None):
+                    return None
+            columns[name] = column
+        return columns
+
+    def problems(
+        self, rows: Sequence[Any], limit: int = MAX_PROBLEMS, now: float | None = None
+    ) -> list[dict[str, Any]]:
+        """What is wrong with the rows, in their order, at most ``limit`` problems."""
+        found: list[dict[str, Any]] = []
+        for at, row in enumerate(rows):
+            if type(row) is not dict:
+                found.append(_problem(at, None, f"a row must be an object, this is {_json_name(row)}"))
+            else:
+                for name in row:
+                    if name not in self.fields:
+                        unknown = f"unknown field{did_you_mean(str(name)[:100], self.fields)}"
+                        found.append(_problem(at, str(name)[:100], unknown))
+                    if len(found) >= limit:
+                        break
+                for name, kind, allowed, bound in self._checks:
+                    sentence = _what_is_wrong(row.get(name), name in row, kind, type(None) in allowed, bound)
+                    if sentence is None and now is not None:
+                        sentence = self._refused(name, row.get(name), now)
+                    if sentence:
+                        found.append(_problem(at, name, sentence))
+            if len(found) >= limit:
+                return found[:limit]
+        return found
+
+    def _refused(self, name: str, value: Any, now: float) -> str | None:
+        """What is wrong with a value of a live request that has its type."""
+        if value == "" and name in self._texts:
+            return f"required: {_WANTED['string']}; it is empty"
+        times = self.event_times
+        if times is None or name != times.column:
+            return None
+        first, last = times.bounds(now)
+        if first <= (utc_naive(value) - _EPOCH) // timedelta(microseconds=1) <= last:
+            return None
+        moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return f"{_short(value)} is out of range: the event time is {times.sentence()} ({moment})"
+
+
+def _whole(kind: str, value: float) -> bool:
+    return kind != "integer" or type(value) is int or float(value).is_integer()
+
+
+def _what_is_wrong(value: Any, present: bool, kind: str, nullable: bool, limit: float | None) -> str | None:
+    wanted = _WANTED[kind]
+    if value is None:
+        return None if nullable else f"required: {wanted}; it is {'null' if present else 'missing'}"
+    if type(value) not in _TYPES[kind]:
+        return f"must be {wanted}, not {_json_name(value)} ({_short(value)})"
+    if limit is not None:
+        if value != value or value in (float("inf"), float("-inf")):
+            return f"must be {wanted}, not {value}"
+        if not -limit <= value <= limit:
+            return f"{_short(value)} is out of range: {wanted} of at most {limit:.17g} either side of zero"
+        if not _whole(kind, value):
+            return f"must be {wanted}, not {_short(value)}"
+    if kind == "date":
+        try:
+            day_of(value)
+        except ValueError:
+            return f"must be {wanted}, not {_short(value)}"
+    if kind == "timestamp":
+        try:
+            utc_naive(value)
+        except (ValueError, OverflowError) as error:
+            if "has no offset" in str(error):
+                return f"{_short(value)} has no offset from UTC: write {wanted}"
+            return f"must be {wanted}, not {_short(value)}"
+    return None
+
+
+def _problem(row: int | None, field: str | None, problem: str) -> dict[str, Any]:
+    return {"row": row, "field": field, "problem": problem}
+
+
+def _json_name(value: Any) -> str:
+    return _JSON_NAMES.get(type(value), type(value).__name__)
+
+
+def _short(value: Any) -> str:
+    if type(value) is int and abs(value) > 10**30:
+        return "a number of more than 30 digits"  # also: Python refuses to print very long ones
+    text = repr(value) if not isinstance(value, str) else repr(value[:60])
+    return text if len(text) <= 64 else text[:60] + "..."

@@ -1,0 +1,335 @@
+"""The model card: all that the gate has read is on it, nothing undefined is a number, and the page needs no other."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from html.parser import HTMLParser
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from include import catalog
+from include.backtest.lab import Lab
+from include.cards import card, plots
+from include.gate import decision as gate
+from include.gate.checks import Check
+from include.partitions import keys_between, partition
+from include.retraining import decide, evaluate, package
+from include.spec import Fairness, Floor, Model
+from include.training import evaluation
+from tests.training import chain_models, toy_days
+
+BEFORE, AS_OF = "2026-05-11", "2026-05-13"
+FIRST = {"toy": "2026-04-09", "toy_classes": "2026-04-17", "toy_counts": "2026-04-17"}
+CANDIDATES = {"toy": "logistic", "toy_classes": "logistic", "toy_counts": "boosting"}
+LIMITS: dict[str, dict[str, Any]] = {
+    "toy": {
+        "slices": ("shop",),
+        "floors": (Floor(metric="roc_auc", limit=0.55),),
+        "fairness": (
+            Fairness(column="shop", measure="demographic_parity", threshold=0.3),
+            Fairness(column="express", measure="group_error", limit=0.5),
+        ),
+    },
+    "toy_classes": {
+        "min_class_rows": 50,
+        "slices": ("shop",),
+        "fairness": (Fairness(column="shop", measure="equalized_odds"),),
+    },
+    "toy_counts": {"slices": ("station",), "fairness": (Fairness(column="station", measure="group_error", limit=9.0),)},
+}
+Facts = dict[str, Any]
+Made = tuple[Model, Facts, dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, bool], Made]]:
+    """Facts and pictures of each model by whether there is a champion: real fits on days of a real lake."""
+    with pytest.MonkeyPatch.context() as patch:
+        chain_models.show(patch)
+        patch.setattr(package, "_commit", lambda: ("0" * 40, False))
+        found = {}
+        for name in CANDIDATES:
+            lab = Lab(asked(catalog.load(name)), tmp_path_factory.mktemp("lab"))
+            fill(lab)
+            champion = lab.night(BEFORE, candidates=["baseline", CANDIDATES[name]]).champion(1)
+            for standing in (None, champion):
+                found[name, standing is not None] = of_night(lab, standing)
+        yield found
+
+
+def fill(lab: Lab) -> None:
+    """The days that the nights need; one of the toy's has rows in quarantine."""
+    model, lake = lab.model, lab.lake
+    lake.create()
+    fetch = catalog.module(model.name, "source").fetch
+    for key in keys_between(FIRST[model.name], AS_OF):
+        frame = toy_days.day(model, key) if model.name == "toy" else fetch(partition(key, model.timezone), {})
+        toy_days.publish(lake, model, key, frame)
+    if model.name == "toy":
+        bad = pd.DataFrame({"_expectation": ["x between"] * 3, "_column": ["x"] * 3, "_key": ["1", "2", "3"]})
+        lake.quarantine(partition("2026-04-20", model.timezone), bad.assign(_row="{}"), "b" * 64)
+
+
+def asked(model: Model) -> Model:
+    """The model with everything that its gate can look at."""
+    gate = model.gate.model_copy(update=LIMITS[model.name])
+    told = {"intended_use": "Trying out cards.", "limitations": "The shops are made up."}
+    return model.model_copy(update={"gate": gate, **told})
+
+
+def of_night(lab: Lab, champion: Any) -> Made:
+    """What `package` puts on the card, without ledger and MLflow."""
+    from include.backtest import night as nights
+
+    night = lab.night(AS_OF, champion, candidates=["baseline", CANDIDATES[lab.model.name]])
+    model, plan, name = lab.model, dict(night.plan), night.challenger
+    by_name = {name: night.twin, plan["baseline"]: night.baseline}
+    twins = {n: {"name": n, "last": fitted.last} for n, fitted in by_name.items()}
+    selected: dict[str, Any] = {"candidate": name, "twin": twins[name], "baseline_twin": twins[plan["baseline"]]}
+    measured = nights.compare(model, plan, night.fits, champion, evaluate.hold(model, plan, name, lab.lake))
+    evaluated = {**night.evaluation, "intervals": evaluate.intervals_of(model, measured)}
+    by_day = {side: evaluation.by_day(model, measured.held.rows, scores) for side, scores in measured.scores.items()}
+    pictures = plots.draw(model, measured.held.labels, measured.scores, by_day, evaluated)
+    first, last = plan["windows"][name]["selection"]
+    about = {n: getattr(night.twin, n) for n in ("first", "last", "rows")}
+    selected = {
+        **selected,
+        "version": 2,
+        "recipe": dict(night.recipe),
+        "twin": {**twins[name], **about, "digest": "d" * 64, "dropped": list(night.twin.dropped)},
+        "selection": {"metric": model.training.metric, "first": first, "last": last, "table": night.results},
+    }
+    decided = gate.decide(model, evaluated).as_dict()
+    facts = package.manifest(model, plan, selected, evaluated, decided, night.twin, "manual__card")
+    return model, package.on_the_card(facts, plan, selected, evaluated, ["a guard"], 1e-7), pictures
+
+
+def page_of(made: Made) -> str:
+    """The page with all pictures."""
+    model, facts, pictures = made
+    return card.html(model, facts, {name.removesuffix(".svg"): svg for name, svg in pictures.items()})
+
+
+class Text(HTMLParser):
+    """The text of a page and what it asks a browser to load; fails on a tag that is not closed."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self.loads: list[str] = []
+        self.open: list[str] = []
+        self.feed(page)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.loads += [str(value) for name, value in attributes if name in ("src", "href", "srcset", "data", "action")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.said.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.said).split())
+
+
+EVERY = [(name, champion) for name in CANDIDATES for champion in (False, True)]
+each = pytest.mark.parametrize(("name", "champion"), EVERY, ids=lambda value: str(value))
+
+
+@each
+def test_both_pages_say_all_that_the_gate_has_read(
+    made: dict[tuple[str, bool], Made], name: str, champion: bool
+) -> None:
+    model, facts, _ = made[name, champion]
+    page, plain = Text(page_of(made[name, champion])).text, html.unescape(card.markdown(model, facts))
+    checks, evidence = facts["decision"]["checks"], facts["evidence"]
+    assert len(checks) > 10
+    rows = [line for line in plain.splitlines() if line.startswith("| ")]
+    for check in checks:
+        assert check["sentence"] in page and f" {check['name']} " in page
+        row = next(line for line in rows if line.startswith(f"| {check['name']} |"))
+        assert check["sentence"].replace("|", "\\|") in row and card.RESULTS[check["passed"]] in row
+    for text in (page, plain):
+        for wanted in (
+            model.owner, model.intended_use, model.limitations, facts["decision"]["reason"], facts["code_digest"],
+            facts["snapshot"]["digest"], facts["snapshot"]["path"], facts["twin"]["first"], facts["release"]["last"],
+            f"{facts['snapshot']['rows']:,}", f"{facts['holdout']['rows']:,}", "a guard", "1.0e-07", CANDIDATES[name],
+            json.dumps(facts["parameters"]), "not trained on: 3 rows of 2026-04-20" if name == "toy" else "No row",
+        ):  # fmt: skip
+            assert str(wanted) in text, wanted
+        assert len(known := {m: pair for m, pair in evidence["intervals"]["challenger"].items() if pair}) >= 5
+        for metric, (low, high) in known.items():
+            value = facts["compared"]["challenger"]["metrics"][metric]
+            assert low < value < high, metric
+            assert f"{card.figure(value)} ({card.figure(low)} to {card.figure(high)})" in text, metric
+        side = "champion" if champion else "baseline"
+        for metric, gain in evidence["paired"][side].items():
+            assert card.gain(gain) in text and "(" in card.gain(gain), metric
+        for rule in evidence["fairness"]:
+            assert ("It is reported only" if rule["limit"] is None else f"{rule['limit']:g} is allowed") in text
+            assert all(f" {one['value']} " in text for one in rule["groups"])
+        assert ("champion so far" in text) == champion
+        assert ("A refresh: the recipe of the champion" if champion else "The first of this model") in text
+        for one in evidence["slices"]:
+            assert f"{one['column']} = {one['value']}" in text
+        assert champion == bool(evidence["slices"]) == ("there is no champion to compare with" not in text)
+
+
+@each
+def test_the_page_needs_nothing_else(made: dict[tuple[str, bool], Made], name: str, champion: bool) -> None:
+    page = page_of(made[name, champion])
+    loads = Text(page).loads
+    assert loads and all(one.startswith("data:image/svg+xml;base64,") for one in loads)
+    assert not re.search(r"https?:|//\w|<script|<link|@import|url\(", page)
+    wanted = {f"{picture}.svg" for picture in plots.TELLING} & set(made[name, champion][2])
+    assert len(loads) == len(wanted) and ("slices.svg" in wanted) == champion
+
+
+def walk(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every leaf of nested dicts and lists."""
+    if isinstance(value, (dict, list)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from walk(inner, (*path, key))
+    else:
+        yield path, value
+
+
+def without_numbers(facts: Facts) -> Facts:
+    """The facts with every measured number undefined, as a holdout of one class and one day would leave them."""
+    bare = deepcopy(facts)
+    for part in ("metrics", "paired", "intervals", "slices", "fairness"):
+        for path, value in walk(bare["evidence"]):
+            known = path[-1] in ("rows", "days", "limit") or isinstance(value, (str, bool))
+            if part in path and not known:
+                inner: Any = bare["evidence"]
+                for key in path[:-1]:
+                    inner = inner[key]
+                inner[path[-1]] = None
+    for side in bare["compared"].values():
+        side["metrics"] = dict.fromkeys(side["metrics"])
+    for row in bare["selection"]["table"]:
+        row["metrics"] = dict.fromkeys(row["metrics"])
+    for check in bare["decision"]["checks"]:
+        check |= {"value": None, "passed": None, "sentence": "It is not known."}
+    return bare
+
+
+@each
+def test_nothing_undefined_is_a_number(made: dict[tuple[str, bool], Made], name: str, champion: bool) -> None:
+    model, facts, _ = made[name, champion]
+    bare = without_numbers(facts)
+    for text in (Text(card.html(model, bare)).text, html.unescape(card.markdown(model, bare))):
+        assert not re.search(r"\b(nan|None|inf)\b", text)
+        assert "passed" not in text.split("Gate")[1].split("Slices")[0] and "unknown" in text
+        for metric in facts["compared"]["challenger"]["metrics"]:
+            for value in facts["evidence"]["intervals"]["challenger"][metric] or ():
+                assert card.figure(value) not in text
+    lines = card.markdown(model, bare).splitlines()
+    metrics = [line for line in lines if "is better) |" in line]
+    assert len(metrics) == len(facts["compared"]["challenger"]["metrics"])
+    for line in metrics:
+        assert set(line.strip("| ").split(" | ")[1:]) == {card.UNKNOWN}, line
+
+
+def test_figures_are_short_and_never_invented() -> None:
+    told = {
+        None: "\N{EN DASH}", float("nan"): "\N{EN DASH}", float("inf"): "\N{EN DASH}", 0.0: "0", 0.02: "0.0200",
+        1e-6: "1e-06", -0.00034: "-0.00034", 36.127: "36.13", 12345.6: "12,346", 14: "14", "finite": "finite",
+    }  # fmt: skip
+    assert {value: card.figure(value) for value in told} == told
+    assert card.gain(None) == card.UNKNOWN == card.gain({"value": None})
+    assert card.gain({"value": 0.01, "error": None, "lower": None, "upper": None}) == "+0.0100 (limits unknown)"
+
+
+def test_evidence_that_is_not_there_yet_is_no_error(made: dict[tuple[str, bool], Made]) -> None:
+    """Cards are made from whatever was measured; what an older evaluation lacks is said to be unknown."""
+    model, facts, _ = made["toy", True]
+    for name in ("intervals", "anchors", "change", "kind", "slices", "fairness", "paired", "champion_unusable"):
+        fewer = {**facts, "evidence": {k: v for k, v in facts["evidence"].items() if k != name}, "quarantined": None}
+        assert "in quarantine is not known" in card.markdown(model, fewer)
+        Text(card.html(model, fewer))
+    assert "It is not recorded whether" in card.markdown(model, {**facts, "evidence": {}})
+
+
+def test_anchors_and_the_challenge_of_another_recipe(made: dict[tuple[str, bool], Made]) -> None:
+    model, facts, _ = made["toy", True]
+    mine = facts["evidence"]["challenger"]["metrics"]["log_loss"]
+    anchors = [
+        {"nights_ago": 7, "version": 3, "name": "champion version 3", "last": "2026-04-20", "rows": 9, "error": None,
+         "value": mine + 0.0125},
+        {"nights_ago": 28, "version": 1, "name": "champion version 1", "last": None, "rows": None,
+         "error": "its twin is gone", "value": None},
+    ]  # fmt: skip
+    gain = {"value": 0.02, "error": 0.005, "lower": 0.01, "upper": 0.03}
+    change = {"incumbent": "logistic", "rival": "boosting", "days": 17, "wanted": 28, "gain": gain}
+    for kind, said in (
+        ("change", "A change: another recipe than the champion's"),
+        ("refresh", "Meanwhile another recipe is observed"),
+    ):
+        evidence = {**facts["evidence"], "anchors": anchors, "change": change, "kind": kind}
+        text = card.markdown(model, {**facts, "evidence": evidence})
+        assert said in text and "17 of 28 days" in text and "boosting against logistic: gain +0.0200" in text
+        assert re.search(r"7 nights ago \| champion version 3 \| up to 2026-04-20 \| \S+ \| \+0.0125 \|", text)
+        assert "28 nights ago | champion version 1 | \N{EN DASH} | not scored: its twin is gone" in text
+
+
+def test_what_people_and_data_write_can_do_no_harm(made: dict[tuple[str, bool], Made]) -> None:
+    model, facts, pictures = made["toy", True]
+    evil = "</p><script>alert('1')</script> a | b\n# c"
+    bad = deepcopy(facts)
+    bad["note"] = evil
+    bad["evidence"]["slices"][0]["value"] = evil
+    bad["evidence"]["fairness"][0]["groups"][0]["value"] = evil
+    bad["decision"]["checks"][0]["sentence"] = bad["guards"][0] = evil
+    told = model.model_copy(update={"description": evil, "owner": evil, "intended_use": evil, "limitations": evil})
+    page = page_of((told, bad, pictures))
+    assert "<script" not in page and Text(page).text.count("alert('1')") == 9
+    plain = card.markdown(told, bad)
+    assert "<" not in plain.replace("&lt;", "") and not re.search(r"^# c", plain, re.M)
+    width = {
+        line.replace("\\|", "").count("|") for line in plain.split("## Gate")[1].split("##")[0].splitlines() if line
+    }
+    assert width == {6}, "a row of the table keeps its cells"
+
+
+# -- the log, the note and MLflow
+
+
+def test_the_log_is_a_table_with_the_worst_first() -> None:
+    checks = [
+        Check("days", 14, 10, True, "Enough\ndays."),
+        Check("anchors", None, -0.01, None, "It cannot be said."),
+        Check("not worse than the champion", -0.031234, -0.02, False, "Worse."),
+        Check("scores", "finite", "finite", True, "Finite."),
+    ]
+    head, *lines = decide.table(checks)
+    assert [line.split()[0] for line in lines] == ["FAILED", "UNKNOWN", "passed", "passed"]
+    assert lines[0].split("  ")[-1] == "Worse." and "-0.0312" in lines[0] and "-0.0200" in lines[0]
+    assert len({line.index(end) for line, end in zip(lines, ("Worse", "It", "Enough", "Finite"), strict=True)}) == 1
+    assert head.index("in words") == lines[0].index("Worse") and not any("\n" in line for line in lines)
+    assert decide.metrics(checks) == {
+        "gate.days": 14.0, "gate.days.limit": 10.0, "gate.anchors.limit": -0.01,
+        "gate.not_worse_than_the_champion": -0.031234, "gate.not_worse_than_the_champion.limit": -0.02,
+    }  # fmt: skip
+
+
+def test_the_note_is_one_short_line() -> None:
+    short = gate.Decision(gate.Verdict.REJECT, "It is worse:\n  much.", ())
+    assert decide.note(short, 7, "boosting") == "rejected: version 7 (boosting). It is worse: much."
+    long = decide.note(gate.Decision(gate.Verdict.HOLD, "one two three. " * 200, ()), 7, "boosting")
+    assert len(long) <= decide.LONGEST_NOTE and long.startswith("held: version 7") and "\n" not in long
+    assert re.search(r"(one|two|three\.) \.\.\. \(all of it is in the log of `gate`\)$", long)

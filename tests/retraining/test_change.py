@@ -1,0 +1,325 @@
+"""Refresh or change on a real lake, ledger, MLflow and bundle store: who is the challenger, and on which evidence."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from include import catalog
+from include.data.lake import Lake
+from include.errors import IntegrityError
+from include.gate import change, checks, rivals
+from include.gate.rivals import Pair, Recipe, Scored
+from include.partitions import keys_between, partition
+from include.registry.bundles import BundleStore
+from include.registry.ledger import Ledger
+from include.retraining import decide as decisions
+from include.retraining import evaluate, package, planning, select, train
+from include.spec import Candidate, Model
+from include.training import candidates, export
+
+pytestmark = pytest.mark.slow
+
+REAL = ["logistic", "coarse"]
+PAIR = Pair(Recipe("coarse", 20), Recipe("logistic", 20))
+
+
+@pytest.fixture
+def patient(toy: Model) -> Model:
+    """The toy, for whose challengers two weeks of scores are enough; coarse scores are torn, and that is no matter."""
+    gate = toy.gate.model_copy(update={"change_days": 14, "max_psi": 50.0})
+    return toy.model_copy(update={"gate": gate})
+
+
+def night(model: Model, as_of: str, favour: str, run_id: str | None = None, **params: Any) -> dict[str, Any]:
+    """A run up to its decision, in which ``favour`` wins the selection."""
+    run_id = run_id or f"night-{as_of}-{favour}"
+    asked = {"candidates": REAL, **params}
+    plan = planning.take(model, partition(as_of, model.timezone), asked, catalog.digest(model.name), None)
+    results = [train.train(model, plan, name, run_id) for name in plan["candidates"]]
+    for one in results:
+        one["metrics"] = {**one["metrics"], "log_loss": 0.1 if one["candidate"] == favour else 0.5}
+    selected = json.loads(json.dumps(select.select(model, plan, results, run_id), allow_nan=False))
+    measured = json.loads(json.dumps(evaluate.evaluate(model, plan, selected), allow_nan=False))
+    decided = decisions.decide(model, plan, selected, measured, run_id)
+    return {"run_id": run_id, "plan": plan, "selected": selected, "evaluation": measured, "decision": decided}
+
+
+def release(model: Model, outcome: Mapping[str, Any]) -> None:
+    """Package the version of a night and make it the champion."""
+    parts = (outcome[name] for name in ("plan", "selected", "evaluation", "decision", "run_id"))
+    packaged = package.package(model, *parts)
+    ledger = Ledger.default()
+    epoch = ledger.standing(model.name).epoch
+    ledger.promote(model.name, packaged["version"], packaged["digest"], epoch, "person", outcome["run_id"], "test")
+
+
+def files(model: Model) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((Lake.of(model).root / rivals.FOLDER).glob("*"))}
+
+
+def test_another_recipe_is_scored_until_it_may_take_the_place(
+    home: Path, patient: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "include")
+    first = night(patient, "2026-04-30", "coarse")
+    assert first["evaluation"]["kind"] == "first" and first["selected"]["other"] is None and not files(patient)
+    release(patient, first)
+    same = night(patient, "2026-05-01", "coarse")
+    assert (same["evaluation"]["kind"], same["evaluation"]["change"]) == ("refresh", None) and not files(patient)
+
+    early = night(patient, "2026-05-04", "logistic")
+    assert early["selected"]["candidate"] == "coarse" and early["evaluation"]["kind"] == "refresh"
+    assert early["selected"]["other"]["role"] == "rival"
+    told = early["evaluation"]["change"]
+    assert (told["incumbent"], told["rival"], told["days"], told["wanted"]) == ("coarse", "logistic", 10, 14)
+    assert told["gain"]["value"] > 0 and "0 of the 14 days" in caplog.text and "10 of the 14 days" in caplog.text
+    assert told["earliest"] == "2026-05-09", "the night below in which it does pass"
+    assert "on these it is 0." in caplog.text and "in the night about 2026-05-09 at the earliest" in caplog.text
+    row = Ledger.default().version("toy", early["selected"]["version"])
+    assert row is not None and row.candidate == "coarse" and row.twin == early["selected"]["twin"]["digest"]
+    assert list(files(patient)) == ["2026-05-04-coarse.20-logistic.20.parquet"]
+    kept = pd.read_parquet(Lake.of(patient).root / rivals.FOLDER / "2026-05-04-coarse.20-logistic.20.parquet")
+    assert list(kept.columns) == ["partition", "label", "incumbent", "rival"]
+    assert sorted(set(kept["partition"])) == keys_between("2026-04-25", "2026-05-04")
+    assert len(kept) == early["evaluation"]["holdout"]["rows"] and kept.notna().all(axis=None)
+
+    before = night(patient, "2026-05-08", "logistic")
+    assert before["selected"]["candidate"] == "coarse", "by the evidence before tonight: 10 days"
+    assert before["evaluation"]["change"]["days"] == 14
+    stored = files(patient)
+    enough = night(patient, "2026-05-09", "logistic")
+    assert enough["selected"]["candidate"] == "logistic" and enough["selected"]["other"]["role"] == "incumbent"
+    assert enough["evaluation"]["kind"] == "change" and enough["evaluation"]["change"]["days"] == 15
+    assert enough["evaluation"]["change"]["gain"]["lower"] > 0
+    assert enough["decision"]["verdict"] == "promote", enough["decision"]["reason"]
+    assert "may take the place of coarse" in caplog.text
+    assert {name: content for name, content in files(patient).items() if name in stored} == stored
+
+    again = night(patient, "2026-05-09", "logistic")
+    for part in ("selected", "evaluation", "decision"):
+        alike = [{k: v for k, v in one[part].items() if k != "selection"} for one in (again, enough)]
+        assert alike[0] == alike[1], part
+    past = night(patient, "2026-05-04", "logistic", run_id="the past again")
+    assert past["evaluation"]["change"] == told, "a night about the past does not know what came after it"
+    everything = files(patient)
+    assert {name: everything[name] for name in stored} == stored and len(everything) == len(stored) + 1
+
+
+def test_an_equal_recipe_is_no_change_however_long_it_is_watched(
+    home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, patient, {"logistic": "logistic", "coarse": "logistic"})
+    release(patient, night(patient, "2026-04-30", "coarse"))
+    for as_of in ("2026-05-04", "2026-05-14", "2026-05-14"):
+        last = night(patient, as_of, "logistic", run_id=f"equal-{as_of}")
+    assert last["selected"]["candidate"] == "coarse" and last["evaluation"]["kind"] == "refresh"
+    assert last["evaluation"]["change"]["days"] == 20 and last["evaluation"]["change"]["gain"]["value"] == 0
+
+
+def declare(monkeypatch: pytest.MonkeyPatch, model: Model, names: Mapping[str, str], **more: Any) -> None:
+    """Let candidates.py declare the baseline and these names, each with the estimator of another one."""
+    there = candidates.load(model)
+    found = {"baseline": there["baseline"], **{name: there[of] for name, of in names.items()}, **more}
+    monkeypatch.setattr(catalog.module(model.name, "candidates"), "candidates", lambda: found)
+
+
+@pytest.mark.parametrize("how", ["removed", "another window"])
+def test_a_recipe_that_is_not_declared_any_more_is_not_refreshed(
+    home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    caplog.set_level(logging.INFO, "include")
+    release(patient, night(patient, "2026-04-30", "coarse"))
+    coarse = candidates.load(patient)["coarse"].estimator
+    there = {} if how == "removed" else {"coarse": Candidate(coarse, window_days=18)}
+    declare(monkeypatch, patient, {"logistic": "logistic"}, **there)
+    found = night(patient, "2026-05-04", "logistic", candidates=["logistic", *there])
+    assert found["selected"]["candidate"] == "logistic" and found["selected"]["other"] is None
+    assert (found["evaluation"]["kind"], found["evaluation"]["change"]) == ("refresh", None) and not files(patient)
+    assert "coarse on 20 days, the champion's recipe, is not declared any more" in caplog.text
+    assert found["decision"]["verdict"] == "promote", found["decision"]["reason"]
+
+
+@pytest.mark.parametrize("asked", [{"candidates": ["logistic"]}, {"window_days": 15}])
+def test_a_choice_by_hand_still_needs_the_evidence(home: Path, patient: Model, asked: dict[str, Any]) -> None:
+    release(patient, night(patient, "2026-04-30", "coarse"))
+    found = night(patient, "2026-05-04", "logistic", **asked)
+    assert found["selected"]["candidate"] == "logistic" and found["selected"]["other"] is None
+    assert found["evaluation"]["kind"] == "change" and not files(patient)
+    assert (found["evaluation"]["change"]["days"], found["evaluation"]["change"]["gain"]) == (0, None)
+    decision = found["decision"]
+    assert decision["verdict"] == "hold" and "0 of the 14 days" in decision["reason"]
+    table = decisions.table([checks.Check(**check) for check in decision["checks"]])
+    for told in (decision["reason"], decision["note"], next(line for line in table if "another recipe" in line)):
+        assert "on tonight's holdout it is 0." in told and "better (95 % sure" in told
+        assert "It can pass in the night about 2026-05-10 at the earliest" in told
+
+
+def test_a_champion_that_came_meanwhile_makes_a_change_of_it(home: Path, patient: Model) -> None:
+    """Between select and evaluate another recipe was released: the refresh of the old one is none any more."""
+    release(patient, night(patient, "2026-04-30", "coarse"))
+    waiting = night(patient, "2026-05-04", "coarse")
+    other = night(patient, "2026-05-03", "logistic", candidates=["logistic"])
+    release(patient, {**other, "decision": {**other["decision"], "verdict": "promote"}})
+    measured = evaluate.evaluate(patient, waiting["plan"], waiting["selected"])
+    assert measured["kind"] == "change"
+    assert (measured["change"]["incumbent"], measured["change"]["rival"]) == ("logistic", "coarse")
+    decided = decisions.decide(patient, waiting["plan"], waiting["selected"], measured, waiting["run_id"])
+    assert decided["verdict"] != "promote"
+
+
+def test_a_rival_that_has_seen_the_holdout_is_an_error_and_one_without_scores_no_evidence(
+    home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    release(patient, night(patient, "2026-04-30", "coarse"))
+    found = night(patient, "2026-05-04", "logistic")
+    twin = found["selected"]["other"]["twin"]
+    before = files(patient)
+    with monkeypatch.context() as patch:
+        patch.setitem(twin, "last", found["evaluation"]["holdout"]["first"])
+        with pytest.raises(IntegrityError, match="the rival's twin .logistic. .* has seen days of the holdout"):
+            evaluate.evaluate(patient, found["plan"], found["selected"])
+    store = BundleStore.default()
+    pipeline = export.from_skops(store.get_twin("toy", twin["digest"]))
+    pipeline[-1].coef_[:] = np.nan
+    twin["digest"] = store.put_twin("toy", export.to_skops(pipeline))
+    measured = evaluate.evaluate(patient, found["plan"], found["selected"])
+    assert "The rival (logistic) is not scored tonight" in caplog.text
+    assert measured["challenger"]["error"] is None and measured["change"] is None and files(patient) == before
+
+
+# -- stored scores
+
+
+def scored(as_of: str, days: list[str], better: float = 0.0, rows: int = 40, seed: int = 0) -> Scored:
+    """A night of made-up scores, in which the rival's logit is nearer to the truth by ``better``."""
+    random = np.random.default_rng(seed)
+    partitions = np.repeat(np.array(days, dtype=object), rows)
+    truth = random.normal(size=len(partitions))
+    labels = (random.random(len(partitions)) < 1 / (1 + np.exp(-truth))).astype(np.int64)
+    sides = [1 / (1 + np.exp(-truth * (0.2 + add) + random.normal(0, 0.05, len(truth)))) for add in (0.0, better)]
+    return Scored(as_of, partitions, labels, *sides)
+
+
+@pytest.mark.parametrize("where", ["disk", "memory"])
+def test_each_day_counts_once_by_the_newest_night_that_has_it(toy: Model, tmp_path: Path, where: str) -> None:
+    stored = rivals.OnDisk(tmp_path) if where == "disk" else rivals.InMemory()
+    nights = {
+        end: scored(end, keys_between(begin, end), 0.6, seed=number)
+        for number, (begin, end) in enumerate([("2026-03-01", "2026-03-14"), ("2026-03-08", "2026-03-21")])
+    }
+    for one in nights.values():
+        stored.keep(toy, PAIR, one)
+        stored.keep(toy, PAIR, one)
+    other = Pair(PAIR.incumbent, Recipe("logistic", "all"))
+    stored.keep(toy, other, scored("2026-03-22", ["2026-03-22"]))
+    found = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2026-03-25"))
+    assert (found["days"], found["gain"]["rows"], found["gain"]["blocks"]) == (21, 21 * 40, 3)
+    older, newer = nights.values()
+    old = older.partitions.astype(str) < "2026-03-08"
+    y = np.concatenate([older.labels[old], newer.labels])
+    loss = [
+        evaluate.evaluation.METRICS["log_loss"].compute(y, np.concatenate([getattr(older, s)[old], getattr(newer, s)]))
+        for s in ("incumbent", "rival")
+    ]
+    assert found["gain"]["value"] == pytest.approx(loss[0] - loss[1])
+    assert rivals.weigh(toy, PAIR, []) == {**found, "days": 0, "gain": None}
+    if where == "disk":
+        assert rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2026-03-20"))["days"] == 14
+        assert rivals.weigh(toy, other, stored.nights(toy, other, "2026-03-25"))["days"] == 1
+
+
+def test_scores_that_are_damaged_or_about_another_label_count_as_not_there(toy: Model, tmp_path: Path) -> None:
+    stored = rivals.OnDisk(tmp_path)
+    stored.keep(toy, PAIR, scored("2026-03-14", keys_between("2026-03-01", "2026-03-14")))
+    label = toy.data.label.model_copy(update={"positive": 0})
+    turned = toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})})
+    assert len(list(stored.nights(toy, PAIR, "2026-03-14"))) == 1 and not list(stored.nights(turned, PAIR, "9999"))
+    (file,) = tmp_path.glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-100])
+    assert not list(stored.nights(toy, PAIR, "2026-03-14"))
+
+
+def test_the_evidence_for_a_change_is_strict_and_by_weeks(toy: Model) -> None:
+    def passes(days: int, better: float) -> bool | None:
+        keys = keys_between("2026-03-01", "2026-04-30")[:days]
+        return change.justified(toy, rivals.weigh(toy, PAIR, [scored(keys[-1], keys, better, rows=200)])).passed
+
+    assert passes(27, 0.6) is None, "better, and a day too few"
+    assert passes(28, 0.6) is True
+    assert passes(28, 0.0) is False and passes(28, -0.1) is False
+    week = scored("2026-03-28", keys_between("2026-03-01", "2026-03-28"), 0.6, rows=200)
+    worse = week.partitions.astype(str) <= "2026-03-07"
+    torn = Scored(week.as_of, week.partitions, week.labels, week.incumbent, np.where(worse, 0.5, week.rival))
+    assert change.justified(toy, rivals.weigh(toy, PAIR, [torn])).passed is False, "one week of four says the opposite"
+
+
+@pytest.mark.parametrize(
+    ("scored_until", "days", "earliest"),
+    [
+        ("2026-03-20", 10, "2026-04-08"),  # each night adds a day, and the night after the last one knows them all
+        ("2026-03-15", 10, "2026-04-03"),  # after a pause the first night adds the days of its holdout
+        ("2026-02-20", 10, "2026-03-30"),  # a longer pause than a holdout
+        (None, 0, "2026-04-09"),
+    ],
+)
+def test_the_first_night_that_can_pass(toy: Model, scored_until: str | None, days: int, earliest: str) -> None:
+    """As-of 2026-03-20, a holdout of 10 days, 28 days of scores wanted."""
+    nights = []
+    if scored_until:
+        keys = keys_between("2026-01-01", scored_until)[-days:]
+        nights = [scored(scored_until, keys, 0.6)]
+    assert toy.training.holdout_days == 10 and toy.gate.change_days == 28
+    assert rivals.weigh(toy, PAIR, nights, "2026-03-20")["earliest"] == earliest
+
+
+def test_a_gain_that_is_not_sure_yet_says_what_it_needs(toy: Model) -> None:
+    def told(better: float, rows: int = 200, noise: int = 0) -> str:
+        keys = keys_between("2026-03-01", "2026-04-01")
+        night = scored(keys[-1], keys, better, rows=rows, seed=noise)
+        check = change.justified(toy, rivals.weigh(toy, PAIR, [night], keys[-1]))
+        assert check.passed is False
+        return check.sentence
+
+    assert "It cannot pass before it is better." in told(-0.1)
+    assert "If the gain stays as it is, 40 days show it: in the night about 2026-04-10." in told(0.005, 20, noise=1)
+    assert "cannot pass unless it grows" in told(0.005, 40)
+
+
+def test_scores_of_long_ago_neither_count_nor_stay(toy: Model, tmp_path: Path) -> None:
+    """A rival that was better for months and is worse now: the months are forgotten after four times `change_days`."""
+    stored = rivals.OnDisk(tmp_path)
+    for number, last in enumerate(keys_between("2025-01-14", "2025-12-31")[::14]):
+        begin = (date.fromisoformat(last) - timedelta(days=13)).isoformat()
+        better = 0.6 if last < "2025-09-01" else -0.1
+        stored.keep(toy, PAIR, scored(last, keys_between(begin, last), better, seed=number))
+    found = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2025-12-31"))
+    assert found["days"] == 4 * toy.gate.change_days and found["gain"]["upper"] < 0
+    past = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2025-08-26"))
+    assert past["days"] == 4 * toy.gate.change_days and past["gain"]["lower"] > 0, (
+        "a run about a past day finds its own"
+    )
+    assert min(path.name[:10] for path in tmp_path.glob("*.parquet")) > "2025-05-01"
+
+
+def test_file_names_tell_pairs_apart(toy: Model, tmp_path: Path) -> None:
+    stored = rivals.OnDisk(tmp_path)
+    pairs = [
+        Pair(Recipe("a", 60), Recipe("b", 60)),
+        Pair(Recipe("a-b.60", 60), Recipe("c", 60)),
+        Pair(Recipe("a", 60), Recipe("b", 6)),
+        Pair(Recipe("a/é", 60), Recipe("b", "all")),
+    ]
+    for number, pair in enumerate(pairs, 1):
+        stored.keep(toy, pair, scored("2026-03-14", keys_between("2026-03-01", f"2026-03-{number:02}")))
+    for number, pair in enumerate(pairs, 1):
+        assert rivals.weigh(toy, pair, stored.nights(toy, pair, "9999"))["days"] == number
+    assert Pair(Recipe("a", 60), Recipe("a", 30)).names == ("a on 60 days", "a on 30 days")

@@ -1,0 +1,76 @@
+"""What is accepted as a cron expression, Airflow's own parser accepts; what cannot come is refused."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+
+import pytest
+from croniter import croniter
+
+from include.errors import Misdeclared
+from include.spec.cron import require_cron
+
+MADE_OF = [
+    "*",
+    "0",
+    "5",
+    "59",
+    "60",
+    "7",
+    "8",
+    "12",
+    "13",
+    "31",
+    "32",
+    "1-5",
+    "5-1",
+    "*/15",
+    "*/0",
+    "1,15",
+    "mon",
+    "jan",
+]
+MADE_OF += ["mon-fri", "0-59/10", "5/10", "x", "-1", "1-", "1,,2", "L", "24", "23", "0-23/2", "sun", "?", "1.5"]
+
+
+def accepted(expression: str) -> bool:
+    try:
+        require_cron(expression)
+    except Misdeclared:
+        return False
+    return True
+
+
+def test_whatever_is_accepted_comes_and_croniter_agrees() -> None:
+    chance = random.Random(0)
+    passed = 0
+    for _ in range(20_000):
+        expression = " ".join(chance.choice(MADE_OF) for _ in range(5))
+        if accepted(expression):
+            passed += 1
+            assert croniter.is_valid(expression), expression
+            croniter(expression, datetime(2025, 1, 1, tzinfo=UTC)).get_next(datetime)
+    assert passed > 50
+
+
+@pytest.mark.parametrize("expression", ["0 2 * * *", "*/15 * * * *", "30 6 * * 1-5", "0 3 1,15 * *", "0 0 * jan mon"])
+def test_usual_expressions_are_accepted(expression: str) -> None:
+    assert require_cron(expression) == expression
+
+
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("0 66 * * *", "the hour is '66'"),
+        ("0 2 * *", "4 fields"),
+        ("@daily", "0 0 \\* \\* \\*"),
+        ("0 0 30 2 *", "never comes"),
+        ("0 2 * * fri-mon", "backwards"),
+        ("0  2 * * *", "one blank"),
+        ("soon", "1 fields"),
+    ],
+)
+def test_others_are_refused_with_the_reason(expression: str, said: str) -> None:
+    with pytest.raises(Misdeclared, match=said):
+        require_cron(expression)
