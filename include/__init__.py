@@ -1,1 +1,5 @@
-"""Perennial's shared logic. Nothing below this folder imports Airflow."""
+"""Perennial without Airflow: nothing below this package imports it."""
+
+from include.former_names import install
+
+install()

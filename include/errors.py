@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from include.spelling import did_you_mean
+from include.spelling import did_you_mean as did_you_mean
+from include.spelling import nearest as nearest  # models import both from here as well
 
 
 class PerennialError(Exception):

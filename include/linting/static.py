@@ -6,12 +6,15 @@ import ast
 import sys
 from collections.abc import Iterator
 
+from include.former_names import FORMER
 from include.mistakes.problem import Problem
 from include.mistakes.source import Source
 from include.spelling import nearest
 
 # What a model's files may import of Perennial, beside their own folder.
-OURS = ("spec", "partitions", "errors", "settings", "sources", "scoring")
+OURS = ("spec", "partitions", "errors", "settings", "sources", "scoring.columns")
+_ALLOWED = (*OURS, *(name.removeprefix("include.") for name in FORMER))
+_PACKAGES = ("include", "include.scoring")  # of which single modules are allowed
 # Their value is another one at each parse: a new version of every DAG each time, and no past run can be made again.
 CHANGING = {"now", "today", "utcnow", "time", "time_ns", "uuid1", "uuid4", "random", "getenv", "urandom"}
 
@@ -30,7 +33,8 @@ def _imports(source: Source, file: str, model: str) -> Iterator[Problem]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            names = [f"include.{a.name}" for a in node.names] if node.module == "include" else [node.module]
+            whole = node.module not in _PACKAGES
+            names = [node.module] if whole else [f"{node.module}.{alias.name}" for alias in node.names]
         else:
             continue
         for name in names:
@@ -44,9 +48,9 @@ def _import(source: Source, node: ast.stmt, file: str, model: str, name: str) ->
         hint = "a model knows nothing of Airflow: what it needs is handed to its functions"
         yield Problem(place, f"{name} is imported", hint, suggestion=source.without(node))
     elif top == "include" and file != "model":
-        part = rest.split(".")[0]
-        if part not in OURS and not f"{name}.".startswith(f"include.models.{model}."):
-            near = nearest(part, OURS)
+        allowed = (f"{part}." for part in (*_ALLOWED, f"models.{model}"))
+        if not f"{rest}.".startswith(tuple(allowed)):
+            near = nearest(rest.split(".")[0], OURS)
             hint = f"did you mean 'include.{near}'?" if near else f"a model may use include.{{{','.join(OURS)}}}"
             mend = source.rename(node, name, f"include.{near}") if near else source.without(node)
             yield Problem(place, f"{name} is imported, which is no part of what models may use", hint, suggestion=mend)
