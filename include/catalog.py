@@ -18,7 +18,6 @@ from types import ModuleType
 
 import include.models
 from include.errors import ConfigurationError
-from include.mistakes import declared
 from include.mistakes.problem import Place, Problem, in_order
 from include.mistakes.source import Source
 from include.settings import PROJECT
@@ -103,6 +102,8 @@ def entry(name: str) -> Entry:
             if not problems:
                 return Entry(name, folder, model)
         except ConfigurationError as error:
+            from include.mistakes import declared  # an interpreter, which no healthy folder needs at any parse
+
             found = declared.read(folder / "model.py", name).problems
             problems += found or [Problem(Place(folder / "model.py"), str(error))]
     return Entry(name, folder, problems=tuple(in_order(problems)))
