@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all: after a crash at any moment the old or the new content is there."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+UNFINISHED = ".tmp-"
+"""How the name of a file begins that is still written to."""
+
 
 @contextmanager
-def temporary(folder: Path) -> Iterator[Path]:
-    """Yield a path in ``folder`` to write to; what is still there at the end of the block is removed."""
+def temporary(folder: Path, name: str = "", private: bool = False) -> Iterator[Path]:
+    """Yield a path in ``folder`` to write to; what is still there at the end of the block is removed.
+
+    Parameters
+    ----------
+    name : part of its name, so that what a killed process leaves behind can be recognised.
+    private : for the owner alone from its first byte on; else who may read it is a matter of the umask.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    working = folder / f".{secrets.token_hex(8)}.tmp"
-    working.touch(exist_ok=False)  # who may read it is a matter of the umask
+    working = folder / f"{UNFINISHED}{name[:40]}-{secrets.token_hex(8)}"
+    working.touch(mode=0o600 if private else 0o666, exist_ok=False)
     try:
         yield working
     finally:
@@ -24,14 +33,14 @@ def temporary(folder: Path) -> Iterator[Path]:
 
 def settle(working: Path, path: Path) -> None:
     """Give a complete temporary file its name: after a crash at any moment the old or the new file is there, whole."""
-    _sync(working)
+    sync(working)
     os.replace(working, path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def write(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path``, atomically and durably."""
-    with temporary(path.parent) as working:
+def write(path: Path, data: bytes, private: bool = False) -> None:
+    """Write ``data`` to ``path``, atomically and durably; ``private``: for its owner alone."""
+    with temporary(path.parent, path.name, private) as working:
         working.write_bytes(data)
         settle(working, path)
 
@@ -40,7 +49,8 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from include.errors import ConfigurationError, IntegrityError
+from include.files import UNFINISHED, sync
+from include.files import write as write_file
 from include.registry.records import ReleaseRecord
 from include.settings import Settings
 
@@ -81,7 +83,7 @@ class BundleStore:
         digest = hashlib.sha256(data).hexdigest()
         target = self._twin(model, digest)
         if not target.exists():
-            _replace(target, data)
+            write_file(target, data)
         return digest
 
     def get_twin(self, model: str, digest: str) -> bytes:
@@ -121,7 +123,7 @@ class BundleStore:
             return digest
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(target.parent)
-        temporary = target.parent / f".tmp-{digest[:12]}-{secrets.token_hex(4)}"
+        temporary = target.parent / f"{UNFINISHED}{digest[:12]}-{secrets.token_hex(4)}"
         temporary.mkdir()
         try:
             for name, data in {**files, SUMS: listing}.items():
@@ -132,14 +134,14 @@ class BundleStore:
                     stream.flush()
                     os.fsync(stream.fileno())
             for folder, _, _ in os.walk(temporary, topdown=False):
-                _sync_folder(Path(folder))
+                sync(Path(folder))
             try:
                 os.rename(temporary, target)
             except OSError:
                 if not target.is_dir():
                     raise
                 self.open(model, digest)  # another process wrote the same bundle first
-            _sync_folder(target.parent)
+            sync(target.parent)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         log.info("Bundle %s of %s written: %d files, %d bytes.", digest[:12], model, len(files), _size(files))
@@ -210,7 +212,7 @@ class BundleStore:
                     f"epoch {record.epoch} (version {record.version}) is not newer and was refused. If the ledger's "
                     f"database was restored from an older backup, remove {self._folder(record.model) / RELEASE}."
                 )
-            _replace(self._folder(record.model) / RELEASE, record.to_json())
+            write_file(self._folder(record.model) / RELEASE, record.to_json())
 
     def remove_release(self, model: str, epoch: int) -> None:
         """Take a model out of service as of ``epoch``; a no-op where there is no record.
@@ -226,7 +228,7 @@ class BundleStore:
                     f"the release record of {model} is at epoch {current.epoch}: it is not removed by epoch {epoch}."
                 )
             (self._folder(model) / RELEASE).unlink(missing_ok=True)
-            _sync_folder(self._folder(model))
+            sync(self._folder(model))
 
     def released(self) -> list[str]:
         """Names of the models that have a release record, readable or not; sorted."""
@@ -326,34 +328,9 @@ def _read_only(path: str, flags: int) -> int:
     return os.open(path, flags, 0o444)
 
 
-def _replace(target: Path, data: bytes) -> None:
-    """Write beside the target, sync, rename over it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    name = target.parent / f".tmp-{target.name[:12]}-{secrets.token_hex(4)}"
-    try:
-        with open(name, "xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def _remove_leftovers(folder: Path) -> None:
     """Half-written bundles of killed processes; an hour old, so that nobody is still writing them."""
-    for path in folder.glob(".tmp-*"):
+    for path in folder.glob(f"{UNFINISHED}*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -29,6 +29,7 @@ from typing import IO, Any
 
 import msgspec
 
+from include import files
 from include.scoring.columns import utc_naive
 from include.scoring.predictor import Scores
 from include.scoring.record import CLOSED, OPEN, segment_name
@@ -241,7 +242,7 @@ class Spool:
         number = _next_number(folder)
         path = folder / segment_name(number, OPEN)
         segment = _OpenSegment(path, open(path, "xb", buffering=0), time.monotonic())  # noqa: SIM115 kept open
-        _sync_folder(folder)
+        files.sync(folder)
         self._segments[model] = segment
         return segment
 
@@ -336,12 +337,7 @@ def _next_number(folder: Path) -> int:
     noted = int(note.read_text() or 0) if note.exists() else 0
     seen = (int(p.name.split(".")[0]) for p in folder.glob("*.jsonl*") if p.name.split(".")[0].isdigit())
     number = max(noted, *seen, 0) + 1
-    temporary = folder / ".last_number"
-    with open(temporary, "w") as file:
-        file.write(str(number))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, note)
+    files.write(note, str(number).encode())
     return number
 
 
@@ -351,7 +347,7 @@ def _publish(open_path: Path) -> None:
         open_path.unlink()
     else:
         os.rename(open_path, open_path.with_name(open_path.name[: -len(OPEN)] + CLOSED))
-    _sync_folder(open_path.parent)
+    files.sync(open_path.parent)
 
 
 def _cut_torn_end(path: Path) -> int:
@@ -388,11 +384,3 @@ def _open_counters(folder: Path) -> mmap.mmap:
             file.truncate(0)
             file.truncate(_COUNTERS_SIZE)
         return mmap.mmap(file.fileno(), _COUNTERS_SIZE)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
+from include import files
 from include.stack.layout import Stack
 
 USER = "admin"  # of Airflow and of MLflow
@@ -56,10 +57,4 @@ def _once(path: Path, value: str) -> None:
 
 def write(path: Path, content: str) -> None:
     """Write a file for its owner alone, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")  # never readable for others, not even while it is written
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    files.write(path, content.encode(), private=True)

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from include import catalog
+from include import catalog, files
 from include.errors import ConfigurationError
 from include.settings import Settings
 from include.stack import roles
@@ -57,11 +57,7 @@ def prepare_databases(administrator: str, passwords: Mapping[str, str]) -> None:
 def write_passwords(path: Path, password: str) -> None:
     """The file that Airflow's simple auth manager reads, for its owner alone."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(json.dumps({USER: password}) + "\n")
-    os.replace(partial, path)
+    files.write(path, (json.dumps({USER: password}) + "\n").encode(), private=True)
 
 
 def prepare_folders(home: Path) -> None:

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from include import files
 from include.errors import ConfigurationError
 from include.settings import PROJECT, Settings
 
@@ -137,9 +138,7 @@ class Stack:
     def record(self, **more: object) -> None:
         """Write down what runs, for `make night`, `status` and `stop` in other terminals."""
         known = {k: v for k, v in asdict(self).items() if k.endswith("_port")}
-        partial = self.run / "stack.json.partial"
-        partial.write_text(json.dumps(known | more, indent=1))
-        os.replace(partial, self.run / "stack.json")
+        files.write(self.run / "stack.json", json.dumps(known | more, indent=1).encode())
 
     def recorded(self) -> dict[str, object]:
         """What the last `run` on this home wrote down; empty when there was none."""

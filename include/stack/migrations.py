@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import distributions, version
 from pathlib import Path
 
-from include import catalog
+from include import catalog, files
 from include.errors import ConfigurationError
 from include.stack import environment
 from include.stack.layout import Stack
@@ -50,9 +49,7 @@ def done(stack: Stack) -> dict[str, str]:
 def mark(stack: Stack, service: str) -> None:
     """Remember that a database is up to date."""
     present = done(stack) | {service: wanted()[service]}
-    partial = _marker(stack).with_suffix(".partial")
-    partial.write_text(json.dumps(present))
-    os.replace(partial, _marker(stack))
+    files.write(_marker(stack), json.dumps(present).encode())
 
 
 def forget(stack: Stack) -> None:

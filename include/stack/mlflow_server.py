@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from include import files
 from include.errors import ConfigurationError
 
 NEEDED = (
@@ -37,11 +38,7 @@ def write_configuration(environment: Mapping[str, str]) -> None:
     path = Path(environment["MLFLOW_AUTH_CONFIG_PATH"])
     database = environment["MLFLOW_BACKEND_STORE_URI"].replace("%", "%%")  # the file expands "%"
     lines = ("[mlflow]", "default_permission = READ", f"database_uri = {database}", "auth_cache_ttl_seconds = 300", "")
-    partial = path.with_name(path.name + ".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("\n".join(lines))
-    os.replace(partial, path)
+    files.write(path, "\n".join(lines).encode(), private=True)
 
 
 def prepare_users(environment: Mapping[str, str]) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Mapping
 
-from include import catalog
+from include import catalog, files
 from include.linting import run as linting
 from include.mistakes.problem import Problem
 from include.settings import Settings
@@ -64,9 +63,7 @@ class Newcomers:
 
     def _write(self, seen: Mapping[str, str]) -> None:
         self._seen = dict(seen)
-        partial = self._path.with_suffix(".partial")
-        partial.write_text(json.dumps(self._seen, indent=1))
-        os.replace(partial, self._path)
+        files.write(self._path, json.dumps(self._seen, indent=1).encode())
 
 
 def refusal(name: str, problems: tuple[Problem, ...], command: str = "make run") -> str:

@@ -249,7 +249,7 @@ def test_no_temporary_files_stay(lake: Lake, day: Partition) -> None:
     lake.stage(day, "a" * 64, rows(day))
     lake.publish(day, rows(day), "a" * 64, NOW)
     lake.snapshot(day.key, day.key)
-    assert not list(lake.root.rglob("*.tmp"))
+    assert not list(lake.root.rglob(".tmp-*"))
 
 
 def test_an_append_with_a_transaction_happens_once_even_from_a_stale_table(lake: Lake) -> None:

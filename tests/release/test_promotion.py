@@ -28,8 +28,8 @@ STEPS = {
     "before the commit": ("include.registry.versions:Versions._audit", "after"),
     "after the commit": ("include.registry.ledger:Ledger.promote", "after"),
     "with the lock": ("include.registry.bundles:BundleStore.write_release", "before"),
-    "with the record half in place": ("include.registry.bundles:os.replace", "before"),
-    "with the record in place": ("include.registry.bundles:os.replace", "after"),
+    "with the record half in place": ("include.files:os.replace", "before"),
+    "with the record in place": ("include.files:os.replace", "after"),
     "before the alias": ("include.registry.tracking:set_champion_alias", "before"),
     "after the alias": ("include.registry.tracking:set_champion_alias", "after"),
 }
