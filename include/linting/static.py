@@ -12,7 +12,7 @@ from include.mistakes.source import Source
 from include.spelling import nearest
 
 # What a model's files may import of Perennial, beside their own folder.
-OURS = ("spec", "partitions", "errors", "settings", "sources", "scoring.columns")
+OURS = ("spec", "partitions", "errors", "spelling", "settings", "sources", "scoring.columns")
 _ALLOWED = (*OURS, *(name.removeprefix("include.") for name in FORMER))
 _PACKAGES = ("include", "include.scoring")  # of which single modules are allowed
 # Their value is another one at each parse: a new version of every DAG each time, and no past run can be made again.

@@ -189,9 +189,10 @@ def test_very_many_slices_are_the_worst_of_them(models: dict[str, Model]) -> Non
 def test_the_same_data_gives_the_same_bytes_in_another_process(models: dict[str, Model]) -> None:
     code = (
         "import hashlib, sys, pytest\n"
-        "from tests.training import chain_models, test_plots as t\n"
+        "from tests.cards import test_plots as t\n"
+        "from tests.training import chain_models\n"
         "from include import catalog\n"
-        "from include.training import plots\n"
+        "from include.cards import plots\n"
         "chain_models.show(pytest.MonkeyPatch())\n"
         "for name in t.OWN:\n"
         "    for n, b in plots.draw(*t.holdout(catalog.load(name), rows=5000)).items(): "
