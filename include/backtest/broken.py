@@ -16,9 +16,8 @@ from include.backtest.history import History
 from include.backtest.night import Fits
 from include.data.snapshots import Snapshot
 from include.errors import ReleaseError
-from include.retraining import package
 from include.spec import Model
-from include.training import dataset, snapshot
+from include.training import dataset, proving, snapshot
 from include.training.candidates import Fitted
 
 
@@ -75,7 +74,7 @@ def release(model: Model, plan: Mapping[str, Any], made: Fits, rows: snapshot.Ro
         name = str(made.recipe["candidate"])
         learned = dataset.labelled(model, snapshot.read(model, plan, snapshot.spans_of(plan, name).release, rows))
         try:
-            package.proven_onnx(model, name, fitted, learned)
+            proving.proven_onnx(model, name, fitted, learned)
         except ReleaseError as unlike:
             guard = str(unlike)
     return fitted, guard

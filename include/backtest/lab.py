@@ -20,9 +20,9 @@ from include.errors import ConfigurationError, DataError, TransientError
 from include.gate import decision as gate
 from include.gate import rivals
 from include.partitions import keys_between, newest_closed, partition, utc_now
-from include.retraining import package, planning
+from include.retraining import planning
 from include.spec import Model
-from include.training import dataset, snapshot
+from include.training import dataset, proving, snapshot
 from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
@@ -173,11 +173,11 @@ class Lab:
 
         Raises
         ------
-        ReleaseError : a guard of the refit, or what `package.prove` refuses: the version would not be released.
+        ReleaseError : a guard of the refit, or what `proving.prove` refuses: the version would not be released.
         """
         fitted, rows = nights.refit(night.model, night.plan, night.fits, self.lake)
         newest = dataset.between(rows, snapshot.spans_of(night.plan, night.challenger).holdout)
-        return fitted, package.prove(night.model, night.challenger, fitted, rows, newest).parity
+        return fitted, proving.prove(night.model, night.challenger, fitted, rows, newest).parity
 
 
 def sampled(model: Model, max_rows: int | None) -> Model:

@@ -16,14 +16,13 @@ from hypothesis import strategies as st
 from include import catalog
 from include.data import schema
 from include.partitions import keys_between, partition
-from include.retraining import package
 from include.scoring.contract import InvalidRows
 from include.scoring.predictor import Predictor
 from include.serving.openapi import _row_schema
 from include.serving.watcher import Served
 from include.settings import PROJECT
 from include.spec import Model
-from include.training import candidates, dataset, export
+from include.training import candidates, dataset, export, proving
 
 MODELS = PROJECT / "include" / "models"
 NOW = datetime(2026, 5, 3, 12, tzinfo=UTC).timestamp()
@@ -59,10 +58,10 @@ def predictors(request: pytest.FixtureRequest) -> tuple[list[Predictor], dict[st
                 continue  # the same estimator as another one
             fitted = candidates.fit(model, candidate, rows, 0)
             onnx = export.to_onnx(fitted, model)
-            asked = json.loads(json.dumps(package.probe(model, fitted, onnx, rows)))
+            asked = json.loads(json.dumps(proving.probe(model, fitted, onnx, rows)))
             row = asked["rows"][0]
             session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-            found.append(Predictor(package.input_schema(model, fitted, onnx), session, dataset.builder(model), asked))
+            found.append(Predictor(proving.input_schema(model, fitted, onnx), session, dataset.builder(model), asked))
     return found, row
 
 

@@ -30,7 +30,7 @@ from include.release.smoke import smoke_test
 from include.retraining import evaluate, in_process, package
 from include.scoring.predictor import Predictor
 from include.spec import Model
-from include.training import dataset, evaluation, export
+from include.training import dataset, evaluation, export, proving
 from tests.services import Services, model_server
 from tests.training import chain_models
 
@@ -187,7 +187,7 @@ def test_the_bundle_scores_as_scikit_learn_does(chain: Chain) -> None:
     schema, probe = chain.bundle.json("input_schema.json"), chain.bundle.json("probe.json")
     predictor = Predictor.load(chain.bundle)
     assert predictor.warm_up() <= 1e-6
-    features = package._features_of(chain.model, probe["rows"])
+    features = proving._features_of(chain.model, probe["rows"])
     expected = evaluation.score_features(chain.model, export.from_skops(chain.bundle.read("model.skops")), features)
     answers = predictor.predict(probe["rows"]).predictions()
     if several(chain):

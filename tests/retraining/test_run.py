@@ -27,7 +27,7 @@ from include.retraining import aftermath, evaluate, in_process, package, plannin
 from include.retraining import decide as decisions
 from include.scoring.predictor import Predictor
 from include.spec import Candidate, Model
-from include.training import dataset, evaluation, export, refit
+from include.training import dataset, evaluation, export, proving, refit
 from tests.training import toy_days
 from tests.training.borrowed import Borrowed
 from tests.training.toy_days import AS_OF
@@ -75,7 +75,7 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     predictor = Predictor.load(bundle)
     assert predictor.warm_up() <= 1e-5
     probe = bundle.json("probe.json")
-    assert len(probe["rows"]) == package.PROBE_ROWS + 2 and len(set(probe["scores"])) > 10
+    assert len(probe["rows"]) == proving.PROBE_ROWS + 2 and len(set(probe["scores"])) > 10
     nullable = [c.name for c in toy.data.inputs if c.nullable]
     assert any(all(row[name] is None for name in nullable) for row in probe["rows"])
     assert any(row["shop"] == export.UNSEEN for row in probe["rows"])

@@ -16,7 +16,7 @@ from server_kit import Releases, Server
 from include import catalog
 from include.retraining import package
 from include.spec import Model
-from include.training import candidates, export
+from include.training import candidates, export, proving
 from tests.training import chain_models, toy_days
 
 MODELS = ("toy", "toy_classes", "toy_counts")
@@ -35,8 +35,8 @@ def bundle_of(model: Model) -> dict[str, bytes]:
     onnx = export.to_onnx(fitted, model)
     return {
         "model.onnx": onnx,
-        "input_schema.json": json.dumps(package.input_schema(model, fitted, onnx)).encode(),
-        "probe.json": json.dumps(package.probe(model, fitted, onnx, rows)).encode(),
+        "input_schema.json": json.dumps(proving.input_schema(model, fitted, onnx)).encode(),
+        "probe.json": json.dumps(proving.probe(model, fitted, onnx, rows)).encode(),
         "manifest.json": b"{}",
         **package.source_files(catalog.folder(model.name)),
     }
