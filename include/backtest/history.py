@@ -44,18 +44,20 @@ class History:
 
     def published(self) -> Mapping[str, Any]:
         """The days that there are, by key."""
-        return {key: rows for key, rows, _ in self._manifest["partitions"]}
+        return {key: rows for key, rows, _ in self._manifest.partitions}
 
     def snapshot(self, first_key: str, last_key: str) -> Snapshot:
         """What `Lake.snapshot` of these days would be; nothing is written."""
-        days = [day for day in self._manifest["partitions"] if first_key <= day[0] <= last_key]
+        days = tuple(day for day in self._manifest.partitions if first_key <= day[0] <= last_key)
         return Snapshot(
             table_version=0,
             first=first_key,
             last=last_key,
             rows=sum(rows for _, rows, _ in days),
-            digest=snapshots.digest_of({"columns": self._manifest["columns"], "partitions": days}),
+            digest=snapshots.Manifest(columns=self._manifest.columns, partitions=days).digest,
             path=f"snapshots/{self.digest}.parquet",
+            missing=(),
+            immature=(),
         )
 
     def read_snapshot(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 # Page checksums let a reader notice a damaged file at no cost; the rest is fixed so that equal tables make equal bytes.
-PARQUET: dict[str, Any] = {"compression": "zstd", "version": "2.6", "write_page_checksum": True, "use_dictionary": True}
+PARQUET: Final[dict[str, str | bool]] = {
+    "compression": "zstd",
+    "version": "2.6",
+    "write_page_checksum": True,
+    "use_dictionary": True,
+}
 
 
 def parquet_bytes(table: pa.Table) -> bytes:

@@ -6,9 +6,9 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pandas as pd
+from pydantic import AwareDatetime
 
 from include import catalog, files
 from include.data import quality
@@ -16,6 +16,7 @@ from include.data.lake import Lake, RawBatch
 from include.data.report import render
 from include.errors import DataError
 from include.partitions import Partition, keys_between
+from include.records import PartitionKey, Record
 from include.scoring import record
 from include.settings import Settings
 from include.spec import Model, Severity
@@ -23,23 +24,84 @@ from include.spec import Model, Severity
 log = logging.getLogger(__name__)
 
 
+class Collected(RawBatch):
+    """What `collect` fetched and kept, and when."""
+
+    partition: PartitionKey
+    collected_at: AwareDatetime
+
+
+class Validated(Record):
+    """What `validate` staged for `publish`; paths are below the model's lake.
+
+    Attributes
+    ----------
+    digest : of the raw batch.
+    rows : good ones. ``quarantined`` : the others.
+    warnings : findings that do not stop the partition.
+    new_columns : undeclared columns that the lake does not have yet.
+    """
+
+    partition: PartitionKey
+    digest: str
+    staged: str
+    rows: int
+    quarantined: int
+    warnings: tuple[str, ...]
+    new_columns: tuple[str, ...]
+    report: str
+    collected_at: AwareDatetime
+
+
+class Publication(Record):
+    """A published partition: its rows, the version of the table with them, and the rows that went to quarantine."""
+
+    partition: PartitionKey
+    rows: int
+    version: int
+    quarantined: int
+
+
+class LoadedSegments(Record):
+    """What came of the closed spool segments of a model's servers.
+
+    Attributes
+    ----------
+    rows : predictions that were added to the lake. ``rejected`` : lines that cannot be loaded.
+    kept : the files with the rejected lines. ``reason`` : why the first of them was rejected.
+    """
+
+    segments: int
+    rows: int
+    rejected: int
+    kept: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def note(self) -> str:
+        """The same for the note of the run."""
+        loaded = f"{self.rows:,} predictions loaded from {self.segments} spool segments."
+        if not self.rejected:
+            return loaded
+        return (
+            f"{loaded} **{self.rejected:,} lines were rejected** ({self.reason}). They are not lost: they are kept, "
+            f"with their reasons, in {', '.join(self.kept)}."
+        )
+
+
 def collect(
     model: Model, partition: Partition, connections: Mapping[str, str], now: datetime, lake: Lake | None = None
-) -> dict[str, Any]:
+) -> Collected:
     """Fetch the partition from the model's source and keep the batch as it came.
 
     Parameters
     ----------
     lake : where to keep it (of this step and the next two); ``None``: the lake of this deployment.
 
-    Returns
-    -------
-    dict : ``partition``, ``path``, ``digest``, ``rows``, and ``collected_at`` (``now``, ISO).
-
     Raises
     ------
     NotReady : the partition is not over at ``now``.
-    DataError : the source returned something else than a DataFrame.
+    DataError : the source did not return a DataFrame.
     """
     partition.require_over(now)
     lake = lake or Lake.of(model)
@@ -58,20 +120,17 @@ def collect(
         frame.shape[1],
         lake.root / batch.path,
     )
-    return {"partition": partition.key, **batch.as_dict(), "collected_at": now.astimezone(UTC).isoformat()}
+    return Collected(
+        path=batch.path,
+        digest=batch.digest,
+        rows=batch.rows,
+        partition=partition.key,
+        collected_at=now.astimezone(UTC),
+    )
 
 
-def validate(model: Model, partition: Partition, raw: Mapping[str, Any], lake: Lake | None = None) -> dict[str, Any]:
+def validate(model: Model, partition: Partition, raw: Collected, lake: Lake | None = None) -> Validated:
     """Validate the raw batch, put bad rows into quarantine, stage the good ones, write the report.
-
-    Parameters
-    ----------
-    raw : what `collect` returned.
-
-    Returns
-    -------
-    dict : ``partition``, ``digest``, ``staged``, ``rows`` (good ones), ``quarantined``, ``warnings``, ``new_columns``,
-        ``report``, ``collected_at``; paths are below the model's lake.
 
     Raises
     ------
@@ -79,11 +138,10 @@ def validate(model: Model, partition: Partition, raw: Mapping[str, Any], lake: L
         quarantine are written.
     """
     lake = lake or Lake.of(model)
-    batch = RawBatch(raw["path"], raw["digest"], raw["rows"])
     suite = catalog.module(model.name, "expectations").suite()
-    found = quality.validate(model, partition, lake.read_raw(batch), suite, lake.undeclared())
-    lake.quarantine(partition, found.quarantined, batch.digest)
-    report = _write_report(lake, model, partition, found, batch)
+    found = quality.validate(model, partition, lake.read_raw(raw), suite, lake.undeclared())
+    lake.quarantine(partition, found.quarantined, raw.digest)
+    report = _write_report(lake, model, partition, found, raw)
     for check in found.failed:
         level = logging.INFO if check.severity is Severity.INFO else logging.WARNING
         log.log(level, "%s %s: %s.", partition.key, check.severity, check.finding)
@@ -92,65 +150,57 @@ def validate(model: Model, partition: Partition, raw: Mapping[str, Any], lake: L
             f"{model.name} {partition.key} was not published, {len(found.critical)} critical: "
             f"{'; '.join(found.critical)} (report: {lake.root / report})"
         )
-    staged = lake.stage(partition, batch.digest, found.good)
+    staged = lake.stage(partition, raw.digest, found.table)
     log.info(
         "%s of %s: %d of %d rows are good, %d are in quarantine, %d of %d checks failed, none critical; see %s.",
         partition.key,
         model.name,
-        len(found.good),
+        found.table.num_rows,
         found.rows,
         len(found.quarantined),
         len(found.failed),
         len(found.checks),
         lake.root / report,
     )
-    return {
-        "partition": partition.key,
-        "digest": batch.digest,
-        "staged": staged,
-        "rows": len(found.good),
-        "quarantined": len(found.quarantined),
-        "warnings": found.warnings,
-        "new_columns": found.new_columns,
-        "report": report,
-        "collected_at": raw.get("collected_at"),
-    }
+    return Validated(
+        partition=partition.key,
+        digest=raw.digest,
+        staged=staged,
+        rows=found.table.num_rows,
+        quarantined=len(found.quarantined),
+        warnings=tuple(found.warnings),
+        new_columns=tuple(found.new_columns),
+        report=report,
+        collected_at=raw.collected_at,
+    )
 
 
 def publish(
     model: Model,
     partition: Partition,
-    validated: Mapping[str, Any],
-    collected_at: datetime | str | None = None,
+    validated: Validated,
+    collected_at: datetime | None = None,
     lake: Lake | None = None,
-) -> dict[str, Any]:
+) -> Publication:
     """Replace the partition in the lake by the staged rows.
 
     Parameters
     ----------
-    validated : what `validate` returned.
     collected_at : when the rows were fetched, by default the moment that `collect` noted. Whether labels were final is
         judged by it, so it must not be the time of a later retry.
     """
-    moment = collected_at or validated.get("collected_at")
-    if moment is None:
-        raise DataError(
-            f"publish of {model.name} {partition.key} was not told when its rows were fetched (collected_at)"
-        )
-    if isinstance(moment, str):
-        moment = datetime.fromisoformat(moment)
     lake = lake or Lake.of(model)
-    rows = lake.read_staged(validated["staged"])
-    version = lake.publish(partition, rows, validated["digest"], moment)
+    rows = lake.read_staged(validated.staged)
+    version = lake.publish(partition, rows, validated.digest, collected_at or validated.collected_at)
     log.info(
         "Published %s of %s: %d rows, version %d of the table, %d rows in quarantine.",
         partition.key,
         model.name,
-        len(rows),
+        rows.num_rows,
         version,
-        validated["quarantined"],
+        validated.quarantined,
     )
-    return {"partition": partition.key, "rows": len(rows), "version": version, "quarantined": validated["quarantined"]}
+    return Publication(partition=partition.key, rows=rows.num_rows, version=version, quarantined=validated.quarantined)
 
 
 def missing_partitions(model: Model, last: Partition, days: int) -> list[str]:
@@ -171,14 +221,8 @@ def rejected(model: Model, keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key not in there and lake.has_raw(key)]
 
 
-def load_predictions(model: Model) -> dict[str, Any]:
-    """Load the closed spool segments of all servers of this model, and remove each once it is in the lake.
-
-    Returns
-    -------
-    dict : ``segments``, ``rows`` that were added, ``rejected`` (lines that cannot be loaded) and, if there are any,
-        ``kept`` (the files that they are kept in) and ``reason`` (of the first).
-    """
+def load_predictions(model: Model) -> LoadedSegments:
+    """Load the closed spool segments of all servers of this model, and remove each once it is in the lake."""
     lake = Lake.of(model)
     lake.create()
     loaded = []
@@ -186,33 +230,28 @@ def load_predictions(model: Model) -> dict[str, Any]:
         loaded.append(lake.load_segment(segment.path, segment.app_id, segment.number))
         segment.path.unlink(missing_ok=True)
     bad = [one for one in loaded if one.rejected]
-    rows, rejected = sum(one.rows for one in loaded), sum(one.rejected for one in bad)
+    found = LoadedSegments(
+        segments=len(loaded),
+        rows=sum(one.rows for one in loaded),
+        rejected=sum(one.rejected for one in bad),
+        kept=tuple(str(one.kept) for one in bad),
+        reason=bad[0].reason if bad else "",
+    )
     if loaded:
         log.info(
             "Loaded %d predictions of %s from %d spool segments; %d lines were rejected.",
-            rows,
+            found.rows,
             model.name,
-            len(loaded),
-            rejected,
+            found.segments,
+            found.rejected,
         )
-    found: dict[str, Any] = {"segments": len(loaded), "rows": rows, "rejected": rejected}
-    return found | ({"kept": [str(one.kept) for one in bad], "reason": bad[0].reason} if bad else {})
-
-
-def loading_note(loaded: Mapping[str, Any]) -> str:
-    """What `load_predictions` did, for the note of its run."""
-    said = f"{loaded['rows']:,} predictions loaded from {loaded['segments']} spool segments."
-    if not loaded["rejected"]:
-        return said
-    return (
-        f"{said} **{loaded['rejected']:,} lines were rejected** ({loaded['reason']}). Nothing of them is lost: they "
-        f"are kept with their reasons in {', '.join(loaded['kept'])}."
-    )
+    return found
 
 
 def _write_report(lake: Lake, model: Model, partition: Partition, found: quality.Validation, batch: RawBatch) -> str:
     html = render(model, partition, found, batch).encode()
-    summary = {**found.as_dict(), "batch": batch.as_dict(), "results": [c.as_dict() for c in found.checks]}
+    kept = {"path": batch.path, "digest": batch.digest, "rows": batch.rows}
+    summary = {**found.as_dict(), "batch": kept, "results": [c.as_dict() for c in found.checks]}
     path = f"validation/{partition.key}/{batch.digest}.html"
     files.write(lake.root / path, html)
     files.write(lake.root / path.replace(".html", ".json"), json.dumps(summary, indent=1).encode())

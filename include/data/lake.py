@@ -1,4 +1,4 @@
-"""The Delta tables of a model, and the raw, staged and frozen files beside them.
+"""The Delta tables of a model, and the raw, staged and frozen files next to them.
 
 Every write is atomic and can be repeated: a partition is replaced whole, a prediction segment is appended once.
 """
@@ -10,7 +10,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from include.data.published import Published, published
 from include.data.snapshots import Snapshot
 from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
 from include.partitions import Partition
+from include.records import Record
 from include.settings import Settings
 from include.spec import ColumnType, Model
 
@@ -40,16 +40,12 @@ COMMIT_TRIES = 12
 AS_JSON = b"perennial.json"  # marks a raw column that Arrow has no type for
 
 
-@dataclass(frozen=True)
-class RawBatch:
+class RawBatch(Record):
     """A source's batch as it came: where it is kept (below the model's lake), the SHA-256 of the file, its rows."""
 
     path: str
     digest: str
     rows: int
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Lake:
@@ -65,7 +61,7 @@ class Lake:
         taken = [c.name for c in model.data.columns if c.name in schema.OURS or c.name.startswith("_")]
         if taken:
             raise ConfigurationError(
-                f"model {model.name} declares {', '.join(taken)}: names that the lake uses itself; rename them"
+                f"model {model.name} declares {', '.join(taken)}: the lake uses these names itself; rename the columns"
             )
         self.model = model
         self.root = root
@@ -80,8 +76,8 @@ class Lake:
     def create(self) -> None:
         """Create the tables that do not exist, and bring an older layout up to date; safe in any number of processes.
 
-        The retention of the log and of removed files is set here, once: with Delta's defaults a version could be
-        read for 30 days, and after that no past training could be made again, without any message.
+        The retention of the log and of removed files is set here, once: with Delta's defaults a version can be read for
+        30 days, and after that no past training could be reproduced, without any message.
         """
         keep = f"interval {max(self.model.data.keep.days, 1)} days"
         retention = {"delta.logRetentionDuration": keep, "delta.deletedFileRetentionDuration": keep}
@@ -102,7 +98,7 @@ class Lake:
                     str(path),
                     schema=Schema.from_arrow(columns),
                     mode="error",
-                    # With retries, Delta commits the create of the one who comes second as version 1.
+                    # With retries, Delta commits the create of a second process as version 1.
                     commit_properties=CommitProperties(max_commit_retries=0, app_transactions=marks),
                     partition_by=["partition"],
                     name=f"{self.model.name}.{name}",
@@ -114,7 +110,7 @@ class Lake:
                 )
                 log.info("Created the table %s of %s; its versions are kept for %s.", name, self.model.name, keep[9:])
             except DeltaError:
-                # Version 0 is put only if it is absent: whoever comes second finds the table of the first.
+                # Version 0 is written only if it is absent: a second process finds the table of the first.
                 if not DeltaTable.is_deltatable(str(path)):
                     raise
         predictions.migrate(self)
@@ -130,7 +126,7 @@ class Lake:
             ) from None
 
     def undeclared(self) -> dict[str, pa.DataType]:
-        """Columns of ``rows`` that earlier batches brought without a declaration, with their types."""
+        """Undeclared columns that ``rows`` has from earlier batches, with their types."""
         ours = {*schema.OURS, *schema.declared(self.model).names}
         return {
             f.name: TEXT if pa.types.is_string(f.type) else f.type
@@ -149,13 +145,15 @@ class Lake:
             try:
                 array = pa.Array.from_pandas(series)
             except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, TypeError):
-                # A column of mixed types will not pass validation, but it has to be there to be looked at.
+                # A column of mixed types will not pass validation, but it must be kept, so that a person can inspect
+                # it.
                 array = pa.array([json.dumps(value, default=str) for value in series], pa.large_string())
                 metadata = {AS_JSON: b"1"}
             columns.append(array)
             fields.append(pa.field(str(name), array.type, metadata=metadata))
         data = arrow.parquet_bytes(pa.Table.from_arrays(columns, schema=pa.schema(fields)))
-        batch = RawBatch(f"raw/{partition.key}/{files.sha256(data)}.parquet", files.sha256(data), len(frame))
+        digest = files.sha256(data)
+        batch = RawBatch(path=f"raw/{partition.key}/{digest}.parquet", digest=digest, rows=len(frame))
         if not (self.root / batch.path).is_file():
             files.write(self.root / batch.path, data)
         return batch
@@ -169,13 +167,15 @@ class Lake:
 
         Raises
         ------
-        IntegrityError : the file is gone, or its bytes are not those of its digest.
+        IntegrityError : the file is missing, or its bytes do not match its digest.
         """
         path = self.root / batch.path
         try:
             data = path.read_bytes()
         except FileNotFoundError:
-            raise IntegrityError(f"the raw batch {path} is gone; clear the task `collect` to fetch it again") from None
+            raise IntegrityError(
+                f"the raw batch {path} is missing; clear the task `collect` to fetch it again"
+            ) from None
         if files.sha256(data) != batch.digest:
             raise IntegrityError(
                 f"the raw batch {path} was changed: its SHA-256 is {files.sha256(data)[:12]}..., not "
@@ -190,33 +190,44 @@ class Lake:
                 frame.isetitem(position, values)
         return frame
 
-    def stage(self, partition: Partition, batch_digest: str, frame: pd.DataFrame) -> str:
+    def stage(self, partition: Partition, batch_digest: str, rows: pa.Table) -> str:
         """Keep the rows that passed validation for `publish`; returns the path below the model's lake."""
         path = f"staged/{partition.key}/{batch_digest}.parquet"
-        files.write(self.root / path, arrow.parquet_bytes(self._strict(frame)))
+        files.write(self.root / path, arrow.parquet_bytes(rows))
         return path
 
-    def read_staged(self, path: str) -> pd.DataFrame:
+    def read_staged(self, path: str) -> pa.Table:
         """What `stage` kept."""
         try:
-            table = pq.read_table(self.root / path, page_checksum_verification=True)
+            with pq.ParquetFile(self.root / path, page_checksum_verification=True) as file:
+                return file.read()
         except FileNotFoundError:
-            raise IntegrityError(f"{self.root / path} is gone; clear the task `validate` to make it again") from None
-        except OSError as reason:
+            raise IntegrityError(f"{self.root / path} is missing; clear the task `validate` to make it again") from None
+        except (pa.ArrowInvalid, OSError) as reason:
             raise IntegrityError(f"{self.root / path} is damaged ({reason}); clear the task `validate`") from None
-        return schema.to_frame(table)
 
     # -- partitions -------------------------------------------------------------------------------------------------
 
-    def publish(self, partition: Partition, frame: pd.DataFrame, batch_digest: str, collected_at: datetime) -> int:
+    def publish(
+        self, partition: Partition, rows: pd.DataFrame | pa.Table, batch_digest: str, collected_at: datetime
+    ) -> int:
         """Replace the partition in ``rows`` by these rows, in one commit; returns the version of the table.
+
+        Parameters
+        ----------
+        rows : a source's frame, which is cast to the declared types, or a table that validation has cast already.
 
         Raises
         ------
         DataError : a column is missing or does not fit its type; nothing was written.
-        TransientError : others kept committing to the same partition.
+        TransientError : other processes kept committing to the same partition.
         """
-        data = self._strict(frame)
+        if isinstance(rows, pd.DataFrame):
+            data = self._strict(rows)
+        elif schema.is_conformed(self.model, rows):
+            data = rows
+        else:  # staged under an older declaration of the model
+            data = self._strict(schema.to_frame(rows))
         stamp = pa.scalar(collected_at.astimezone(UTC), INSTANT)
         for position, (name, value) in enumerate(
             (
@@ -239,8 +250,8 @@ class Lake:
         return self._replace("quarantine", partition, pa.table(data, schema=QUARANTINE))
 
     def published(self) -> dict[str, Published]:
-        """What is in ``rows``, by partition key, from the table's log, and the days that were published empty, of which
-        the table knows nothing. Empty before the table exists."""
+        """What is in ``rows``, by partition key, from the table's log, and the days that were published empty, which
+        the table does not record. Empty before the table exists."""
         if not DeltaTable.is_deltatable(str(self.root / "rows")):
             return {}
         return dict(sorted((self._empty() | published(self.table("rows"))).items()))
@@ -250,7 +261,7 @@ class Lake:
         return self.table("quarantine").to_pandas(filters=[("partition", "=", key)])
 
     def quarantined(self, first: str, last: str) -> dict[str, int]:
-        """Rows in quarantine by partition key, of the days between these (both included) that have any."""
+        """Rows in quarantine by partition key, for the days between these (both included) that have any."""
         if not DeltaTable.is_deltatable(str(self.root / "quarantine")):
             return {}
         found: dict[str, int] = {}
@@ -279,7 +290,7 @@ class Lake:
         return snapshots.read(self.root, digest, first, last, columns)
 
     def verify_snapshot(self, snapshot: Snapshot | str) -> None:
-        """Recompute the digest of a snapshot from its values; IntegrityError where it is another."""
+        """Recompute the digest of a snapshot from its values; IntegrityError if it differs."""
         snapshots.verify(self.root, snapshot if isinstance(snapshot, str) else snapshot.digest)
 
     # -- predictions ------------------------------------------------------------------------------------------------
@@ -291,7 +302,7 @@ class Lake:
     def append(
         self, name: str, data: pa.Table, properties: CommitProperties, done: Callable[[DeltaTable], bool]
     ) -> bool:
-        """Append in one commit unless ``done(table)`` says that it has happened; returns whether it appended."""
+        """Append in one commit unless ``done(table)`` shows that it has happened; returns whether it appended."""
 
         def attempt(table: DeltaTable) -> bool:
             if done(table):
@@ -302,15 +313,15 @@ class Lake:
         return bool(self.committing(name, attempt))
 
     def committing(self, name: str, attempt: Callable[[DeltaTable], Any]) -> Any:
-        """Run ``attempt`` on the newest version until its commit does not conflict with another's."""
+        """Run ``attempt`` on the newest version until its commit does not conflict with that of another process."""
         for number in range(1, COMMIT_TRIES + 1):
             try:
                 return attempt(self.table(name))
             except CommitFailedError as reason:
                 if number == COMMIT_TRIES:
                     raise TransientError(
-                        f"the table {name} of {self.model.name} could not be written in {number} tries, because others "
-                        f"keep writing the same partition: {reason}"
+                        f"the table {name} of {self.model.name} could not be written in {number} tries, because other "
+                        f"processes keep writing the same partition: {reason}"
                     ) from reason
                 time.sleep(random.uniform(0, min(0.02 * 2**number, 2)))
         raise AssertionError("unreachable")
@@ -318,7 +329,7 @@ class Lake:
     # -- inner parts ------------------------------------------------------------------------------------------------
 
     def _note_empty(self, partition: Partition, batch_digest: str, collected_at: datetime, rows: int) -> None:
-        """Remember that a day was published without rows (`spec.Data.empty_days`): Delta keeps no file for it."""
+        """Record that a day was published without rows (`spec.Data.empty_days`): Delta keeps no file for it."""
         note = self.root / "empty" / f"{partition.key}.json"
         if rows:
             note.unlink(missing_ok=True)
@@ -328,8 +339,8 @@ class Lake:
     def _empty(self) -> dict[str, Published]:
         found = {}
         for note in (self.root / "empty").glob("*.json"):
-            told = json.loads(note.read_text())
-            found[note.stem] = Published(0, datetime.fromisoformat(told["collected_at"]), told["batch"])
+            kept = json.loads(note.read_text())
+            found[note.stem] = Published(0, datetime.fromisoformat(kept["collected_at"]), kept["batch"])
         return found
 
     def _strict(self, frame: pd.DataFrame) -> pa.Table:
@@ -354,7 +365,7 @@ class Lake:
         have = {f.name: f.type for f in _arrow_schema(table)}
         fresh = [f for f in data.schema if f.name not in have]
         if fresh:
-            # Adding a column that a crashed or concurrent publish has added already is no change.
+            # Adding a column that a crashed or concurrent publish has already added changes nothing.
             fields = Schema.from_arrow(pa.schema(fresh)).fields
             table.alter.add_columns([Field(f.name, f.type, nullable=True) for f in fields])
             log.warning(
@@ -373,7 +384,7 @@ class Lake:
             if not schema.interchangeable(given.type, kind):
                 raise ConfigurationError(
                     f"{self.model.name}: column {column!r} is {kind} in the table {name} and {given.type} now. "
-                    f"A declared type cannot change under existing data: declare a new column, or use a new lake."
+                    f"The declared type of existing data cannot change: declare a new column, or use a new lake."
                 )
             arrays[column] = given
         return pa.table(arrays)

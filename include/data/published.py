@@ -14,7 +14,7 @@ from include.spec import Model
 
 @dataclass(frozen=True)
 class Published:
-    """What the lake has of a partition: rows, when they were fetched, the digest of their raw batch."""
+    """What the lake has of a partition: how many rows, when they were fetched, the digest of their raw batch."""
 
     rows: int
     collected_at: datetime
@@ -26,7 +26,7 @@ class Published:
 
 
 def published(table: DeltaTable) -> dict[str, Published]:
-    """What a version of ``rows`` holds, by partition key, from the add actions of its log."""
+    """What a version of ``rows`` contains, by partition key, from the add actions of its log."""
     actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     found: dict[str, Published] = {}
     for action in actions:

@@ -1,7 +1,8 @@
 """Validation of a partition: the declared schema as a contract, then the model's Great Expectations suite.
 
-What a failed expectation does is its severity (Great Expectations' own): ``critical`` stops the partition; ``warning``
-about rows sends these rows to quarantine, about the whole table it is reported; ``info`` is reported.
+The effect of a failed expectation depends on its severity (Great Expectations' own). ``critical`` rejects the
+partition. ``warning`` sends the rows that fail to quarantine; about the whole table, it is reported. ``info`` is
+reported.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import great_expectations as gx
@@ -36,16 +38,16 @@ POSITION = "perennial_position"  # Great Expectations sorts its results; this le
 
 @dataclass(frozen=True)
 class Check:
-    """One expectation and what came of it.
+    """One expectation and its result.
 
     Attributes
     ----------
     expectation : its type in Great Expectations, or ``schema``.
     sentence : what was expected, for a person.
-    level : ``row`` where single rows can fail it, else ``table``.
+    level : ``row`` if single rows can fail it, else ``table``.
     observed : what Great Expectations measured, JSON-able.
     unexpected : rows that failed it. ``examples`` : some of their values.
-    error : why it could not be evaluated, where it could not.
+    error : why it could not be evaluated, if it could not.
     """
 
     expectation: str
@@ -74,25 +76,31 @@ class Check:
         return self.sentence if observed is None else f"{self.sentence}: observed {_short(observed)}"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Validation:
     """What validation found.
 
     Attributes
     ----------
-    good : rows that may be published, in the types of the lake.
-    quarantined : rows that may not, as rows of the quarantine table (one a row, with all that it failed).
-    critical : sentences with numbers; not empty: nothing may be published.
+    rows : how many were collected.
+    table : rows that can be published, in the types of the lake.
+    quarantined : the others, as rows of the quarantine table (one per row, with every check that it failed).
+    critical : sentences with numbers; if there are any, nothing can be published.
     new_columns : undeclared columns that the lake does not have yet.
     """
 
     partition: str
     rows: int
-    good: pd.DataFrame
+    table: pa.Table
     quarantined: pd.DataFrame
     checks: list[Check]
     critical: list[str]
     new_columns: list[str]
+
+    @cached_property
+    def good(self) -> pd.DataFrame:
+        """The rows that can be published, as pandas."""
+        return schema.to_frame(self.table)
 
     @property
     def failed(self) -> list[Check]:
@@ -100,14 +108,14 @@ class Validation:
 
     @property
     def warnings(self) -> list[str]:
-        """Findings that do not stop the partition, with numbers."""
+        """Findings that do not reject the partition, with numbers."""
         return [c.finding for c in self.failed if c.severity is not Severity.CRITICAL]
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "partition": self.partition,
             "rows": self.rows,
-            "good": len(self.good),
+            "good": self.table.num_rows,
             "quarantined": len(self.quarantined),
             "checks": len(self.checks),
             "failed": len(self.failed),
@@ -133,7 +141,7 @@ def validate(
 
     Raises
     ------
-    ConfigurationError : the suite holds something else than expectations.
+    ConfigurationError : the suite has an element that is not an expectation.
     """
     wrong = [e for e in expectations if not isinstance(e, Expectation)]
     if wrong:
@@ -148,15 +156,15 @@ def validate(
         return Validation(
             partition.key,
             len(frame),
-            frame.iloc[:0],
+            conformed.table.slice(0, 0),
             _no_quarantine(),
             checks,
             [c.finding for c in checks if not c.success and c.severity is Severity.CRITICAL],
             conformed.new,
         )
+    if not len(frame):  # expected, or it would be critical; no expectation applies to an empty batch
+        return Validation(partition.key, 0, conformed.table, _no_quarantine(), checks, [], conformed.new)
     rows = schema.to_frame(conformed.table)
-    if rows.empty:  # expected, or it would be critical; no expectation says anything about no rows
-        return Validation(partition.key, 0, rows, _no_quarantine(), checks, [], conformed.new)
     suite = [*contract(model, partition), *expectations]
     failed: dict[int, list[Check]] = {}  # row number -> what it failed
     for check, not_a_date in _date_checks(model, rows, conformed.not_dates):
@@ -180,12 +188,21 @@ def validate(
     return Validation(
         partition=partition.key,
         rows=len(rows),
-        good=rows.drop(index=bad).reset_index(drop=True),
+        table=_without(conformed.table, bad),
         quarantined=_quarantine(model, conformed.table, {n: failed[n] for n in bad}),
         checks=checks,
         critical=critical,
         new_columns=conformed.new,
     )
+
+
+def _without(table: pa.Table, bad: Sequence[int]) -> pa.Table:
+    """The table without these rows; without a copy if there are none."""
+    if not bad:
+        return table
+    good = np.ones(table.num_rows, dtype=bool)
+    good[list(bad)] = False
+    return table.filter(pa.array(good)).combine_chunks()
 
 
 def contract(model: Model, partition: Partition) -> list[Expectation]:
@@ -226,7 +243,7 @@ def contract(model: Model, partition: Partition) -> list[Expectation]:
 def _date_checks(
     model: Model, rows: pd.DataFrame, not_dates: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[Check, np.ndarray]]:
-    """Whether each declared date is one, by the rule of the model server, and the rows that fail it."""
+    """A check of each declared date, by the rule of the model server, and the rows that fail it."""
     for column in model.data.columns:
         if column.type is not ColumnType.DATE:
             continue
@@ -255,7 +272,7 @@ def _schema_checks(conformed: schema.Conformed, rows: int, may_be_empty: bool) -
 
     checks = [check(problem, Severity.CRITICAL, False) for problem in conformed.problems]
     if not checks:
-        checks = [check("every declared column is there with its declared type", Severity.CRITICAL, True)]
+        checks = [check("every declared column is present with its declared type", Severity.CRITICAL, True)]
     checks += [check(note, Severity.INFO, False) for note in conformed.notes]
     checks += [
         check(f"new column {name!r}, which is not declared, is added to the table", Severity.INFO, False, name)
@@ -268,11 +285,11 @@ def _schema_checks(conformed: schema.Conformed, rows: int, may_be_empty: bool) -
 def _run(rows: pd.DataFrame, suite: Sequence[Expectation]) -> list[ExpectationValidationResult]:
     """Results in the order of ``suite``; nothing is written, shown or sent.
 
-    First with counts only, then once more, with the numbers of all failing rows, for what failed: looking for failing
-    rows where there are none would be 40 % of the whole time.
+    The suite runs with counts only first. What failed runs once more, with the numbers of all failing rows: searching
+    for failing rows where there are none would take 40 % of the whole time.
     """
-    # here and not at import: Airflow sets up logging anew in every task; Great Expectations names a temporary folder,
-    # in a module that gives its own logger a level
+    # Set here and not at import, because Airflow configures logging anew in every task. The second logger has a level
+    # of its own, and would report a temporary folder.
     for name in ("great_expectations", "great_expectations.data_context.types.base"):
         logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
@@ -316,7 +333,7 @@ def _check(expectation: Expectation, result: ExpectationValidationResult) -> Che
     return Check(
         expectation=config.type,
         sentence=expectation.description or _sentence(config.type, config.kwargs),
-        # An expectation that cannot be evaluated is no evidence that the data is good.
+        # An expectation that cannot be evaluated is not evidence that the data is good.
         severity=Severity.CRITICAL if error else Severity(str(expectation.severity.value)),
         column=", ".join(c for c in columns if c),
         success=bool(result.success) and not error,
@@ -329,7 +346,7 @@ def _check(expectation: Expectation, result: ExpectationValidationResult) -> Che
 
 
 def _error(info: Any) -> str | None:
-    """The message of an expectation that raised: Great Expectations gives one record, or one for each metric."""
+    """The message of an expectation that raised: Great Expectations returns one record, or one for each metric."""
     records = [info] if isinstance(info, dict) and "raised_exception" in info else list((info or {}).values())
     for record in records:
         if record and record["raised_exception"]:

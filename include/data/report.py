@@ -18,11 +18,11 @@ MOST_ROWS = 50
 
 
 def render(model: Model, partition: Partition, validation: Validation, batch: RawBatch) -> str:
-    """The page: verdict, numbers, failed checks first, rows in quarantine (the first 50), all checks."""
+    """The page: verdict, counts, checks (failed ones first), and the first 50 rows in quarantine."""
     rows = [
         {**row, "_key": json.loads(row["_key"])} for row in validation.quarantined.head(MOST_ROWS).to_dict("records")
     ]
-    verdict = "stopped" if validation.critical else "passed with findings" if validation.failed else "passed"
+    verdict = "rejected" if validation.critical else "passed with findings" if validation.failed else "passed"
     return _template().render(
         model=model,
         partition=partition,

@@ -1,7 +1,7 @@
-"""The declared columns as Arrow types, and the one strict way of a source's frame into them.
+"""The declared columns as Arrow types, and the one strict cast of a source's frame into them.
 
-Delta's own ``schema_mode="merge"`` stores 1.5 in an integer column as 1 and fills a missing column with nulls,
-silently. So nothing reaches a table before it went through `conform`: a cast keeps every value or is a named problem.
+Delta's own ``schema_mode="merge"`` silently stores 1.5 in an integer column as 1 and fills a missing column with nulls.
+So nothing reaches a table before it went through `conform`: a cast keeps every value or is reported as a problem.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ class Conformed:
 
     Attributes
     ----------
-    table : declared columns that could be had, then undeclared ones.
+    table : declared columns that could be cast, then undeclared ones.
     problems : sentences about missing, doubled and retyped columns; the table is complete only if there are none.
     notes : sentences about lossless casts and about undeclared columns that were left out.
-    new : names of undeclared columns that the lake does not know yet.
+    new : names of undeclared columns that the lake does not have yet.
     not_dates : by name of a declared date, which rows have a text that is not a date; they cannot be published.
     """
 
@@ -56,6 +56,19 @@ class Conformed:
 def declared(model: Model) -> pa.Schema:
     """The declared columns in the types of the lake."""
     return pa.schema([(column.name, ARROW[column.type]) for column in model.data.columns])
+
+
+def is_conformed(model: Model, table: pa.Table) -> bool:
+    """Whether a table that `conform` once made fits the declaration of today, as the staged rows of a run do.
+
+    The columns and types are compared, and texts of declared dates are read, because a column of texts can be declared
+    a date later without a change of its type.
+    """
+    wanted = declared(model)
+    if any(f.name not in table.column_names or table.schema.field(f.name).type != f.type for f in wanted):
+        return False
+    dated = [column.name for column in model.data.columns if column.type is ColumnType.DATE]
+    return not any(_not_dates(table.column(name)).any() for name in dated)
 
 
 def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] | None = None) -> Conformed:
@@ -75,7 +88,7 @@ def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] 
         found.problems.append(f"column {_listed(doubled)} comes more than once")
     reserved = sorted(set(names) & set(OURS) | {n for n in names if n.startswith("_")} - set(wanted.names))
     if reserved:
-        found.problems.append(f"column {_listed(reserved)} has a name that is kept for the lake")
+        found.problems.append(f"column {_listed(reserved)} has a name that is reserved for the lake")
     missing = [name for name in wanted.names if name not in names]
     if missing:
         found.problems.append(f"column {_listed(missing)} is missing")
@@ -108,7 +121,7 @@ def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] 
 
 
 def cast(series: pd.Series, target: pa.DataType | None) -> pa.Array:
-    """The values as an Arrow array of this type, or of the nearest type of the lake where it is None.
+    """The values as an Arrow array of this type, or of the nearest type of the lake if it is None.
 
     Raises
     ------
@@ -132,7 +145,7 @@ def cast(series: pd.Series, target: pa.DataType | None) -> pa.Array:
 
 
 def dates(series: pd.Series) -> pa.Array:
-    """Dates as ISO text, ``2026-05-03``. Texts stay as they are; whether each is a date is for `conform` to report.
+    """Dates as ISO text, ``2026-05-03``. Texts stay as they are; `conform` reports those that are not dates.
 
     Raises
     ------
@@ -169,7 +182,7 @@ def _arrow(series: pd.Series) -> pa.Array:
 
 
 def _without_empty(name: str, array: pa.Array, found: Conformed) -> pa.Array:
-    """The texts with empty ones as missing: `features.build` and the model server do not tell them apart either."""
+    """The texts with empty ones as missing: `features.build` and the model server do not distinguish them either."""
     empty = pc.fill_null(pc.equal(array, ""), False)
     count = pc.sum(empty).as_py() or 0
     if not count:
@@ -178,7 +191,7 @@ def _without_empty(name: str, array: pa.Array, found: Conformed) -> pa.Array:
     return pc.if_else(empty, pa.scalar(None, array.type), array)
 
 
-def _not_dates(array: pa.Array) -> np.ndarray:
+def _not_dates(array: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Which texts are not dates of the calendar, as booleans."""
     wrong = [text for text in pc.unique(array).to_pylist() if text is not None and not is_day(text)]
     found = pc.is_in(array, value_set=pa.array(wrong, array.type))
@@ -186,7 +199,7 @@ def _not_dates(array: pa.Array) -> np.ndarray:
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """The table as pandas: text as ``str``, integers with nulls as float64 (as Int64 where that would round them)."""
+    """The table as pandas: text as ``str``, integers with nulls as float64 (as Int64 if floats would round them)."""
     frame = table.to_pandas()
     for name in table.column_names:
         column = table.column(name)
@@ -198,7 +211,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def interchangeable(given: pa.DataType, stored: pa.DataType) -> bool:
-    """Whether two Arrow types are one type in Delta (which has one kind of text)."""
+    """Whether two Arrow types are one type in Delta, which has a single text type."""
     return given == stored or (pa.types.is_large_string(given) and _same_kind(stored, given))
 
 
@@ -226,7 +239,7 @@ def _nearest(given: pa.DataType) -> pa.DataType:
 
 
 def _changes_kind(series: pd.Series, array: pa.Array, nullable: bool) -> bool:
-    """Whether a number changed its kind; pandas has no other than floats for integers that may be null."""
+    """Whether a number changed its kind; for integers that may be null, pandas has only floats."""
     if pa.types.is_float64(array.type):
         return bool(pd.api.types.is_integer_dtype(series.dtype))
     return pa.types.is_int64(array.type) and bool(pd.api.types.is_float_dtype(series.dtype)) and not nullable

@@ -1,7 +1,7 @@
 """Training data frozen as one sorted Parquet file, named by the digest of its values.
 
-The file outlives vacuum and compaction of the table, and its name does not depend on how the table's files are laid
-out. It holds one row group for each partition, so that it is written and read a few days at a time.
+The file outlives vacuum and compaction of the table, and its name does not depend on the layout of the table's files.
+It has one row group for each partition, so that it can be written and read a few days at a time.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +23,7 @@ from include.data import arrow, schema
 from include.data.published import Published
 from include.errors import DataError, IntegrityError
 from include.partitions import keys_between
+from include.records import PartitionKey, Record
 from include.spec import Model
 from include.spelling import did_you_mean
 
@@ -31,34 +31,52 @@ MANIFEST = "perennial.snapshot"
 ROWS_AT_ONCE = 1_000_000
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Record):
     """A frozen reference to training data.
 
     Attributes
     ----------
     table_version : version of the Delta table ``rows`` that was read.
     first, last : the partition keys asked for, both included.
-    rows, digest, path : what was found, its content digest, the file below the model's lake.
+    rows : how many were found. ``digest`` : their content digest. ``path`` : of the file, below the model's lake.
     missing : keys in between that have no rows.
     immature : keys whose rows were fetched before their labels were final (partition end + ``label.delay``).
     """
 
     table_version: int
-    first: str
-    last: str
+    first: PartitionKey
+    last: PartitionKey
     rows: int
     digest: str
     path: str
-    missing: tuple[str, ...] = ()
-    immature: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "missing": list(self.missing), "immature": list(self.immature)}
+    missing: tuple[PartitionKey, ...]
+    immature: tuple[PartitionKey, ...]
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Snapshot:
-        return cls(**{**values, "missing": tuple(values["missing"]), "immature": tuple(values["immature"])})
+    def from_dict(cls, document: Mapping[str, Any]) -> Self:
+        """The same as `of`."""
+        return cls.of(document)
+
+
+class Manifest(Record):
+    """What a snapshot contains, and what its digest is made of.
+
+    Attributes
+    ----------
+    columns : name and Arrow type of each.
+    partitions : key, rows and content digest of each.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    partitions: tuple[tuple[PartitionKey, int, str], ...]
+
+    def encoded(self) -> bytes:
+        return json.dumps(self.as_dict(), separators=(",", ":")).encode()
+
+    @property
+    def digest(self) -> str:
+        """The digest that names a snapshot with this manifest."""
+        return files.sha256(self.encoded())
 
 
 def freeze(
@@ -66,11 +84,11 @@ def freeze(
 ) -> Snapshot:
     """Write the declared columns of these partitions, sorted by partition, key and event time.
 
-    The digest is that of a manifest (columns, and rows and content digest of every partition) which the file carries.
+    The digest is that of the `Manifest`, which the file carries.
 
     Raises
     ------
-    DataError : there is not one row between ``first`` and ``last``.
+    DataError : there are no rows between ``first`` and ``last``.
     """
     wanted = keys_between(first, last)
     present = [key for key in wanted if key in published]
@@ -80,19 +98,18 @@ def freeze(
         )
     columns = _columns(model)
     order = [(name, "ascending") for name in dict.fromkeys((*model.data.key, model.data.event_time))]
-    days: list[list[Any]] = []
+    days: list[tuple[str, int, str]] = []
     with files.temporary(root / "snapshots") as working:
         with pq.ParquetWriter(working, columns, **arrow.PARQUET) as writer:
             for keys in _portions(present, published):
                 rows = _read_partitions(table, keys, columns)
                 for key in keys:
                     day = rows.filter(pc.equal(rows["partition"], key)).sort_by(order)
-                    days.append([key, day.num_rows, arrow.content_digest(day)])
+                    days.append((key, day.num_rows, arrow.content_digest(day)))
                     writer.write_table(day, row_group_size=max(day.num_rows, 1))
-            manifest = _encoded({"columns": [[f.name, str(f.type)] for f in columns], "partitions": days})
-            writer.add_key_value_metadata({MANIFEST: manifest})
-        digest = files.sha256(manifest)
-        path = f"snapshots/{digest}.parquet"
+            contents = Manifest(columns=tuple((f.name, str(f.type)) for f in columns), partitions=tuple(days))
+            writer.add_key_value_metadata({MANIFEST: contents.encoded()})
+        path = f"snapshots/{contents.digest}.parquet"
         if not (root / path).is_file():
             files.settle(working, root / path)
     found = {key for key, _, _ in days}
@@ -101,7 +118,7 @@ def freeze(
         first=first,
         last=last,
         rows=sum(rows for _, rows, _ in days),
-        digest=digest,
+        digest=contents.digest,
         path=path,
         missing=tuple(key for key in wanted if key not in found),
         immature=tuple(key for key in present if not published[key].final(model, key)),
@@ -118,16 +135,16 @@ def read(
 
     Raises
     ------
-    IntegrityError : the file is gone or is not what its name says.
+    IntegrityError : the file is missing, or its content does not match its name.
     DataError : a column is not part of the snapshot.
     """
-    with _open(root, digest) as (file, manifest):
+    with _open(root, digest) as (file, contents):
         groups = [
             number
-            for number, (key, _, _) in enumerate(manifest["partitions"])
+            for number, (key, _, _) in enumerate(contents.partitions)
             if (first is None or key >= first) and (last is None or key <= last)
         ]
-        names = [name for name, _ in manifest["columns"]]
+        names = [name for name, _ in contents.columns]
         wanted = names if columns is None else list(columns)
         unknown = [name for name in wanted if name not in names]
         if unknown:
@@ -136,44 +153,35 @@ def read(
 
 
 def verify(root: Path, digest: str) -> None:
-    """Recompute the digest of every partition of a snapshot from its values; IntegrityError where one differs."""
-    with _open(root, digest) as (file, manifest):
-        for number, (key, _, expected) in enumerate(manifest["partitions"]):
+    """Recompute the digest of every partition of a snapshot from its values; IntegrityError if one differs."""
+    with _open(root, digest) as (file, contents):
+        for number, (key, _, expected) in enumerate(contents.partitions):
             if arrow.content_digest(file.read_row_group(number)) != expected:
                 raise IntegrityError(f"the rows of {key} in snapshot {digest[:12]} were changed; freeze it again")
 
 
-def manifest(root: Path, digest: str) -> dict[str, Any]:
-    """What a snapshot says about itself: ``columns`` [name, type] and ``partitions`` [key, rows, content digest]."""
-    with _open(root, digest) as (_, found):
-        return found
-
-
-def digest_of(manifest: Mapping[str, Any]) -> str:
-    """The digest that a snapshot with this manifest is named by."""
-    return files.sha256(_encoded(manifest))
-
-
-def _encoded(manifest: Mapping[str, Any]) -> bytes:
-    return json.dumps(manifest, separators=(",", ":")).encode()
+def manifest(root: Path, digest: str) -> Manifest:
+    """The manifest of a snapshot, from its file."""
+    with _open(root, digest) as (_, contents):
+        return contents
 
 
 @contextmanager
-def _open(root: Path, digest: str) -> Iterator[tuple[pq.ParquetFile, dict[str, Any]]]:
+def _open(root: Path, digest: str) -> Iterator[tuple[pq.ParquetFile, Manifest]]:
     path = root / "snapshots" / f"{digest}.parquet"
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             text = (file.metadata.metadata or {}).get(MANIFEST.encode(), b"")
             if files.sha256(text) != digest:
-                raise IntegrityError(f"{path} is not the snapshot that its name says: its manifest was changed")
-            manifest = json.loads(text)
+                raise IntegrityError(f"{path} does not match its name: its manifest was changed")
+            contents = Manifest.of(json.loads(text))
             rows = [file.metadata.row_group(n).num_rows for n in range(file.metadata.num_row_groups)]
-            if rows != [count for _, count, _ in manifest["partitions"]]:
-                raise IntegrityError(f"{path} has other rows than its manifest says")
-            yield file, manifest
+            if rows != [count for _, count, _ in contents.partitions]:
+                raise IntegrityError(f"the rows of {path} do not match its manifest")
+            yield file, contents
     except FileNotFoundError:
         raise IntegrityError(
-            f"snapshot {digest[:12]} is gone ({path}); freeze the same days again: same rows, same digest"
+            f"snapshot {digest[:12]} is missing ({path}); freeze the same days again: same rows, same digest"
         ) from None
     except (pa.ArrowInvalid, OSError) as reason:
         raise IntegrityError(f"{path} is damaged: {reason}") from None

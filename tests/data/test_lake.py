@@ -17,6 +17,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction
 
 from include.data import lake as lake_module
+from include.data import schema
 from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
 from include.partitions import Partition, partition
@@ -219,7 +220,7 @@ def test_raw_batches_are_named_by_their_bytes(lake: Lake, day: Partition) -> Non
     with pytest.raises(IntegrityError, match="was changed"):
         lake.read_raw(first)
     path.unlink()
-    with pytest.raises(IntegrityError, match="is gone"):
+    with pytest.raises(IntegrityError, match="is missing"):
         lake.read_raw(first)
 
 
@@ -233,9 +234,10 @@ def test_even_an_impossible_batch_is_kept(lake: Lake, day: Partition) -> None:
 
 
 def test_staged_rows_come_back(lake: Lake, day: Partition) -> None:
-    path = lake.stage(day, "a" * 64, rows(day))
+    table = schema.conform(lake.model, rows(day)).table
+    path = lake.stage(day, "a" * 64, table)
     assert path == f"staged/{day.key}/{'a' * 64}.parquet"
-    pd.testing.assert_frame_equal(lake.read_staged(path), rows(day), check_dtype=False)
+    assert lake.read_staged(path).equals(table)
     file = lake.root / path
     data = bytearray(file.read_bytes())
     data[60] ^= 0xFF
@@ -244,9 +246,30 @@ def test_staged_rows_come_back(lake: Lake, day: Partition) -> None:
         lake.read_staged(path)
 
 
+def test_staged_rows_are_published_as_they_are(
+    lake: Lake, day: Partition, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Validation has cast the rows: publishing them must not do it again, unless the declaration has changed since."""
+    table = schema.conform(model, rows(day)).table
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "conform", lambda *args: pytest.fail("conformed again"))
+        lake.publish(day, table, "a" * 64, NOW)
+    from_table = lake.table("rows").to_pandas()
+    lake.publish(day, rows(day), "a" * 64, NOW)
+    pd.testing.assert_frame_equal(lake.table("rows").to_pandas(), from_table)
+
+    whole = [c.model_copy(update={"type": ColumnType.INTEGER}) if c.name == "heat" else c for c in model.data.columns]
+    retyped = Lake(small_model(columns=tuple(whole)), lake.root)
+    with pytest.raises(DataError, match="column 'heat' changed its type"):
+        retyped.publish(day, table, "b" * 64, NOW)
+    dated = [c.model_copy(update={"type": ColumnType.DATE}) if c.name == "sensor" else c for c in model.data.columns]
+    with pytest.raises(DataError, match="column 'sensor' has 20 texts that are not dates"):
+        Lake(small_model(columns=tuple(dated)), lake.root).publish(day, table, "b" * 64, NOW)
+
+
 def test_no_temporary_files_stay(lake: Lake, day: Partition) -> None:
     lake.keep_raw(day, rows(day))
-    lake.stage(day, "a" * 64, rows(day))
+    lake.stage(day, "a" * 64, schema.conform(lake.model, rows(day)).table)
     lake.publish(day, rows(day), "a" * 64, NOW)
     lake.snapshot(day.key, day.key)
     assert not list(lake.root.rglob(".tmp-*"))

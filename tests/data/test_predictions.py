@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from include.data import collection, predictions
+from include.data.collection import LoadedSegments
 from include.data.lake import Lake
 from include.errors import IntegrityError
 from include.scoring.predictor import Scores
@@ -73,9 +74,9 @@ def test_closed_segments_are_loaded_and_removed_in_order(here: Path, model: Mode
     for number in (2, 1):
         spool(here / "spool", number, [line(number), line(number + 10)])
     spool(here / "spool", 1, [line(50)], server="two")
-    assert collection.load_predictions(model) == {"segments": 3, "rows": 5, "rejected": 0}
+    assert collection.load_predictions(model) == LoadedSegments(segments=3, rows=5, rejected=0)
     assert [p for p in (here / "spool").rglob("*") if p.is_file()] == [kept]
-    assert collection.load_predictions(model) == {"segments": 0, "rows": 0, "rejected": 0}
+    assert collection.load_predictions(model) == LoadedSegments(segments=0, rows=0, rejected=0)
     assert Lake.of(model).table("predictions").count() == 5
 
 
@@ -83,7 +84,7 @@ def test_a_crash_before_the_removal_doubles_nothing(here: Path, model: Model) ->
     Lake.of(model).create()
     path = spool(here / "spool", 1, [line(1)])
     Lake.of(model).load_segment(path, "one/sensors", 1)  # and then the task was killed
-    assert collection.load_predictions(model) == {"segments": 1, "rows": 0, "rejected": 0}
+    assert collection.load_predictions(model) == LoadedSegments(segments=1, rows=0, rejected=0)
     assert not path.exists() and Lake.of(model).table("predictions").count() == 1
 
 
@@ -103,7 +104,7 @@ def test_a_line_that_cannot_be_loaded_is_kept_with_its_reason_and_holds_up_nothi
     with caplog.at_level(logging.ERROR):
         loaded = collection.load_predictions(model)
     kept = path.parent / "rejected" / path.name
-    assert loaded == {
+    assert loaded.as_dict() == {
         "segments": 1,
         "rows": 2,
         "rejected": 6,
@@ -111,12 +112,12 @@ def test_a_line_that_cannot_be_loaded_is_kept_with_its_reason_and_holds_up_nothi
         "reason": "line 2: ValueError: 2026-05-04T02:30:00 has no timezone",
     }
     assert "6 of 8 lines" in caplog.text and str(kept) in caplog.text
-    note = collection.loading_note(loaded)
+    note = loaded.note
     assert "2 predictions loaded from 1" in note and "6 lines were rejected" in note and str(kept) in note
     found = [json.loads(text) for text in kept.read_bytes().splitlines()]
     assert [one["text"] for one in found] == [*bad, "\udcff\udcfe"] and all(one["reason"] for one in found)
     assert [one["line"] for one in found] == [2, 3, 4, 5, 6, 8]
-    assert not path.exists() and collection.load_predictions(model)["segments"] == 0
+    assert not path.exists() and collection.load_predictions(model).segments == 0
 
 
 def test_ten_thousand_event_days_make_one_partition(lake: Lake, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from include.partitions import Partition, partition
 from include.spec import Column, ColumnType, Model
 from tests.data.sensors import rows, small_model
 
-BATCH = RawBatch("raw/x.parquet", "f" * 64, 20)
+BATCH = RawBatch(path="raw/x.parquet", digest="f" * 64, rows=20)
 
 
 def heat(severity: str = "warning", **kwargs: object) -> gxe.ExpectColumnValuesToBeBetween:
@@ -104,7 +104,7 @@ def test_mostly_that_holds_keeps_the_few(model: Model, day: Partition) -> None:
         (lambda f: f.assign(number=f.number + 0.5), "column 'number' changed its type"),
         (lambda f: f.assign(at=f["at"].dt.tz_localize(None)), "column 'at' changed its type"),
         (lambda f: pd.concat([f, f[["heat"]]], axis=1), "column 'heat' comes more than once"),
-        (lambda f: f.assign(_batch="x"), "column '_batch' has a name that is kept for the lake"),
+        (lambda f: f.assign(_batch="x"), "column '_batch' has a name that is reserved for the lake"),
         (lambda f: f.iloc[:0], "the batch is empty: 0 rows"),
         (lambda f: f.iloc[:0].astype(object), "the batch is empty: 0 rows"),
         (lambda f: f.assign(number=0, sensor="s"), "the key (sensor, number) identifies one row: 20 rows fail"),

@@ -234,7 +234,7 @@ def test_a_prediction_ends_in_the_lake(chain: Chain) -> None:
     closed = spool / "a-server-that-stopped" / name / "000000000001.jsonl"
     closed.parent.mkdir(parents=True)
     closed.write_bytes(files[0].read_bytes())
-    assert collection.load_predictions(chain.model)["rows"] >= 2
+    assert collection.load_predictions(chain.model).rows >= 2
     table = lake.table("predictions").to_pandas()
     there = table[table["request_id"] == answer["request_id"]].sort_values("row")
     assert list(there["row"]) == [0, 1] and set(there["digest"]) == {chain.bundle.digest}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class CollectOperator(PerennialOperator):
     """Fetch the rows of the run's partition from the model's source and keep them as they came.
 
-    Connections named in ``data.connections`` are resolved by Airflow and handed over as URIs.
+    Airflow resolves the connections named in ``data.connections`` and passes them on as URIs.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -33,11 +33,11 @@ class CollectOperator(PerennialOperator):
             about = partition_of(run_dates(context), model.timezone, model.data.label.delay, wanted)
             require_begun(model, about, context)
             connections = {name: BaseHook.get_connection(name).get_uri() for name in model.data.connections}
-            return collection.collect(model, about, connections, utc_now())
+            return collection.collect(model, about, connections, utc_now()).as_dict()
 
 
 class ValidateOperator(PerennialOperator):
-    """Hold the raw batch against the schema and the model's expectations; bad rows go to quarantine."""
+    """Validate the raw batch against the schema and the model's expectations; bad rows go to quarantine."""
 
     template_fields: Sequence[str] = ("raw",)
     operator_extra_links: ClassVar[Any] = (ValidationLink(),)
@@ -49,17 +49,14 @@ class ValidateOperator(PerennialOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from include.data import collection
 
-        model = self.load()
-        about = partition(self.raw["partition"], model.timezone)
-        set_link(
-            self, ValidationLink, f"/perennial/{self.model}/validation/{about.key}?batch={quote(self.raw['digest'])}"
-        )
+        model, raw = self.load(), collection.Collected.of(self.raw)
+        about = partition(raw.partition, model.timezone)
+        set_link(self, ValidationLink, f"/perennial/{self.model}/validation/{about.key}?batch={quote(raw.digest)}")
         try:
-            validated = collection.validate(model, about, self.raw)
+            return collection.validate(model, about, raw).as_dict()
         except PerennialError as error:
-            write_note(context, f"{about.key}: stopped, nothing published. {error}")
+            write_note(context, f"{about.key}: rejected, nothing published. {error}")
             raise
-        return validated
 
 
 class PublishOperator(PerennialOperator):
@@ -74,12 +71,12 @@ class PublishOperator(PerennialOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         from include.data import collection
 
-        model = self.load()
-        about = partition(self.validated["partition"], model.timezone)
-        published = collection.publish(model, about, self.validated)
+        model, validated = self.load(), collection.Validated.of(self.validated)
+        about = partition(validated.partition, model.timezone)
+        published = collection.publish(model, about, validated)
         write_note(
             context,
-            f"{about.key}: {published['rows']:,} rows published, {published['quarantined']:,} quarantined "
-            f"(table version {published['version']}).",
+            f"{about.key}: {published.rows:,} rows published, {published.quarantined:,} quarantined "
+            f"(table version {published.version}).",
         )
-        return published
+        return published.as_dict()

@@ -1,4 +1,4 @@
-"""The task of `<model>_score` that brings the model servers' predictions home."""
+"""The task of `<model>_score` that loads the predictions of the model servers into the lake."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ class LoadPredictionsOperator(PerennialOperator):
 
         asked(context, NoParameters)
         loaded = collection.load_predictions(self.load())
-        if loaded["rows"] or loaded["rejected"]:
-            write_note(context, collection.loading_note(loaded))
-        return loaded
+        if loaded.rows or loaded.rejected:
+            write_note(context, loaded.note)
+        return loaded.as_dict()

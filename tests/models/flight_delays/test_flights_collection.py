@@ -23,7 +23,7 @@ NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 Fetch = Callable[[str], pd.DataFrame]
 
 
-def run(key: str) -> dict[str, object]:
+def run(key: str) -> collection.Publication:
     day = partition(key, MODEL.timezone)
     raw = collection.collect(MODEL, day, {}, NOW)
     return collection.publish(MODEL, day, collection.validate(MODEL, day, raw))
@@ -34,16 +34,43 @@ def test_a_day_goes_through(home: Path) -> None:
     raw = collection.collect(MODEL, day, {}, NOW)
     validated = collection.validate(MODEL, day, raw)
     done = collection.publish(MODEL, day, validated, NOW)
-    assert json.loads(json.dumps([raw, validated, done]))[2] == {
-        "partition": day.key, "rows": 978, "version": 1, "quarantined": 0
-    }  # fmt: skip
+    assert done.as_dict() == {"partition": day.key, "rows": 978, "version": 1, "quarantined": 0}
+    assert collection.Collected.of(json.loads(json.dumps(raw.as_dict()))) == raw
+    assert collection.Validated.of(json.loads(json.dumps(validated.as_dict()))) == validated
     lake = Lake.of(MODEL)
     assert lake.published()[day.key].collected_at == NOW
-    report = lake.root / validated["report"]
+    report = lake.root / validated.report
     assert "2026-05-03" in report.read_text() and (report.parent / "latest.html").read_text() == report.read_text()
     assert json.loads(report.with_suffix(".json").read_text())["good"] == 978
     frame = lake.read_snapshot(lake.snapshot(day.key, day.key))
     assert len(frame) == 978 and frame["late"].notna().sum() == fetched_labels(frame)
+
+
+def test_a_run_that_an_older_version_began_goes_on(home: Path) -> None:
+    """What its tasks left in their XComs before records were typed."""
+    day = partition("2026-05-03", MODEL.timezone)
+    raw = collection.collect(MODEL, day, {}, NOW)
+    old = {
+        "partition": "2026-05-03",
+        "path": raw.path,
+        "digest": raw.digest,
+        "rows": 978,
+        "collected_at": "2026-06-01T12:00:00+00:00",
+    }
+    assert collection.Collected.of(old) == raw
+    validated = collection.validate(MODEL, day, raw)
+    old = {
+        "partition": "2026-05-03",
+        "digest": raw.digest,
+        "staged": f"staged/2026-05-03/{raw.digest}.parquet",
+        "rows": 978,
+        "quarantined": 0,
+        "warnings": [],
+        "new_columns": [],
+        "report": f"validation/2026-05-03/{raw.digest}.html",
+        "collected_at": "2026-06-01T12:00:00+00:00",
+    }
+    assert collection.Validated.of(old) == validated
 
 
 def fetched_labels(frame: pd.DataFrame) -> int:
@@ -72,12 +99,12 @@ def test_bad_rows_go_to_quarantine_and_leave_it_when_the_data_is_mended(
     windy.loc[[4, 9], "wind_speed"] = 1048.0
     with monkeypatch.context() as patch:
         patch.setattr(catalog.module(MODEL.name, "source"), "fetch", lambda day, connections: windy)
-        assert run("2026-05-03")["rows"] == 976
+        assert run("2026-05-03").rows == 976
     lake = Lake.of(MODEL)
     kept = lake.read_quarantine("2026-05-03")
     assert len(kept) == 2 and json.loads(kept["_row"][0])["wind_speed"] == 1048
     assert lake.read_snapshot(lake.snapshot("2026-05-03", "2026-05-03"))["wind_speed"].max() < 100
-    assert run("2026-05-03")["rows"] == 978
+    assert run("2026-05-03").rows == 978
     assert lake.read_quarantine("2026-05-03").empty
 
 
@@ -111,7 +138,7 @@ def test_a_source_that_returns_no_frame_is_named(home: Path, monkeypatch: pytest
 def test_a_raw_batch_that_was_changed_is_not_validated(home: Path) -> None:
     day = partition("2026-05-03", MODEL.timezone)
     raw = collection.collect(MODEL, day, {}, NOW)
-    (Lake.of(MODEL).root / raw["path"]).write_bytes(b"other")
+    (Lake.of(MODEL).root / raw.path).write_bytes(b"other")
     with pytest.raises(IntegrityError, match="was changed"):
         collection.validate(MODEL, day, raw)
 
