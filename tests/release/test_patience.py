@@ -86,7 +86,9 @@ def test_a_server_that_never_takes_it_over_is_a_verdict_in_the_end(
     app: ModelServer, store: BundleStore, clock: Clock
 ) -> None:
     digest = release(store, 2)
-    with pytest.raises(ReleaseError, match=r"did not say within 600 s that it serves version 2: it serves version 1"):
+    with pytest.raises(
+        ReleaseError, match=r"did not report within 600 s that it serves version 2: it serves version 1"
+    ):
         seen(TestClient(app)).wait_for(MODEL, 2, digest, TIMEOUT)
 
 
