@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -52,7 +52,12 @@ def test_smoke_test_refuses_a_row_that_takes_too_long(
     model: str, versions: dict[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same limit as in packaging, on the bundle as it is in the store."""
-    monkeypatch.setattr("include.scoring.processor_time.milliseconds", lambda call: call(0) or 21.0)
+
+    def slow(call: Callable[[int], object]) -> float:
+        call(0)
+        return 21.0
+
+    monkeypatch.setattr("include.scoring.processor_time.milliseconds", slow)
     with pytest.raises(ReleaseError, match=rf"one row takes 21\.0 ms .* of {model}, and release\.max_row_milliseconds"):
         smoke_test(model, 1)
 

@@ -82,7 +82,7 @@ def test_a_killed_promotion_retried_ends_as_if_it_had_not_been_killed(
         return promote(model, 2, "r2", "perennial", "second", expected_epoch=1)
 
     assert killed_at(*STEPS[step], again)
-    assert again() == {"version": 2, "digest": registered[2], "epoch": 2, "previous": 1} == again()
+    assert again() == Promoted(2, registered[2], epoch=2, previous=1) == again()
     now = state(model)
     assert now["ledger"] == (2, registered[2], 2, False, "r2")
     assert now["record"] == (2, registered[2], 2, "r2")

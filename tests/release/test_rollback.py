@@ -89,8 +89,9 @@ def test_a_model_whose_folder_was_removed_goes_back_and_its_freeze_is_lifted(
     assert f"{model} was rolled back from version 2 to version 1" in note and note.endswith(
         "The server answers with it."
     )
-    row = Ledger.default().history(model)[-1]
+    row, verified = Ledger.default().history(model)[-2:]
     assert (row.action, row.run_id) == ("rollback", "rollback__now") and row.actor.endswith(" (terminal)")
+    assert (verified.action, verified.version) == ("verify", 1)
     assert Ledger.default().standing(model).frozen
     assert "is allowed again" in commands._at_once(model, Action.LIFT, "fixed", None, "unfreeze__now")
     assert not Ledger.default().standing(model).frozen
