@@ -1,4 +1,4 @@
-"""Going back by hand, at once: to the previous or a named version, with automatic promotion frozen until lifted."""
+"""Going back by hand: to the previous or a named version, at once, with automatic promotion frozen until lifted."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def lift_freeze(model_name: str, actor: str, reason: str) -> Lifted:
 
 
 def _held(ledger: Ledger, now: Standing) -> str:
-    """What becomes of the newest version that passed the gate and was held by the freeze only."""
+    """What happens to the newest version that passed the gate and was held by the freeze only."""
     last = ledger.last_decision(now.model)
     row = ledger.version(now.model, last.version) if last is not None and last.version is not None else None
     if last is None or row is None or last.verdict != "hold" or row.state != "packaged":

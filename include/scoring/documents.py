@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import msgspec
 
@@ -45,10 +45,10 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Column(msgspec.Struct, frozen=True):
-    """A raw input: its type is one of `spec.ColumnType`."""
+    """A raw input of the model."""
 
     name: str
-    type: str
+    type: Annotated[str, msgspec.Meta(description="string, integer, number, boolean, timestamp or date")]
     nullable: bool
 
 

@@ -27,7 +27,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Error(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Every answer that is not the wanted one."""
+    """What is wrong with a request, or why it cannot be answered."""
 
     detail: list[Problem]
     request_id: Annotated[str | UnsetType, Meta(description="Of a prediction.")] = UNSET

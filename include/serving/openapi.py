@@ -29,7 +29,7 @@ _KINDS = {
     "integer": Annotated[int, Meta(ge=-INTEGER_LIMIT, le=INTEGER_LIMIT)],
     "number": Annotated[float, Meta(ge=-NUMBER_LIMIT, le=NUMBER_LIMIT)],
     "boolean": bool,
-    "timestamp": datetime,
+    "timestamp": Annotated[datetime, Meta(tz=True)],
     "date": date,
 }
 """What the contract accepts, by the type of the column."""

@@ -126,7 +126,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError("too large")  # reaches `data_received` as an error of the parser
         if self.parser.should_upgrade():
             return
-        super().on_headers_complete()  # raises if the URL is not one: then there is no answer yet that could be given
+        super().on_headers_complete()  # raises if the URL is not valid: then no answer has been started
         self._head_complete = True
         self._deadline = self.loop.time() + self.limits.read_seconds
 

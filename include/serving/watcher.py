@@ -106,7 +106,7 @@ class Watcher:
     ----------
     store : the bundle store; only read.
     local : the last verified copy of every model, for a start without the store.
-    metrics : where loads are counted.
+    metrics : counts the loads.
 
     Attributes
     ----------
@@ -157,7 +157,7 @@ class Watcher:
                 else:
                     memory.absent, memory.signature = 0, None
                     where = f"{self._store.root} has no folder of it" if folders is not None else self._unreachable()
-                    self._not_decided(name, memory, f"the bundle store says nothing about this model: {where}")
+                    self._not_decided(name, memory, f"the bundle store does not say what serves: {where}")
             except Exception as error:
                 self._not_decided(name, memory, f"{type(error).__name__}: {error}")
                 logger.exception("Looking at %s failed.", name)
@@ -279,7 +279,7 @@ class Watcher:
             )
 
     def _absent(self, name: str, memory: _Memory) -> None:
-        """The model's folder is there, its record is not."""
+        """The model's folder exists, its record does not."""
         memory.signature, memory.retry_at = None, None
         memory.absent += 1
         if name not in self.served:
