@@ -17,7 +17,7 @@ from include.backtest.night import Fits
 from include.data.snapshots import Snapshot
 from include.errors import ReleaseError
 from include.spec import Model
-from include.training import dataset, export, proving, snapshot
+from include.training import dataset, proving, snapshot
 from include.training.candidates import Fitted
 
 
@@ -74,8 +74,7 @@ def release(model: Model, plan: Mapping[str, Any], made: Fits, rows: snapshot.Ro
         name = str(made.recipe["candidate"])
         learned = dataset.labelled(model, snapshot.read(model, plan, snapshot.spans_of(plan, name).release, rows))
         try:
-            served = export.predictor(model, fitted, export.to_onnx(fitted, model))
-            proving.guard_parity(model, name, fitted, served, learned)
+            proving.proven_onnx(model, name, fitted, learned)
         except ReleaseError as unlike:
             guard = str(unlike)
     return fitted, guard

@@ -154,8 +154,8 @@ class LiveServer:
             else:
                 if answer.status_code in _REFUSED:
                     raise ReleaseError(_refused(self.url, answer.status_code))
-                if answer.status_code == 200 and (found := _predictions(answer)) is not None:
-                    return found
+                if answer.status_code == 200:
+                    return _predictions(answer)
                 said = f"HTTP {answer.status_code}: {answer.text[:300]}"
                 if answer.status_code < 500 and answer.status_code != 429:
                     raise ReleaseError(f"the model server refused the probe rows of {model}: {said}")
@@ -170,14 +170,14 @@ def _silent(error: httpx.HTTPError) -> Sign:
     return Sign.BUSY if isinstance(error, httpx.TimeoutException) else Sign.AWAY
 
 
-def _predictions(answer: httpx.Response) -> Predictions | None:
-    """The predictions of an answer; None if it is not JSON, as that of a proxy. ReleaseError if it is other JSON."""
+def _predictions(answer: httpx.Response) -> Predictions:
     try:
         return msgspec.json.decode(answer.content, type=Predictions)
-    except msgspec.ValidationError as error:
-        raise ReleaseError(f"the model server answers with something other than predictions: {error}") from error
-    except ValueError:
-        return None
+    except ValueError as error:
+        raise ReleaseError(
+            f"the model server answers the probe rows with something other than predictions ({error}): "
+            f"{answer.text[:300]}"
+        ) from error
 
 
 def _refused(url: str, status: int) -> str:

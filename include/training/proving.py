@@ -47,22 +47,24 @@ def prove(model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame
     ReleaseError : it cannot be stored or converted, ONNX and scikit-learn disagree, or it is too large or too slow.
     """
     skops = export.proven_skops(fitted.pipeline, f"candidate {name!r} of {model.name}")
-    onnx = export.to_onnx(fitted, model)
-    predictor = export.predictor(model, fitted, onnx)
-    differs = guard_parity(model, name, fitted, predictor, rows)
+    onnx, predictor, differs = proven_onnx(model, name, fitted, rows)
     size = guard_size(model, onnx)
     asked = probe(model, predictor, newest)
     slowest = latency.guard(predictor, asked.rows, model.release.max_row_milliseconds, model.name)
     return Proven(onnx, skops, predictor.schema, asked, differs, size, slowest)
 
 
-def guard_parity(model: Model, name: str, fitted: candidates.Fitted, predictor: Predictor, rows: pd.DataFrame) -> float:
-    """By how much the scores of the served model differ from scikit-learn's at most.
+def proven_onnx(
+    model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame
+) -> tuple[bytes, Predictor, float]:
+    """The fit of candidate ``name`` as ONNX, its predictor, and by how much its scores differ from scikit-learn's.
 
     Raises
     ------
-    ReleaseError : by more than ``release.parity``.
+    ReleaseError : it cannot be converted, or differs by more than ``release.parity``.
     """
+    onnx = export.to_onnx(fitted, model)
+    predictor = export.predictor(model, fitted, onnx)
     differs = parity.difference(model, predictor, fitted.pipeline, _spread(rows, PARITY_ROWS))
     if not differs <= model.release.parity:
         raise ReleaseError(
@@ -70,7 +72,7 @@ def guard_parity(model: Model, name: str, fitted: candidates.Fitted, predictor: 
             f"{model.release.parity:g}): it is not released. Trees on features with missing or scaled values, and "
             "native categorical features, do not convert: put SimpleImputer or OrdinalEncoder before them, no scaler."
         )
-    return differs
+    return onnx, predictor, differs
 
 
 def guard_size(model: Model, onnx: bytes) -> str:
