@@ -70,8 +70,8 @@ def package(
     files = {
         "model.onnx": proven.onnx,
         "model.skops": proven.skops,
-        "input_schema.json": _json(proving.input_schema(model, fitted, proven.onnx)),
-        "probe.json": _json(proven.probe),
+        "input_schema.json": _json(proven.schema.as_dict()),
+        "probe.json": _json(proven.probe.as_dict()),
         "manifest.json": _json(facts),
         "card.md": card.markdown(model, described).encode(),
         "card.html": card.html(model, described, _pictures(selected, evaluated)).encode(),
