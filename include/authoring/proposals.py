@@ -23,7 +23,7 @@ class Proposal:
     """One expectation: its class in Great Expectations, its arguments, what it says, and why it was proposed."""
 
     expectation: str
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
     severity: str
     sentence: str
     why: str = field(default="")

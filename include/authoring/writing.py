@@ -91,7 +91,7 @@ def render(found: Findings) -> dict[str, str]:
     environment.filters["date"] = lambda day: f"date({day.year}, {day.month}, {day.day})"
     contents = _context(found)
     texts = {file: environment.get_template(f"{file}.j2").render(contents) for file in (*FILES, "test.py")}
-    return {"__init__.py": f'"""{_docstring(contents["description"])}"""\n', **texts}
+    return {"__init__.py": f'"""{_docstring(_description(found))}"""\n', **texts}
 
 
 def formatted(folder: Path) -> None:
@@ -102,7 +102,7 @@ def formatted(folder: Path) -> None:
         subprocess.run(command, check=False, capture_output=True)
 
 
-def _context(found: Findings) -> dict[str, Any]:
+def _context(found: Findings) -> dict[str, object]:
     request, r = found.request, found.rhythm
     assert r is not None
     regression = found.task is Task.REGRESSION
@@ -175,7 +175,7 @@ def _schedules(delay: timedelta) -> tuple[str, str] | None:
     return None if in_time(collects, trains, delay, training.wait_for_data) else LATER
 
 
-def _of_columns(found: Findings) -> dict[str, Any]:
+def _of_columns(found: Findings) -> dict[str, object]:
     """Groups of declared columns for model.py; and which comment stands above them."""
     key = [c for c in found.columns if c.name in found.key or c.role is Role.EVENT_TIME]
     if found.row_number:
@@ -216,7 +216,7 @@ def _told(column: FoundColumn) -> str:
     return "; ".join(part for part in (column.why, original) if part)
 
 
-def _of_source(found: Findings) -> dict[str, Any]:
+def _of_source(found: Findings) -> dict[str, object]:
     source = found.source
     in_project = absolute = False
     path = where = ""

@@ -56,7 +56,7 @@ class Check:
     column: str
     success: bool
     level: str = "table"
-    observed: Mapping[str, Any] = field(default_factory=dict)
+    observed: Mapping[str, object] = field(default_factory=dict)
     unexpected: int = 0
     examples: tuple[Any, ...] = ()
     error: str | None = None
@@ -354,7 +354,7 @@ def _error(info: Any) -> str | None:
     return None
 
 
-def _sentence(kind: str, kwargs: Mapping[str, Any]) -> str:
+def _sentence(kind: str, kwargs: Mapping[str, object]) -> str:
     parts = ", ".join(f"{k} {_short(v)}" for k, v in kwargs.items() if v is not None and k != "column")
     words = kind.removeprefix("expect_").replace("_", " ")
     return " ".join(filter(None, (str(kwargs.get("column") or ""), words, f"({parts})" if parts else "")))

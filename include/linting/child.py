@@ -40,7 +40,7 @@ def main(output: str, seconds: float, waiting: float) -> int:
     with open(output, "a", buffering=1) as out, open(f"{output}.trace", "w") as trace:
         faulthandler.register(signal.SIGPROF, file=trace, chain=True)  # then the default action ends the process
 
-        def say(what: dict[str, Any]) -> None:
+        def say(what: dict[str, object]) -> None:
             out.write(json.dumps(what) + "\n")
             out.flush()
 

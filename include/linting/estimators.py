@@ -59,7 +59,7 @@ class Candidates:
                 found += [Use.of(n, self.run.source, self.run.node_of(n), who, at) for n in _texts(columns)]
         return found
 
-    def unused(self, features: Mapping[str, Use], built: Mapping[str, Any]) -> Iterator[Problem]:
+    def unused(self, features: Mapping[str, Use], built: Mapping[str, object]) -> Iterator[Problem]:
         """Features that are built for nothing: no candidate takes them, by name or by a selector of columns."""
         if self.failed or not self.all:
             return
@@ -81,7 +81,7 @@ class Candidates:
                 what = f"feature {name!r} is built, and no candidate takes it"
                 yield Problem(features[name].place, what, "name it in candidates.py, or leave it out", "warning")
 
-    def fits(self, built: Mapping[str, Any]) -> Iterator[Problem]:
+    def fits(self, built: Mapping[str, object]) -> Iterator[Problem]:
         """Fit each candidate on made-up features and labels, a few iterations long; store and convert the fit."""
         names = {str(name): name for name in self.all}  # the same names, which know where they are written
         frame = _frame(built)
@@ -273,7 +273,7 @@ def _texts(columns: Any) -> list[str]:
     return list(listed) if all(isinstance(column, str) for column in listed) else []
 
 
-def _selected(columns: Any, built: Mapping[str, Any]) -> Any:
+def _selected(columns: Any, built: Mapping[str, object]) -> Any:
     """What a `ColumnTransformer` was given as columns; a selector is asked for its choice, None where it has none."""
     if not callable(columns):
         return columns
@@ -283,7 +283,7 @@ def _selected(columns: Any, built: Mapping[str, Any]) -> Any:
         return None
 
 
-def _frame(built: Mapping[str, Any]) -> pd.DataFrame:
+def _frame(built: Mapping[str, object]) -> pd.DataFrame:
     return pd.DataFrame({str(name): _column(values) for name, values in built.items()})
 
 

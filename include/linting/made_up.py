@@ -50,7 +50,7 @@ def arrays(
             bounds.setdefault(name, (float(low), float(high)))
     table = []
     for number in range(rows):
-        row: dict[str, Any] = {}
+        row: dict[str, object] = {}
         for column in columns:
             low, high = bounds.get(column.name, (0.0, 100.0))
             if column.nullable and random.random() < 0.25:

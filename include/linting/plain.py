@@ -25,7 +25,7 @@ def call(run: Traced, function: str, *args: Any) -> tuple[Any] | None:
 
 @contextmanager
 def _module(run: Traced) -> Iterator[ModuleType]:
-    module = ModuleType(run.namespace["__name__"])
+    module = ModuleType(str(run.namespace["__name__"]))
     module.__file__, module.__package__ = str(run.source.path), run.package
     sys.modules[module.__name__] = module
     try:

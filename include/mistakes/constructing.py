@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -18,6 +19,20 @@ from include.mistakes.running import Site, Traced
 from include.spelling import nearest
 
 ROUNDS = 4  # a mended object can show what the first mistake hid
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One error of a pydantic class, of either generation."""
+
+    type: str = ""
+    loc: tuple[Any, ...] = ()
+    msg: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, error: Mapping[str, Any]) -> Refusal:
+        return cls(error["type"], tuple(error["loc"]), str(error["msg"]), error.get("ctx") or {})
 
 
 class Broken:
@@ -42,7 +57,7 @@ def construct(run: Traced, site: Site) -> Any:
             if not hasattr(error, "errors"):
                 break  # a validator met an object that is broken already
             before = dict(kwargs)
-            _mend(run, site, kwargs, error.errors(), lost)
+            _mend(run, site, kwargs, [Refusal.of(one) for one in error.errors()], lost)
             if kwargs == before:
                 break
         else:
@@ -59,17 +74,17 @@ def _parts(value: Any) -> Iterable[Any]:
     return value if isinstance(value, (tuple, list)) else (value,)
 
 
-def _mend(run: Traced, site: Site, kwargs: dict[str, Any], errors: Sequence[dict[str, Any]], lost: set[str]) -> None:
+def _mend(run: Traced, site: Site, kwargs: dict[str, object], errors: Sequence[Refusal], lost: set[str]) -> None:
     """Note the errors of one try and change ``kwargs`` so that the next one gets further."""
     seen: set[Any] = set()
     fields = _fields(site.function)
     for error in errors:
-        loc = tuple(error["loc"])
-        cause = (error.get("ctx") or {}).get("error")
+        loc = error.loc
+        cause = error.context.get("error")
         if isinstance(cause, Misdeclared):
             for finding in cause.findings:
                 _found(run, site, kwargs, Finding(loc + finding.where, *_rest(finding)), lost)
-        elif error["type"] in ("extra_forbidden", "value_error.extra"):
+        elif error.type in ("extra_forbidden", "value_error.extra"):
             _found(run, site, kwargs, _unknown(site.function, str(loc[0]), fields), lost)
         elif not loc or loc[0] == "__root__":
             if len(errors) == 1:
@@ -82,8 +97,8 @@ def _mend(run: Traced, site: Site, kwargs: dict[str, Any], errors: Sequence[dict
                 _replace(site.function, kwargs, str(loc[0]), error, lost)
 
 
-def _lacks(error: dict[str, Any]) -> bool:
-    return error["type"] in ("missing", "value_error.missing")
+def _lacks(error: Refusal) -> bool:
+    return error.type in ("missing", "value_error.missing")
 
 
 def _rest(finding: Finding) -> tuple[Any, ...]:
@@ -94,12 +109,12 @@ def _unknown(cls: type, key: str, fields: Iterable[str]) -> Finding:
     return Finding((key,), f"{cls.__name__} has no {key!r}", key, tuple(fields))
 
 
-def _renamed(kwargs: dict[str, Any], name: Any, fields: Iterable[str]) -> bool:
+def _renamed(kwargs: dict[str, object], name: Any, fields: Iterable[str]) -> bool:
     """Whether a missing field is there under a misspelt name (that mistake is noted as itself)."""
     return any(key not in fields and nearest(key, set(fields) - set(kwargs)) == name for key in kwargs)
 
 
-def _found(run: Traced, site: Site, kwargs: dict[str, Any], finding: Finding, lost: set[str]) -> None:
+def _found(run: Traced, site: Site, kwargs: dict[str, object], finding: Finding, lost: set[str]) -> None:
     """Note a finding."""
     key = str(finding.where[0]) if finding.where else ""
     if key and key not in _fields(site.function):
@@ -135,7 +150,7 @@ def _found(run: Traced, site: Site, kwargs: dict[str, Any], finding: Finding, lo
     run.problems.append(Problem(source.place(node), finding.what, hint, suggestion=mend, also=also))
     if len(finding.where) == 1:
         near = nearest(finding.wrong, finding.known) if finding.wrong is not None else None
-        _replace(site.function, kwargs, key, {"ctx": {"expected": repr(near)}} if near else {}, lost)
+        _replace(site.function, kwargs, key, Refusal(context={"expected": repr(near)} if near else {}), lost)
 
 
 def _other_end(run: Traced, children: Sequence[Any], near: str | None, wrong: str) -> tuple[OtherEnd, ...]:
@@ -149,7 +164,7 @@ def _other_end(run: Traced, children: Sequence[Any], near: str | None, wrong: st
     return ()
 
 
-def _unknown_key(run: Traced, site: Site, kwargs: dict[str, Any], key: str, finding: Finding) -> None:
+def _unknown_key(run: Traced, site: Site, kwargs: dict[str, object], key: str, finding: Finding) -> None:
     """A keyword that the class does not have; the nearest free one takes its value."""
     fields = _fields(site.function)
     near = nearest(key, set(fields) - set(kwargs))
@@ -165,7 +180,7 @@ def _unknown_key(run: Traced, site: Site, kwargs: dict[str, Any], key: str, find
     run.problems.append(Problem(site.source.place(keyword), finding.what, hint, suggestion=mend))
 
 
-def _refused(run: Traced, site: Site, error: dict[str, Any], loc: tuple[Any, ...]) -> None:
+def _refused(run: Traced, site: Site, error: Refusal, loc: tuple[Any, ...]) -> None:
     """Note one field that pydantic refuses."""
     cls, source, name = site.function, site.source, str(loc[0])
     if _lacks(error):
@@ -234,14 +249,14 @@ def _default_instead(site: Site, name: str, node: ast.AST) -> tuple[Suggestion |
     return site.source.replace(node, default), f"wanted: {_type(field)}, e.g. {default}"
 
 
-def _allowed(error: dict[str, Any]) -> list[str]:
+def _allowed(error: Refusal) -> list[str]:
     """The values that an enum or literal would take, of an error that says so."""
-    context = error.get("ctx") or {}
+    context = error.context
     members = [str(getattr(v, "value", v)) for v in context.get("enum_values", ())]
     return members or re.findall(r"'([^']*)'", str(context.get("expected", "")))
 
 
-def _replace(cls: Any, kwargs: dict[str, Any], name: str, error: dict[str, Any], lost: set[str]) -> None:
+def _replace(cls: Any, kwargs: dict[str, object], name: str, error: Refusal, lost: set[str]) -> None:
     """Put something that is accepted in the place of a refused or lacking value."""
     field = _field(cls, name)
     value = kwargs.get(name)
@@ -301,8 +316,8 @@ def _usage(cls: Any) -> str:
     return f"{cls.__name__}({', '.join(f'{n}=...' for n in _fields(cls) if _required(_field(cls, n)))})"
 
 
-def _message(error: dict[str, Any]) -> str:
-    return str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+def _message(error: Refusal) -> str:
+    return str(error.msg).removeprefix("Value error, ").removeprefix("Input ")
 
 
 def _shown(value: Any) -> str:

@@ -34,7 +34,7 @@ class Site:
     node: ast.Call
     function: Any
     args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    kwargs: dict[str, object]
     outer: tuple[ast.Call, ...] = ()
 
     def keyword(self, name: str) -> ast.keyword | None:
@@ -227,12 +227,12 @@ class Traced:
         finally:
             self._outer.pop()
 
-    def _misfit(self, site: Site, error: TypeError) -> dict[str, Any] | None:
+    def _misfit(self, site: Site, error: TypeError) -> dict[str, object] | None:
         """Note keywords that the function does not take; the keywords that were meant, if all have a nearest one."""
         known = explaining.parameters(site.function)
         if not known or not re.search(r"keyword argument|unexpected", str(error)):
             return None
-        mended: dict[str, Any] = {}
+        mended: dict[str, object] = {}
         wrong = False
         for name, value in site.kwargs.items():
             if name in known:

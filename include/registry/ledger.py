@@ -299,7 +299,12 @@ class Ledger(Versions):
     ) -> int:
         """Write the champion of the locked row, and the states of the version that comes and the one that goes."""
         c, v = schema.champion.c, schema.version.c
-        new: dict[str, Any] = {"version": version, "digest": digest, "epoch": now.epoch + 1, "run_id": run_id}
+        new: dict[str, str | int | bool | None] = {
+            "version": version,
+            "digest": digest,
+            "epoch": now.epoch + 1,
+            "run_id": run_id,
+        }
         if freeze is not None:
             new |= {"frozen": True, "frozen_reason": freeze}
         written = connection.execute(

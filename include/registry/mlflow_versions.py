@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 from include.registry import tracking
 from include.registry.ledger import Ledger
@@ -29,7 +28,7 @@ def allocate(model: str, run_id: str, mlflow_run_id: str) -> int:
     return ledger.allocate(model, run_id, mlflow_run_id, at_least).version
 
 
-def register(model: str, version: int, tags: Mapping[str, Any]) -> int:
+def register(model: str, version: int, tags: Mapping[str, object]) -> int:
     """Give a version its place in MLflow, with these tags, and return its number there; a no-op if it has one.
 
     Round trips: 1 if it has one, else 4 (5 for the first of a model).
@@ -39,7 +38,7 @@ def register(model: str, version: int, tags: Mapping[str, Any]) -> int:
         return _place(ledger, model, version, tags)
 
 
-def tag(model: str, version: int, tags: Mapping[str, Any]) -> None:
+def tag(model: str, version: int, tags: Mapping[str, object]) -> None:
     """Set tags of a version in MLflow. Round trips: 1, and those of `tracking.tag_version`."""
     tracking.tag_version(model, register(model, version, {}), tags)
 
@@ -54,7 +53,7 @@ def page(model: str, version: int) -> str:
     return tracking.version_url(model, Ledger.default().number(model, version).mlflow_version or version)
 
 
-def _place(ledger: Ledger, model: str, version: int, tags: Mapping[str, Any]) -> int:
+def _place(ledger: Ledger, model: str, version: int, tags: Mapping[str, object]) -> int:
     """The number in MLflow of a version, which is registered (again) if MLflow does not have it."""
     row = ledger.number(model, version)
     known = row.mlflow_version
@@ -78,10 +77,10 @@ def _place(ledger: Ledger, model: str, version: int, tags: Mapping[str, Any]) ->
     return number
 
 
-def _create(ledger: Ledger, row: NumberRow, tags: Mapping[str, Any]) -> int:
+def _create(ledger: Ledger, row: NumberRow, tags: Mapping[str, object]) -> int:
     """Register a version in MLflow (found by its run if it is there) and map it."""
     known = ledger.version(row.model, row.version)
-    told: dict[str, Any] = {}
+    told: dict[str, object] = {}
     if known is not None:
         told = {"perennial.candidate": known.candidate}
         told |= {"perennial.bundle": known.bundle} if known.bundle else {}

@@ -72,9 +72,9 @@ def start_or_resume(model_name: str, run_id: str, candidate: str, mlflow_run_id:
 
 def log(
     mlflow_run_id: str,
-    params: Mapping[str, Any] | None = None,
+    params: Mapping[str, object] | None = None,
     metrics: Mapping[str, float] | None = None,
-    tags: Mapping[str, Any] | None = None,
+    tags: Mapping[str, object] | None = None,
 ) -> None:
     """Log parameters, metrics and tags of a run in one round trip (one more for every further hundred).
 
@@ -132,7 +132,7 @@ def finish(mlflow_run_id: str, status: str = "FINISHED") -> None:
 
 
 def create_version(
-    model_name: str, run_id: str, mlflow_run_id: str | None, tags: Mapping[str, Any] | None = None
+    model_name: str, run_id: str, mlflow_run_id: str | None, tags: Mapping[str, object] | None = None
 ) -> int:
     """MLflow's version of the model that an Airflow run makes: the one that a try before has made, else a new one.
 
@@ -162,7 +162,7 @@ def create_version(
     return versions[0]
 
 
-def tag_version(model_name: str, version: int, tags: Mapping[str, Any]) -> None:
+def tag_version(model_name: str, version: int, tags: Mapping[str, object]) -> None:
     """Set tags of a version; each one costs two round trips, so name few."""
     with _speaking(f"tag version {version} of {model_name}"):
         for name, value in tags.items():

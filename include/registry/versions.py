@@ -26,11 +26,11 @@ class Versions(Numbers):
         *,
         run_id: str,
         candidate: str,
-        recipe: Mapping[str, Any],
+        recipe: Mapping[str, object],
         twin: str,
         twin_first: str,
         twin_last: str,
-        metrics: Mapping[str, Any],
+        metrics: Mapping[str, object],
     ) -> VersionRow:
         """Record the version that a run's `select` has chosen; the same run again updates it until it has a bundle.
 
@@ -117,7 +117,7 @@ class Versions(Numbers):
         verdict: str,
         reason: str,
         version: int | None,
-        parameters: Mapping[str, Any],
+        parameters: Mapping[str, object],
         code_digest: str,
         snapshot_digest: str,
         checks: Sequence[Any],

@@ -1,4 +1,4 @@
-"""A small client of Airflow's public REST API: what `run` and `night` ask of it."""
+"""A small client of Airflow's public REST API, for what `run` and `night` need."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import httpx
 
 from include.errors import ConfigurationError, PerennialError, TransientError
 from include.stack import credentials
+from include.stack.airflow_answers import Backfill, Dag, Run, Task
 from include.stack.layout import Stack
 
 TERMINAL = ("success", "failed")
@@ -17,7 +18,7 @@ PAGE = 100  # Airflow's own limit
 
 
 class Away(TransientError):
-    """Airflow's API server does not answer at all: it starts, or is started again."""
+    """Airflow's API server does not answer at all: it is starting or restarting."""
 
 
 class AirflowApi:
@@ -30,18 +31,18 @@ class AirflowApi:
         self._token = ""
 
     def health(self, since: datetime) -> dict[str, str]:
-        """Status by component: metadatabase, scheduler, triggerer, dag_processor ("healthy", or what it says).
+        """Status by component: metadatabase, scheduler, triggerer, dag_processor ("healthy", or what it reports).
 
-        A component whose newest heartbeat is older than ``since`` is "not started": Airflow calls a scheduler that was
-        killed healthy for minutes.
+        A component whose newest heartbeat is older than ``since`` is "not started": for minutes, Airflow reports a
+        scheduler that was killed as healthy.
         """
         answer = self._send("GET", "/monitor/health", token=False).json()
         return {name: _status(name, part or {}, since) for name, part in answer.items()}
 
-    def dag(self, dag_id: str) -> dict[str, Any] | None:
-        """A DAG, or ``None`` while it is not known."""
+    def dag(self, dag_id: str) -> Dag | None:
+        """A DAG, or ``None`` while Airflow does not know it."""
         answer = self._send("GET", f"/dags/{dag_id}", missing_ok=True)
-        return answer.json() if answer.status_code == 200 else None
+        return Dag.of(answer.json()) if answer.status_code == 200 else None
 
     def unpause(self, dag_id: str) -> None:
         self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
@@ -59,17 +60,17 @@ class AirflowApi:
         ]
 
     def parsed(self, ending: str) -> dict[str, str]:
-        """When each DAG whose name has this ending was read last, by name."""
+        """When each DAG whose name has this ending was last read, by name."""
         params = {"dag_id_pattern": f"%{ending}", "limit": PAGE}
         found = self._send("GET", "/dags", params=params).json()["dags"]
         return {dag["dag_id"]: dag["last_parsed_time"] for dag in found if dag["last_parsed_time"]}
 
-    def backfill(self, dag_id: str, first: str, last: str, max_active_runs: int = 16) -> dict[str, Any] | None:
-        """Back-fill the partitions ``first`` to ``last``, both included; ``None`` when another one is active.
+    def backfill(self, dag_id: str, first: str, last: str, max_active_runs: int = 16) -> Backfill | None:
+        """Back-fill the partitions ``first`` to ``last``, both included; ``None`` if another one is active.
 
         Midnight UTC of a bound is read as midnight in the timetable's own timezone (3.3.2,
-        `CronPartitionTimetable.iter_partition_dagrun_infos`). ``completed``: a partition that is missing in the lake is
-        collected again even if a run for it has ended before.
+        `CronPartitionTimetable.iter_partition_dagrun_infos`). With ``completed``, a partition that the lake does not
+        have is collected again, even if an earlier run for it has ended.
         """
         body = {
             "dag_id": dag_id,
@@ -79,53 +80,51 @@ class AirflowApi:
             "max_active_runs": max_active_runs,
         }
         answer = self._send("POST", "/backfills", json=body, conflict_ok=True)
-        return answer.json() if answer.status_code == 200 else None
+        return Backfill.of(answer.json()) if answer.status_code == 200 else None
 
-    def active_backfill(self, dag_id: str) -> dict[str, Any] | None:
+    def active_backfill(self, dag_id: str) -> Backfill | None:
         """The back-fill of this DAG that Airflow has not completed, if there is one."""
         params = {"dag_id": dag_id, "limit": PAGE, "order_by": "-id"}
         found = self._send("GET", "/backfills", params=params).json()["backfills"]
-        return next((b for b in found if not b["completed_at"]), None)
+        return next((b for b in map(Backfill.of, found) if not b.completed_at), None)
 
     def complete_backfill(self, backfill_id: int) -> None:
         """Close a back-fill whose runs have all ended (the scheduler itself looks only every 30 s)."""
         self._send("PUT", f"/backfills/{backfill_id}/cancel", conflict_ok=True)
 
-    def runs(self, dag_id: str, **params: Any) -> Iterator[dict[str, Any]]:
+    def runs(self, dag_id: str, **params: Any) -> Iterator[Run]:
         """Runs of a DAG, newest first."""
         offset = 0
         while True:
             asked = {"order_by": "-id", "limit": PAGE, "offset": offset} | params
             page = self._send("GET", f"/dags/{dag_id}/dagRuns", params=asked).json()["dag_runs"]
-            yield from page
+            yield from map(Run.of, page)
             offset += len(page)
             if len(page) < PAGE:
                 return
 
-    def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
+    def run(self, dag_id: str, run_id: str) -> Run | None:
         """One run, or ``None``."""
         answer = self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}", missing_ok=True)
-        return answer.json() if answer.status_code == 200 else None
+        return Run.of(answer.json()) if answer.status_code == 200 else None
 
-    def trigger(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
-        """Start a run; nothing happens when it exists."""
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+    def trigger(self, dag_id: str, run_id: str, conf: Mapping[str, object] | None = None) -> None:
+        """Start a run with these parameters; a no-op if it exists."""
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
         self._send("POST", f"/dags/{dag_id}/dagRuns", json=body, conflict_ok=True)
 
-    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+    def tasks(self, dag_id: str, run_id: str) -> list[Task]:
         """Task instances of a run."""
-        params = {"limit": PAGE}
-        return self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params=params).json()[
-            "task_instances"
-        ]
+        answer = self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": PAGE})
+        return [Task.of(task) for task in answer.json()["task_instances"]]
 
-    def last_log_line(self, task: dict[str, Any]) -> str:
-        """The last line that says what went wrong: the error's own message, else the last line of the log."""
-        path = f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs/"
+    def last_log_line(self, task: Task) -> str:
+        """The line that shows what went wrong: the error's own message, else the last line of the log."""
+        path = f"/dags/{task.dag_id}/dagRuns/{task.dag_run_id}/taskInstances/{task.task_id}/logs/"
         answer = self._send(
             "GET",
-            f"{path}{max(1, task['try_number'])}",
-            params={"map_index": task["map_index"], "full_content": True},
+            f"{path}{max(1, task.try_number)}",
+            params={"map_index": task.map_index, "full_content": True},
             missing_ok=True,
         )
         if answer.status_code != 200:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def ask(
     return None
 
 
-def curl_line(stack: Stack, url: str, body: dict[str, Any], with_token: bool) -> str:
+def curl_line(stack: Stack, url: str, body: Mapping[str, Sequence[Row]], with_token: bool) -> str:
     """One line for a shell. A token is read from its file by the shell, so it is in no history."""
     parts = ["curl", "-s", shlex.quote(url), "-H", "'Content-Type: application/json'"]
     if with_token:

@@ -44,8 +44,8 @@ def wait_for_dags(follower: Follower, report: Report) -> None:
     read = Reading(api, utc_now())
     while wanted:
         dag = follower.patiently(lambda: api.dag(wanted[0]))
-        if dag is not None and not dag["is_stale"]:  # stale: of an earlier start, and not parsed again yet
-            if dag["is_paused"] and not wanted[0].endswith("_retrain"):  # that one when there is data to train on
+        if dag is not None and not dag.is_stale:
+            if dag.is_paused and not wanted[0].endswith("_retrain"):  # that one when there is data to train on
                 follower.patiently(lambda: api.unpause(wanted[0]))
             wanted.pop(0)
             continue
@@ -148,7 +148,7 @@ def _first_run_id(follower: Follower) -> str:
     for attempt in range(1, 1000):
         run_id = f"first__{about}" + (f"__{attempt}" if attempt > 1 else "")
         run = follower.api.run(f"{model.name}_retrain", run_id)
-        if run is None or run["state"] not in ("success", "failed"):
+        if run is None or run.state not in ("success", "failed"):
             return run_id
     raise RunFailed(f"{model.name}: 1000 first runs have ended without a champion")
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import TypeVar
 
 from include.errors import PerennialError, TransientError
 from include.partitions import newest_closed, utc_now
 from include.spec import Model
+from include.stack.airflow_answers import Backfill, Run, Task
 from include.stack.airflow_api import TERMINAL, AirflowApi, Away
 from include.stack.progress import Report
 
 POLL_SECONDS = 1.0
 SHOWN = 5  # days of a list
-REFUSALS = 60  # answers of an API that is there and fails, one after the other, before following gives up
+REFUSALS = 60  # failures in a row of an API that answers, before following gives up
+
+
+T = TypeVar("T")
 
 
 class RunFailed(PerennialError):
@@ -26,7 +30,7 @@ class RunFailed(PerennialError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a night ended: one sentence, and whether it is a decision (promoted, rejected, held, skipped)."""
+    """How a night ended: one sentence, and the decision (promoted, rejected, held, skipped)."""
 
     sentence: str
     verdict: str
@@ -34,15 +38,15 @@ class Outcome:
 
 
 def nothing() -> None:
-    """No check to make."""
+    """A check that always passes."""
 
 
 class Runs:
-    """Starts runs and follows them, whatever DAG they are of.
+    """Starts and follows runs of any DAG.
 
     Parameters
     ----------
-    check : asked at every poll; raises when waiting has become pointless (a process of the stack is gone).
+    check : called at every poll; raises when waiting has become pointless (a process of the stack has ended).
     """
 
     def __init__(self, api: AirflowApi, check: Callable[[], None] = nothing) -> None:
@@ -50,9 +54,9 @@ class Runs:
         self.check = check
 
     def act(
-        self, dag_id: str, run_id: str, report: Report, conf: dict[str, Any] | None = None, unpause: bool = False
-    ) -> dict[str, Any]:
-        """Start (or find again) a run of a DAG and follow it to its end; returns it when it succeeded.
+        self, dag_id: str, run_id: str, report: Report, conf: Mapping[str, object] | None = None, unpause: bool = False
+    ) -> Run:
+        """Start (or find again) a run of a DAG and follow it to its end; returns it if it succeeded.
 
         Raises
         ------
@@ -60,40 +64,39 @@ class Runs:
         """
         self.patiently(lambda: self.api.trigger(dag_id, run_id, conf))
         dag = self.patiently(lambda: self.api.dag(dag_id))
-        if dag and dag["is_paused"]:
+        if dag and dag.is_paused:
             if not unpause:
                 raise RunFailed(f"{dag_id} is paused in Airflow: unpause it there; run {run_id} waits for that.")
             self.patiently(lambda: self.api.unpause(dag_id))
         return self.follow(dag_id, run_id, report)
 
-    def follow(self, dag_id: str, run_id: str, report: Report) -> dict[str, Any]:
-        """Wait for the end of a run; returns it when it succeeded."""
+    def follow(self, dag_id: str, run_id: str, report: Report) -> Run:
+        """Wait for the end of a run; returns it if it succeeded."""
         while True:
             run = self.patiently(lambda: self.api.run(dag_id, run_id))
             if run is None:
                 raise RunFailed(f"{dag_id}: run {run_id} has disappeared from Airflow.")
             tasks = self.patiently(lambda: self.api.tasks(dag_id, run_id))
             report(f"{dag_id}: {describe(tasks)}")
-            if run["state"] in TERMINAL:
+            if run.state in TERMINAL:
                 break
             self.pause()
-        if run["state"] == "failed":
+        if run.state == "failed":
             raise RunFailed(self._failure(dag_id, run_id, tasks))
         return run
 
-    def _failure(self, dag_id: str, run_id: str, tasks: list[dict[str, Any]]) -> str:
-        failed = [t for t in tasks if t["state"] == "failed"]
+    def _failure(self, dag_id: str, run_id: str, tasks: list[Task]) -> str:
+        failed = [t for t in tasks if t.state == "failed"]
         if not failed:
             return f"{dag_id}: run {run_id} failed without a failed task (timed out?)"
-        first = min(failed, key=lambda t: t["end_date"] or "9")
-        index = f"[{first['map_index']}]" if first["map_index"] >= 0 else ""
+        first = min(failed, key=lambda t: t.end_date or "9")
         line = self.patiently(lambda: self.api.last_log_line(first))
-        return f"{dag_id}: task {first['task_id']}{index} failed (run {run_id}): {line}"
+        return f"{dag_id}: task {first.name} failed (run {run_id}): {line}"
 
-    def patiently(self, call: Callable[[], Any]) -> Any:
-        """Call, and again while the API is away, however long that is: `check` knows whether waiting is pointless.
+    def patiently(self, call: Callable[[], T]) -> T:
+        """Call, and repeat while the API is away, for any length of time: `check` decides whether waiting is pointless.
 
-        An API that is there and answers with errors gets `REFUSALS` calls: that is counted, not timed.
+        An API that answers with errors gets `REFUSALS` calls: they are counted, not timed.
         """
         refusals = 0
         while True:
@@ -108,7 +111,7 @@ class Runs:
             self.pause()
 
     def pause(self) -> None:
-        """Wait until the next look; raises if waiting has become pointless."""
+        """Wait until the next poll; raises if waiting has become pointless."""
         self.check()
         time.sleep(POLL_SECONDS)
 
@@ -125,7 +128,7 @@ class Follower(Runs):
         return f"{self.api.url}/dags/{self.model.name}_{kind}"
 
     def missing(self, days: int) -> list[str]:
-        """Partitions that are not in the lake, of the ``days`` days up to the newest one with matured labels."""
+        """Partitions that the lake does not have, of the ``days`` days up to the newest one with matured labels."""
         from include.data import collection
 
         last = newest_closed(utc_now(), self.model.timezone, self.model.data.label.delay)
@@ -154,7 +157,7 @@ class Follower(Runs):
             asked.update(keys(first, last))
 
     def retrain(
-        self, run_id: str, report: Report, unpause: bool = False, conf: dict[str, Any] | None = None
+        self, run_id: str, report: Report, unpause: bool = False, conf: Mapping[str, object] | None = None
     ) -> Outcome:
         """Start (or find again) a run of ``<model>_retrain`` and follow it and its release to the end.
 
@@ -169,20 +172,20 @@ class Follower(Runs):
         run = self.act(f"{self.model.name}_retrain", run_id, report, conf, unpause)
         return self.patiently(lambda: self._outcome(run, report))
 
-    def _outcome(self, run: dict[str, Any], report: Report) -> Outcome:
+    def _outcome(self, run: Run, report: Report) -> Outcome:
         """What a successful retraining decided, and how its release ended."""
         from include.registry.ledger import Ledger
 
-        name, run_id = self.model.name, run["dag_run_id"]
+        name, run_id = self.model.name, run.dag_run_id
         decision = Ledger.default().last_decision(name)
         if decision is None or decision.run_id != run_id:
-            note = " ".join((run["note"] or "skipped: no reason given").split())
+            note = " ".join((run.note or "skipped: no reason given").split())
             return Outcome(f"{name}: {note}", "skipped")
         about = f"(as of {decision.as_of}, run {run_id})"
         if decision.verdict == "promote":
             release = self._release_of(int(decision.version or 0))
             self.follow(f"{name}_release", release, report)
-            decision = Ledger.default().decision(name, run_id) or decision  # a freeze that came meanwhile holds it
+            decision = Ledger.default().decision(name, run_id) or decision  # a freeze since then turns it into a hold
         if decision.verdict != "promote":
             verb = {"reject": "rejected", "hold": "held"}.get(decision.verdict, decision.verdict)
             return Outcome(f"{name}: {verb}: {decision.reason} {about}", verb, decision.version)
@@ -196,39 +199,39 @@ class Follower(Runs):
         found = self.patiently(lambda: list(self.api.runs(dag_id, run_id_prefix_pattern=f"v{version}__")))
         if not found:
             raise RunFailed(f"{dag_id}: version {version} was to be promoted, but no release has been started for it.")
-        return str(found[0]["dag_run_id"])
+        return found[0].dag_run_id
 
-    def _await_backfill(self, dag_id: str, backfill: dict[str, Any], total: int, days: int, report: Report) -> None:
+    def _await_backfill(self, dag_id: str, backfill: Backfill, total: int, days: int, report: Report) -> None:
         """Wait until every run of a back-fill has ended, and close it; or until somebody has cancelled it."""
         before = -1
         while True:
-            runs = self.patiently(lambda: self._runs_since(dag_id, backfill["created_at"]))
-            left = sum(1 for run in runs if run["state"] not in TERMINAL)
+            runs = self.patiently(lambda: self._runs_since(dag_id, backfill.created_at))
+            left = sum(1 for run in runs if run.state not in TERMINAL)
             missing = len(self.missing(days))
             report(f"{max(0, total - missing)}/{total} partitions")
             if left == 0 and runs:
-                self.patiently(lambda: self.api.complete_backfill(backfill["id"]))
+                self.patiently(lambda: self.api.complete_backfill(backfill.id))
                 return
             # Created a moment ago; empty: Airflow closes it itself; cancelled: its runs are never scheduled again.
             if not runs or left == before:
                 again = self.patiently(lambda: self.api.active_backfill(dag_id))
-                if not again or again["id"] != backfill["id"]:
+                if not again or again.id != backfill.id:
                     return
             before = left
             self.pause()
 
-    def _runs_since(self, dag_id: str, created_at: str) -> list[dict[str, Any]]:
-        """The back-fill runs that were made after a moment (ISO times in UTC compare as text)."""
+    def _runs_since(self, dag_id: str, created_at: str) -> list[Run]:
+        """The back-fill runs that were created after a moment (ISO times in UTC compare as text)."""
         found = []
         for run in self.api.runs(dag_id, run_type="backfill"):
-            if (run["queued_at"] or run["start_date"] or "9") < created_at:
+            if (run.queued_at or run.start_date or "9") < created_at:
                 break
             found.append(run)
         return found
 
 
 def left_out(model: Model, keys: Sequence[str]) -> str:
-    """What became of days that were collected and are not in the lake: rejected by their validation, or not fetched."""
+    """Why days are missing in the lake after collecting: their validation rejected them, or they were not fetched."""
     from include.data import collection
 
     rejected = collection.rejected(model, keys)
@@ -262,13 +265,11 @@ def keys(first: str, last: str) -> list[str]:
     return keys_between(first, last)
 
 
-def describe(tasks: list[dict[str, Any]]) -> str:
-    """Where a run is: ``"3/9 tasks, train 2/4"``, naming what runs now."""
-    done = [t for t in tasks if t["state"] in ("success", "skipped", "upstream_failed", "failed")]
+def describe(tasks: Sequence[Task]) -> str:
+    """How far a run is: ``"3/9 tasks, train x2"``, naming what runs now."""
+    done = [t for t in tasks if t.state in ("success", "skipped", "upstream_failed", "failed")]
     text = f"{len(done)}/{len(tasks)} tasks"
-    running = Counter(
-        t["task_id"] for t in tasks if t["state"] in ("running", "queued", "up_for_reschedule", "deferred")
-    )
-    again = Counter(t["task_id"] for t in tasks if t["state"] == "up_for_retry")
+    running = Counter(t.task_id for t in tasks if t.state in ("running", "queued", "up_for_reschedule", "deferred"))
+    again = Counter(t.task_id for t in tasks if t.state == "up_for_retry")
     text += "".join(f", {name}{f' x{n}' if n > 1 else ''}" for name, n in sorted(running.items()))
     return text + "".join(f", {name} waits to be tried again" for name in sorted(again))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from collections.abc import Mapping
 
 from include import catalog
 from include.errors import ConfigurationError
@@ -23,17 +23,17 @@ def night(stack: Stack, model_name: str | None, seed: str | None = None, force: 
 
     Parameters
     ----------
-    model_name : None where there is but one model.
-    seed : ``SEED=``, another random seed than the model's.
+    model_name : ``None`` if there is only one model.
+    seed : ``SEED=``, a random seed other than the model's.
     force : ``FORCE=1``, train even if nothing has changed since the last decision.
 
     Raises
     ------
-    ConfigurationError : no stack runs on this home, no such model, several and none was named, or a wrong value; or the
-        model has no champion yet and its folder has mistakes.
+    ConfigurationError : no stack runs on this home; there is no such model, or there are several and none was named; a
+        value is wrong; or the model has no champion yet and its folder has mistakes.
     """
     model = catalog.chosen(model_name, "night")
-    conf: dict[str, Any] = {}
+    conf: dict[str, object] = {}
     if (number := asked.seed(seed)) is not None:
         conf["seed"] = number
     if asked.force(force):
@@ -48,7 +48,7 @@ def night(stack: Stack, model_name: str | None, seed: str | None = None, force: 
         return 1
     except KeyboardInterrupt:
         progress.say(
-            f"\nno longer followed: what was started goes on in Airflow ({follower.url('retrain')} and "
+            f"\nno longer followed: its runs continue in Airflow ({follower.url('retrain')} and "
             f"{follower.url('collect')})."
         )
         return 130
@@ -57,7 +57,7 @@ def night(stack: Stack, model_name: str | None, seed: str | None = None, force: 
 def require_no_mistakes(stack: Stack, follower: Follower, progress: Progress) -> None:
     """Refuse the first night of a folder that `make run` would not train either.
 
-    A model that has a champion is not linted: its gate compares, and its champion serves on.
+    A model that has a champion is not linted: its gate compares, and its champion continues to serve.
 
     Raises
     ------
@@ -72,11 +72,11 @@ def require_no_mistakes(stack: Stack, follower: Follower, progress: Progress) ->
         raise ConfigurationError(refusal(name, problems, f"make night MODEL={name}"))
 
 
-def _night(follower: Follower, progress: Progress, conf: dict[str, Any]) -> int:
+def _night(follower: Follower, progress: Progress, conf: Mapping[str, object]) -> int:
     model = follower.model
     days = model.training.days_needed
     if follower.patiently(lambda: follower.api.dag(f"{model.name}_collect")) is None:
-        # a model that was written a moment ago: Airflow looks for new DAGs every few seconds
+        # the model is new: Airflow looks for new DAGs every few seconds
         with progress.step(f"{model.name}: DAGs") as report:
             wait_for_dags(follower, report)
     missing = follower.missing(days)
@@ -91,7 +91,7 @@ def _night(follower: Follower, progress: Progress, conf: dict[str, Any]) -> int:
 
 
 def connected(stack: Stack, model: Model) -> Follower:
-    """A follower of a model's runs on the stack that runs on this home; `include.settings` then points at it, too.
+    """A follower of a model's runs on the stack of this home; from then on, `include.settings` points at it as well.
 
     Raises
     ------
@@ -102,9 +102,9 @@ def connected(stack: Stack, model: Model) -> Follower:
 
 
 def runs_on(stack: Stack) -> Runs:
-    """As `connected`, for runs that need no model that loads."""
+    """As `connected`, for runs that work without the model's folder."""
     if not leftovers.owner(stack):
-        raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run`, in another terminal.")
+        raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run` in another terminal.")
     stack = stack.as_recorded()
     os.environ.update(environment.perennial_environment(stack))
     return Runs(AirflowApi(stack), lambda: _still_there(stack))
@@ -112,4 +112,4 @@ def runs_on(stack: Stack) -> Runs:
 
 def _still_there(stack: Stack) -> None:
     if not leftovers.owner(stack):
-        raise RunFailed(f"the stack on {stack.home} was stopped meanwhile")
+        raise RunFailed(f"the stack on {stack.home} was stopped in the meantime")

@@ -84,7 +84,7 @@ def _act(stack: Stack, name: str, action: Action, reason: str, version: int | No
     except KeyboardInterrupt:
         progress.say(f"\nno longer followed: run {run_id} of {dag_id} goes on ({runs.api.url}/dags/{dag_id}).")
         return 130
-    progress.say(" ".join((run["note"] or f"{name}: done, see run {run['dag_run_id']} of {dag_id}.").split()))
+    progress.say(" ".join((run.note or f"{name}: done, see run {run.dag_run_id} of {dag_id}.").split()))
     return 0
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import httpx
 
@@ -44,20 +43,19 @@ def _log(stack: Stack, state: State) -> str:
     return f" (see {stack.logs / state.name}.log)" if state.given_up else ""
 
 
-def _listing(stack: Stack) -> list[dict[str, Any]] | None:
-    """The models of the model server; None if it does not answer."""
+def _listing(stack: Stack) -> dict[str, int | None] | None:
+    """The version that serves of each model of the model server; None if the server does not answer."""
     token = credentials.read(stack, "serving_token")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         answer = httpx.get(f"{stack.serving_url}/models", headers=headers, timeout=5, trust_env=False)
-        listing: list[dict[str, Any]] = answer.raise_for_status().json()["models"]
+        return {str(m["model"]): m.get("version") for m in answer.raise_for_status().json()["models"]}
     except (httpx.HTTPError, ValueError, KeyError):
         return None
-    return listing
 
 
 def standings() -> dict[str, Standing] | None:
-    """What the ledger says about each model that it knows, by name; None if it does not answer."""
+    """What the ledger records about each model, by name; None if it does not answer."""
     from include.registry.ledger import Ledger
 
     try:
@@ -67,17 +65,16 @@ def standings() -> dict[str, Standing] | None:
         return None
 
 
-def served(listing: Sequence[dict[str, Any]] | None, ledger: Mapping[str, Standing] | None) -> list[str]:
-    """A line for each model: those of the house by priority, broken ones, and what serves without a folder.
+def served(serving: Mapping[str, int | None] | None, ledger: Mapping[str, Standing] | None) -> list[str]:
+    """A line for each model: those that load by priority, broken ones, and those that serve without a folder.
 
     Parameters
     ----------
-    listing : the models of the model server; None if it does not answer.
+    serving : the version that serves of each model of the model server; None if the server does not answer.
     ledger : what should serve, of the models that were ever released; None if it does not answer.
     """
     broken = {e.name: f"broken: {e.problem}" for e in catalog.entries() if e.problem}
     folders = [*(m.name for m in catalog.by_priority()), *broken]
-    serving = None if listing is None else {str(m["model"]): m.get("version") for m in listing}
     lines = []
     for name in dict.fromkeys([*folders, *(serving or {}), *(ledger or {})]):
         line = _service(name, serving, ledger, name in folders)
@@ -92,9 +89,9 @@ def served(listing: Sequence[dict[str, Any]] | None, ledger: Mapping[str, Standi
 
 
 def _service(
-    name: str, serving: Mapping[str, Any] | None, ledger: Mapping[str, Standing] | None, has_folder: bool
+    name: str, serving: Mapping[str, int | None] | None, ledger: Mapping[str, Standing] | None, has_folder: bool
 ) -> str:
-    """Which version of a model serves: what the server and the ledger have answered, and never more."""
+    """Which version of a model serves: only what the server and the ledger have answered."""
     if (version := (serving or {}).get(name)) is not None:
         return f"version {version}"
     if ledger is None:

@@ -13,7 +13,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -56,7 +55,7 @@ class Estimate:
             return float(self.value >= limit)
         return float(stats.t.cdf((self.value - limit) / self.error, self.blocks - 1))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, float | int | None]:
         return {k: v if math.isfinite(v) else None for k, v in asdict(self).items()}
 
 

@@ -137,7 +137,7 @@ class Parameters(BaseModel):
     """Parameters of an earlier version, which a run that was created then may still have; they are ignored."""
 
     @classmethod
-    def of(cls, dag_id: str, values: Mapping[str, Any]) -> Self:
+    def of(cls, dag_id: str, values: Mapping[str, object]) -> Self:
         """Read the parameters of a run.
 
         Raises

@@ -30,6 +30,7 @@ from typing import Any
 
 from include import catalog
 from include.stack import confidential, environment
+from include.stack.airflow_answers import Task
 from tests.bench import memory
 from tests.end_to_end.stack_runner import ROOT, Api, Running
 from tests.services import free_port
@@ -55,9 +56,9 @@ for line in sys.stdin:
 """
 
 
-def seconds_between(earlier: str, later: str) -> float:
+def seconds_between(earlier: str | None, later: str | None) -> float:
     """Between two ISO times."""
-    first, second = (datetime.fromisoformat(t.replace("Z", "+00:00")) for t in (earlier, later))
+    first, second = (datetime.fromisoformat(t or "") for t in (earlier, later))
     return (second - first).total_seconds()
 
 
@@ -65,19 +66,19 @@ def in_airflow(api: Api, as_of: str, seed: int, round_: int) -> dict[str, Any]:
     """One retraining as a DAG run: its wall time, and for each task when it was queued, began to work, and ended."""
     dag_id, run_id = f"{MODEL}_retrain", f"bench__{os.getpid()}__{round_}"
     run = api.trigger_and_wait(dag_id, run_id, {"as_of": as_of, "seed": seed}, seconds=300)
-    assert run["state"] == "success", api.states(dag_id, run_id)
-    tasks = [t for t in api.tasks(dag_id, run_id) if t["state"] == "success"]
-    last = max(t["end_date"] for t in tasks)
-    found: dict[str, Any] = {"wall": seconds_between(run["start_date"], last), "tasks": []}
+    assert run.state == "success", api.states(dag_id, run_id)
+    tasks = [t for t in api.tasks(dag_id, run_id) if t.state == "success"]
+    last = max(t.end_date or "" for t in tasks)
+    found: dict[str, Any] = {"wall": seconds_between(run.start_date, last), "tasks": []}
     for task in tasks:
         work = first_line(api, task)
         found["tasks"].append(
             {
-                "task": task["task_id"],
-                "start": seconds_between(task["queued_when"], work),
-                "work": seconds_between(work, task["end_date"]),
-                "begin": seconds_between(run["start_date"], task["queued_when"]),
-                "end": seconds_between(run["start_date"], task["end_date"]),
+                "task": task.task_id,
+                "start": seconds_between(task.queued_when, work),
+                "work": seconds_between(work, task.end_date),
+                "begin": seconds_between(run.start_date, task.queued_when),
+                "end": seconds_between(run.start_date, task.end_date),
             }
         )
     if api.states(dag_id, run_id).get("release") == "success":
@@ -85,12 +86,10 @@ def in_airflow(api: Api, as_of: str, seed: int, round_: int) -> dict[str, Any]:
     return found
 
 
-def first_line(api: Api, task: dict[str, Any]) -> str:
+def first_line(api: Api, task: Task) -> str:
     """When the operator began: the end of Airflow's *Pre Execute* group in the task's log."""
-    path = (
-        f"/dags/{task['dag_id']}/dagRuns/{task['dag_run_id']}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
-    )
-    content = api._send("GET", path, params={"map_index": task["map_index"], "full_content": True}).json()["content"]
+    path = f"/dags/{task.dag_id}/dagRuns/{task.dag_run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
+    content = api._send("GET", path, params={"map_index": task.map_index, "full_content": True}).json()["content"]
     return next(
         str(line["timestamp"])
         for line in content
@@ -172,10 +171,8 @@ def of_the_dag(rounds: int, home: Path | None) -> None:
             text=True,
         )
         assert plain_process.stdin is not None and plain_process.stdout is not None
-        first = next(
-            r for r in api.runs(f"{MODEL}_retrain", run_id_prefix_pattern="first__") if r["state"] == "success"
-        )
-        as_of = api.xcom(f"{MODEL}_retrain", first["dag_run_id"], "snapshot", key="plan")["as_of"]
+        first = next(r for r in api.runs(f"{MODEL}_retrain", run_id_prefix_pattern="first__") if r.state == "success")
+        as_of = api.xcom(f"{MODEL}_retrain", first.dag_run_id, "snapshot", key="plan")["as_of"]
         plain, dag = [], []
         for round_ in range(rounds + 1):  # the first of each is a warm-up
             plain_process.stdin.write(json.dumps({"as_of": as_of, "seed": 100 + 2 * round_}) + "\n")

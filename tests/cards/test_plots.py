@@ -14,7 +14,6 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_curve
 
 from include import catalog
 from include.cards import intervals, plots
@@ -239,16 +238,14 @@ def test_a_picture_that_fails_does_not_stop_the_night(
     assert plots.draw(models["toy"], np.array([0, 1]), {}, {}) == {}, "a challenger that could not be scored"
 
 
-@pytest.mark.parametrize("ties", [False, True])
-def test_curves_are_those_of_scikit_learn(ties: bool) -> None:
-    random = np.random.default_rng(0)
-    y, scores = random.integers(0, 2, 300), random.random(300)
-    scores = np.round(scores, 1) if ties else scores
+def test_curves_start_where_nothing_is_flagged_and_flag_equal_scores_together() -> None:
+    y, scores = np.array([1, 0, 1, 0]), np.array([0.9, 0.5, 0.5, 0.1])
     false, true, precision = binary.curves(y == 1, scores)
-    expected = roc_curve(y, scores, drop_intermediate=False)
-    np.testing.assert_allclose(false, expected[0])
-    np.testing.assert_allclose(true, expected[1])
-    assert precision[-1] == pytest.approx(y.mean())
+    np.testing.assert_allclose(false, [0, 0, 0.5, 1])
+    np.testing.assert_allclose(true, [0, 0.5, 1, 1])
+    np.testing.assert_allclose(precision, [1, 1, 2 / 3, 0.5])
+    worst = binary.curves(y == 0, scores)[2]
+    np.testing.assert_allclose(worst, [0, 0, 1 / 3, 0.5])  # no peak of 1 where nothing is flagged
 
 
 def test_drawing_leaves_matplotlib_as_it_was(models: dict[str, Model]) -> None:

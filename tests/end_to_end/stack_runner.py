@@ -16,6 +16,7 @@ from typing import Any
 
 import psutil
 
+from include.stack.airflow_answers import Run
 from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
 
@@ -161,37 +162,31 @@ class Api(AirflowApi):
 
     def trigger_and_wait(
         self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, seconds: float = LIMIT, **body: Any
-    ) -> dict[str, Any]:
+    ) -> Run:
         """Start a run and wait for its end, whatever that is."""
         asked = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}} | body
         self._send("POST", f"/dags/{dag_id}/dagRuns", json=asked)
         return self.wait(dag_id, run_id, seconds)
 
-    def wait(self, dag_id: str, run_id: str, seconds: float = LIMIT) -> dict[str, Any]:
+    def wait(self, dag_id: str, run_id: str, seconds: float = LIMIT) -> Run:
         """The run, once it has ended."""
         deadline = time.monotonic() + seconds
         while True:
             run = self.run(dag_id, run_id)
-            if run is not None and run["state"] in ("success", "failed"):
+            if run is not None and run.state in ("success", "failed"):
                 return run
             assert time.monotonic() < deadline, (
-                f"{dag_id} {run_id} is {run and run['state']}: {self.states(dag_id, run_id)}"
+                f"{dag_id} {run_id} is {run and run.state}: {self.states(dag_id, run_id)}"
             )
             time.sleep(0.3)
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
         """State by task; mapped tasks as ``train[0]``."""
-        return {
-            f"{t['task_id']}[{t['map_index']}]" if t["map_index"] >= 0 else t["task_id"]: t["state"]
-            for t in self.tasks(dag_id, run_id)
-        }
+        return {t.name: t.state for t in self.tasks(dag_id, run_id)}
 
     def tries(self, dag_id: str, run_id: str) -> dict[str, int]:
         """Number of the last try by task; mapped tasks as ``train[0]``."""
-        return {
-            f"{t['task_id']}[{t['map_index']}]" if t["map_index"] >= 0 else t["task_id"]: t["try_number"]
-            for t in self.tasks(dag_id, run_id)
-        }
+        return {t.name: t.try_number for t in self.tasks(dag_id, run_id)}
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
         """One XCom value."""

@@ -125,19 +125,19 @@ def test_retrain_by_hand_with_parameters(running: Running, page: Any, api: Api) 
     dialog.locator("textarea").first.fill("baseline\nlogistic")
     dialog.locator("input[name=element_note]").fill("by hand, in the browser")
     picture(page, "trigger")
-    before = {r["dag_run_id"] for r in api.runs("toy_retrain")}
+    before = {r.dag_run_id for r in api.runs("toy_retrain")}
     dialog.get_by_role("button", name="Trigger").last.click()
     deadline = time.monotonic() + 300
-    while not (new := [r for r in api.runs("toy_retrain") if r["dag_run_id"] not in before]):
+    while not (new := [r for r in api.runs("toy_retrain") if r.dag_run_id not in before]):
         assert time.monotonic() < deadline, "no run was started"
         time.sleep(0.5)
-    run = api.wait("toy_retrain", new[0]["dag_run_id"])
-    assert run["state"] == "success", api.states("toy_retrain", run["dag_run_id"])
-    plan = api.xcom("toy_retrain", run["dag_run_id"], "snapshot", key="plan")
+    run = api.wait("toy_retrain", new[0].dag_run_id)
+    assert run.state == "success", api.states("toy_retrain", run.dag_run_id)
+    plan = api.xcom("toy_retrain", run.dag_run_id, "snapshot", key="plan")
     assert plan["window_days"] == 16
     assert plan["candidates"] == ["baseline", "logistic"]
     assert plan["note"] == "by hand, in the browser"
-    page.goto(f"{running.stack.airflow_url}/dags/toy_retrain/runs/{run['dag_run_id']}")
+    page.goto(f"{running.stack.airflow_url}/dags/toy_retrain/runs/{run.dag_run_id}")
     page.get_by_text(re.compile("passed the gate|rejected|held")).first.wait_for()
     picture(page, "outcome")
 
@@ -146,7 +146,7 @@ def test_read_the_logs_of_both_tries(
     running: Running, page: Any, api: Api, run_id: str, scenario: Callable[[str, dict[str, Any]], None]
 ) -> None:
     scenario("2025-05-20", {"error": True})
-    assert api.trigger_and_wait("toy_collect", run_id, {"partition": "2025-05-20"})["state"] == "success"
+    assert api.trigger_and_wait("toy_collect", run_id, {"partition": "2025-05-20"}).state == "success"
     page.goto(f"{running.stack.airflow_url}/dags/toy_collect/runs/{run_id}/tasks/collect")
     page.get_by_text("Fetched 2025-05-20 of toy").first.wait_for()
     page.get_by_role("button", name="1", exact=True).first.click()
@@ -166,18 +166,18 @@ def test_the_buttons_of_a_task_lead_somewhere(running: Running, page: Any, api: 
 
 def test_pictures_of_the_first_model(running: Running, page: Any, api: Api) -> None:
     """What a person sees of the first night: the graph, the gate's log, the card."""
-    run = next(r for r in api.runs(f"{FIRST}_retrain") if r["dag_run_id"].startswith("first__"))
-    page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run['dag_run_id']}")
+    run = next(r for r in api.runs(f"{FIRST}_retrain") if r.dag_run_id.startswith("first__"))
+    page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run.dag_run_id}")
     page.get_by_text("passed the gate").first.wait_for()
     picture(page, "retrain")
-    page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run['dag_run_id']}/tasks/gate")
+    page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run.dag_run_id}/tasks/gate")
     page.get_by_text("better than the baseline").first.wait_for()
     picture(page, "gate")
-    links = api._send("GET", f"/dags/{FIRST}_retrain/dagRuns/{run['dag_run_id']}/taskInstances/package/links").json()[
+    links = api._send("GET", f"/dags/{FIRST}_retrain/dagRuns/{run.dag_run_id}/taskInstances/package/links").json()[
         "extra_links"
     ]
     page.goto(links["Model card"])
-    version = api.xcom(f"{FIRST}_retrain", run["dag_run_id"], "package")["version"]
+    version = api.xcom(f"{FIRST}_retrain", run.dag_run_id, "package")["version"]
     page.get_by_role("heading", name=f"{FIRST}, version {version}").wait_for()
     page.get_by_text("better than the baseline").first.wait_for()
     picture(page, "card")

@@ -34,10 +34,10 @@ def test_a_day_by_hand_in_three_ways(api: Api, run_id: str) -> None:
     }
     for n, (day, asked) in enumerate(ways.items()):
         run = api.trigger_and_wait(DAG, f"{run_id}-{n}", **asked)
-        assert run["state"] == "success"
+        assert run.state == "success"
         assert api.xcom(DAG, f"{run_id}-{n}", "publish")["partition"] == day
         assert len(rows_of(day)) > 100
-        assert run["note"].startswith(f"{day}: ")
+        assert run.note.startswith(f"{day}: ")
 
 
 def test_the_same_day_twice_is_the_same_state(api: Api, run_id: str) -> None:
@@ -50,7 +50,7 @@ def test_the_same_day_twice_is_the_same_state(api: Api, run_id: str) -> None:
 
 def test_a_day_that_is_not_over_is_refused_at_once(api: Api, run_id: str) -> None:
     run = api.trigger_and_wait(DAG, run_id, {"partition": "2099-01-01"})
-    assert run["state"] == "failed"
+    assert run.state == "failed"
     assert api.tries(DAG, run_id)["collect"] == 1
     assert "2099-01-01 is not over" in api.log(DAG, run_id, "collect")
 
@@ -59,13 +59,13 @@ def test_a_missing_column_stops_the_day_without_a_retry(api: Api, run_id: str, s
     day = "2025-03-10"
     scenario(day, {"drop_column": "x"})
     run = api.trigger_and_wait(DAG, run_id, {"partition": day})
-    assert run["state"] == "failed"
+    assert run.state == "failed"
     assert api.states(DAG, run_id) == {"collect": "success", "validate": "failed", "publish": "upstream_failed"}
     assert api.tries(DAG, run_id)["validate"] == 1, "bad data must not be retried"
     assert day not in Lake.of(catalog.load("toy")).published()
     log = api.log(DAG, run_id, "validate")
     assert "'x'" in log and "was not published" in log
-    assert "'x'" in run["note"]
+    assert "'x'" in run.note
     raw = api.xcom(DAG, run_id, "collect")
     assert (Lake.of(catalog.load("toy")).root / raw["path"]).is_file(), "the raw batch is kept"
 
@@ -73,7 +73,7 @@ def test_a_missing_column_stops_the_day_without_a_retry(api: Api, run_id: str, s
 def test_bad_rows_go_to_quarantine_with_a_reason_and_the_rest_goes_on(api: Api, run_id: str, scenario: Corrupt) -> None:
     day = "2025-03-11"
     scenario(day, {"bad_rows": 3, "new_column": "surprise"})
-    assert api.trigger_and_wait(DAG, run_id, {"partition": day})["state"] == "success"
+    assert api.trigger_and_wait(DAG, run_id, {"partition": day}).state == "success"
     lake = Lake.of(catalog.load("toy"))
     quarantined = lake.read_quarantine(day)
     assert len(quarantined) == 3
@@ -96,7 +96,7 @@ def test_the_validation_result_opens_from_the_task_and_only_with_a_login(api: Ap
 
 def test_a_lost_connection_is_retried(api: Api, run_id: str, scenario: Corrupt) -> None:
     scenario("2025-03-13", {"error": True})
-    assert api.trigger_and_wait(DAG, run_id, {"partition": "2025-03-13"})["state"] == "success"
+    assert api.trigger_and_wait(DAG, run_id, {"partition": "2025-03-13"}).state == "success"
     assert api.tries(DAG, run_id) == {"collect": 2, "validate": 1, "publish": 1}
     assert "not reachable" in api.log(DAG, run_id, "collect", 1)
 
@@ -106,7 +106,7 @@ def test_a_task_killed_with_sigkill_is_retried_to_the_same_state(api: Api, run_i
     whole = rows_of("2025-03-14")
     scenario("2025-03-14", {"kill": True})
     run = api.trigger_and_wait(DAG, run_id, {"partition": "2025-03-14"})
-    assert run["state"] == "success"
+    assert run.state == "success"
     assert api.tries(DAG, run_id)["collect"] == 2
     assert rows_of("2025-03-14").equals(whole)
 
@@ -126,5 +126,5 @@ def test_a_back_fill_from_the_command_line_has_its_last_day(running: Running, ap
     wanted = {"2025-04-01", "2025-04-02", "2025-04-03"}
     deadline = time.monotonic() + 900
     while not wanted <= set(Lake.of(catalog.load("toy")).published()):
-        assert time.monotonic() < deadline, [(r["dag_run_id"], r["state"]) for r in api.runs(DAG, run_type="backfill")]
+        assert time.monotonic() < deadline, [(r.dag_run_id, r.state) for r in api.runs(DAG, run_type="backfill")]
         time.sleep(0.5)

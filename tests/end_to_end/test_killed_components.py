@@ -142,9 +142,9 @@ def test_every_component_may_be_killed_while_a_model_is_retrained(
         scenario("candidates", {"pause": 0})
         kills.kill("airflow-scheduler", lambda at: beats(running, "airflow-scheduler", at))
         run = patiently(lambda: api.wait("toy_retrain", run_id, LIMIT))
-        assert run["state"] == "success", api.states("toy_retrain", run_id)
+        assert run.state == "success", api.states("toy_retrain", run_id)
         release = api.xcom("toy_retrain", run_id, "release", key="trigger_run_id")
-        assert patiently(lambda: api.wait("toy_release", release, LIMIT))["state"] == "success"
+        assert patiently(lambda: api.wait("toy_release", release, LIMIT)).state == "success"
         new = ledger.champion("toy")
         assert new is not None
         deadline = time.monotonic() + LIMIT

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from include.registry.ledger import Ledger
+from include.stack.airflow_answers import Run
 from tests.docs.readme import BLOCKS, TOUR, Block, UsersFolder, needs_stack, resembles
 from tests.end_to_end.conftest import models_folder
 from tests.end_to_end.journeys import Journey
@@ -58,13 +59,13 @@ def tour(reader: Reader) -> VersionsServed:
     return VersionsServed(serving.version if serving else None, promoted)
 
 
-def afterwards(reader: Reader) -> list[dict[str, Any]]:
+def afterwards(reader: Reader) -> list[Run]:
     """The back-fill runs that what is typed after the tour leads to, at their end."""
     api = Api(reader.running.stack)
-    before = {run["dag_run_id"] for run in api.runs("parcels_collect", run_type="backfill")}
+    before = {run.dag_run_id for run in api.runs("parcels_collect", run_type="backfill")}
     do(reader.folder, reader.running, AFTERWARDS)
-    again = [run for run in api.runs("parcels_collect", run_type="backfill") if run["dag_run_id"] not in before]
-    return [api.wait("parcels_collect", run["dag_run_id"]) for run in again]
+    again = [run for run in api.runs("parcels_collect", run_type="backfill") if run.dag_run_id not in before]
+    return [api.wait("parcels_collect", run.dag_run_id) for run in again]
 
 
 def do(reader: UsersFolder, running: Running, wanted: list[Block]) -> None:
@@ -101,4 +102,4 @@ def test_the_tour_leads_to_a_champion_and_a_better_feature_to_the_next(journeys:
 def test_a_back_fill_and_the_quarantine_as_they_are_typed(journeys: dict[str, Journey[Any, Any]]) -> None:
     again = journeys["reader"].outcome("afterwards")
     assert again, "the last days have been collected again"
-    assert {run["state"] for run in again} == {"success"}
+    assert {run.state for run in again} == {"success"}

@@ -23,6 +23,7 @@ from include.registry.ledger import Ledger
 from include.registry.rows import VersionRow
 from include.scoring.predictor import Predictor
 from include.stack import credentials
+from include.stack.airflow_answers import Run
 from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Api, Running, outside
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
@@ -35,7 +36,7 @@ def champion() -> int:
     return row.version
 
 
-def release_of(api: Api, run_id: str) -> dict[str, Any]:
+def release_of(api: Api, run_id: str) -> Run:
     """The release that a retraining has started, once it has ended."""
     return api.wait(RELEASE, api.xcom(RETRAIN, run_id, "release", key="trigger_run_id"))
 
@@ -55,8 +56,8 @@ def refreshing(seed: int) -> dict[str, Any]:
 def promote_a_new_version(api: Api, run_id: str, seed: int) -> int:
     """Retrain the champion's recipe with another seed, and wait until the version serves."""
     conf = refreshing(seed)
-    assert api.trigger_and_wait(RETRAIN, run_id, conf)["state"] == "success"
-    assert release_of(api, run_id)["state"] == "success"
+    assert api.trigger_and_wait(RETRAIN, run_id, conf).state == "success"
+    assert release_of(api, run_id).state == "success"
     return champion()
 
 
@@ -69,12 +70,12 @@ def client(running: Running) -> httpx.Client:
 def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id: str) -> None:
     before = champion()
     run = api.trigger_and_wait(RETRAIN, run_id, {"candidates": ["baseline", "coarse"], "note": "a worse one"})
-    assert run["state"] == "success", "a rejection is a decision, not a failure"
+    assert run.state == "success", "a rejection is a decision, not a failure"
     states = api.states(RETRAIN, run_id)
     assert (states["gate"], states["package"], states["release"]) == ("success", "skipped", "skipped")
     decision = api.xcom(RETRAIN, run_id, "gate")
     assert decision["verdict"] == "reject"
-    assert "rejected" in run["note"] and "surely more than" in run["note"]
+    assert "rejected" in run.note and "surely more than" in run.note
     assert "surely more than" in api.log(RETRAIN, run_id, "gate")
     version = tracking._client().get_model_version("toy", str(decision["version"]))
     assert version.tags["perennial.verdict"] == "reject"
@@ -85,7 +86,7 @@ def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id:
 def test_another_recipe_is_held_until_weeks_of_scores_speak_for_it(api: Api, run_id: str) -> None:
     before, window = champion(), serving_version().recipe["window_days"]
     conf = {"candidates": ["baseline", "boosting"], "window_days": 16 if window != 16 else 15}
-    assert api.trigger_and_wait(RETRAIN, run_id, conf)["state"] == "success"
+    assert api.trigger_and_wait(RETRAIN, run_id, conf).state == "success"
     assert api.xcom(RETRAIN, run_id, "evaluate")["kind"] == "change"
     decision = api.xcom(RETRAIN, run_id, "gate")
     assert decision["verdict"] == "hold"
@@ -110,21 +111,21 @@ def test_a_better_or_equal_challenger_is_promoted_and_answers(running: Running, 
 def test_nothing_new_is_skipped_and_says_so(api: Api, run_id: str) -> None:
     api.trigger_and_wait(RETRAIN, f"{run_id}-1", {"candidates": ["baseline", "coarse"]})
     run = api.trigger_and_wait(RETRAIN, f"{run_id}-2", {"candidates": ["baseline", "coarse"]})
-    assert run["state"] == "success"
+    assert run.state == "success"
     assert api.states(RETRAIN, f"{run_id}-2")["snapshot"] == "skipped"
-    assert run["note"].startswith("skipped: ")
+    assert run.note.startswith("skipped: ")
 
 
 def test_missing_data_is_a_clear_refusal(api: Api, run_id: str) -> None:
     run = api.trigger_and_wait(RETRAIN, run_id, {"as_of": "2025-02-01"})
-    assert run["state"] == "failed"
+    assert run.state == "failed"
     assert api.tries(RETRAIN, run_id)["snapshot"] == 1
     assert "2025-02-01" in api.log(RETRAIN, run_id, "snapshot")
 
 
 def test_an_unknown_candidate_gets_the_nearest_name(api: Api, run_id: str) -> None:
     run = api.trigger_and_wait(RETRAIN, run_id, {"candidates": ["bosting"]})
-    assert run["state"] == "failed"
+    assert run.state == "failed"
     assert "did you mean 'boosting'" in api.log(RETRAIN, run_id, "snapshot")
 
 
@@ -140,7 +141,7 @@ def test_the_champion_is_never_compared_on_days_that_its_twin_has_seen(api: Api,
     conf = {"as_of": as_of, "candidates": ["baseline", "boosting"], "window_days": 8}
     assert as_of in days
     run = api.trigger_and_wait(RETRAIN, run_id, conf)
-    assert run["state"] == "success", api.states(RETRAIN, run_id)
+    assert run.state == "success", api.states(RETRAIN, run_id)
     evaluation = api.xcom(RETRAIN, run_id, "evaluate")
     assert evaluation["holdout"]["first"] <= row.twin_last
     assert "has seen" in evaluation["champion_unusable"]
@@ -160,7 +161,7 @@ def test_a_training_killed_with_sigkill_resumes_its_mlflow_run(api: Api, run_id:
         time.sleep(0.1)
     process.kill()
     scenario("candidates", {"pause": 0})
-    assert api.wait(RETRAIN, run_id)["state"] == "success"
+    assert api.wait(RETRAIN, run_id).state == "success"
     tries = api.tries(RETRAIN, run_id)
     assert sorted((tries["train[0]"], tries["train[1]"])) == [1, 2], tries
     runs = mlflow_runs(run_id)
@@ -181,9 +182,9 @@ def running_task(api: Api, run_id: str, task_id: str) -> psutil.Process:
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         for task in api.tasks(RETRAIN, run_id):
-            if task["task_id"] == task_id and task["state"] == "running":
+            if task.task_id == task_id and task.state == "running":
                 for process in psutil.process_iter(["cmdline"]):
-                    if (process.info["cmdline"] or [""])[0].strip() == f"airflow worker -- {task['id']}":
+                    if (process.info["cmdline"] or [""])[0].strip() == f"airflow worker -- {task.id}":
                         return process
         time.sleep(0.1)
     raise AssertionError(f"{task_id} was never seen running: {api.states(RETRAIN, run_id)}")
@@ -223,16 +224,16 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
         assert f"toy was rolled back from version {new} to version {old} by admin: it's a test; " in back, back
         assert champion() == old
         frozen = api.trigger_and_wait(RETRAIN, f"{run_id}-frozen", refreshing(17))
-        assert frozen["state"] == "success"
+        assert frozen.state == "success"
         assert api.states(RETRAIN, f"{run_id}-frozen")["release"] == "skipped"
-        assert frozen["note"].startswith("held: frozen by admin since ") and "because it's a test" in frozen["note"]
+        assert frozen.note.startswith("held: frozen by admin since ") and "because it's a test" in frozen.note
         decision = ledger.last_decision("toy")
         assert decision is not None and (decision.verdict, decision.reason[:15]) == ("hold", "frozen by admin")
         assert champion() == old, "tonight's retraining does not undo the rollback"
         lifted = typed(running, "unfreeze", "--reason", "fixed")
         assert "is allowed again, by admin: fixed" in lifted and f"Version {decision.version} passed" in lifted, lifted
         forward = api.trigger_and_wait(RELEASE, f"{run_id}-forward", {"version": new, "reason": "by hand"})
-        assert forward["state"] == "success"
+        assert forward.state == "success"
         time.sleep(0.5)
     finally:
         stop.set()
@@ -259,7 +260,7 @@ def test_a_conf_that_cannot_reach_a_task_fails_at_once(api: Api, run_id: str) ->
     with pytest.raises(ConfigurationError, match="400.*param version"):
         api.trigger(RELEASE, f"{run_id}-form", {"version": 1e30})
     run = api.trigger_and_wait("toy_score", run_id, {"unknown": 1e30})
-    assert run["state"] == "failed" and "more than 64 bits (unknown)" in run["note"]
+    assert run.state == "failed" and "more than 64 bits (unknown)" in run.note
     assert api.states("toy_score", run_id) == {"load_predictions": None}
 
 

@@ -26,7 +26,7 @@ class OnAirflow(Patient):
         known = cls(**admitted(real, folder), api=api)
         deadline, since = time.monotonic() + 600, utc_now()
         for kind in ("collect", "retrain", "release"):
-            while (dag := api.dag(f"{known.name}_{kind}")) is None or dag["is_stale"]:
+            while (dag := api.dag(f"{known.name}_{kind}")) is None or dag.is_stale:
                 assert time.monotonic() < deadline, api.import_errors(since)
                 time.sleep(0.3)
             api.unpause(f"{known.name}_{kind}")
@@ -42,16 +42,16 @@ class OnAirflow(Patient):
         decision = self.api.xcom(dag, run_id, "gate") if states.get("gate") == "success" else {}
         if decision.get("verdict") == "promote" and states.get("release") == "success":
             release = self.api.xcom(dag, run_id, "release", key="trigger_run_id")
-            assert self.api.wait(f"{self.name}_release", release)["state"] == "success"
+            assert self.api.wait(f"{self.name}_release", release).state == "success"
         logs = {
-            task["task_id"]: self.api.log(dag, run_id, task["task_id"], 1, task["map_index"])
+            task.task_id: self.api.log(dag, run_id, task.task_id, 1, task.map_index)
             for task in self.api.tasks(dag, run_id)
-            if task["state"] == "failed" or (task["task_id"] in ("gate", "select") and task["state"] == "success")
+            if task.state == "failed" or (task.task_id in ("gate", "select") and task.state == "success")
         }
         recorded = ledger.last_decision(self.name)
         return Outcome(
-            state=run["state"],
-            note=run["note"] or "",
+            state=run.state,
+            note=run.note or "",
             states=states,
             tries=tries,
             verdict=decision.get("verdict"),
@@ -68,8 +68,8 @@ class OnAirflow(Patient):
         def collected() -> Outcome:
             run = self.api.trigger_and_wait(dag, run_id, {"partition": day})
             return Outcome(
-                state=run["state"],
-                note=run["note"] or "",
+                state=run.state,
+                note=run.note or "",
                 states=self.api.states(dag, run_id),
                 tries=self.api.tries(dag, run_id),
                 seconds=time.monotonic() - began,

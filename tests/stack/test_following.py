@@ -9,7 +9,6 @@ import time
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from include import catalog
 from include.errors import TransientError
 from include.partitions import utc_now
 from include.stack import champion, credentials, following
+from include.stack.airflow_answers import Task
 from include.stack.airflow_api import AirflowApi, Away, last_sentence
 from include.stack.first_champions import READINGS, wait_for_dags
 from include.stack.following import Follower, RunFailed, describe, ranges
@@ -53,12 +53,15 @@ def test_the_sentence_of_a_failure_is_its_exception() -> None:
 
 
 def test_progress_of_a_run_names_what_runs() -> None:
-    tasks: list[dict[str, Any]] = [
-        {"task_id": "snapshot", "state": "success"},
-        {"task_id": "train", "state": "running"},
-        {"task_id": "train", "state": "queued"},
-        {"task_id": "select", "state": None},
-        {"task_id": "gate", "state": "up_for_retry"},
+    tasks = [
+        Task("", "toy_retrain", "r", name, -1, 1, state, None, None)
+        for name, state in (
+            ("snapshot", "success"),
+            ("train", "running"),
+            ("train", "queued"),
+            ("select", None),
+            ("gate", "up_for_retry"),
+        )
     ]
     assert describe(tasks) == "1/5 tasks, train x2, gate waits to be tried again"
 

@@ -77,12 +77,12 @@ def test_a_night_of_an_unknown_model_names_the_nearest(alone: Path) -> None:
 def test_the_status_names_every_model_whatever_its_state(alone: Path) -> None:
     shutil.copytree(alone / "toy", alone / "halfway")
     (alone / "halfway" / "source.py").unlink()
-    lines = served([{"model": "gone", "version": 4}, {"model": "frozen", "version": None}], {})
+    lines = served({"gone": 4, "frozen": None}, {})
     assert lines[0] == "  toy: no champion yet"
     assert lines[1].startswith("  halfway: broken: ") and "source.py is missing" in lines[1]
     assert lines[2:] == ["  gone: version 4", "  frozen: out of service"]
-    assert served([{"model": "toy", "version": 3}], {})[0] == "  toy: version 3"
-    both = served([{"model": "halfway", "version": 2}], {})
+    assert served({"toy": 3}, {})[0] == "  toy: version 3"
+    both = served({"halfway": 2}, {})
     assert both[1].startswith("  halfway: version 2; its folder is broken: ")
 
 
@@ -91,10 +91,10 @@ def test_the_status_states_only_what_was_answered(alone: Path, capsys: pytest.Ca
     assert served(None, None) == ["  toy: not known"]
     assert served(None, {}) == ["  toy: no champion yet"]
     assert served(None, {"toy": champion}) == ["  toy: version 3 is the champion; whether it serves is not known"]
-    assert served([], {"toy": champion}) == ["  toy: version 3 is the champion; it does not serve"]
-    assert served([], None) == ["  toy: does not serve; whether it has a champion is not known"]
-    assert served([], {"toy": replace(champion, version=None)}) == ["  toy: out of service"]
-    assert served([{"model": "toy", "version": 2}], None) == ["  toy: version 2"]
+    assert served({}, {"toy": champion}) == ["  toy: version 3 is the champion; it does not serve"]
+    assert served({}, None) == ["  toy: does not serve; whether it has a champion is not known"]
+    assert served({}, {"toy": replace(champion, version=None)}) == ["  toy: out of service"]
+    assert served({"toy": 2}, None) == ["  toy: version 2"]
     assert served(None, {"gone": replace(champion, model="gone")})[1].startswith("  gone: version 3 is the champion")
     assert status.standings() is None, "no ledger is configured"
     assert "is not known" in capsys.readouterr().out
@@ -102,9 +102,9 @@ def test_the_status_states_only_what_was_answered(alone: Path, capsys: pytest.Ca
 
 def test_the_status_names_frozen_models_and_why(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     frozen = Standing("toy", 3, "d", 4, True, "rolled back from version 4 by ann", "run", None)
-    lines = served([{"model": "toy", "version": 3}], {"toy": frozen})
+    lines = served({"toy": 3}, {"toy": frozen})
     assert lines == ["  toy: version 3; promotion is frozen: rolled back from version 4 by ann"]
-    assert served([{"model": "toy", "version": 3}], {"toy": replace(frozen, frozen=False)}) == ["  toy: version 3"]
+    assert served({"toy": 3}, {"toy": replace(frozen, frozen=False)}) == ["  toy: version 3"]
 
 
 def test_the_last_line_of_a_start_says_who_has_no_champion() -> None:
@@ -183,7 +183,7 @@ def test_an_interrupted_night_says_where_it_goes_on(
     monkeypatch.setattr(Follower, "missing", interrupted)
     monkeypatch.setattr(Follower, "patiently", lambda follower, call: True)
     assert night.night(stack, "toy") == 130
-    assert f"goes on in Airflow ({stack.airflow_url}/dags/toy_retrain" in capsys.readouterr().out
+    assert f"continue in Airflow ({stack.airflow_url}/dags/toy_retrain" in capsys.readouterr().out
 
 
 def test_days_that_are_left_out_are_told_apart(alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
+from sklearn.metrics import precision_recall_curve, roc_curve
 
 from include.cards import intervals
 from include.cards.intervals import ALPHA
@@ -83,14 +82,11 @@ def _between(holdout: Holdout, side: str, metric: str) -> str:
 
 
 def curves(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Share of negative rows flagged, of positive rows found, and precision, at every threshold from the highest on."""
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)  # equal scores are flagged together
-    found = np.cumsum(positive[order])[last]
-    flagged = np.flatnonzero(last) + 1
-    false, true = (flagged - found) / (len(scores) - found[-1]), found / found[-1]
-    precision = found / flagged
-    return np.insert(false, 0, 0.0), np.insert(true, 0, 0.0), np.insert(precision, 0, precision[0])
+    """Share of negative rows flagged, share of positive rows found, and precision, from the highest threshold down."""
+    false, true, _ = roc_curve(positive, scores, drop_intermediate=False)
+    precision = precision_recall_curve(positive, scores)[0][::-1].copy()
+    precision[0] = precision[1]  # scikit-learn's 1 by convention, where nothing is flagged, would draw a false peak
+    return false, true, precision
 
 
 def calibration(holdout: Holdout) -> Figure:
@@ -123,8 +119,17 @@ def reliability(
         found = bins(said)
         x, share = (np.array([v[rows].mean() for rows in found]) for v in (said, happened))
         error = 1.96 * np.sqrt(share * (1 - share) / [len(rows) for rows in found])
-        style: dict[str, Any] = {"color": COLOURS[side], "marker": "o", "markersize": 4, "label": side}
-        axes.errorbar(x, share, yerr=error, elinewidth=0.9, linewidth=1.3, **style)
+        axes.errorbar(
+            x,
+            share,
+            yerr=error,
+            elinewidth=0.9,
+            linewidth=1.3,
+            color=COLOURS[side],
+            marker="o",
+            markersize=4,
+            label=side,
+        )
         grid = np.linspace(0, 1, 41)
         share_of_rows = np.histogram(said, grid)[0] / len(said)
         if side == "challenger":

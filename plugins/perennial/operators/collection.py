@@ -24,7 +24,7 @@ class CollectOperator(PerennialOperator):
     Airflow resolves the connections named in ``data.connections`` and passes them on as URIs.
     """
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         from include.data import collection
 
         model = self.load()
@@ -46,7 +46,7 @@ class ValidateOperator(PerennialOperator):
         super().__init__(**kwargs)
         self.raw = raw
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         from include.data import collection
 
         model, raw = self.load(), collection.Collected.of(self.raw)
@@ -68,7 +68,7 @@ class PublishOperator(PerennialOperator):
         super().__init__(**kwargs)
         self.validated = validated
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         from include.data import collection
 
         model, validated = self.load(), collection.Validated.of(self.validated)

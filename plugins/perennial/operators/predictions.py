@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from perennial.operators.base import PerennialOperator, asked, write_note
 from perennial.parameters import NoParameters
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class LoadPredictionsOperator(PerennialOperator):
     """Load the closed segments of the model servers' spools into `predictions`, each exactly once."""
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         from include.data import collection
 
         asked(context, NoParameters)

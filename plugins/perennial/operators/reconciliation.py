@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow.sdk import BaseOperator
 
@@ -21,7 +21,7 @@ class ReconcileOperator(BaseOperator):
     ui_color = PerennialOperator.ui_color
     ui_fgcolor = PerennialOperator.ui_fgcolor
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, list[str]]:
         from include.release.reconcile import reconcile, verify_repaired
 
         found = [*reconcile(), *verify_repaired()]

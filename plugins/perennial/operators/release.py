@@ -21,7 +21,7 @@ class SmokeTestOperator(PerennialOperator):
 
     operator_extra_links: ClassVar[Any] = (ModelCardLink(),)
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         from include.release import smoke
 
         version = asked(context, ReleaseParameters).version
@@ -36,7 +36,7 @@ class PromoteOperator(PerennialOperator):
     A freeze that came after the gate holds an automatic release: the run ends green, and its note says who froze it.
     """
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         from include.registry.ledger import PromotionFrozen
         from include.release import freeze, promotion
 
@@ -70,7 +70,7 @@ class VerifyOperator(PerennialOperator):
         self.promoted = promoted
         self.go_back = go_back
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         from include.release import promotion
 
         version = self.promoted["version"]
@@ -88,7 +88,7 @@ class VerifyOperator(PerennialOperator):
 class RollbackOperator(PerennialOperator):
     """Put the named or the previous champion back into service, freeze automatic promotion, or lift the freeze."""
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, object]:
         from include.release import rollback
 
         wanted = asked(context, RollbackParameters)
