@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from include.backtest import broken as breaking
 from include.backtest import fitting, policies
@@ -17,10 +16,11 @@ from include.backtest.progress import Progress
 from include.backtest.store import RELEASE, Kept, Store
 from include.gate.decision import Verdict
 from include.spec import Model
+from include.training.plan import Plan
 
 POLICIES = (NIGHTLY, UNGATED)
 SOUND = {name: f"{name}, sound" for name in POLICIES}
-"""Beside each policy: what it released, had the broken nights been sound."""
+"""For each policy: what it would have released if the broken nights had been sound."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Nights:
     """The nights of a back-test, fitted on sound rows, and what the gate has made of them."""
 
     as_ofs: Sequence[str]
-    plans: Mapping[str, Mapping[str, Any]]
+    plans: Mapping[str, Plan]
     works: Mapping[str, Work]
     kept: Mapping[str, Kept]
     refused: Mapping[str, str]
@@ -84,7 +84,7 @@ def _drawn(
     model: Model, history: History, nights: Nights, seed: int, broken: Mapping[str, Broken],
     fits: Mapping[str, Kept], progress: Progress, everywhere: bool,
 ) -> Drawn:  # fmt: skip
-    crashed = {as_of: str(night.record["refused"]) for as_of, night in fits.items() if night.record["refused"]}
+    crashed = {as_of: night.record.refused for as_of, night in fits.items() if night.record.refused}
     kept = {as_of: night for as_of, night in {**nights.kept, **fits}.items() if as_of not in crashed}
     refused = {**nights.refused, **crashed}
     with progress.bar(f"{model.name}: decide, broken nights of draw {seed}", len(nights.as_ofs)) as advance:

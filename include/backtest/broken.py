@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from include.backtest import damage, night
+from include.backtest import damage, in_memory
 from include.backtest.history import History
-from include.backtest.night import Fits
-from include.data.snapshots import Snapshot
 from include.errors import ReleaseError
 from include.spec import Model
-from include.training import dataset, proving, snapshot
+from include.training import dataset, proving
 from include.training.candidates import Fitted
+from include.training.plan import Plan
+from include.training.recipes import Recipe
+from include.training.rows import Rows, read
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Broken:
     def key(self, healthy: str) -> str:
         """What the fits of this night are kept under; ``healthy``: the key without damage."""
         code = Path(damage.__file__).read_bytes() + Path(__file__).read_bytes()
-        told = f"{healthy} {self.kind} {self.seed} {hashlib.sha256(code).hexdigest()}"
-        return hashlib.sha256(told.encode()).hexdigest()
+        text = f"{healthy} {self.kind} {self.seed} {hashlib.sha256(code).hexdigest()}"
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def draw(model: Model, as_ofs: Sequence[str], share: float, seed: int) -> dict[str, Broken]:
@@ -57,9 +58,9 @@ class DamagedRows(History):
     So the fits of the selection, the twins and the refit of a night learn from the same broken rows.
     """
 
-    def __init__(self, model: Model, plan: Mapping[str, Any], history: History, broken: Broken) -> None:
+    def __init__(self, model: Model, plan: Plan, history: History, broken: Broken) -> None:
         super().__init__(model, history.root, history.digest)
-        rows = history.read_snapshot(Snapshot.from_dict(plan["snapshot"]))
+        rows = history.read_snapshot(plan.snapshot)
         self._damaged = damage.KINDS[broken.kind].apply(model, rows, broken.generator)
 
     def _days(self, first: str, last: str, columns: list[str] | None) -> pd.DataFrame:
@@ -67,18 +68,18 @@ class DamagedRows(History):
         return rows if columns is None else rows[columns]
 
 
-def release(model: Model, plan: Mapping[str, Any], made: Fits, rows: snapshot.Rows) -> tuple[Fitted, str | None]:
-    """`night.release`, and beside the guards of the refit what else packaging would find: that ONNX differs."""
-    fitted, guard = night.release(model, plan, made, rows)
+def release(model: Model, plan: Plan, recipe: Recipe, twin: Any, rows: Rows) -> tuple[Fitted, str | None]:
+    """`in_memory.release`, and in addition to the guards of the refit what else packaging would find: that ONNX
+    differs."""
+    fitted, guard = in_memory.release(model, plan, recipe, twin, rows)
     if guard is None:
-        name = str(made.recipe["candidate"])
-        learned = dataset.labelled(model, snapshot.read(model, plan, snapshot.spans_of(plan, name).release, rows))
+        learned = dataset.labelled(model, read(plan, plan.spans(recipe.candidate).release, rows))
         try:
-            proving.proven_onnx(model, name, fitted, learned)
+            proving.proven_onnx(model, recipe.candidate, fitted, learned)
         except ReleaseError as unlike:
             guard = str(unlike)
     return fitted, guard
 
 
-def _number(*told: Any) -> int:
-    return int(hashlib.sha256(" ".join(map(str, told)).encode()).hexdigest()[:15], 16)
+def _number(*parts: Any) -> int:
+    return int(hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:15], 16)

@@ -14,6 +14,7 @@ from include.backtest.outcome import number, shown_metrics
 from include.backtest.policies import FROZEN, MONTHLY, NIGHTLY, NO_DECISION, POLICIES, REFUSED, UNGATED, Decided
 from include.backtest.prequential import Day
 from include.gate.decision import Verdict
+from include.gate.evaluation import SIDES
 from include.partitions import earlier
 from include.spec import Model
 from include.training import evaluation
@@ -112,16 +113,17 @@ def _night(model: Model, night: Decided) -> dict[str, Any]:
         "champion": night.champion,
     }
     if night.evaluation:
-        told |= {"kind": night.evaluation["kind"], "change": night.evaluation["change"]}
+        found = night.evaluation
+        told |= {"kind": found.kind, "change": found.change.as_dict() if found.change else None}
         told["anchors"] = [
-            {name: anchor[name] for name in ("nights_ago", "name", "last", "value")}
-            for anchor in night.evaluation["anchors"]
-            if anchor["value"] is not None
+            {name: getattr(anchor, name) for name in ("nights_ago", "name", "last", "value")}
+            for anchor in found.anchors or ()
+            if anchor.value is not None
         ]
-        told["holdout"] = dict(night.evaluation["holdout"])
-        for side in ("challenger", "baseline", "champion"):
-            part = night.evaluation[side] or {}
-            told["holdout"][side] = {"twin_last": part.get("last"), **(part.get("metrics") or {})} if part else None
+        told["holdout"] = found.holdout.as_dict()
+        for name in SIDES:
+            side = found.side(name)
+            told["holdout"][name] = {"twin_last": side.last, **side.metrics} if side else None
     return told
 
 

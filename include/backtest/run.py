@@ -137,7 +137,7 @@ def _replayed(
     plans, refused = fitting.plans(model, history, sorted({*span.nights, *span.monthly}), progress)
     works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
     kept = fitting.fitted(model, history, store, works, workers, progress)
-    refused |= {as_of: str(night.record["refused"]) for as_of, night in kept.items() if night.record["refused"]}
+    refused |= {as_of: night.record.refused for as_of, night in kept.items() if night.record.refused}
     kept = {as_of: night for as_of, night in kept.items() if as_of not in refused}
     with progress.bar(f"{model.name}: decide", len(span.nights)) as advance:
         decided = policies.decide(model, span.nights, kept, plans, refused, history, advance)

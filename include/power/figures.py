@@ -13,7 +13,7 @@ import numpy as np
 
 from include.backtest.progress import Advance
 from include.errors import DataError
-from include.gate import evidence
+from include.gate import comparison
 from include.partitions import earlier, keys_between
 from include.power import aged, chances
 from include.power.aged import Fit, Scored
@@ -111,7 +111,7 @@ def _errors(model: Model, night: str, found: Mapping[int, Scored], errors: dict[
             y, newer, older, day = aged.paired(found[0], found[apart], following(night, days))
             block = uncertainty.blocks(day, model.gate.block_days)
             metric = evaluation.metric(model, model.training.metric)
-            gain = evidence.gain(metric, y, newer, older, block, model.gate.alpha)
+            gain = comparison.gain(metric, y, newer, older, block, model.gate.alpha)
             if gain.known:
                 errors[days, apart].append(gain.error)
 
@@ -130,7 +130,7 @@ def _lags(model: Model, weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -
     for lag, parts in weeks.items():
         y, newer, older, day = (np.concatenate(of) for of in zip(*parts, strict=True))
         block = uncertainty.blocks(day, model.gate.block_days)
-        cost = evidence.gain(evaluation.metric(model, model.training.metric), y, newer, older, block, model.gate.alpha)
+        cost = comparison.gain(metric, y, newer, older, block, model.gate.alpha)
         if not told:
             told.append({"lag": 0, "value": _finite(metric.compute(y, newer)), "cost": None})
         told.append({"lag": lag, "value": _finite(metric.compute(y, older)), "cost": cost.as_dict()})

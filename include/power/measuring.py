@@ -80,7 +80,7 @@ def measure(
     won: dict[str, str] = {}
     if candidate is None:
         won = recipe.winners(model, history, root, sample.nights, code, many, progress)
-        progress.say(recipe.told(won))
+        progress.say(recipe.sentence(won))
     chosen = candidate or recipe.most_frequent(won)
     fits = _fits(model, history, chosen, sample, code, root / "power")
     _made(model, history, fits, many, progress)

@@ -45,7 +45,7 @@ class LabelCounts(Record):
 
 
 class Quarantined(Record):
-    """Rows of the snapshot's days that validation has kept out; ``worst`` is the day with most of them, and its rows."""
+    """Rows of the snapshot's days that validation has kept out; ``worst`` is the day with most, and how many."""
 
     rows: int
     days: int

@@ -52,6 +52,15 @@ class Trial(Record):
     dropped: tuple[str, ...] = ()
 
 
+class Ranking(Record):
+    """How the candidates did on the selection days, from ``first`` to ``last``, in the order of declaration."""
+
+    metric: str
+    first: PartitionKey
+    last: PartitionKey
+    table: tuple[Trial, ...]
+
+
 class Twin(Record):
     """A fit up to the day before the holdout, which is compared with others and never serves.
 

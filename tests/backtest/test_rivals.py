@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from include.backtest.night import Champion
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
@@ -17,7 +18,6 @@ from include import catalog
 from include.backtest import night as nights
 from include.backtest import pool, run
 from include.backtest.lab import Lab
-from include.backtest.night import Champion
 from include.errors import ReleaseError
 from include.partitions import keys_between, partition
 from include.retraining import evaluate

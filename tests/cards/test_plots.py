@@ -19,7 +19,7 @@ from sklearn.metrics import roc_curve
 from include import catalog
 from include.cards import intervals, plots
 from include.cards.plots import binary, canvas
-from include.gate import evidence
+from include.gate import comparison
 from include.spec import Label, Model, Task
 from include.statistics import uncertainty
 from include.training import evaluation
@@ -128,8 +128,8 @@ def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shop
     block = uncertainty.blocks(day, 1)
     mine, theirs = scores["challenger"], scores["champion"]
     found = {
-        "paired": {"champion": evidence.gains(model, y, mine, theirs, block)},
-        "slices": evidence.slices(model, rows, y, mine, theirs, block),
+        "paired": {"champion": comparison.gains(model, y, mine, theirs, block)},
+        "slices": comparison.slices(model, rows, y, mine, theirs, block),
         "intervals": intervals.of_sides(model, y, scores, block, draws=20),
     }
     return model, y, scores, {side: evaluation.by_day(model, rows, s) for side, s in scores.items()}, found

@@ -23,7 +23,7 @@ from include import catalog, spec
 from include.backtest import picture, pool
 from include.backtest.lab import Lab
 from include.errors import ConfigurationError, DataError
-from include.gate import evidence
+from include.gate import comparison
 from include.partitions import earlier, keys_between, partition
 from include.power import aged, chances, figures, measuring, recipe
 from include.power import picture as power_picture
@@ -97,7 +97,7 @@ def test_differences_by_block_carry_the_error_of_the_whole(metric: str) -> None:
     day = np.sort(generator.integers(0, 14, size=3000))
     y = generator.integers(0, 2, size=3000)
     mine, theirs = (np.clip(0.2 + 0.6 * y + generator.normal(0, s, 3000), 0.01, 0.99) for s in (0.3, 0.5))
-    gain = evidence.gain(metrics.METRICS[metric], y, mine, theirs, day, 0.05)
+    gain = comparison.gain(metrics.METRICS[metric], y, mine, theirs, day, 0.05)
     found = chances.by_block(metrics.METRICS[metric], y, mine, theirs, day)
     mean = np.average(found.values, weights=found.rows)
     assert mean == pytest.approx(gain.value, rel=0.01) and gain.value > 0

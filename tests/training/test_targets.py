@@ -41,7 +41,7 @@ from include import catalog
 from include.authoring.findings import Request
 from include.authoring.new import new_model
 from include.errors import ConfigurationError, DataError
-from include.gate import evidence
+from include.gate import comparison
 from include.partitions import partition
 from include.spec import Candidate, Label, Model, Task
 from include.training import candidates, dataset, evaluation, export, targets

@@ -10,8 +10,8 @@ from include.cards.plots.canvas import (
     INK,
     MARGIN,
     SOFT,
+    Drawn,
     Figure,
-    Holdout,
     counted,
     figure,
     labelled,
@@ -19,12 +19,12 @@ from include.cards.plots.canvas import (
     shown,
     sure,
 )
-from include.gate.completeness import Gain, part
+from include.gate.evaluation import Gain
 from include.statistics import metrics
 from include.training import evaluation
 
 
-def metric_by_day(holdout: Holdout) -> Figure:
+def metric_by_day(holdout: Drawn) -> Figure:
     """The metric that is compared, by day, of challenger, champion and baseline."""
     metric = holdout.model.training.metric
     days = holdout.by_day["challenger"]["partition"].tolist()
@@ -48,7 +48,7 @@ def metric_by_day(holdout: Holdout) -> Figure:
     return made
 
 
-def difference_by_day(holdout: Holdout) -> Figure:
+def difference_by_day(holdout: Drawn) -> Figure:
     """How much better the challenger is than the champion on each day and on all of them, with the limits and the
     margin of the gate; than the baseline where there is no champion."""
     metric = holdout.model.training.metric
@@ -63,7 +63,7 @@ def difference_by_day(holdout: Holdout) -> Figure:
     gains = np.array([metrics.gain(compared, one, another) for one, another in pairs])
     known = np.isfinite(gains)
     better = f"{int(np.sum(gains[known] > 0))} of {counted(int(known.sum()))}"
-    whole = Gain.of(part(holdout.evidence, "paired", other).get(metric))
+    whole = Gain.of(holdout.estimate(other, metric))
     margin = holdout.model.gate.margin if other == "champion" else None
     title = f"The challenger beats the {other} on {better}"
     subtitle = f"Gain in {metric} by day, above 0 the challenger is better. {holdout.summary}"
