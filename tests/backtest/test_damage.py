@@ -20,7 +20,8 @@ from include.data import schema
 from include.partitions import keys_between, partition
 from include.retraining import planning
 from include.spec import Model
-from include.training import dataset, snapshot
+from include.training import dataset
+from include.training.rows import read
 from tests.backtest import drifting as written
 from tests.training import toy_days
 
@@ -226,17 +227,17 @@ def test_all_fits_of_a_night_read_the_same_broken_rows(
     plan = planning.take(toy, partition(toy_days.AS_OF, "UTC"), {"candidates": ["logistic"]}, "", None, history)
     one = Broken(toy_days.AS_OF, kind, 3)
     rows = DamagedRows(toy, plan, history, one)
-    spans = snapshot.spans_of(plan, "logistic")
-    release = snapshot.read(toy, plan, spans.release, rows)
+    spans = plan.spans("logistic")
+    release = read(plan, spans.release, rows)
     assert len(release) and set(release["partition"]) <= set(keys_between(*spans.release))
     both = (max(spans.twin[0], spans.release[0]), spans.twin[1])
     again = DamagedRows(toy, plan, history, one)
-    twin = snapshot.read(toy, plan, spans.twin, again)
+    twin = read(plan, spans.twin, again)
     first, second = (dataset.between(frame, both).reset_index(drop=True) for frame in (release, twin))
     pd.testing.assert_frame_equal(first, second)
-    sound = snapshot.read(toy, plan, spans.release, history)
+    sound = read(plan, spans.release, history)
     assert not release[list(sound.columns)].equals(sound)
-    asked = snapshot.Snapshot.from_dict(plan["snapshot"])
+    asked = plan.snapshot
     assert set(rows.read_snapshot(asked, "2020-01-01", "2030-01-01")["partition"]) <= set(
         keys_between(asked.first, asked.last)
     )
