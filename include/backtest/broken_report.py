@@ -3,120 +3,114 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from include.backtest import damage, report
 from include.backtest.breakage import POLICIES, SOUND, Drawn, policy
+from include.backtest.broken_result import (
+    BrokenNight,
+    BrokenResult,
+    DrawnDay,
+    DrawResult,
+    Excess,
+    KindResult,
+    PooledPolicy,
+    RolledDay,
+    ServedResult,
+    Together,
+)
 from include.backtest.outcome import number
 from include.backtest.policies import NIGHTLY, NO_DECISION, REFUSED, UNGATED, Decided
 from include.backtest.prequential import Day
+from include.backtest.report import Report
 from include.gate.decision import Verdict
 from include.spec import Model
 from include.statistics import metrics
-from include.training import evaluation
+from include.training import evaluation as measures
 
 VERDICTS = (str(Verdict.PROMOTE), str(Verdict.REJECT), str(Verdict.HOLD), REFUSED, NO_DECISION)
 SHOWN = ("promoted", "rejected", "held", "refit refused", "no decision")
 
 
-def compose(
-    model: Model, share: float, everywhere: bool, drawn: Sequence[Drawn], days: Sequence[Day]
-) -> dict[str, Any]:
-    """The part of the report about broken nights.
-
-    Returns
-    -------
-    ``share``; ``everywhere`` (are the holdouts broken, too); ``policies``: each pooled over the days of all draws;
-    ``draws``: of each its policies, decisions, broken nights and (of the first, for the picture) days; ``kinds``: each
-    kind of damage over all draws, and ``every``: all of them together. ``excess`` is by how much the metric of training
-    was worse than that of the same release fitted on sound rows, a mean over the rows of the days that broken models
-    served.
-    """
-    told = [_draw(model, one, days, by_day=at == 0) for at, one in enumerate(drawn)]
-    nights = [night for one in told for night in one["nights"]]
-    kinds = [kind for kind in damage.KINDS if any(night["damage"] == kind for night in nights)]
-    return {
-        "share": share,
-        "everywhere": everywhere,
-        "policies": {name: {"metrics": _pooled(model, days, drawn, name)} for name in POLICIES},
-        "draws": told,
-        "kinds": {
-            kind: {"what": damage.KINDS[kind].what, **_together([n for n in nights if n["damage"] == kind])}
-            for kind in kinds
-        },
-        "every": _together(nights),
-    }
+def compose(model: Model, share: float, everywhere: bool, drawn: Sequence[Drawn], days: Sequence[Day]) -> BrokenResult:
+    """The part of the report about broken nights."""
+    draws = tuple(_draw(model, one, days, by_day=at == 0) for at, one in enumerate(drawn))
+    nights = [night for one in draws for night in one.nights]
+    kinds = [kind for kind in damage.KINDS if any(night.damage == kind for night in nights)]
+    pooled = {name: report.pooled(model, days, *(policy(name, one.seed) for one in drawn)) for name in POLICIES}
+    of_kind = {kind: _together([night for night in nights if night.damage == kind]) for kind in kinds}
+    return BrokenResult(
+        share=share,
+        everywhere=everywhere,
+        policies={name: PooledPolicy(metrics=found) for name, found in pooled.items()},
+        draws=draws,
+        kinds={k: KindResult(**{**dict(found), "what": damage.KINDS[k].what}) for k, found in of_kind.items()},
+        every=_together(nights),
+    )
 
 
-def _pooled(model: Model, days: Sequence[Day], drawn: Sequence[Drawn], name: str) -> dict[str, float | None]:
-    """Every metric over the rows of all draws: of each row as often as there are draws."""
-    return report.pooled(model, days, *(policy(name, one.seed) for one in drawn))
-
-
-def _draw(model: Model, one: Drawn, days: Sequence[Day], by_day: bool) -> dict[str, Any]:
+def _draw(model: Model, one: Drawn, days: Sequence[Day], by_day: bool) -> DrawResult:
     verdicts = Counter(night.verdict for night in one.decided)
-    told: dict[str, Any] = {
-        "seed": one.seed,
-        "policies": {
-            name: {
-                "releases": [release.as_of for release in one.served[policy(name, one.seed)]],
-                "metrics": report.pooled(model, days, policy(name, one.seed)),
-            }
+    result = DrawResult(
+        seed=one.seed,
+        policies={
+            name: PooledPolicy(
+                releases=tuple(release.as_of for release in one.served[policy(name, one.seed)]),
+                metrics=report.pooled(model, days, policy(name, one.seed)),
+            )
             for name in POLICIES
         },
-        "decisions": {verdict: verdicts.get(verdict, 0) for verdict in VERDICTS},
-        "nights": [_night(model, one, night, days) for night in one.decided if night.as_of in one.broken],
-    }
-    if by_day:
-        names = [policy(name, one.seed) for name in POLICIES]
-        rolled = {name: report.rolling(model, days, name) for name in names}
-        told["days"] = [
-            {
-                "day": day.key,
-                "policies": {
-                    plain: {"as_of": day.served[name].as_of, "rolling": rolled[name][at]}
-                    for plain, name in zip(POLICIES, names, strict=True)
-                },
-            }
+        decisions={verdict: verdicts.get(verdict, 0) for verdict in VERDICTS},
+        nights=tuple(_night(model, one, night, days) for night in one.decided if night.as_of in one.broken),
+    )
+    if not by_day:
+        return result
+    names = {plain: policy(plain, one.seed) for plain in POLICIES}
+    rolled = {name: report.rolling(model, days, name) for name in names.values()}
+
+    def served(name: str, at: int) -> RolledDay:
+        return RolledDay(as_of=days[at].served[name].as_of, rolling=rolled[name][at])
+
+    return result.replace(
+        days=tuple(
+            DrawnDay(day=day.key, policies={plain: served(name, at) for plain, name in names.items()})
             for at, day in enumerate(days)
-        ]
-    return told
+        )
+    )
 
 
-def _night(model: Model, one: Drawn, night: Decided, days: Sequence[Day]) -> dict[str, Any]:
-    """A broken night: what became of it, and what the days were like on which its model served."""
-    return {
-        "as_of": night.as_of,
-        "damage": one.broken[night.as_of].kind,
-        "verdict": night.verdict,
-        "reason": night.reason,
-        "challenger": night.challenger,
-        "champion": night.champion,
-        "served": {name: _served(model, one.seed, name, night.as_of, days) for name in POLICIES},
-    }
+def _night(model: Model, one: Drawn, night: Decided, days: Sequence[Day]) -> BrokenNight:
+    return BrokenNight(
+        as_of=night.as_of,
+        damage=one.broken[night.as_of].kind,
+        verdict=night.verdict,
+        reason=night.reason,
+        challenger=night.challenger,
+        champion=night.champion,
+        served={name: _served(model, one.seed, name, night.as_of, days) for name in POLICIES},
+    )
 
 
-def _served(model: Model, seed: int, name: str, as_of: str, days: Sequence[Day]) -> dict[str, Any] | None:
-    """The days that the model of a broken night served; None where it never did."""
+def _served(model: Model, seed: int, name: str, as_of: str, days: Sequence[Day]) -> ServedResult | None:
+    """The days that the model of a broken night served; None if it never did."""
     mine, sound = policy(name, seed), policy(SOUND[name], seed)
     here = [day for day in days if day.served[mine].as_of == as_of]
     if not here:
         return None
-    metric = evaluation.metric(model, model.training.metric)
+    metric = measures.metric(model, model.training.metric)
     values = [
         float(metric.compute(labels, scores)) for side in (mine, sound) for labels, scores in [_joined(here, side)]
     ]
-    return {
-        "first": here[0].key,
-        "days": len(here),
-        "rows": int(sum(len(day.labels) for day in here)),
-        "value": values[0],
-        "sound": values[1],
-        "excess": -metrics.gain(metric, *values),
-    }
+    return ServedResult(
+        first=here[0].key,
+        days=len(here),
+        rows=sum(len(day.labels) for day in here),
+        value=values[0],
+        sound=values[1],
+        excess=-metrics.gain(metric, *values),
+    )
 
 
 def _joined(days: Sequence[Day], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -126,76 +120,77 @@ def _joined(days: Sequence[Day], name: str) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _together(nights: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _together(nights: Sequence[BrokenNight]) -> Together:
     """Several broken nights: how many ended how, and the mean excess of the days that they served."""
-    verdicts = Counter(night["verdict"] for night in nights)
-    told: dict[str, Any] = {"nights": len(nights), **{verdict: verdicts.get(verdict, 0) for verdict in VERDICTS}}
-    for name in POLICIES:
-        served = [night["served"][name] for night in nights if night["served"][name]]
-        rows = sum(one["rows"] for one in served)
-        told[name] = {
-            "days": sum(one["days"] for one in served),
-            "rows": rows,
-            "excess": sum(one["excess"] * one["rows"] for one in served) / rows if rows else None,
-        }
-    return told
+    verdicts = Counter(night.verdict for night in nights)
+    counts = {verdict: verdicts.get(verdict, 0) for verdict in VERDICTS}
+    return Together(nights=len(nights), nightly=_excess(nights, NIGHTLY), ungated=_excess(nights, UNGATED), **counts)
+
+
+def _excess(nights: Sequence[BrokenNight], name: str) -> Excess:
+    served = [one for night in nights if (one := night.served[name]) is not None]
+    rows = sum(one.rows for one in served)
+    mean = sum(one.excess * one.rows for one in served) / rows if rows else None
+    return Excess(days=sum(one.days for one in served), rows=rows, excess=mean)
 
 
 # -- for people
 
 
-def text(model: Model, found: Mapping[str, Any]) -> str:
+def text(found: Report, broken: BrokenResult) -> str:
     """What the gate costs and saves, each kind of damage, and the broken nights that have passed, as Markdown."""
-    return "\n".join(["", sentence(found), "", *_costs(found), "", *_kinds(found), "", *_passed(found)])
+    costs, passed = _costs(found, broken), _passed(found, broken)
+    return "\n".join(["", sentence(broken), "", *costs, "", *_kinds(broken), "", *passed])
 
 
-def sentence(found: Mapping[str, Any]) -> str:
+def sentence(broken: BrokenResult) -> str:
     """The outcome in one sentence."""
-    broken = found["broken"]
-    every, draws = broken["every"], len(broken["draws"])
+    draws = len(broken.draws)
     return (
-        f"{100 * broken['share']:.3g} % of the nights after the first champion were broken on purpose"
-        f"{', and with them the holdout that the gate judges them on' if broken['everywhere'] else ''}"
-        f"{f', drawn {draws} times' if draws > 1 else ''}: {every['nights']} nights, of which the gate and the guards "
-        f"of the refit let {every[str(Verdict.PROMOTE)]} pass."
+        f"{100 * broken.share:.3g} % of the nights after the first champion were broken on purpose"
+        f"{', and with them the holdout that the gate judges them on' if broken.everywhere else ''}"
+        f"{f', drawn {draws} times' if draws > 1 else ''}: {broken.every.nights} nights, of which the gate and the "
+        f"guards of the refit let {broken.every.counts[str(Verdict.PROMOTE)]} pass."
     )
 
 
-def _costs(found: Mapping[str, Any]) -> list[str]:
-    metric, names = found["metric"], report.titles(found["protocol"])
+def _costs(found: Report, broken: BrokenResult) -> list[str]:
+    metric, names = found.metric, report.titles(found.protocol)
     lines = [[metric, "sound nights", "with broken nights", "worse by"]]
     for name in (NIGHTLY, UNGATED):
-        sound, broken = (part["policies"][name]["metrics"][metric] for part in (found, found["broken"]))
-        worse = sound - broken if found["larger_is_better"] else broken - sound
-        lines.append([names[name], number(sound), number(broken), signed(worse)])
+        before, after = found.policies[name].metrics[metric], broken.policies[name].metrics[metric]
+        worse = None
+        if before is not None and after is not None:
+            worse = before - after if found.larger_is_better else after - before
+        lines.append([names[name], number(before), number(after), signed(worse)])
     return _table(lines)
 
 
-def _kinds(found: Mapping[str, Any]) -> list[str]:
-    broken = found["broken"]
+def _kinds(broken: BrokenResult) -> list[str]:
     lines = [["damage", "nights", *SHOWN, "excess no gate", "excess gate"]]
-    for kind, told in [*broken["kinds"].items(), ("all", {"what": "", **broken["every"]})]:
-        counts = [str(told[verdict]) for verdict in VERDICTS]
-        name = f"{kind}: {told['what']}" if told["what"] else kind
-        lines.append([name, str(told["nights"]), *counts, *(signed(told[p]["excess"]) for p in (UNGATED, NIGHTLY))])
+    named = [(f"{kind}: {result.what}", result) for kind, result in broken.kinds.items()]
+    for name, result in [*named, ("all", broken.every)]:
+        counts = [str(result.counts[verdict]) for verdict in VERDICTS]
+        excess = [signed(one.excess) for one in (result.ungated, result.nightly)]
+        lines.append([name, str(result.nights), *counts, *excess])
     return _table(lines)
 
 
-def _passed(found: Mapping[str, Any]) -> list[str]:
-    """The broken nights whose model served behind the gate, and what it was like beside the same fit on sound rows."""
-    lines = [["passed", "damage", "recipe", "days served", found["metric"], "sound", "worse by"]]
-    for draw in found["broken"]["draws"]:
-        for night in draw["nights"]:
-            served = night["served"][NIGHTLY]
+def _passed(found: Report, broken: BrokenResult) -> list[str]:
+    """The broken nights whose model served behind the gate, compared with the same fit on sound rows."""
+    lines = [["passed", "damage", "recipe", "days served", found.metric, "sound", "worse by"]]
+    for draw in broken.draws:
+        for night in draw.nights:
+            served = night.served[NIGHTLY]
             if served:
-                figures = [str(served["days"]), number(served["value"]), number(served["sound"])]
-                about = [f"{night['as_of']} (draw {draw['seed']})", night["damage"], night["challenger"]]
-                lines.append([*about, *figures, signed(served["excess"])])
+                figures = [str(served.days), number(served.value), number(served.sound), signed(served.excess)]
+                about = [f"{night.as_of} (draw {draw.seed})", night.damage, night.challenger or ""]
+                lines.append([*about, *figures])
     return _table(lines) if len(lines) > 1 else ["No broken model has served behind the gate.", ""]
 
 
 def signed(value: float | None) -> str:
-    """A difference for people; empty where there is none."""
+    """A difference for people; empty if there is none."""
     if value is None:
         return ""
     return f"{value:+.4f}" if abs(value) < 10 else f"{value:+.2f}"

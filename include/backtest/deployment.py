@@ -132,7 +132,7 @@ class KeptMeasuring(Measuring):
 
     def compared(self) -> Evaluation:
         champion, measure = self._champions.reigning, super().compared
-        about = f"{self.chosen.twin.digest}-against-{champion.key if champion else 'nobody'}"
+        about = f"{self.chosen.twin.digest}-against-{champion.key if champion else 'none'}"
         found = self.kept.note(f"{about}-{self._judges}.json", Evaluation, measure)
         if champion is None or found.champion is None:
             return found
@@ -154,7 +154,7 @@ class KeptMeasuring(Measuring):
 
     def anchor(self, ago: int, past: Past | None) -> Anchor:
         if past is None:
-            return anchors.nobody(ago)
+            return anchors.absent(ago)
         one, measure = self._champions.of(past.version), super().anchor
         found = self.kept.note(f"anchor-{one.key}-{self._judges}.json", Anchor, lambda: measure(ago, past))
         return found.replace(nights_ago=ago, version=one.version, name=one.name)

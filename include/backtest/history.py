@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -17,7 +16,7 @@ from include.spec import Model
 
 
 class History:
-    """A `snapshot.Rows` over one snapshot; a night's snapshot gets the digest that the lake would have given it.
+    """`rows.Rows` over one snapshot; a night's snapshot gets the digest that the lake would have given it.
 
     Parameters
     ----------
@@ -42,7 +41,7 @@ class History:
             raise DataError(f"the labels of {', '.join(found.immature)} were not final when they were collected.")
         return cls(lake.model, lake.root, found.digest)
 
-    def published(self) -> Mapping[str, Any]:
+    def published(self) -> Mapping[str, object]:
         """The days that there are, by key."""
         return {key: rows for key, rows, _ in self._manifest["partitions"]}
 
@@ -67,7 +66,7 @@ class History:
     ) -> pd.DataFrame:
         """Rows of a snapshot of `snapshot`, never beyond its days."""
         if isinstance(snapshot, str):
-            raise IntegrityError("a history knows its snapshots by their days: hand it the Snapshot, not its digest")
+            raise IntegrityError("a history knows its snapshots by their days: give it the Snapshot, not its digest")
         first = max(first or snapshot.first, snapshot.first)
         last = min(last or snapshot.last, snapshot.last)
         return self._days(first, last, None if columns is None else list(columns))

@@ -132,7 +132,7 @@ def _start() -> None:
 
 
 def _end_with_the_parent() -> None:
-    """A worker waits for work for ever, also when nobody is left to give it any."""
+    """A worker waits for work for ever, also when nothing is left that gives it any."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

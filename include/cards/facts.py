@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Self
+
+from pydantic import JsonValue
 
 from include.data.snapshots import Snapshot
 from include.gate.decision import Decision
@@ -99,7 +101,7 @@ class Manifest(Record):
     python: str
     platform: str
     cpu: str
-    settings: dict[str, Any]
+    settings: dict[str, JsonValue]
 
 
 class CardParameters(Record):

@@ -28,7 +28,7 @@ BIASED = ("calibration_error",)
 """Days that are drawn twice make every bin look less calibrated than it is: the interval would lie above the figure."""
 
 
-def of_sides(
+def by_side(
     model: Model, y: np.ndarray, scores: Mapping[str, np.ndarray], block: np.ndarray, draws: int = DRAWS
 ) -> dict[str, Intervals]:
     """By side and metric of the model's task; None if it is not known, or `BIASED`.

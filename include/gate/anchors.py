@@ -51,7 +51,7 @@ def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: s
     return found
 
 
-def nobody(ago: int) -> Anchor:
+def absent(ago: int) -> Anchor:
     """The answer for a night by which nothing else had served."""
     return Anchor(
         nights_ago=ago, version=None, name=None, last=None, rows=0, value=None, error="nothing else served by then"

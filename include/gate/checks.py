@@ -137,8 +137,8 @@ def no_leak(model: Model, evaluation: Evaluation) -> Check:
         return Check("no leak", None, limit, None, "It is not known how much a single feature explains.")
     unit = "rank correlation" if model.data.label.task is Task.REGRESSION else "ROC-AUC"
     sentence = (
-        f"The strongest feature, {found.feature!r}, has a {unit} of {found.power:.3f} by itself; from {limit:g} on it "
-        "is a leak."
+        f"The strongest feature, {found.feature!r}, has a {unit} of {found.power:.3f} by itself; at {limit:g} "
+        "or more it is a leak."
     )
     return Check("no leak", found.power, limit, found.power < limit, sentence, "reject")
 
@@ -152,7 +152,11 @@ def not_too_good(model: Model, evaluation: Evaluation) -> Iterator[Check]:
     limit = model.gate.leak_alarm
     text = f"Its {metric} is {mine:.3f}, the champion's on the same rows {theirs:.3f}"
     sudden = theirs < limit <= mine
-    text += f": too good to be true (from {limit:g} on); look for inputs that know the answer." if sudden else "."
+    text += (
+        f": suspiciously good (a possible leak, from {limit:g}); look for inputs that know the answer."
+        if sudden
+        else "."
+    )
     yield Check("not too good", mine, limit, not sudden, text, "reject")
 
 
@@ -174,7 +178,7 @@ def like_the_champion(model: Model, evaluation: Evaluation) -> Iterator[Check]:
     pair = _pair(model, evaluation, CHAMPION, model.training.metric)
     outdated = torn > limit and pair is not None and pair[0].lower > 0
     if outdated:
-        text += " It is surely better on the same rows, so it is the champion's that are out of date."
+        text += " It is significantly better on the same rows, so the champion's scores are out of date."
     yield Check("scores distributed alike", torn, limit, torn <= limit or outdated, text, "reject")
 
 
@@ -182,14 +186,16 @@ def better_than_baseline(model: Model, evaluation: Evaluation, sound: bool) -> C
     name, metric = "better than the baseline", model.gate.baseline_metric or model.training.metric
     pair = _pair(model, evaluation, BASELINE, metric) if sound else None
     if pair is None:
-        return Check(name, None, 0.0, None, "It cannot be said whether the challenger beats the baseline.")
+        return Check(name, None, 0.0, None, "It is not known whether the challenger beats the baseline.")
     gain, mine, theirs = pair
-    told = f"The challenger's {metric} is {mine:.4f}, the trivial baseline's {theirs:.4f}: {gain.words(sure(model))}."
+    figures = (
+        f"The challenger's {metric} is {mine:.4f}, the trivial baseline's {theirs:.4f}: {gain.words(sure(model))}."
+    )
     if gain.value > 0:
-        return Check(name, gain.value, 0.0, True, told)
+        return Check(name, gain.value, 0.0, True, figures)
     if gain.upper < 0:
-        return Check(name, gain.value, 0.0, False, f"{told} It is worse than guessing.", "reject")
-    return Check(name, gain.value, 0.0, False, f"{told} It is not known to be better than guessing.", "hold")
+        return Check(name, gain.value, 0.0, False, f"{figures} It is worse than guessing.", "reject")
+    return Check(name, gain.value, 0.0, False, f"{figures} It is not known to be better than guessing.", "hold")
 
 
 def floors(model: Model, evaluation: Evaluation) -> Iterator[Check]:
@@ -197,7 +203,7 @@ def floors(model: Model, evaluation: Evaluation) -> Iterator[Check]:
         found, name = evaluation.floor_of(floor.metric), f"floor of {floor.metric}"
         gain, value = (Gain.of(found.gain), found.value) if found else (None, None)
         if gain is None or value is None:
-            text = f"It cannot be said whether {floor.metric} keeps to the {floor.limit:g} that are promised."
+            text = f"It is not known whether {floor.metric} keeps to the {floor.limit:g} that are promised."
             yield Check(name, value, floor.limit, None, text)
             continue
         violated = gain.upper < 0
@@ -216,15 +222,15 @@ def not_worse_than_champion(model: Model, evaluation: Evaluation, sound: bool) -
         return Check(name, None, -margin, True, "There is no champion yet, so it needs to beat the baseline only.")
     pair, champion = _pair(model, evaluation, CHAMPION, metric) if sound else None, evaluation.champion
     if pair is None or champion is None:
-        return Check(name, None, -margin, None, "It cannot be said whether the challenger is worse than the champion.")
+        return Check(name, None, -margin, None, "It is not known whether the challenger is worse than the champion.")
     gain, mine, theirs = pair
-    told = f"Against {champion.name} its {metric} is {mine:.4f} to {theirs:.4f}: {gain.words(sure(model))}"
+    figures = f"Against {champion.name} its {metric} is {mine:.4f} to {theirs:.4f}: {gain.words(sure(model))}"
     if gain.lower > -margin:
-        return Check(name, gain.lower, -margin, True, f"{told}; {margin:g} worse is allowed.")
+        return Check(name, gain.lower, -margin, True, f"{figures}; {margin:g} worse is allowed.")
     if gain.upper < -margin:
-        worst = f"{told}, and surely more than the {margin:g} that are allowed."
+        worst = f"{figures}, and significantly more than the {margin:g} that are allowed."
         return Check(name, gain.upper, -margin, False, worst, "reject")
-    return Check(name, gain.lower, -margin, False, f"{told}: too uncertain, {margin:g} worse is allowed.", "hold")
+    return Check(name, gain.lower, -margin, False, f"{figures}: too uncertain, {margin:g} worse is allowed.", "hold")
 
 
 def another_recipe_is_better(model: Model, change: Change | None, tonight: Gain | None = None) -> Check:
@@ -297,7 +303,7 @@ def anchors(model: Model, evaluation: Evaluation) -> Iterator[Check]:
     pair = _pair(model, evaluation, CHAMPION, metric)
     step_up = gain < limit and pair is not None and pair[0].lower > 0
     if step_up:
-        text += " It is surely better than the champion that serves now, which is worse still."
+        text += " It is significantly better than the champion that serves now, which is worse still."
     yield Check("not slowly worse", gain, limit, gain >= limit or step_up, text)
 
 
@@ -316,14 +322,14 @@ def slices(model: Model, evaluation: Evaluation) -> Iterator[Check]:
         name, mine = f"slices of {column}", [(one, gain) for one, gain in bad if one.column == column]
         if mine:
             listed = ", ".join(f"{one.value} ({signed(gain.value)} on {one.rows} rows)" for one, gain in mine)
-            text = f"Surely worse than the champion by more than {margin:g} where {column} is {listed}."
+            text = f"Significantly worse than the champion by more than {margin:g} if {column} is {listed}."
             yield Check(name, min(gain.value for _, gain in mine), -margin, False, text, "reject")
             continue
         known = [gain.value for one, gain in pairs if one.column == column]
         least = min(known, default=None)
         values = sum(one.column == column for one in every)
         enough = f"{len(known)} of {values} values of {column} have enough rows"
-        text = f"Nowhere surely worse than the champion by more than {margin:g}: {enough}."
+        text = f"Nowhere significantly worse than the champion by more than {margin:g}: {enough}."
         yield Check(name, least, -margin, True, text, "reject")
 
 

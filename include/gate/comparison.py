@@ -244,7 +244,7 @@ def _power(model: Model, column: pd.Series, y: np.ndarray, block: np.ndarray) ->
 
 
 def _readings(column: pd.Series, target: np.ndarray, block: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What a feature says in numbers, beside the target of the same rows: its values, and whether there is one."""
+    """A feature in numbers, next to the target of the same rows: its values, and whether there is one."""
     if column.dtype == object:
         yield _mean_elsewhere(column, target, block), target
         return

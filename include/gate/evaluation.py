@@ -97,7 +97,7 @@ class Side(Record):
     last : the last day that it was fitted on.
     rows : that it was scored on.
     error : why its scores cannot be used, or None.
-    metrics : None where a metric is not defined.
+    metrics : None if a metric is not defined.
     """
 
     name: Text
@@ -139,7 +139,7 @@ class Slice(Record):
     ----------
     class_rows : of the scarcest class; None for a regression.
     challenger, other : ``training.metric``.
-    gain, p_worse : None where there is too little data to judge; ``p_worse`` is small if the challenger is worse by
+    gain, p_worse : None if there is too little data to judge; ``p_worse`` is small if the challenger is worse by
         more than the margin of a slice.
     """
 
@@ -185,9 +185,9 @@ class Anchor(Record):
 
     Attributes
     ----------
-    version : None where nothing else served by then.
+    version : None if nothing else served by then.
     error : why it was not scored, or None.
-    value : ``training.metric``; None where there is an error.
+    value : ``training.metric``; None if there is an error.
     """
 
     nights_ago: int
@@ -207,7 +207,7 @@ class Change(Record):
     days, wanted : with scores of both, and how many are needed (``gate.change_days``).
     gain : None without a day.
     needed : days that are needed if the gain stays as it is; None: more than are kept.
-    earliest : the as-of of the first night in which the rival can pass; None where that is not known.
+    earliest : the as-of of the first night in which the rival can pass; None if that is not known.
     """
 
     incumbent: str
@@ -237,7 +237,7 @@ class Evaluation(Record):
     Attributes
     ----------
     champion : None if nothing serves (``champion_exists`` is False).
-    champion_epoch : of the ledger, 0 where there never was a champion.
+    champion_epoch : of the ledger, 0 if there never was a champion.
     champion_unusable : why the champion could not be compared, or None.
     blocks : of days, which are one observation each.
     class_rows : by class; None for a regression.

@@ -73,7 +73,7 @@ def planned(model: Model, history: History, name: str, last: str, reach: int, co
     if model.data.repeats_after is not None:  # the copies of the days that it is judged on are not learned from
         first = max(first, until - timedelta(days=model.data.repeats_after - 1))
     days, judged = (first.isoformat(), last), ((end + timedelta(days=1)).isoformat(), until.isoformat())
-    told = {
+    document = {
         "version": VERSION,
         "code": code,
         "settings": settings_of(model),
@@ -82,7 +82,7 @@ def planned(model: Model, history: History, name: str, last: str, reach: int, co
         "judged": judged,
         "rows": history.snapshot(days[0], judged[1]).digest,
     }
-    key = files.sha256(json.dumps(told, sort_keys=True).encode())
+    key = files.sha256(json.dumps(document, sort_keys=True).encode())
     return Fit(name, days, judged, root / f"{last}-{name}-{key[:16]}.npz")
 
 

@@ -54,9 +54,9 @@ def evaluate(model: Model, plan: Plan, selection: Selection) -> Evaluation:
 
 
 def intervals_of(model: Model, holdout: HoldoutRows, scores: Scores) -> dict[str, Intervals]:
-    """`intervals.of_sides`: for the card and the pictures, so a back-test does not compute them."""
+    """`intervals.by_side`: for the card and the pictures, so a back-test does not compute them."""
     block = uncertainty.blocks(holdout.rows["partition"].astype(str).to_numpy(), model.gate.block_days)
-    return intervals.of_sides(model, holdout.labels, scores, block)
+    return intervals.by_side(model, holdout.labels, scores, block)
 
 
 def _keep(

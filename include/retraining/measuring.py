@@ -71,7 +71,7 @@ class Measuring:
     def anchor(self, ago: int, past: Past | None) -> Anchor:
         """A champion of so many nights ago; the answer to several numbers of nights is scored once."""
         if past is None:
-            return anchors.nobody(ago)
+            return anchors.absent(ago)
         if past.version not in self._anchors:
             self._anchors[past.version] = anchors.scored(self.model, self.holdout.labels, ago, past, self._scores)
         return self._anchors[past.version].replace(nights_ago=ago)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from include.training.plan import Plan, Span
 class Rows(Protocol):
     """What a run reads: the lake of the deployment, or whatever freezes days and returns their rows as a lake does."""
 
-    def published(self) -> Mapping[str, Any]: ...
+    def published(self) -> Mapping[str, object]: ...
     def snapshot(self, first_key: str, last_key: str) -> Snapshot: ...
     def read_snapshot(
         self,

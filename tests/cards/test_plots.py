@@ -144,7 +144,7 @@ def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shop
     found = bare(model).replace(
         paired={"champion": comparison.gains(model, y, mine, theirs, block)},
         slices=comparison.slices(model, rows, y, mine, theirs, block),
-        intervals=intervals.of_sides(model, y, scores, block, draws=20),
+        intervals=intervals.by_side(model, y, scores, block, draws=20),
     )
     return model, y, scores, {side: evaluation.by_day(model, rows, s) for side, s in scores.items()}, found
 
@@ -161,29 +161,29 @@ def test_the_difference_has_its_limits_and_the_margin(models: dict[str, Model]) 
     assert gain.lower > 0
     picture = plots.draw(*drawn)["difference.svg"]
     said = texts(picture)
-    assert f"surely better than the champion, by {canvas.shown(gain.value)} on these days" in said
+    assert f"significantly better than the champion, by {canvas.shown(gain.value)} on these days" in said
     assert "Limits: 95\N{NO-BREAK SPACE}% each, by days" in said and "margin: 0.02 worse" in said
 
     def title(worse: tuple[str, ...], margin: float) -> str:
         return texts(plots.draw(*judged(models["toy"], worse, margin))["difference.svg"])
 
     every = tuple(f"shop {n}" for n in range(4))
-    assert "surely worse than the champion by more than the margin" in title(every, 0.02)
-    assert "and surely within the margin" in title(every, 5.0)
+    assert "significantly worse than the champion by more than the margin" in title(every, 0.02)
+    assert "and significantly within the margin" in title(every, 5.0)
     plain = texts(plots.draw(*drawn[:4])["difference.svg"]).lower()
-    assert "limits" not in plain and "gain on all rows" not in plain and "surely" not in plain, (
+    assert "limits" not in plain and "gain on all rows" not in plain and "significantly" not in plain, (
         "without evidence no limits are made up"
     )
 
 
-def test_the_slices_name_what_is_surely_worse_and_what_is_too_small(models: dict[str, Model]) -> None:
+def test_the_slices_name_what_is_significantly_worse_and_what_is_too_small(models: dict[str, Model]) -> None:
     good = texts(plots.draw(*judged(models["toy"]))["slices.svg"])
-    assert "No value of shop is surely worse than the champion by more than 0.02" in good
+    assert "No value of shop is significantly worse than the champion by more than 0.02" in good
     assert "Too little data to judge: shop rare (" in good and "margin: 0.02 worse" in good
     drawn = judged(models["toy"], worse=("shop 2",))
     picture = plots.draw(*drawn)["slices.svg"]
     bad = texts(picture)
-    assert "Surely worse than the champion by more than 0.02: shop shop 2" in bad
+    assert "Significantly worse than the champion by more than 0.02: shop shop 2" in bad
     rows = {one.value: one.rows for one in drawn[-1].slices}
     assert all(f"{rows[f'shop {n}']:,} rows" in bad for n in range(4))
     lines = [path for path in coordinates(picture, canvas.COLOURS["champion"].lower()) if len(path) == 4]

@@ -374,7 +374,7 @@ def test_a_challenger_that_suddenly_knows_everything_is_rejected(
     evidence = evaluation(mine={**GOOD, "roc_auc": mine}, theirs={"roc_auc": theirs})
     decision = decide(toy, evidence)
     assert decision.verdict is verdict
-    assert ("too good" in decision.reason) is (verdict is Verdict.REJECT)
+    assert ("suspiciously good" in decision.reason) is (verdict is Verdict.REJECT)
     assert decide(toy, evaluation(champion=False, mine={**GOOD, "roc_auc": mine})).verdict is Verdict.PROMOTE
 
 

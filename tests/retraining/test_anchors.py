@@ -201,7 +201,7 @@ def measured(
                 "value": float(losses(truth).mean()),
             }
             if past
-            else anchors.nobody(ago).as_dict()
+            else anchors.absent(ago).as_dict()
             for ago, past, truth in earlier
         ],
     }

@@ -122,7 +122,7 @@ def reliability(
         found = bins(said)
         x, share = (np.array([v[rows].mean() for rows in found]) for v in (said, happened))
         error = 1.96 * np.sqrt(share * (1 - share) / [len(rows) for rows in found])
-        style: dict[str, Any] = {"color": COLOURS[side], "marker": "o", "markersize": 4, "label": side}
+        style: Any = {"color": COLOURS[side], "marker": "o", "markersize": 4, "label": side}
         axes.errorbar(x, share, yerr=error, elinewidth=0.9, linewidth=1.3, **style)
         grid = np.linspace(0, 1, 41)
         share_of_rows = np.histogram(said, grid)[0] / len(said)

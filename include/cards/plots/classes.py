@@ -25,7 +25,7 @@ OTHERS = "all others"
 
 
 def confusion(holdout: Drawn) -> Figure:
-    """Of the rows of each class, which share is taken for which; challenger beside champion."""
+    """Of the rows of each class, which share is predicted as which; challenger next to champion."""
     y = holdout.y
     names, place = _merged(holdout)
     tables = {side: _table(place[y], place[holdout.scores[side].argmax(axis=1)], len(names)) for side in holdout.rivals}

@@ -50,7 +50,7 @@ def metric_by_day(holdout: Drawn) -> Figure:
 
 def difference_by_day(holdout: Drawn) -> Figure:
     """How much better the challenger is than the champion on each day and on all of them, with the limits and the
-    margin of the gate; than the baseline where there is no champion."""
+    margin of the gate; than the baseline if there is no champion."""
     metric = holdout.model.training.metric
     other = next((side for side in ("champion", "baseline") if side in holdout.scores), None)
     if other is None:
@@ -100,13 +100,15 @@ def _conclusion(gain: Gain, metric: str, other: str, margin: float | None) -> st
     """What the limits say, in a sentence."""
     who, by = f"In {metric} the challenger is", f"by {shown(abs(gain.value))} on these days"
     if gain.lower > 0:
-        return f"{who} surely better than the {other}, {by}"
+        return f"{who} significantly better than the {other}, {by}"
     if gain.upper < -(margin or 0.0):
-        return f"{who} surely worse than the {other}{' by more than the margin' if margin else ''}, {by}"
-    told = f"{who} {shown(abs(gain.value))} {'better' if gain.value >= 0 else 'worse'} than the {other}"
+        return f"{who} significantly worse than the {other}{' by more than the margin' if margin else ''}, {by}"
+    words = f"{who} {shown(abs(gain.value))} {'better' if gain.value >= 0 else 'worse'} than the {other}"
     if margin is None:
-        return f"{told}, which may be chance"
-    return f"{told}, {'and surely within the margin' if gain.lower > -margin else 'too uncertain for the margin'}"
+        return f"{words}, which may be chance"
+    return (
+        f"{words}, {'and significantly within the margin' if gain.lower > -margin else 'too uncertain for the margin'}"
+    )
 
 
 def _day_axis(axes: Axes, days: list[str]) -> None:

@@ -30,9 +30,9 @@ def gains(holdout: Drawn) -> Figure:
     if not judged:
         title = f"No value of {columns} has enough rows to be judged"
     elif bad:
-        title = f"Surely worse than the champion by more than {margin:g}: {_listed(bad)}"
+        title = f"Significantly worse than the champion by more than {margin:g}: {_listed(bad)}"
     else:
-        title = f"No value of {columns} is surely worse than the champion by more than {margin:g}"
+        title = f"No value of {columns} is significantly worse than the champion by more than {margin:g}"
     drawn = _worst(judged)
     few = f" The {len(drawn)} worst of {len(judged)} values." if len(drawn) < len(judged) else ""
     left_out = [f"{one.column} {_short(one.value)} ({one.rows:,} rows)" for one in rest]

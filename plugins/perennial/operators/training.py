@@ -70,7 +70,7 @@ class SnapshotOperator(BaseSensorOperator):
             plan = planning.take(model, about, wanted, catalog.digest(model.name), last)
         except (NotReady, DataError) as reason:
             if scheduled and last is None:
-                # A new model: its nights begin before its history is loaded, and that is no failure.
+                # A new model: its nights begin before its history is loaded, and that is not a failure.
                 write_note(context, f"skipped: {model.name} was never trained, and cannot be yet. {reason}")
                 raise AirflowSkipException(str(reason)) from reason
             if isinstance(reason, DataError):
