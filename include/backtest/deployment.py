@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from include.backtest import broken as breaking
 from include.backtest import in_memory
-from include.backtest.broken import Broken, DamagedRows
+from include.backtest.damaged import DamagedNight, DamagedRows
+from include.backtest.damaged import release as release_of_damaged
 from include.backtest.history import History
 from include.backtest.in_memory import Champion
 from include.backtest.store import BASELINE, RELEASE, TWIN, Kept, judged_by
@@ -171,14 +171,18 @@ class Deployment:
 
     Parameters
     ----------
-    broken : by as-of, the nights whose fits read damaged rows.
+    damaged : by as-of, the nights whose fits read damaged rows.
     everywhere : the holdout that the gate judges them on is damaged in the same way; without it, it is sound.
     """
 
     def __init__(
-        self, model: Model, history: History, broken: Mapping[str, Broken] | None = None, everywhere: bool = False
+        self,
+        model: Model,
+        history: History,
+        damaged: Mapping[str, DamagedNight] | None = None,
+        everywhere: bool = False,
     ) -> None:
-        self.model, self.history, self.broken, self.everywhere = model, history, broken or {}, everywhere
+        self.model, self.history, self.damaged, self.everywhere = model, history, damaged or {}, everywhere
         self.champions = KeptChampions(model)
         self._rivals = rivals.InMemory()
         self._judges = judged_by(model)
@@ -189,7 +193,7 @@ class Deployment:
 
     def evaluated(self, plan: Plan, kept: Kept) -> tuple[Chosen, Evaluation]:
         """The challenger of a night, and what the gate decides by."""
-        rows, damaged = self._rows(plan), self.everywhere and plan.as_of in self.broken
+        rows, damaged = self._rows(plan), self.everywhere and plan.as_of in self.damaged
         twins = KeptTwins(self.model, plan, kept, rows)
         ports = Ports(rows if damaged else self.history, twins, self.champions, self._rivals)
         chosen, _ = night.select(self.model, plan, kept.record.results, ports)
@@ -199,7 +203,7 @@ class Deployment:
     def release(self, plan: Plan, kept: Kept, recipe: Recipe) -> tuple[str, str | None]:
         """Under what the release model of a challenger is kept, and why the guards of its refit refuse it, or None."""
         fitting: Callable[..., tuple[Fitted, str | None]] = (
-            breaking.release if plan.as_of in self.broken else in_memory.release
+            release_of_damaged if plan.as_of in self.damaged else in_memory.release
         )
 
         def make() -> tuple[Fitted, str | None]:
@@ -215,5 +219,5 @@ class Deployment:
 
     def _rows(self, plan: Plan) -> Rows:
         """What the fits of a night read."""
-        broken = self.broken.get(plan.as_of)
-        return DamagedRows(self.model, plan, self.history, broken) if broken else self.history
+        damaged = self.damaged.get(plan.as_of)
+        return DamagedRows(self.model, plan, self.history, damaged) if damaged else self.history

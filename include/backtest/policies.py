@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from include.backtest.broken import Broken
+from include.backtest.damaged import DamagedNight
 from include.backtest.deployment import Deployment
 from include.backtest.history import History
 from include.backtest.prequential import Release
@@ -52,7 +52,7 @@ def decide(
     refused: Mapping[str, str],
     history: History,
     advance: Advance,
-    broken: Mapping[str, Broken] | None = None,
+    damaged: Mapping[str, DamagedNight] | None = None,
     everywhere: bool = False,
 ) -> list[Decided]:
     """Let the gate decide every night, each against the champion that the nights before it have left.
@@ -60,11 +60,11 @@ def decide(
     Parameters
     ----------
     kept : the fits by as-of; ``refused``: why there are none, by as-of.
-    broken : the nights whose fits have read damaged rows, by as-of. On them every error is the end of the night.
+    damaged : the nights whose fits have read damaged rows, by as-of. On them every error is the end of the night.
     everywhere : the gate judges them on damaged rows, too.
     """
-    broken = broken or {}
-    deployment = Deployment(model, history, broken, everywhere)
+    damaged = damaged or {}
+    deployment = Deployment(model, history, damaged, everywhere)
     decided = []
     for as_of in as_ofs:
         against = deployment.champion.night.as_of if deployment.champion else None
@@ -72,7 +72,7 @@ def decide(
         if night is None:
             decided.append(Decided(as_of, NO_DECISION, refused[as_of], champion=against))
         else:
-            trouble = Exception if as_of in broken else DataError
+            trouble = Exception if as_of in damaged else DataError
             try:
                 decided.append(_decided(model, plans[as_of], night, deployment, against))
             except trouble as why:  # a recipe that is not the winner's could not be fitted

@@ -17,8 +17,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeVar
 
-from include.backtest import broken, in_memory
-from include.backtest.broken import Broken, DamagedRows
+from include.backtest import damaged, in_memory
+from include.backtest.damaged import DamagedNight, DamagedRows
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.store import Store
@@ -31,11 +31,11 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 @dataclass(frozen=True)
 class Work:
-    """One night to be fitted: its plan (of `planning.take`), the key that it is kept under, what breaks its rows."""
+    """One night to be fitted: its plan (of `planning.take`), the key that it is kept under, what damages its rows."""
 
     plan: Plan
     key: str
-    broken: Broken | None = None
+    damaged: DamagedNight | None = None
 
     @property
     def as_of(self) -> str:
@@ -151,16 +151,16 @@ def _fit(work: Work) -> tuple[str, float]:
     model, history, store = _OURS["model"], _OURS["history"], _OURS["store"]
     began = time.perf_counter()
     try:
-        rows = DamagedRows(model, work.plan, history, work.broken) if work.broken else history
+        rows = DamagedRows(model, work.plan, history, work.damaged) if work.damaged else history
         made = in_memory.fits(model, work.plan, rows)
-        fit = broken.release if work.broken else in_memory.release
+        fit = damaged.release if work.damaged else in_memory.release
         release, guard = fit(model, work.plan, made.chosen.recipe, made.twin.pipeline, rows)
     except DataError as refused:
         store.put(work.as_of, work.key, time.perf_counter() - began, refused=str(refused))
     except Exception as crash:
-        if work.broken is None:
+        if work.damaged is None:
             raise
-        # whatever breaks a task ends its night without a decision, and broken rows may break anything
+        # whatever breaks a task ends its night without a decision, and damaged rows may break anything
         why = f"the training crashed ({type(crash).__name__}: {crash})"
         store.put(work.as_of, work.key, time.perf_counter() - began, refused=why)
     else:

@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 from pydantic import ConfigDict, Field, JsonValue
 
-from include.backtest.broken_result import BrokenResult
+from include.backtest.damaged_result import DamagedResult
 from include.backtest.outcome import number, shown_metrics
 from include.backtest.policies import FROZEN, MONTHLY, NIGHTLY, NO_DECISION, POLICIES, REFUSED, UNGATED, Decided
 from include.backtest.prequential import Day
@@ -127,7 +127,7 @@ class Report(Record):
     decisions: dict[str, int]
     nights: tuple[NightResult, ...]
     days: tuple[DayResult, ...]
-    broken: BrokenResult | None = None
+    broken: DamagedResult | None = None
 
 
 def compose(

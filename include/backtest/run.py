@@ -12,9 +12,8 @@ from pathlib import Path
 
 from include import catalog, files
 from include.backtest import (
-    breakage,
-    broken_picture,
-    broken_report,
+    damaged_picture,
+    damaged_report,
     fitting,
     picture,
     policies,
@@ -22,6 +21,7 @@ from include.backtest import (
     prequential,
     report,
 )
+from include.backtest.draws import Drawn, Nights, redecide
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.pool import Work
@@ -112,12 +112,12 @@ def run(
     nights = _replayed(model, history, span, store, code, count, progress)
     releases = policies.releases(nights.decided, span.monthly, nights.kept)
     days: list[prequential.Day] = []
-    drawn: list[breakage.Drawn] = []
+    drawn: list[Drawn] = []
     if releases:
         served = policies.served(nights.decided, releases, nights.kept)
         if broken:
             seeds = range(draws)
-            drawn = breakage.replay(model, history, nights, broken, seeds, store, count, progress, everywhere)
+            drawn = redecide(model, history, nights, broken, seeds, store, count, progress, everywhere)
         for one in drawn:
             served |= one.served
         judged = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
@@ -125,14 +125,14 @@ def run(
             days = prequential.score(model, history, served, span.last, advance)
     found = report.compose(model, _protocol(model, span, history, code), nights.decided, releases, days)
     if drawn:
-        found = found.replace(broken=broken_report.compose(model, broken, everywhere, drawn, days))
+        found = found.replace(broken=damaged_report.compose(model, broken, everywhere, drawn, days))
     _keep(model, found, root, progress)
     return 0
 
 
 def _replayed(
     model: Model, history: History, span: Span, store: Store, code: str, workers: int, progress: Progress
-) -> breakage.Nights:
+) -> Nights:
     """Plan and fit all nights, and let the gate decide about those of the span."""
     plans, refused = fitting.plans(model, history, sorted({*span.nights, *span.monthly}), progress)
     works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
@@ -141,7 +141,7 @@ def _replayed(
     kept = {as_of: night for as_of, night in kept.items() if as_of not in refused}
     with progress.bar(f"{model.name}: decide", len(span.nights)) as advance:
         decided = policies.decide(model, span.nights, kept, plans, refused, history, advance)
-    return breakage.Nights(span.nights, plans, works, kept, refused, decided)
+    return Nights(span.nights, plans, works, kept, refused, decided)
 
 
 def _keep(model: Model, found: Report, root: Path, progress: Progress) -> None:
@@ -158,9 +158,9 @@ def _keep(model: Model, found: Report, root: Path, progress: Progress) -> None:
             f"no night of {model.name} from {nights[0].as_of} to {nights[-1].as_of} came to a champion. The last "
             f"one: {nights[-1].verdict}, {nights[-1].reason} All reasons are in {root / 'report.json'}."
         )
-    broken = found.broken
-    tables = report.table(model, found) + (broken_report.text(found, broken) if broken else "")
-    pictures = {**picture.draw(found), **(broken_picture.draw(found, broken) if broken else {})}
+    damaged = found.broken
+    tables = report.table(model, found) + (damaged_report.text(found, damaged) if damaged else "")
+    pictures = {**picture.draw(found), **(damaged_picture.draw(found, damaged) if damaged else {})}
     for file, content in {**pictures, "report.md": tables.encode()}.items():
         files.write(root / file, content)
     progress.say()

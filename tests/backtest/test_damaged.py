@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from include.backtest import broken_picture, broken_report, damage, picture, policies, pool, run
+from include.backtest import damage, damaged_picture, damaged_report, picture, policies, pool, run
 from include.backtest import report as report_module
-from include.backtest.broken_result import BrokenResult
+from include.backtest.damaged_result import DamagedResult
 from include.errors import ConfigurationError
 from include.gate import decision
 from include.spec import Model
@@ -30,7 +30,7 @@ def replay(name: str, home: Path, share: float = SHARE, draws: int = 1, **change
     return read(home)
 
 
-def typed(report: Report) -> tuple[report_module.Report, BrokenResult]:
+def typed(report: Report) -> tuple[report_module.Report, DamagedResult]:
     """A report as it is drawn."""
     found = report_module.Report.of(report)
     assert found.broken is not None and found.as_dict() == report
@@ -38,7 +38,7 @@ def typed(report: Report) -> tuple[report_module.Report, BrokenResult]:
 
 
 def drawn(report: Report) -> Any:
-    return broken_picture._figure(*typed(report))
+    return damaged_picture._figure(*typed(report))
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_the_report_counts_every_broken_night_once(report: Report) -> None:
     assert {night["as_of"] for night in draw["nights"]} <= set(later)
     assert set(broken["kinds"]) == set(damage.KINDS)
     for told in (*broken["kinds"].values(), broken["every"]):
-        assert sum(told[verdict] for verdict in broken_report.VERDICTS) == told["nights"]
+        assert sum(told[verdict] for verdict in damaged_report.VERDICTS) == told["nights"]
     assert sum(told["nights"] for told in broken["kinds"].values()) == broken["every"]["nights"]
     assert sum(draw["decisions"].values()) == len(report["nights"])
     released = {name: set(draw["policies"][name]["releases"]) for name in draw["policies"]}
@@ -218,7 +218,7 @@ def test_a_night_that_crashes_releases_nothing(
 
 def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
     text = (home / "report.md").read_text()
-    assert broken_report.sentence(typed(report)[1]) in text and "40 % of the nights" in text
+    assert damaged_report.sentence(typed(report)[1]) in text and "40 % of the nights" in text
     for kind, told in report["broken"]["kinds"].items():
         assert f"| {kind}: {told['what']} | {told['nights']} |" in text
     with picture.rc_context(picture.STYLE):
@@ -226,7 +226,7 @@ def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
     marks = sum(np.asarray(drawn.get_offsets()).shape[0] for drawn in nights.collections)
     assert marks == report["broken"]["every"]["nights"]
     assert len(top.lines) == 3 + marks and len(nights.lines) == marks
-    assert "log loss" in broken_picture.sentence(*typed(report))
+    assert "log loss" in damaged_picture.sentence(*typed(report))
 
 
 @pytest.mark.parametrize(("share", "draws"), [(1.0, 1), (-0.1, 1), (0.1, 0)])

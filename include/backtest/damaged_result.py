@@ -1,4 +1,4 @@
-"""What nights that were broken on purpose have cost, as a part of the report of a back-test."""
+"""What nights that were damaged on purpose have cost, as a part of the report of a back-test."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Counted(Record):
 
 
 class Excess(Record):
-    """Days that broken models served, their rows, and the mean excess over these rows; None without a row.
+    """Days that damaged models served, their rows, and the mean excess over these rows; None without a row.
 
     The excess is by how much the metric of training was worse than that of the same release fitted on sound rows.
     """
@@ -30,7 +30,7 @@ class Excess(Record):
 
 
 class Together(Counted):
-    """Several broken nights."""
+    """Several damaged nights."""
 
     nights: int
     nightly: Excess
@@ -38,13 +38,13 @@ class Together(Counted):
 
 
 class KindResult(Together):
-    """All broken nights of one kind of damage."""
+    """All damaged nights of one kind of damage."""
 
     what: str
 
 
 class ServedResult(Record):
-    """The days that the model of a broken night served; ``sound``: the metric, had the night been sound."""
+    """The days that the model of a damaged night served; ``sound``: the metric, had the night been sound."""
 
     first: PartitionKey
     days: int
@@ -54,8 +54,8 @@ class ServedResult(Record):
     excess: float
 
 
-class BrokenNight(Record):
-    """A broken night: what became of it, and by policy the days on which its model served."""
+class DamagedNightResult(Record):
+    """A damaged night: what became of it, and by policy the days on which its model served."""
 
     as_of: PartitionKey
     damage: str
@@ -67,7 +67,7 @@ class BrokenNight(Record):
 
 
 class PooledPolicy(Record):
-    """A policy with broken nights, pooled; over all draws without its releases."""
+    """A policy with damaged nights, pooled; over all draws without its releases."""
 
     metrics: dict[str, float | None]
     releases: tuple[PartitionKey, ...] = ()
@@ -86,21 +86,21 @@ class DrawnDay(Record):
 
 
 class DrawResult(Record):
-    """One draw of broken nights; ``days`` of the first draw only, for the picture."""
+    """One draw of damaged nights; ``days`` of the first draw only, for the picture."""
 
     seed: int
     policies: dict[str, PooledPolicy]
     decisions: dict[str, int]
-    nights: tuple[BrokenNight, ...]
+    nights: tuple[DamagedNightResult, ...]
     days: tuple[DrawnDay, ...] = ()
 
 
-class BrokenResult(Record):
-    """What a share of broken nights has cost.
+class DamagedResult(Record):
+    """What a share of damaged nights has cost.
 
     Attributes
     ----------
-    everywhere : whether the holdouts were broken, too.
+    everywhere : whether the holdouts were damaged, too.
     policies : each pooled over the days of all draws.
     kinds, every : each kind of damage over all draws, and all of them together.
     """

@@ -1,4 +1,4 @@
-"""What broken nights have cost, with the gate and without one: for machines, and as Markdown for people."""
+"""What damaged nights have cost, with the gate and without one: for machines, and as Markdown for people."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from include.backtest import damage, report
-from include.backtest.breakage import POLICIES, SOUND, Drawn, policy
-from include.backtest.broken_result import (
-    BrokenNight,
-    BrokenResult,
+from include.backtest.damaged_result import (
+    DamagedNightResult,
+    DamagedResult,
     DrawnDay,
     DrawResult,
     Excess,
@@ -21,6 +20,7 @@ from include.backtest.broken_result import (
     ServedResult,
     Together,
 )
+from include.backtest.draws import POLICIES, SOUND, Drawn, policy
 from include.backtest.outcome import number
 from include.backtest.policies import NIGHTLY, NO_DECISION, REFUSED, UNGATED, Decided
 from include.backtest.prequential import Day
@@ -34,14 +34,14 @@ VERDICTS = (str(Verdict.PROMOTE), str(Verdict.REJECT), str(Verdict.HOLD), REFUSE
 SHOWN = ("promoted", "rejected", "held", "refit refused", "no decision")
 
 
-def compose(model: Model, share: float, everywhere: bool, drawn: Sequence[Drawn], days: Sequence[Day]) -> BrokenResult:
-    """The part of the report about broken nights."""
+def compose(model: Model, share: float, everywhere: bool, drawn: Sequence[Drawn], days: Sequence[Day]) -> DamagedResult:
+    """The part of the report about damaged nights."""
     draws = tuple(_draw(model, one, days, by_day=at == 0) for at, one in enumerate(drawn))
     nights = [night for one in draws for night in one.nights]
     kinds = [kind for kind in damage.KINDS if any(night.damage == kind for night in nights)]
     pooled = {name: report.pooled(model, days, *(policy(name, one.seed) for one in drawn)) for name in POLICIES}
     of_kind = {kind: _together([night for night in nights if night.damage == kind]) for kind in kinds}
-    return BrokenResult(
+    return DamagedResult(
         share=share,
         everywhere=everywhere,
         policies={name: PooledPolicy(metrics=found) for name, found in pooled.items()},
@@ -63,7 +63,7 @@ def _draw(model: Model, one: Drawn, days: Sequence[Day], by_day: bool) -> DrawRe
             for name in POLICIES
         },
         decisions={verdict: verdicts.get(verdict, 0) for verdict in VERDICTS},
-        nights=tuple(_night(model, one, night, days) for night in one.decided if night.as_of in one.broken),
+        nights=tuple(_night(model, one, night, days) for night in one.decided if night.as_of in one.damaged),
     )
     if not by_day:
         return result
@@ -81,10 +81,10 @@ def _draw(model: Model, one: Drawn, days: Sequence[Day], by_day: bool) -> DrawRe
     )
 
 
-def _night(model: Model, one: Drawn, night: Decided, days: Sequence[Day]) -> BrokenNight:
-    return BrokenNight(
+def _night(model: Model, one: Drawn, night: Decided, days: Sequence[Day]) -> DamagedNightResult:
+    return DamagedNightResult(
         as_of=night.as_of,
-        damage=one.broken[night.as_of].kind,
+        damage=one.damaged[night.as_of].kind,
         verdict=night.verdict,
         reason=night.reason,
         challenger=night.challenger,
@@ -94,7 +94,7 @@ def _night(model: Model, one: Drawn, night: Decided, days: Sequence[Day]) -> Bro
 
 
 def _served(model: Model, seed: int, name: str, as_of: str, days: Sequence[Day]) -> ServedResult | None:
-    """The days that the model of a broken night served; None if it never did."""
+    """The days that the model of a damaged night served; None if it never did."""
     mine, sound = policy(name, seed), policy(SOUND[name], seed)
     here = [day for day in days if day.served[mine].as_of == as_of]
     if not here:
@@ -120,14 +120,14 @@ def _joined(days: Sequence[Day], name: str) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _together(nights: Sequence[BrokenNight]) -> Together:
-    """Several broken nights: how many ended how, and the mean excess of the days that they served."""
+def _together(nights: Sequence[DamagedNightResult]) -> Together:
+    """Several damaged nights: how many ended how, and the mean excess of the days that they served."""
     verdicts = Counter(night.verdict for night in nights)
     counts = {verdict: verdicts.get(verdict, 0) for verdict in VERDICTS}
     return Together(nights=len(nights), nightly=_excess(nights, NIGHTLY), ungated=_excess(nights, UNGATED), **counts)
 
 
-def _excess(nights: Sequence[BrokenNight], name: str) -> Excess:
+def _excess(nights: Sequence[DamagedNightResult], name: str) -> Excess:
     served = [one for night in nights if (one := night.served[name]) is not None]
     rows = sum(one.rows for one in served)
     mean = sum(one.excess * one.rows for one in served) / rows if rows else None
@@ -137,28 +137,28 @@ def _excess(nights: Sequence[BrokenNight], name: str) -> Excess:
 # -- for people
 
 
-def text(found: Report, broken: BrokenResult) -> str:
-    """What the gate costs and saves, each kind of damage, and the broken nights that have passed, as Markdown."""
-    costs, passed = _costs(found, broken), _passed(found, broken)
-    return "\n".join(["", sentence(broken), "", *costs, "", *_kinds(broken), "", *passed])
+def text(found: Report, damaged: DamagedResult) -> str:
+    """What the gate costs and saves, each kind of damage, and the damaged nights that have passed, as Markdown."""
+    costs, passed = _costs(found, damaged), _passed(found, damaged)
+    return "\n".join(["", sentence(damaged), "", *costs, "", *_kinds(damaged), "", *passed])
 
 
-def sentence(broken: BrokenResult) -> str:
+def sentence(damaged: DamagedResult) -> str:
     """The outcome in one sentence."""
-    draws = len(broken.draws)
+    draws = len(damaged.draws)
     return (
-        f"{100 * broken.share:.3g} % of the nights after the first champion were broken on purpose"
-        f"{', and with them the holdout that the gate judges them on' if broken.everywhere else ''}"
-        f"{f', drawn {draws} times' if draws > 1 else ''}: {broken.every.nights} nights, of which the gate and the "
-        f"guards of the refit let {broken.every.counts[str(Verdict.PROMOTE)]} pass."
+        f"{100 * damaged.share:.3g} % of the nights after the first champion were broken on purpose"
+        f"{', and with them the holdout that the gate judges them on' if damaged.everywhere else ''}"
+        f"{f', drawn {draws} times' if draws > 1 else ''}: {damaged.every.nights} nights, of which the gate and the "
+        f"guards of the refit let {damaged.every.counts[str(Verdict.PROMOTE)]} pass."
     )
 
 
-def _costs(found: Report, broken: BrokenResult) -> list[str]:
+def _costs(found: Report, damaged: DamagedResult) -> list[str]:
     metric, names = found.metric, report.titles(found.protocol)
     lines = [[metric, "sound nights", "with broken nights", "worse by"]]
     for name in (NIGHTLY, UNGATED):
-        before, after = found.policies[name].metrics[metric], broken.policies[name].metrics[metric]
+        before, after = found.policies[name].metrics[metric], damaged.policies[name].metrics[metric]
         worse = None
         if before is not None and after is not None:
             worse = before - after if found.larger_is_better else after - before
@@ -166,20 +166,20 @@ def _costs(found: Report, broken: BrokenResult) -> list[str]:
     return _table(lines)
 
 
-def _kinds(broken: BrokenResult) -> list[str]:
+def _kinds(damaged: DamagedResult) -> list[str]:
     lines = [["damage", "nights", *SHOWN, "excess no gate", "excess gate"]]
-    named = [(f"{kind}: {result.what}", result) for kind, result in broken.kinds.items()]
-    for name, result in [*named, ("all", broken.every)]:
+    named = [(f"{kind}: {result.what}", result) for kind, result in damaged.kinds.items()]
+    for name, result in [*named, ("all", damaged.every)]:
         counts = [str(result.counts[verdict]) for verdict in VERDICTS]
         excess = [signed(one.excess) for one in (result.ungated, result.nightly)]
         lines.append([name, str(result.nights), *counts, *excess])
     return _table(lines)
 
 
-def _passed(found: Report, broken: BrokenResult) -> list[str]:
-    """The broken nights whose model served behind the gate, compared with the same fit on sound rows."""
+def _passed(found: Report, damaged: DamagedResult) -> list[str]:
+    """The damaged nights whose model served behind the gate, compared with the same fit on sound rows."""
     lines = [["passed", "damage", "recipe", "days served", found.metric, "sound", "worse by"]]
-    for draw in broken.draws:
+    for draw in damaged.draws:
         for night in draw.nights:
             served = night.served[NIGHTLY]
             if served:

@@ -1,4 +1,4 @@
-"""Nights that were broken on purpose: which ones, by what, and the rows that their fits read."""
+"""Nights that are damaged on purpose: which ones, how, and the rows that their fits read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from include.training.rows import Rows, read
 
 
 @dataclass(frozen=True)
-class Broken:
+class DamagedNight:
     """What happens to one night: one of `damage.KINDS`, drawn with ``seed``."""
 
     as_of: str
@@ -32,7 +32,7 @@ class Broken:
 
     @property
     def generator(self) -> np.random.Generator:
-        """The same for the same night, whatever else is broken."""
+        """The same for the same night, whatever else is damaged."""
         return np.random.default_rng(_number("damage", self.seed, self.as_of, self.kind))
 
     def key(self, healthy: str) -> str:
@@ -42,26 +42,28 @@ class Broken:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def draw(model: Model, as_ofs: Sequence[str], share: float, seed: int) -> dict[str, Broken]:
-    """Which nights are broken, and how: ``share`` of them, every kind that is possible about equally often.
+def draw(model: Model, as_ofs: Sequence[str], share: float, seed: int) -> dict[str, DamagedNight]:
+    """Which nights are damaged, and how: ``share`` of them, every kind that is possible about equally often.
 
     Another seed draws other nights, and begins with another kind.
     """
     order = sorted(as_ofs, key=lambda as_of: _number("draw", seed, as_of))[: round(share * len(as_ofs))]
     kinds = damage.possible(model)
-    return {as_of: Broken(as_of, kinds[(at + seed * len(order)) % len(kinds)], seed) for at, as_of in enumerate(order)}
+    return {
+        as_of: DamagedNight(as_of, kinds[(at + seed * len(order)) % len(kinds)], seed) for at, as_of in enumerate(order)
+    }
 
 
 class DamagedRows(History):
     """The history as one night sees it: its snapshot is damaged once, as a whole, whichever days of it are read then.
 
-    So the fits of the selection, the twins and the refit of a night learn from the same broken rows.
+    So the fits of the selection, the twins and the refit of a night learn from the same damaged rows.
     """
 
-    def __init__(self, model: Model, plan: Plan, history: History, broken: Broken) -> None:
+    def __init__(self, model: Model, plan: Plan, history: History, night: DamagedNight) -> None:
         super().__init__(model, history.root, history.digest)
         rows = history.read_snapshot(plan.snapshot)
-        self._damaged = damage.KINDS[broken.kind].apply(model, rows, broken.generator)
+        self._damaged = damage.KINDS[night.kind].apply(model, rows, night.generator)
 
     def _days(self, first: str, last: str, columns: list[str] | None) -> pd.DataFrame:
         rows = dataset.between(self._damaged, (first, last)).reset_index(drop=True)

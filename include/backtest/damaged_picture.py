@@ -1,4 +1,4 @@
-"""Draws what broken nights have done: the metric with the gate and without one, and what became of each of them."""
+"""Draws what damaged nights have done: the metric with the gate and without one, and what became of each of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from include.backtest import picture
-from include.backtest.broken_result import BrokenResult, DrawResult
+from include.backtest.damaged_result import DamagedResult, DrawResult
 from include.backtest.outcome import number
 from include.backtest.policies import NIGHTLY, UNGATED
 from include.backtest.report import Report, titles
@@ -29,29 +29,29 @@ LEGEND: picture.Style = {
 }
 
 
-def draw(report: Report, broken: BrokenResult) -> dict[str, bytes]:
-    """The picture of the first draw of a report with broken nights, as ``broken.svg`` and ``broken.png``."""
-    return picture.rendered(lambda: _figure(report, broken), "broken")
+def draw(report: Report, damaged: DamagedResult) -> dict[str, bytes]:
+    """The picture of the first draw of a report with damaged nights, as ``broken.svg`` and ``broken.png``."""
+    return picture.rendered(lambda: _figure(report, damaged), "broken")
 
 
-def sentence(report: Report, broken: BrokenResult) -> str:
+def sentence(report: Report, damaged: DamagedResult) -> str:
     """What the picture shows, in one sentence."""
     metric = report.metric
-    gate, none = (number(broken.draws[0].policies[name].metrics[metric]) for name in (NIGHTLY, UNGATED))
+    gate, none = (number(damaged.draws[0].policies[name].metrics[metric]) for name in (NIGHTLY, UNGATED))
     return (
-        f"{report.model}, {100 * broken.share:.3g} % of nights broken: {picture.name_of(metric)} {gate} "
+        f"{report.model}, {100 * damaged.share:.3g} % of nights broken: {picture.name_of(metric)} {gate} "
         f"behind the gate, {none} without one"
     )
 
 
-def _figure(report: Report, broken: BrokenResult) -> Figure:
-    draw = broken.draws[0]
+def _figure(report: Report, damaged: DamagedResult) -> Figure:
+    draw = damaged.draws[0]
     figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
     grid = figure.add_gridspec(2, 1, height_ratios=(5, 3.2))
     top = figure.add_subplot(grid[0])
     nights = figure.add_subplot(grid[1], sharex=top)
-    figure.suptitle(sentence(report, broken), x=0.01, ha="left", fontsize=12, fontweight="bold")
-    _metric(top, report, broken)
+    figure.suptitle(sentence(report, damaged), x=0.01, ha="left", fontsize=12, fontweight="bold")
+    _metric(top, report, damaged)
     _nights(nights, draw)
     for axes in (top, nights):
         for night in draw.nights:
@@ -65,9 +65,9 @@ def _figure(report: Report, broken: BrokenResult) -> Figure:
     return figure
 
 
-def _metric(axes: Any, report: Report, broken: BrokenResult) -> None:
+def _metric(axes: Any, report: Report, damaged: DamagedResult) -> None:
     names, metric, days = titles(report.protocol), report.metric, report.protocol.rolling_days
-    draw = broken.draws[0]
+    draw = damaged.draws[0]
     sound = [(day.day, day.policies[NIGHTLY].rolling) for day in report.days]
     pooled = number(report.policies[NIGHTLY].metrics[metric])
     _line(axes, sound, label=f"{pooled}  {names[NIGHTLY]}, no night broken", **SOUND)
@@ -77,9 +77,9 @@ def _metric(axes: Any, report: Report, broken: BrokenResult) -> None:
     better = "higher" if report.larger_is_better else "lower"
     axes.set_ylabel(f"{picture.name_of(metric)}, last {days} days\n({better} is better)")
     axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-    count, draws = len(draw.nights), len(broken.draws)
+    count, draws = len(draw.nights), len(damaged.draws)
     first = f"the first of {draws} draws: " if draws > 1 else ""
-    judged = ", are judged by broken rows" if broken.everywhere else ""
+    judged = ", are judged by broken rows" if damaged.everywhere else ""
     title = (
         f"{first}{count} of the nights (vertical lines) learn from broken rows{judged} and serve until the next release"
     )
