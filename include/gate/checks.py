@@ -102,7 +102,7 @@ def enough(model: Model, evaluation: Evaluation) -> Iterator[Check]:
         name, least = min(counts.items(), key=lambda item: item[1])
         text = f"The scarcest class, {name}, has {least} rows; at least {gate.min_class_rows} are needed."
         enough_of_each = least >= gate.min_class_rows and len(counts) > 1
-        yield Check("rows of each class", least, gate.min_class_rows, enough_of_each, text)
+        yield Check("rows of each class", float(least), gate.min_class_rows, enough_of_each, text)
 
 
 def same_rows(evaluation: Evaluation, sides: list[str]) -> Check:
