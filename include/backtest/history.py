@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ class History:
             raise DataError(f"the labels of {', '.join(found.immature)} were not final when they were collected.")
         return cls(lake.model, lake.root, found.digest)
 
-    def published(self) -> Mapping[str, object]:
+    def published(self) -> Mapping[str, Any]:
         """The days that there are, by key."""
         return {key: rows for key, rows, _ in self._manifest["partitions"]}
 
@@ -66,7 +67,7 @@ class History:
     ) -> pd.DataFrame:
         """Rows of a snapshot of `snapshot`, never beyond its days."""
         if isinstance(snapshot, str):
-            raise IntegrityError("a history knows its snapshots by their days: give it the Snapshot, not its digest")
+            raise IntegrityError("a history knows its snapshots by their days: hand it the Snapshot, not its digest")
         first = max(first or snapshot.first, snapshot.first)
         last = min(last or snapshot.last, snapshot.last)
         return self._days(first, last, None if columns is None else list(columns))

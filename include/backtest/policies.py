@@ -15,7 +15,7 @@ from include.backtest.prequential import Release
 from include.backtest.progress import Advance
 from include.backtest.store import RELEASE, Kept
 from include.errors import DataError
-from include.gate import decision as gate
+from include.gate import decision
 from include.gate.decision import Verdict
 from include.gate.evaluation import Evaluation
 from include.spec import Model
@@ -83,9 +83,9 @@ def decide(
 
 def _decided(model: Model, plan: Plan, night: Kept, deployment: Deployment, against: str | None) -> Decided:
     chosen, evaluation = deployment.evaluated(plan, night)
-    decision = gate.decide(model, evaluation)
-    verdict, reason, side = str(decision.verdict), decision.reason, RELEASE
-    if decision.verdict is Verdict.PROMOTE:
+    outcome = decision.decide(model, evaluation)
+    verdict, reason, side = str(outcome.verdict), outcome.reason, RELEASE
+    if outcome.verdict is Verdict.PROMOTE:
         side, guard = deployment.release(plan, night, chosen.recipe)
         if guard:
             verdict, reason = REFUSED, guard

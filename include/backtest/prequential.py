@@ -15,7 +15,8 @@ from include.backtest.store import Kept
 from include.errors import IntegrityError
 from include.partitions import earlier, keys_between
 from include.spec import Model
-from include.training import dataset, evaluation
+from include.training import dataset
+from include.training import evaluation as measures
 from include.training.candidates import Fitted
 
 DAYS_AT_ONCE = 28
@@ -115,6 +116,6 @@ def _day(
     for one, fitted in loaded.items():
         if fitted.last >= day:
             raise IntegrityError(f"the release model of {one.as_of} was fitted up to {fitted.last}: it has seen {day}.")
-        scores = evaluation.score_features(model, fitted.pipeline, features)
+        scores = measures.score_features(model, fitted.pipeline, features)
         served[one] = Served(one.as_of, fitted.last, scores)
     return Day(day, dataset.labels(model, rows), {policy: served[one] for policy, one in serving.items()})

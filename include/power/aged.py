@@ -22,7 +22,8 @@ from include.backtest.store import settings_of
 from include.errors import DataError, IntegrityError
 from include.partitions import keys_between
 from include.spec import Model
-from include.training import candidates, dataset, evaluation
+from include.training import candidates, dataset
+from include.training import evaluation as measures
 
 VERSION = 1  # of the files
 
@@ -48,7 +49,7 @@ class Scored:
 
     Attributes
     ----------
-    labels, scores : by day, as `dataset.labels` and `evaluation.score` give them.
+    labels, scores : by day, as `dataset.labels` and `measures.score` give them.
     refused : why there is no fit, or None.
     """
 
@@ -121,7 +122,7 @@ def _scores(model: Model, history: History, fit: Fit) -> tuple[Any, np.ndarray]:
         raise IntegrityError(
             f"the fit of {fit.candidate} has seen {fitted.last}, and is judged from {fit.judged[0]} on."
         )
-    return rows, evaluation.score(model, fitted.pipeline, rows)
+    return rows, measures.score(model, fitted.pipeline, rows)
 
 
 def _refuse_missing(model: Model, history: History, fit: Fit) -> None:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from include.cards.card import figure
-from include.gate import decision as gate
+from include.gate import decision
 from include.gate.checks import Check
 from include.gate.decision import Decision, Verdict
 from include.gate.evaluation import Evaluation
@@ -34,15 +34,15 @@ class Decided(Decision):
 
 
 def decide(model: Model, plan: Plan, selection: Selection, evaluation: Evaluation, run_id: str) -> Decided:
-    """`gate.decide`, recorded. Idempotent: the same run again replaces its decision."""
-    decision, version = gate.decide(model, evaluation), selection.version
-    document = decision.as_dict()
+    """`decision.decide`, recorded. Idempotent: the same run again replaces its decision."""
+    outcome, version = decision.decide(model, evaluation), selection.version
+    document = outcome.as_dict()
     Ledger.default().record_decision(
         model.name,
         run_id,
         as_of=plan.as_of,
-        verdict=decision.verdict.value,
-        reason=decision.reason,
+        verdict=outcome.verdict.value,
+        reason=outcome.reason,
         version=version,
         parameters=plan.parameters.as_dict(),
         code_digest=plan.code_digest,
@@ -56,13 +56,13 @@ def decide(model: Model, plan: Plan, selection: Selection, evaluation: Evaluatio
         "settings": model.gate.model_dump(mode="json"),
     }
     tracking.log_artifact_bytes(selection.mlflow_run_id, ARTIFACT, json.dumps(artifact, indent=1).encode())
-    tracking.log(selection.mlflow_run_id, metrics=metrics(decision.checks))
-    tags = {"perennial.verdict": decision.verdict.value, "perennial.reason": decision.reason[:4000]}
+    tracking.log(selection.mlflow_run_id, metrics=metrics(outcome.checks))
+    tags = {"perennial.verdict": outcome.verdict.value, "perennial.reason": outcome.reason[:4000]}
     mlflow_versions.tag(model.name, version, tags)
-    for line in table(decision.checks):
+    for line in table(outcome.checks):
         log.info("%s", line)
-    log.info("Version %d of %s: %s. %s", version, model.name, decision.verdict.value, decision.reason)
-    return Decided(**dict(decision), version=version, note=note(decision, version, selection.candidate))
+    log.info("Version %d of %s: %s. %s", version, model.name, outcome.verdict.value, outcome.reason)
+    return Decided(**dict(outcome), version=version, note=note(outcome, version, selection.candidate))
 
 
 def metrics(checks: Sequence[Check]) -> dict[str, float]:

@@ -18,7 +18,16 @@ DAYS = ("2026-05-01", "2026-05-13")
 COUNT = DayCount(days=1, rows=1)
 PLAN = Plan(
     as_of="2026-05-13",
-    snapshot=Snapshot(1, *DAYS, 1, "5" * 64, "snapshots/5.parquet"),
+    snapshot=Snapshot(
+        table_version=1,
+        first=DAYS[0],
+        last=DAYS[1],
+        rows=1,
+        digest="5" * 64,
+        path="snapshots/5.parquet",
+        missing=(),
+        immature=(),
+    ),  # fmt: skip
     code_digest="c" * 64,
     candidates=("logistic",),
     baseline="baseline",

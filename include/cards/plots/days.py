@@ -21,7 +21,7 @@ from include.cards.plots.canvas import (
 )
 from include.gate.evaluation import Gain
 from include.statistics import metrics
-from include.training import evaluation
+from include.training import evaluation as measures
 
 
 def metric_by_day(holdout: Drawn) -> Figure:
@@ -30,7 +30,7 @@ def metric_by_day(holdout: Drawn) -> Figure:
     days = holdout.by_day["challenger"]["partition"].tolist()
     values = {side: holdout.by_day[side][metric].to_numpy(dtype=float) for side in holdout.sides}
     known = np.isfinite(np.array(list(values.values()))).all(axis=0)
-    sign = 1 if evaluation.metric(holdout.model, metric).larger_is_better else -1
+    sign = 1 if measures.metric(holdout.model, metric).larger_is_better else -1
     others = [sign * values[side][known] for side in values if side != "challenger"]
     best = int(np.sum(sign * values["challenger"][known] > np.max(others, axis=0))) if others and known.any() else 0
     direction = "larger is better" if sign > 0 else "smaller is better"
@@ -59,7 +59,7 @@ def difference_by_day(holdout: Drawn) -> Figure:
         return made
     mine, theirs = holdout.by_day["challenger"], holdout.by_day[other]
     pairs = zip(mine[metric].astype(float), theirs[metric].astype(float), strict=True)
-    compared = evaluation.metric(holdout.model, metric)
+    compared = measures.metric(holdout.model, metric)
     gains = np.array([metrics.gain(compared, one, another) for one, another in pairs])
     known = np.isfinite(gains)
     better = f"{int(np.sum(gains[known] > 0))} of {counted(int(known.sum()))}"
