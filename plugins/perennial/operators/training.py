@@ -117,9 +117,9 @@ class PlannedOperator(PerennialOperator):
         from include.training.plan import Plan
 
         with reason_noted(context):
-            plan = Plan.of(self.plan)
-            require_same_code(self.model, plan.code_digest)
-            return self.work(context, plan).as_dict()
+            # first: a plan of other code may not be one that this code can read
+            require_same_code(self.model, str(self.plan["code_digest"]))
+            return self.work(context, Plan.of(self.plan)).as_dict()
 
     def work(self, context: Context, plan: Plan) -> Record:
         """What the task does."""
