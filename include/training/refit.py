@@ -18,7 +18,7 @@ from include.training.rows import Rows, read
 
 GROSSLY_UNLIKE = 0.3
 """Largest mean |difference of probability| between release model and twin: healthy refits stay below .18 in 99 % of
-nights, inverted labels give .42 to .71 (measured on flights)."""
+nights, inverted labels give .42 to .71 (measured on a year of real days)."""
 
 GROSSLY_UNLIKE_VALUES = 1.0
 """The same of a regression, in standard deviations of the label. Two years of hourly bike rentals, windows of 60 days:
