@@ -162,7 +162,7 @@ def measured(
     champion: tuple[Past, float] | None,
     earlier: list[tuple[int, Past | None, float]],
 ) -> dict[str, Any]:
-    """The evidence of one night: losses of days, which the models share but for .007 a day (as measured on a year of real days)."""
+    """The evidence of one night: losses of days, which the models share but for .007 a day (measured)."""
     shared = 0.5 + random.normal(0, 0.05, DAYS)
 
     def losses(truth: float) -> np.ndarray:
