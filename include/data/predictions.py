@@ -22,7 +22,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from include import files
 from include.data.schema import ARROW
 from include.errors import IntegrityError
-from include.scoring.record import segment_name
+from include.scoring.record import Line, decode, segment_name
 from include.spec import ColumnType, Model
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ LAYOUT = Transaction("perennial/predictions", 2)
 
 
 class Tables(Protocol):
-    """What is needed of a `Lake` here: whose it is, and commits that are tried again when they conflict."""
+    """What is needed of a `Lake` here: its model, and commits that are tried again when they conflict."""
 
     model: Model
 
@@ -61,7 +61,7 @@ class Tables(Protocol):
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came of one segment: rows that were added to the table, and lines that cannot be loaded."""
+    """The result of one segment: rows that were added to the table, and lines that cannot be loaded."""
 
     rows: int
     rejected: int = 0
@@ -79,7 +79,7 @@ class _Rejected:
 
 
 def load(lake: Tables, segment: Path, app_id: str, number: int) -> Loaded:
-    """Append one closed segment; no rows are added where it was loaded before.
+    """Append one closed segment; no rows are added if it was loaded before.
 
     The commit that adds the rows also records ``app_id`` and ``number`` (a Delta application transaction), so that a
     crash between the commit and the removal of the file, or two loaders at once, cannot double a row. Numbers of one
@@ -87,9 +87,9 @@ def load(lake: Tables, segment: Path, app_id: str, number: int) -> Loaded:
     ``rejected`` next to the segment, and does not hold up the others.
     """
     try:
-        lines = segment.read_bytes().split(b"\n")  # and only there: texts may hold every other line separator
+        lines = segment.read_bytes().split(b"\n")  # and nowhere else: texts may hold every other line separator
     except FileNotFoundError:
-        raise IntegrityError(f"the spool segment {segment} is gone before it was loaded") from None
+        raise IntegrityError(f"the spool segment {segment} is gone: it was removed before it was loaded") from None
     data, rejected = _table(lines, ZoneInfo(lake.model.timezone), f"{app_id}/{number}")
     loaded = Loaded(0)
     if rejected:
@@ -151,21 +151,21 @@ def _by_day_of_prediction(batch: pa.RecordBatch, timezone: str) -> pa.RecordBatc
 
 def _table(lines: list[bytes], zone: ZoneInfo, segment: str) -> tuple[pa.Table, list[_Rejected]]:
     """The lines as rows of the table, and those that cannot be."""
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     numbers: list[int] = []
     rejected: list[_Rejected] = []
     for at, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            rows.append(_row(json.loads(line.decode()), zone, segment))
+            rows.append(_row(decode(line), zone, segment))
             numbers.append(at)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        except (ValueError, OverflowError, RecursionError) as error:
             rejected.append(_Rejected(at, f"{type(error).__name__}: {error}", line))
     try:
         return pa.Table.from_pylist(rows, schema=COLUMNS), rejected
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        pass  # a value that no row of the table can hold, such as a number of 30 digits: find it
+        pass  # one value does not fit into its column, such as a version of 30 digits: find it
     good: list[pa.Table] = []
     for at, row in zip(numbers, rows, strict=True):
         try:
@@ -183,33 +183,32 @@ def _as_line(rejected: _Rejected) -> bytes:
 
 
 def _loaded(table: DeltaTable, app_id: str) -> int:
-    """The number of the last segment of ``app_id`` in the table; -1 where there is none."""
+    """The number of the last segment of ``app_id`` in the table; -1 if there is none."""
     version = table.transaction_version(app_id)
     return -1 if version is None else int(version)
 
 
-def _row(line: dict[str, Any], zone: ZoneInfo, segment: str) -> dict[str, Any]:
-    predicted_at = _instant(line["predicted_at"])
-    scores = line.get("scores")
-    score = line.get("score")
+def _row(line: Line, zone: ZoneInfo, segment: str) -> dict[str, object]:
+    """A row of the table; ValueError or OverflowError if a time of the line is not one."""
+    predicted_at = _instant(line.predicted_at)
     return {
         "partition": predicted_at.astimezone(zone).date().isoformat(),
-        "request_id": str(line["request_id"]),
-        "row": int(line["row"]),
-        "key": json.dumps(line["key"], sort_keys=True),
-        "event_time": _instant(line["event_time"]),
-        "version": int(line["version"]),
-        "digest": str(line["digest"]),
-        "features": json.dumps(line["features"], sort_keys=True),
-        "score": None if score is None else float(score),
-        "scores": None if scores is None else json.dumps(scores, sort_keys=True),
+        "request_id": line.request_id,
+        "row": line.row,
+        "key": json.dumps(line.key, sort_keys=True),
+        "event_time": _instant(line.event_time),
+        "version": line.version,
+        "digest": line.digest,
+        "features": json.dumps(line.features, sort_keys=True),
+        "score": line.score,
+        "scores": None if line.scores is None else json.dumps(line.scores, sort_keys=True),
         "predicted_at": predicted_at,
         "_segment": segment,
     }
 
 
-def _instant(value: str | float | int) -> datetime:
-    moment = datetime.fromtimestamp(value, UTC) if isinstance(value, (int, float)) else datetime.fromisoformat(value)
+def _instant(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError(f"{value} has no timezone")
+        raise ValueError(f"{text} has no timezone")
     return moment.astimezone(UTC)

@@ -37,6 +37,8 @@ class ReleaseRecord:
     def from_json(cls, data: bytes, where: str) -> ReleaseRecord:
         """Parse and verify; ``where`` names the file in errors.
 
+        Unknown fields are accepted, as the record may be a newer version's; the SHA-256 covers them, too.
+
         Raises
         ------
         IntegrityError : torn, edited, or not a release record.
@@ -46,7 +48,7 @@ class ReleaseRecord:
             claimed = body.pop("sha256")
             types = {"version": int, "epoch": int}
             known = {f.name: types.get(f.name, str) for f in fields(cls)}
-            if set(body) != set(known) or any(type(body[name]) is not kind for name, kind in known.items()):
+            if any(type(body[name]) is not kind for name, kind in known.items()):
                 raise ValueError
         except (ValueError, KeyError, TypeError, AttributeError):
             raise IntegrityError(
@@ -57,7 +59,7 @@ class ReleaseRecord:
             raise IntegrityError(
                 f"{where} was edited: its sha256 is not that of its content. Write it from the ledger."
             )
-        return cls(**body)
+        return cls(**{name: body[name] for name in known})
 
 
 def _canonical_digest(body: Mapping[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""How a version goes into service and comes out of it: smoke test, promotion, verification, rollback."""
+"""How a version is put into service and taken out of it: smoke test, promotion, verification, rollback."""

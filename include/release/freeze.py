@@ -1,4 +1,4 @@
-"""A freeze holds automatic releases. It is a person's decision, not a failure: the run ends green and says who, why."""
+"""A freeze holds automatic releases. It is a person's decision, not a failure: the run ends green and names it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def hold(version: int, freeze: FreezeRow) -> str:
 
     Returns
     -------
-    ``held: frozen by ada since ..., because ...; lift it with ...``, and what becomes of the version.
+    ``held: frozen by ada since ..., because ...; lift it with ...``, and what happens to the version.
     """
     Ledger.default().hold_promotion(freeze.model, version, str(freeze))
     tracking.tag_version(

@@ -1,27 +1,27 @@
-"""What the running model server says: which version it serves, and what that version answers to the probe rows."""
+"""What the running model server reports: which version it serves, and what that version answers to the probe rows."""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
 
 import httpx
+import msgspec
+from msgspec import UNSET
 
 from include.errors import ReleaseError
 from include.registry.bundles import Bundle
+from include.scoring.documents import Probe
+from include.scoring.messages import ModelStatus, Predictions
 from include.scoring.record import PROBE_HEADER
 from include.settings import Settings
 
-TOLERANCE = 1e-5
 _POLL_SECONDS = 0.1
 _REFUSED = (401, 403)
 
 
 class Sign(StrEnum):
-    """What one look at the server says about a version that it should serve."""
+    """What one look at the server shows about a version that it should serve."""
 
     SERVES = "serves"
     FAILED = "failed"
@@ -44,7 +44,7 @@ overloaded machine), the server did not run either."""
 
 
 class Patience:
-    """Adds up the time by `Sign`, and says when one is over.
+    """Adds up the time by `Sign`, and reports when one is over.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Patience:
         self._before = time.monotonic()
 
     def over(self, sign: Sign) -> bool:
-        """Count the time since the last call for this sign; whether there was more of it than it may have."""
+        """Count the time since the last call for this sign; whether there was more of it than allowed."""
         now = time.monotonic()
         self._spent[sign] += min(now - self._before, LONGEST_LOOK)
         self._before = now
@@ -73,7 +73,7 @@ class LiveServer:
 
     Raises
     ------
-    ReleaseError : from every method, where the server does not do what was asked in time; says what it did last.
+    ReleaseError : from every method, if the server does not do what was asked in time; with what it did last.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
@@ -94,7 +94,7 @@ class LiveServer:
 
         Parameters
         ----------
-        seconds : ``release.verify_timeout``; how it counts is said at `PATIENCE`.
+        seconds : ``release.verify_timeout``; `PATIENCE` explains how it counts.
         """
         began, patience = time.monotonic(), Patience(seconds)
         while True:
@@ -104,35 +104,22 @@ class LiveServer:
             if patience.over(sign):
                 wanted = "it no longer serves this model" if version is None else f"it serves version {version}"
                 raise ReleaseError(
-                    f"the model server at {self.url} did not say within {PATIENCE[sign] * seconds:.0f} s that "
+                    f"the model server at {self.url} did not report within {PATIENCE[sign] * seconds:.0f} s that "
                     f"{wanted}: {said}"
                 )
             patience.pause()
 
     def compare(self, bundle: Bundle, version: int, seconds: float) -> float:
         """Score the bundle's probe rows over HTTP; the largest difference from their packaged scores."""
-        probe, schema = bundle.json("probe.json"), bundle.json("input_schema.json")
-        answer = self._predict(bundle.model, probe["rows"], seconds)
-        who = (answer.get("model"), answer.get("version"), answer.get("digest"))
+        probe = Probe.of(bundle)
+        answer = self._predict(bundle.model, probe, seconds)
+        who = (answer.model, answer.version, answer.digest)
         if who != (bundle.model, version, bundle.digest):
             raise ReleaseError(f"the model server answered as {who}, not as version {version} ({bundle.digest[:12]}).")
-        predictions = answer.get("predictions") or []
-        if len(predictions) != len(probe["scores"]):
-            raise ReleaseError(
-                f"the model server gave {len(predictions)} answers to {len(probe['scores'])} probe rows."
-            )
-        worst, scale = 0.0, float(probe.get("scale", 1.0))
-        for at, (got, want) in enumerate(zip(predictions, probe["scores"], strict=True)):
-            difference = _difference(got, want, schema.get("classes") or [], scale)
-            if not difference <= TOLERANCE:
-                raise ReleaseError(
-                    f"the model server answers {got} to probe row {at}; packaged with the version: {want}."
-                )
-            worst = max(worst, difference)
-        return worst
+        return probe.difference(answer.predictions, "the model server")
 
     def _serves(self, model: str, version: int | None, digest: str | None) -> tuple[Sign, str]:
-        """Whether the server serves this, and what it said."""
+        """Whether the server serves this, and what it reported."""
         try:
             answer = self._client.get(f"/models/{model}")
         except httpx.HTTPError as error:
@@ -141,32 +128,34 @@ class LiveServer:
             raise ReleaseError(_refused(self.url, answer.status_code))
         if answer.status_code == 404:
             return Sign.SERVES if version is None else Sign.BUSY, "it serves no such model"
-        body = _json(answer)
-        if not isinstance(body, Mapping) or "version" not in body:  # a known model that is not served: 503 and a body
+        try:
+            found = msgspec.json.decode(answer.content, type=ModelStatus)  # of a model that is not served: with a 503
+        except ValueError:
             return Sign.BUSY, f"it answered HTTP {answer.status_code}: {answer.text[:200]}"
-        found = (body.get("version"), body.get("digest"))
-        said = "it serves nothing" if found[0] is None else f"it serves version {found[0]} ({str(found[1])[:12]})"
-        stuck = body.get("pending_error")
-        if found == (version, digest):
+        said = "it serves nothing"
+        if found.version is not None:
+            said = f"it serves version {found.version} ({str(found.digest)[:12]})"
+        if (found.version, found.digest) == (version, digest):
             return Sign.SERVES, said
-        # a server of an older release does not say which bundle its error is about
-        failed = stuck and digest is not None and body.get("pending_digest", digest) == digest
-        return Sign.FAILED if failed else Sign.BUSY, f"{said}; what stands in the way: {stuck}" if stuck else said
+        if not found.pending_error:
+            return Sign.BUSY, said
+        # a server of an older release does not report which bundle its error is about
+        failed = digest is not None and found.pending_digest in (digest, UNSET)
+        return Sign.FAILED if failed else Sign.BUSY, f"{said}; what stands in the way: {found.pending_error}"
 
-    def _predict(self, model: str, rows: Sequence[Mapping[str, Any]], seconds: float) -> Mapping[str, Any]:
+    def _predict(self, model: str, probe: Probe, seconds: float) -> Predictions:
         """One request; tried again while the server is away or busy."""
         patience = Patience(seconds)
         while True:
             try:
-                answer = self._client.post(f"/models/{model}/predict", json={"rows": list(rows)})
+                answer = self._client.post(f"/models/{model}/predict", json={"rows": probe.rows})
             except httpx.HTTPError as error:
                 sign, said = _silent(error), f"it does not answer ({type(error).__name__}: {error})"
             else:
                 if answer.status_code in _REFUSED:
                     raise ReleaseError(_refused(self.url, answer.status_code))
-                body = _json(answer)
-                if answer.status_code == 200 and isinstance(body, Mapping):
-                    return body
+                if answer.status_code == 200:
+                    return _predictions(answer)
                 said = f"HTTP {answer.status_code}: {answer.text[:300]}"
                 if answer.status_code < 500 and answer.status_code != 429:
                     raise ReleaseError(f"the model server refused the probe rows of {model}: {said}")
@@ -181,23 +170,14 @@ def _silent(error: httpx.HTTPError) -> Sign:
     return Sign.BUSY if isinstance(error, httpx.TimeoutException) else Sign.AWAY
 
 
-def _difference(got: Mapping[str, Any], want: Any, classes: Sequence[Any], scale: float = 1.0) -> float:
-    """Largest difference of one answer from its packaged score; infinite where they don't fit.
-
-    Relative to the score or to ``scale``, whichever is larger.
-    """
-    if isinstance(want, list):
-        want = dict(zip(map(str, classes), want, strict=False))
-    given: Any = got.get("scores") if isinstance(want, Mapping) else {"score": got.get("score")}
-    expected: Mapping[str, Any] = want if isinstance(want, Mapping) else {"score": want}
-    if not isinstance(given, Mapping) or given.keys() != expected.keys() or not expected:
-        return math.inf
+def _predictions(answer: httpx.Response) -> Predictions:
     try:
-        pairs = [(float(given[name]), float(value)) for name, value in expected.items()]
-    except (TypeError, ValueError):
-        return math.inf
-    gaps = [abs(one - other) / max(scale, abs(other)) for one, other in pairs]
-    return max(gaps) if all(map(math.isfinite, gaps)) else math.inf
+        return msgspec.json.decode(answer.content, type=Predictions)
+    except ValueError as error:
+        raise ReleaseError(
+            f"the model server answers the probe rows with something other than predictions ({error}): "
+            f"{answer.text[:300]}"
+        ) from error
 
 
 def _refused(url: str, status: int) -> str:
@@ -205,10 +185,3 @@ def _refused(url: str, status: int) -> str:
         f"the model server at {url} refused our token (HTTP {status}): it was started with another "
         f"PERENNIAL_SERVING_TOKEN than this process has."
     )
-
-
-def _json(answer: httpx.Response) -> Any:
-    try:
-        return answer.json()
-    except ValueError:
-        return None

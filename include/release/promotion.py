@@ -1,46 +1,74 @@
-"""Putting a version into service: the ledger's compare-and-set, its projections, and the look at the running server.
+"""Putting a version into service: the ledger's compare-and-set, its projections, and the check of the running server.
 
-The order is always the same: the ledger changes first, in one transaction; then `project` writes what the ledger says
-into the release record and the MLflow alias. A process that is killed anywhere between leaves a ledger that is ahead
-of its projections, and the next call, a retry or another run's, writes them again from the ledger.
+The order is always the same: the ledger changes first, in one transaction; then `project` writes the ledger's state
+into the release record and the MLflow alias. A process that is killed in between leaves a ledger that is ahead of its
+projections, and the next call, a retry or another run's, writes them again from the ledger.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import Any
 
-from include import catalog
 from include.errors import ConflictError, IntegrityError, PerennialError, ReleaseError, TransientError
 from include.registry import mlflow_versions, tracking
 from include.registry.bundles import Bundle, BundleStore, ReleaseRecord
 from include.registry.ledger import AUTOMATIC, AuditRow, Ledger, Standing
 from include.release.live import LiveServer
-from include.release.smoke import packaged
+from include.release.smoke import packaged, settings_of
 from include.settings import Settings
-from include.spec import Release
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Promoted:
+    """A version that was put into service; ``previous``: the version that served before, if one did."""
+
+    version: int
+    digest: str
+    epoch: int
+    previous: int | None
+
+    def as_dict(self) -> dict[str, object]:
+        """For XCom."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A version that the running server answers with.
+
+    Attributes
+    ----------
+    seconds : how long the swap took.
+    max_difference : the largest difference of the answers to the probe rows from their packaged scores.
+    """
+
+    version: int
+    epoch: int
+    seconds: float
+    max_difference: float
+
+    def as_dict(self) -> dict[str, object]:
+        """For XCom."""
+        return asdict(self)
+
+
 def promote(
     model_name: str, version: int, run_id: str, actor: str, reason: str, expected_epoch: int | None = None
-) -> dict[str, Any]:
-    """Make a packaged version the champion, and say so to servers and people.
+) -> Promoted:
+    """Make a packaged version the champion, in the ledger and for servers and MLflow; called again, the same result.
 
     Parameters
     ----------
     actor : ``"perennial"`` for an automatic promotion (which a freeze stops), else the person who asked for it.
     expected_epoch : the epoch of the champion that the version was judged against; ``None``: the present one.
 
-    Returns
-    -------
-    dict : ``version``, ``digest``, ``epoch`` and ``previous`` (version, or ``None``); the same when called again.
-
     Raises
     ------
-    ReleaseError : frozen, no such version, no bundle; `ConflictError` where the champion changed meanwhile.
+    ReleaseError : frozen, no such version, no bundle; `ConflictError` if the champion changed meanwhile.
     IntegrityError : a file of the bundle is changed, missing or extra.
     """
     ledger = Ledger.default()
@@ -58,13 +86,13 @@ def promote(
         "Version %d of %s (%s) is in service as epoch %d, instead of %s.",
         version, model_name, row.candidate, epoch, f"version {previous}" if previous else "nothing",
     )  # fmt: skip
-    return {"version": version, "digest": bundle.digest, "epoch": epoch, "previous": previous}
+    return Promoted(version, bundle.digest, epoch, previous)
 
 
 def project(model_name: str, *, alias_required: bool = True) -> Standing:
-    """Write the release record and the MLflow alias from the ledger; does nothing where they say so already.
+    """Write the release record and the MLflow alias from the ledger; does nothing if they agree with it already.
 
-    One process at a time, each with the ledger as it is then: whoever comes last writes the truth. The record has a
+    One process at a time, each with the ledger as it is then: the last one writes the newest state. The record has a
     lock of its own: the servers follow it, and an MLflow that hangs must not keep another process from writing it.
 
     Parameters
@@ -87,7 +115,7 @@ def project(model_name: str, *, alias_required: bool = True) -> Standing:
 
 
 def record_of(now: Standing) -> ReleaseRecord | None:
-    """The release record that says what the ledger says; ``None`` where nothing serves."""
+    """The release record that agrees with the ledger; ``None`` if nothing serves."""
     if now.version is None or now.digest is None or now.since is None:
         return None
     return ReleaseRecord(now.model, now.version, now.digest, now.epoch, now.since.isoformat(), now.run_id or "")
@@ -126,21 +154,17 @@ def write_alias(now: Standing) -> None:
 
 def verify(
     model_name: str, version: int, epoch: int, *, timeout: timedelta | None = None, go_back: bool = True
-) -> dict[str, Any]:
-    """Look whether the running server answers as this version; if it does not, go back to the champion before.
+) -> Verified:
+    """Check that the running server answers as this version; if it does not, go back to the champion before.
 
     Waits until the server names version and digest, then scores the probe rows over HTTP and compares. Call it again
-    after a kill at any point: it goes on where it was and ends the same way.
+    after a kill at any point: it continues where it was and ends the same way.
 
     Parameters
     ----------
     timeout : how long the server may fail to serve it (`live.PATIENCE`); default: the model's
         ``release.verify_timeout``.
-    go_back : ``False`` only reports: what a rollback wants, because a person chose the version.
-
-    Returns
-    -------
-    dict : ``version``, ``epoch``, ``seconds`` that the swap took, ``max_difference`` of the probe rows.
+    go_back : ``False`` only reports, as a rollback needs it, because a person chose the version.
 
     Raises
     ------
@@ -149,7 +173,7 @@ def verify(
     ConfigurationError : no model server is configured; nothing was verified or changed.
     """
     Settings.from_environment().require("serving_url")  # without an address there is no verdict: change nothing
-    seconds = (timeout or _patience(model_name)).total_seconds()
+    seconds = (timeout or settings_of(model_name).verify_timeout).total_seconds()
     ledger = Ledger.default()
     now = project(model_name, alias_required=False)
     if (now.version, now.epoch) != (version, epoch):
@@ -179,13 +203,13 @@ def verify(
         "The server answers as version %d of %s: swapped within %.2f s, probe rows within %.2g.",
         version, model_name, waited, difference,
     )  # fmt: skip
-    return {"version": version, "epoch": epoch, "seconds": round(waited, 3), "max_difference": difference}
+    return Verified(version, epoch, round(waited, 3), difference)
 
 
 def restore(model_name: str, epoch: int, reason: str) -> AuditRow:
     """Take the champion of ``epoch`` out of service as failed: back to the newest past champion that is whole.
 
-    Where there is none, nothing serves: the release record is removed, and the epoch grows on at the next promotion.
+    If there is none, nothing serves: the release record is removed, and the epoch grows further at the next promotion.
 
     Raises
     ------
@@ -213,24 +237,15 @@ def restore(model_name: str, epoch: int, reason: str) -> AuditRow:
     return after
 
 
-def _patience(model_name: str) -> timedelta:
-    """The model's ``verify_timeout``; the default where its folder is broken, which is no reason not to look."""
-    try:
-        return catalog.load(model_name).release.verify_timeout
-    except PerennialError as error:
-        log.warning("The default time for verification is taken: %s", error)
-        return Release().verify_timeout
-
-
 def _look(bundle: Bundle, version: int, seconds: float) -> tuple[float, float]:
-    """Seconds until the server said that it serves the bundle, and the largest difference of its answers."""
+    """Seconds until the server reported that it serves the bundle, and the largest difference of its answers."""
     with LiveServer() as server:
         waited = server.wait_for(bundle.model, version, bundle.digest, seconds)
         return waited, server.compare(bundle, version, seconds)
 
 
 def _gone_back(model_name: str, version: int, after: AuditRow, seconds: float) -> ReleaseError:
-    """The error that ends a failed verification: why, what serves instead, and whether the server says so."""
+    """The error that ends a failed verification: why, what serves instead, and whether the server confirms it."""
     now = Ledger.default().standing(model_name)
     serves = "nothing serves now" if now.version is None else f"version {now.version} serves again"
     try:

@@ -5,8 +5,8 @@ MLflow does not answer at that moment, they stay behind. `reconcile` brings them
 record that is newer than the ledger: the ledger may be the one that is wrong, and a person decides.
 
 A version that goes into service in this way has not been verified, because the release that promoted it ended before.
-`verify_repaired` does that, with the same way back as a release. The audit keeps both, ``repair`` and ``verify``, so
-that whoever is killed between them leaves the rest to the next call.
+`verify_repaired` does that, and goes back to the champion before as a release does. The audit has a row for both,
+``repair`` and ``verify``: if a process is killed between them, the next call does the rest.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Reconciled:
 def reconcile(*, alias: bool = True) -> list[Reconciled]:
     """Bring release records and MLflow aliases of all models up to the ledger; those that differed, by name.
 
-    Cheap when nothing differs: two queries, one read of each record, one request to MLflow. A model that cannot be
+    Cheap if nothing differs: two queries, one read of each record, one request to MLflow. A model that cannot be
     repaired does not stop the others.
 
     Parameters
@@ -119,7 +119,7 @@ def _repair(ledger: Ledger, store: BundleStore, model: str, record: bool, alias:
                         ledger.note_once(now, "repair", f"The release record said {_said(before)}.")
                     write_record(store, now)
                     repaired.append(
-                        f"the release record said {_said(before)}; the ledger says that {_serves(now)}, and so does it."
+                        f"the release record said {_said(before)}; now it agrees with the ledger: {_serves(now)}."
                     )
                 except (PerennialError, OSError) as error:
                     problems.append(
@@ -131,9 +131,9 @@ def _repair(ledger: Ledger, store: BundleStore, model: str, record: bool, alias:
             with ledger.locked_in_mlflow(model):
                 now = ledger.standing(model)
                 write_alias(now)
-            repaired.append(f"the MLflow alias was not that of the ledger, which says that {_serves(now)}; now it is.")
+            repaired.append(f"the MLflow alias differed from the ledger; now it agrees: {_serves(now)}.")
         except PerennialError as error:
-            problems.append(f"the MLflow alias is not that of the ledger, which says that {_serves(now)}. {error}")
+            problems.append(f"the MLflow alias differs from the ledger, which says that {_serves(now)}. {error}")
     return Reconciled(model, tuple(repaired), tuple(problems))
 
 

@@ -1,9 +1,9 @@
-"""Going back by hand, at once: to the previous or a named version, with automatic promotion frozen until lifted."""
+"""Going back by hand: to the previous or a named version, at once, with automatic promotion frozen until lifted."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from include.errors import ConfigurationError, ConflictError, IntegrityError, ReleaseError
 from include.registry.bundles import BundleStore
@@ -16,21 +16,59 @@ log = logging.getLogger(__name__)
 _TRIES = 5
 
 
+@dataclass(frozen=True)
+class RolledBack:
+    """An earlier version that serves again.
+
+    Attributes
+    ----------
+    previous : what served before.
+    frozen : whether automatic promotion is frozen now.
+    note : a sentence about it.
+    """
+
+    version: int
+    digest: str
+    epoch: int
+    previous: int | None
+    frozen: bool
+    note: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For XCom."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """The end of a freeze.
+
+    Attributes
+    ----------
+    lifted : False if nothing was frozen.
+    was : the reason of the freeze.
+    version, epoch : what serves.
+    note : a sentence about it; it names the version that the freeze has held.
+    """
+
+    lifted: bool
+    was: str | None
+    version: int | None
+    epoch: int
+    note: str
+
+
 def rollback(
     model_name: str, version: int | None, reason: str, actor: str, run_id: str, freeze: bool = True
-) -> dict[str, Any]:
+) -> RolledBack:
     """Put an earlier version back into service. Preempts a release under way: its compare-and-set then fails.
 
     Parameters
     ----------
     version : a version with a bundle; ``None``: the one that served before the champion and did not fail.
     reason, actor : kept in the ledger; the reason is what a frozen promotion quotes.
-    run_id : the run that does it. Called again with the same run, it goes back no further.
+    run_id : the run that does it. Called again with the same run, it does not go back any further.
     freeze : stop automatic promotions, in the same transaction, until `lift_freeze`.
-
-    Returns
-    -------
-    dict : ``version``, ``digest``, ``epoch``, ``previous`` (what served before), ``frozen`` and ``note`` (a sentence).
 
     Raises
     ------
@@ -39,15 +77,16 @@ def rollback(
     """
     if not reason.strip():
         raise ConfigurationError(
-            f"a rollback of {model_name} needs a reason: the next person on call will want to know."
+            f"a rollback of {model_name} needs a reason: the next person on call needs to know it."
         )
     ledger = Ledger.default()
     done = [row for row in ledger.history(model_name) if (row.run_id, row.action) == (run_id, "rollback")]
     for attempt in range(_TRIES):
         now = ledger.standing(model_name)
-        target = done[-1].version if done else _target(ledger, now, version)
-        if target is None:
+        chosen = done[-1].version if done else _target(ledger, now, version)
+        if chosen is None:
             raise IntegrityError(f"the ledger's rollback by run {run_id!r} names no version.")
+        target = chosen
         digest = _digest(ledger, model_name, target)
         try:
             epoch = ledger.promote(
@@ -69,16 +108,9 @@ def rollback(
         model_name, actor, previous, target, epoch, reason,
         " Automatic promotion is frozen until it is lifted." if standing.frozen else "",
     )  # fmt: skip
-    then = f"automatic promotion is {ledger.frozen(model_name)}." if standing.frozen else "promotion goes on."
+    then = f"automatic promotion is {ledger.frozen(model_name)}." if standing.frozen else "promotion continues."
     note = f"{model_name} was rolled back from version {previous} to version {target} by {actor}: {reason}; {then}"
-    return {
-        "version": target,
-        "digest": digest,
-        "epoch": epoch,
-        "previous": previous,
-        "frozen": standing.frozen,
-        "note": note,
-    }
+    return RolledBack(target, digest, epoch, previous, standing.frozen, note)
 
 
 def check(model_name: str, version: int | None) -> int:
@@ -94,14 +126,8 @@ def check(model_name: str, version: int | None) -> int:
     return target
 
 
-def lift_freeze(model_name: str, actor: str, reason: str) -> dict[str, Any]:
-    """Let automatic promotions go on.
-
-    Returns
-    -------
-    dict : ``lifted`` (``False`` if nothing was frozen), ``was`` (the reason of the freeze), ``version``, ``epoch`` and
-        ``note`` (a sentence; it names the version that the freeze has held).
-    """
+def lift_freeze(model_name: str, actor: str, reason: str) -> Lifted:
+    """Allow automatic promotions again."""
     ledger = Ledger.default()
     before = ledger.standing(model_name)
     after = ledger.unfreeze(model_name, actor, reason)
@@ -109,17 +135,11 @@ def lift_freeze(model_name: str, actor: str, reason: str) -> dict[str, Any]:
     if before.frozen:
         note = f"automatic promotion of {model_name} is allowed again, by {actor}: {reason}. {_held(ledger, after)}"
         log.info("%s", note)
-    return {
-        "lifted": before.frozen,
-        "was": before.frozen_reason,
-        "version": after.version,
-        "epoch": after.epoch,
-        "note": note,
-    }
+    return Lifted(before.frozen, before.frozen_reason, after.version, after.epoch, note)
 
 
 def _held(ledger: Ledger, now: Standing) -> str:
-    """What becomes of the newest version that passed the gate and was held by the freeze only."""
+    """What happens to the newest version that passed the gate and was held by the freeze only."""
     last = ledger.last_decision(now.model)
     row = ledger.version(now.model, last.version) if last is not None and last.version is not None else None
     if last is None or row is None or last.verdict != "hold" or row.state != "packaged":

@@ -1,54 +1,81 @@
-"""The smoke test: a packaged version is opened, loaded and asked for known answers before anybody is served by it."""
+"""The smoke test: a packaged version is opened, loaded and asked for known answers before it serves anyone."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from dataclasses import asdict, dataclass
 
-from include.errors import ReleaseError
+from include import catalog
+from include.errors import PerennialError, ReleaseError
 from include.registry.bundles import Bundle, BundleStore
 from include.registry.ledger import Ledger, VersionRow
-from include.scoring import processor_time
+from include.scoring import latency
+from include.scoring.documents import Probe
 from include.scoring.predictor import Predictor
+from include.spec import Release
 
 log = logging.getLogger(__name__)
 
 
-def smoke_test(model_name: str, version: int) -> dict[str, Any]:
-    """Open a version's bundle (every byte verified), load it as the server would, and score its probe rows.
+@dataclass(frozen=True)
+class SmokeTested:
+    """A version that passed.
 
-    Returns
-    -------
-    dict : ``version``, ``digest``, ``rows`` of the probe, ``max_difference`` from the packaged scores, ``load_ms``,
-        ``latency_ms`` (processor time of one row). The times are reported; none of them decides anything.
+    Attributes
+    ----------
+    rows : how many probe rows it scored.
+    max_difference : the largest difference from their packaged scores.
+    load_ms : milliseconds to load the bundle, on the clock. Reported only.
+    latency_ms : processor time of one row, which has a limit (``release.max_row_milliseconds``).
+    """
+
+    version: int
+    digest: str
+    rows: int
+    max_difference: float
+    load_ms: float
+    latency_ms: float
+
+    def as_dict(self) -> dict[str, object]:
+        """For XCom."""
+        return asdict(self)
+
+
+def smoke_test(model_name: str, version: int) -> SmokeTested:
+    """Open a version's bundle (every byte verified), load it as the server would, and score its probe rows.
 
     Raises
     ------
-    ReleaseError : no such version, no bundle, a bundle of another version, or other scores than when it was packaged.
+    ReleaseError : no such version, no bundle, a bundle of another version, other scores than when it was packaged, or
+        a row that takes too long.
     IntegrityError : a file of the bundle is changed, missing or extra.
     """
-    row, bundle = packaged(model_name, version)
+    known, bundle = packaged(model_name, version)
     began = time.perf_counter()
     predictor = Predictor.load(bundle)
     loaded = time.perf_counter()
-    difference = predictor.warm_up()
-    rows = bundle.json("probe.json")["rows"]
-    latency = processor_time.milliseconds(lambda at: predictor.predict([rows[at % len(rows)]]))
-    result = {
-        "version": version,
-        "digest": bundle.digest,
-        "rows": len(rows),
-        "max_difference": difference,
-        "load_ms": round((loaded - began) * 1000, 3),
-        "latency_ms": round(latency, 4),
-    }
+    probe = Probe.of(bundle)
+    difference = predictor.warm_up(probe)
+    row = latency.guard(predictor, probe.rows, settings_of(model_name).max_row_milliseconds, model_name)
+    result = SmokeTested(
+        version, bundle.digest, len(probe.rows), difference, round((loaded - began) * 1000, 3), round(row, 4)
+    )
     log.info(
         "Version %d of %s (%s) answers: %d probe rows within %.2g of their packaged scores; loaded in %.0f ms, one row "
         "takes %.2f ms of processor time.",
-        version, model_name, row.candidate, len(rows), difference, result["load_ms"], result["latency_ms"],
+        version, model_name, known.candidate, result.rows, difference, result.load_ms, result.latency_ms,
     )  # fmt: skip
     return result
+
+
+def settings_of(model_name: str) -> Release:
+    """The model's settings of a release; the defaults if its folder is broken, which must not stop a release."""
+    try:
+        return catalog.load(model_name).release
+    except PerennialError as error:
+        log.warning("The default settings of a release are used for %s: %s", model_name, error)
+        return Release()
 
 
 def packaged(model_name: str, version: int) -> tuple[VersionRow, Bundle]:

@@ -28,7 +28,6 @@ from include.retraining import deployed, night
 from include.retraining.selection import Chosen, Selection
 from include.settings import PROJECT, Settings
 from include.spec import Model
-from include.training import proving
 from include.training.candidates import Fitted
 from include.training.plan import Plan
 
@@ -84,8 +83,8 @@ def package(
     files = {
         "model.onnx": proven.onnx,
         "model.skops": proven.skops,
-        "input_schema.json": _json(proving.input_schema(model, fitted, proven.onnx)),
-        "probe.json": _json(proven.probe),
+        "input_schema.json": _json(proven.schema.as_dict()),
+        "probe.json": _json(proven.probe.as_dict()),
         "manifest.json": _json(made.as_dict()),
         "card.md": card.markdown(model, described).encode(),
         "card.html": card.html(model, described, pictures(selection.mlflow_run_id, evaluation)).encode(),

@@ -1,4 +1,4 @@
-"""What `features.build` is handed: one conversion of raw inputs to numpy columns, for training and serving alike.
+"""What `features.build` gets: one conversion of raw inputs to numpy columns, for training and serving alike.
 
 A difference between the two ("skew") makes a model silently worse in production, so both go through `columns_for`:
 training with a DataFrame read from the lake, the model server with the rows of a request. The convention:
@@ -21,7 +21,7 @@ This module needs numpy only: importing pandas here would put it into the model 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ import numpy as np
 
 from include.errors import DataError
 from include.partitions import day_of
+from include.scoring.messages import Row
 from include.spelling import did_you_mean
 
 Inputs = Iterable[tuple[str, str]]
@@ -38,7 +39,7 @@ MISSING = float("nan")
 
 
 def columns_for(inputs: Inputs, source: Any) -> dict[str, np.ndarray]:
-    """The columns that `features.build` is handed, from either kind of source.
+    """The columns that `features.build` gets, from either kind of source.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def columns_for(inputs: Inputs, source: Any) -> dict[str, np.ndarray]:
     return columns_from_rows(inputs, source)
 
 
-def columns_from_rows(inputs: Inputs, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def columns_from_rows(inputs: Inputs, rows: Sequence[Row]) -> dict[str, np.ndarray]:
     """`columns_for` for rows of JSON values."""
     columns = {}
     for name, kind in inputs:
@@ -86,7 +87,7 @@ def columns_from_frame(inputs: Inputs, frame: Any) -> dict[str, np.ndarray]:
 
 
 def array_of(kind: str, values: list[Any]) -> np.ndarray:
-    """One column from a list of Python values, ``None`` where missing; timestamps as `datetime` or ISO 8601 text.
+    """One column from a list of Python values, ``None`` if missing; timestamps as `datetime` or ISO 8601 text.
 
     The hot path of the server: no work beyond the conversion. ValueError, TypeError or OverflowError on a value that
     cannot be held.
@@ -102,14 +103,14 @@ def array_of(kind: str, values: list[Any]) -> np.ndarray:
         return np.array([days[value] for value in values], dtype="datetime64[D]")
     if kind in ("number", "integer", "boolean"):
         return np.array(values, dtype=np.float64)  # numpy makes nan of None
-    raise ValueError(f"{kind!r} is no column type{did_you_mean(str(kind), _KINDS)}")
+    raise ValueError(f"{kind!r} is not a column type{did_you_mean(str(kind), _KINDS)}")
 
 
 def utc_naive(value: str | datetime) -> datetime:
-    """The moment as a naive `datetime` in UTC; ValueError where the text is not ISO 8601 or has no offset.
+    """The moment as a naive `datetime` in UTC; ValueError if the text is not ISO 8601 or has no offset.
 
-    A timestamp without an offset is refused rather than guessed: a local time taken for UTC gives features of
-    another hour, and nobody notices.
+    A timestamp without an offset is refused rather than guessed: a local time taken for UTC gives the features of
+    another hour, without an error.
     """
     moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     if moment.tzinfo is None:
@@ -126,13 +127,13 @@ def _array_of_series(kind: str, series: Any) -> np.ndarray:
         texts[series.isna().to_numpy(dtype=bool)] = ""
         odd = next((text for text in texts if type(text) is not str), None)
         if odd is not None:
-            raise ValueError(f"{odd!r} is no text")
+            raise ValueError(f"{odd!r} is not text")
         return texts
     if kind == "timestamp":
         if series.dtype == object:
             return array_of(kind, [None if missing else v for v, missing in zip(series, series.isna(), strict=True)])
         if getattr(series.dtype, "tz", None) is None:
-            raise ValueError("a timestamp without a timezone; the lake gives timestamps in UTC")
+            raise ValueError("the timestamps have no timezone; those of the lake are in UTC")
         return np.array(series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), dtype="datetime64[us]")
     if kind == "date":
         missing = series.isna() | (series == "")
@@ -141,4 +142,4 @@ def _array_of_series(kind: str, series: Any) -> np.ndarray:
         if series.dtype == object and any(isinstance(value, str) for value in series):
             raise ValueError("it holds text")
         return np.array(series.to_numpy(dtype=np.float64, na_value=MISSING), dtype=np.float64)
-    raise ValueError(f"{kind!r} is no column type{did_you_mean(str(kind), _KINDS)}")
+    raise ValueError(f"{kind!r} is not a column type{did_you_mean(str(kind), _KINDS)}")

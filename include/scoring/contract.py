@@ -1,7 +1,7 @@
 """The input contract of a bundle: strict checks of a request's rows, compiled once from `input_schema.json`.
 
-JSON types are taken at their word: no text is read as a number, no number as a boolean. A row that passes becomes the
-columns that `features.build` is handed; rows that do not are answered with every problem found, by row and field.
+JSON types are strict: a text is not read as a number, nor a number as a boolean. A row that passes becomes the columns
+that `features.build` gets; rows that do not are answered with every problem found, by row and field.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 from include.errors import DataError
 from include.partitions import day_of
 from include.scoring.columns import MISSING, array_of, utc_naive
+from include.scoring.documents import Column, InputSchema
+from include.scoring.messages import Problem
 from include.spelling import did_you_mean
 
 MAX_PROBLEMS = 20
@@ -32,10 +34,7 @@ _TYPES: dict[str, frozenset[type]] = {
     "timestamp": frozenset({str}),
     "date": frozenset({str}),
 }
-_LIMITS = {
-    "integer": float(INTEGER_LIMIT),
-    "number": NUMBER_LIMIT,
-}
+_LIMITS = {"integer": float(INTEGER_LIMIT), "number": NUMBER_LIMIT}
 _JSON_NAMES: dict[type, str] = {
     str: "text",
     int: "a number",
@@ -70,12 +69,10 @@ class EventTimes:
     ahead: int
 
     @classmethod
-    def of(cls, schema: Mapping[str, Any]) -> EventTimes | None:
-        """Those of an `input_schema.json`; None where it has none, as in bundles made before they were declared."""
-        given = schema.get("event_times")
-        if not given:
-            return None
-        return cls(str(schema["event_time"]), int(given["past_days"]), int(given["ahead_days"]))
+    def of(cls, schema: InputSchema) -> EventTimes | None:
+        """Those of an `input_schema.json`; None if it has none, as in bundles made before they were declared."""
+        days = schema.event_times
+        return None if days is None else cls(schema.event_time, days.past_days, days.ahead_days)
 
     def bounds(self, now: float) -> tuple[int, int]:
         """The first and the last event time of a request at ``now``, in microseconds since 1970."""
@@ -91,15 +88,15 @@ class InvalidRows(DataError):
 
     Attributes
     ----------
-    problems : at most `MAX_PROBLEMS` of ``{"row": index | None, "field": name | None, "problem": sentence}``.
+    problems : at most `MAX_PROBLEMS`.
     """
 
-    def __init__(self, problems: Sequence[Mapping[str, Any]]) -> None:
-        self.problems = [dict(problem) for problem in problems]
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = list(problems)
         first = self.problems[0]
-        where = f"row {first['row']}" + (f", field {first['field']!r}" if first["field"] else "")
+        where = f"row {first.row}" + (f", field {first.field!r}" if first.field else "")
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
-        super().__init__(f"{where}: {first['problem']}{more}")
+        super().__init__(f"{where}: {first.problem}{more}")
 
 
 class InputContract:
@@ -107,8 +104,8 @@ class InputContract:
 
     Parameters
     ----------
-    columns : the ``columns`` of `input_schema.json`: ``{"name", "type", "nullable"}`` in order of declaration.
-    event_times : the range of event times, where one is declared.
+    columns : the raw inputs, in order of declaration.
+    event_times : the range of event times, if one is declared.
 
     Notes
     -----
@@ -116,18 +113,18 @@ class InputContract:
     and an empty text counts as missing: the probe rows of a bundle were right on the day when it was packaged.
     """
 
-    def __init__(self, columns: Sequence[Mapping[str, Any]], event_times: EventTimes | None = None) -> None:
+    def __init__(self, columns: Sequence[Column], event_times: EventTimes | None = None) -> None:
         self.event_times = event_times
-        self.fields: dict[str, str] = {str(c["name"]): str(c["type"]) for c in columns}
-        self.required = tuple(str(c["name"]) for c in columns if not c["nullable"])
+        self.fields: dict[str, str] = {c.name: c.type for c in columns}
+        self.required = tuple(c.name for c in columns if not c.nullable)
         self._known = self.fields.keys()
         self._texts = tuple(name for name in self.required if self.fields[name] == "string")
         self._checks: list[tuple[str, str, frozenset[type], float | None]] = []
         for column in columns:
-            name, kind = str(column["name"]), str(column["type"])
+            name, kind = column.name, column.type
             if kind not in _TYPES:
                 raise DataError(f"column {name!r} has the unknown type {kind!r}{did_you_mean(kind, _TYPES)}")
-            allowed = _TYPES[kind] | {type(None)} if column["nullable"] else _TYPES[kind]
+            allowed = _TYPES[kind] | {type(None)} if column.nullable else _TYPES[kind]
             self._checks.append((name, kind, allowed, _LIMITS.get(kind)))
 
     def columns(self, rows: Sequence[Any], now: float | None = None) -> dict[str, np.ndarray]:
@@ -142,7 +139,7 @@ class InputContract:
         except (TypeError, ValueError, OverflowError, AttributeError):
             columns = None  # something is wrong: say exactly what, off the fast path
         if columns is None or (now is not None and not self._accepts(columns, now)):
-            raise InvalidRows(self.problems(rows, now=now) or [_problem(None, None, "the rows could not be read")])
+            raise InvalidRows(self.problems(rows, now=now) or [Problem(None, None, "the rows could not be read")])
         return columns
 
     def _accepts(self, columns: Mapping[str, np.ndarray], now: float) -> bool:
@@ -194,19 +191,17 @@ class InputContract:
             columns[name] = column
         return columns
 
-    def problems(
-        self, rows: Sequence[Any], limit: int = MAX_PROBLEMS, now: float | None = None
-    ) -> list[dict[str, Any]]:
+    def problems(self, rows: Sequence[Any], limit: int = MAX_PROBLEMS, now: float | None = None) -> list[Problem]:
         """What is wrong with the rows, in their order, at most ``limit`` problems."""
-        found: list[dict[str, Any]] = []
+        found: list[Problem] = []
         for at, row in enumerate(rows):
             if type(row) is not dict:
-                found.append(_problem(at, None, f"a row must be an object, this is {_json_name(row)}"))
+                found.append(Problem(at, None, f"a row must be an object, this is {_json_name(row)}"))
             else:
                 for name in row:
                     if name not in self.fields:
                         unknown = f"unknown field{did_you_mean(str(name)[:100], self.fields)}"
-                        found.append(_problem(at, str(name)[:100], unknown))
+                        found.append(Problem(at, str(name)[:100], unknown))
                     if len(found) >= limit:
                         break
                 for name, kind, allowed, bound in self._checks:
@@ -214,7 +209,7 @@ class InputContract:
                     if sentence is None and now is not None:
                         sentence = self._refused(name, row.get(name), now)
                     if sentence:
-                        found.append(_problem(at, name, sentence))
+                        found.append(Problem(at, name, sentence))
             if len(found) >= limit:
                 return found[:limit]
         return found
@@ -263,10 +258,6 @@ def _what_is_wrong(value: Any, present: bool, kind: str, nullable: bool, limit: 
                 return f"{_short(value)} has no offset from UTC: write {wanted}"
             return f"must be {wanted}, not {_short(value)}"
     return None
-
-
-def _problem(row: int | None, field: str | None, problem: str) -> dict[str, Any]:
-    return {"row": row, "field": field, "problem": problem}
 
 
 def _json_name(value: Any) -> str:

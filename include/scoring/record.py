@@ -4,24 +4,53 @@
 in ``.jsonl.open`` and is not listed. Numbers of one ``<server_id>/<model>`` only ever grow, also across restarts and
 after segments were deleted, so (``app_id``, ``number``) can be a Delta application transaction: loaded exactly once.
 
-A line: ``{"request_id", "row", "key": {...}, "event_time", "version", "digest", "features": {raw inputs as sent},
-"score": float | null, "scores": {label: float} | null, "predicted_at"}``; times are ISO 8601 in UTC; ``row`` is the
-index of the row in its request.
+Each line is a `Line` and ends with a line feed. Split at nothing else: texts may hold every other line separator.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from include.errors import IntegrityError
+from include.scoring.messages import Row
 
 CLOSED = ".jsonl"
 OPEN = ".jsonl.open"
 PROBE_HEADER = "X-Perennial-Probe"
 """Marks a request as a check of ours (verification, the example of `make run`): answered as any other, not spooled."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One predicted row, as it is written to the spool and loaded from it. Fields are only ever added, with a default.
+
+    Attributes
+    ----------
+    row : index of the row in its request.
+    key, features : the columns of the model's key, and all raw inputs as they were sent.
+    event_time, predicted_at : ISO 8601 in UTC.
+    score : probability of the positive class, or the predicted value; None for several classes.
+    scores : the probability of each of several classes, else None.
+    """
+
+    request_id: str
+    row: int
+    key: Row
+    event_time: str
+    version: int
+    digest: str
+    features: Row
+    score: float | None
+    scores: dict[str, float] | None
+    predicted_at: str
+
+
+encode = msgspec.json.Encoder().encode
+"""The bytes of a `Line`, without the line break."""
+decode = msgspec.json.Decoder(Line).decode
+"""The `Line` in these bytes; ValueError or RecursionError if they are not one."""
 
 
 @dataclass(frozen=True, order=True)
@@ -39,7 +68,7 @@ def segment_name(number: int, suffix: str = CLOSED) -> str:
 
 
 def closed_segments(spool_root: Path, model_name: str) -> list[Segment]:
-    """The closed segments of a model from all servers, each server's in the order they have to be loaded in."""
+    """The closed segments of a model from all servers, each server's in the order in which they must be loaded."""
     found = []
     for path in Path(spool_root).glob(f"*/{model_name}/*{CLOSED}"):
         number = path.name[: -len(CLOSED)]
@@ -48,19 +77,20 @@ def closed_segments(spool_root: Path, model_name: str) -> list[Segment]:
     return sorted(found)
 
 
-def read(segment: Segment) -> list[dict[str, Any]]:
-    """All lines of a closed segment; IntegrityError names file and line where one is no JSON object."""
-    rows = []
-    with open(segment.path, "rb") as lines:
-        for at, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise ValueError("not an object")
-            except ValueError as error:
-                raise IntegrityError(
-                    f"{segment.path} line {at} is no prediction ({error}): closed segments hold whole lines only, so "
-                    f"the file was changed after it was closed. Move it away to load the segments after it."
-                ) from None
-            rows.append(row)
-    return rows
+def lines(segment: Segment) -> list[Line]:
+    """All lines of a closed segment.
+
+    Raises
+    ------
+    IntegrityError : a line is not a `Line`; the message names file and line.
+    """
+    found = []
+    for at, data in enumerate(segment.path.read_bytes().removesuffix(b"\n").split(b"\n"), start=1):
+        try:
+            found.append(decode(data))
+        except (ValueError, RecursionError) as error:
+            raise IntegrityError(
+                f"{segment.path} line {at} is not a prediction ({error}): closed segments hold whole lines only, so "
+                f"the file was changed after it was closed. Move it away to load the segments after it."
+            ) from None
+    return found

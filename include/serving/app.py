@@ -1,6 +1,6 @@
-"""The model server as an ASGI application: status, metrics and documentation with FastAPI, predictions beside it.
+"""The model server as an ASGI application: status, metrics and documentation with FastAPI, predictions without it.
 
-With a token set (``PERENNIAL_SERVING_TOKEN``), all that names a model asks for ``Authorization: Bearer <token>``:
+With a token set (``PERENNIAL_SERVING_TOKEN``), all that names a model requires ``Authorization: Bearer <token>``:
 ``/metrics``, too, so a Prometheus needs ``authorization: credentials``. Without it, ``/health/*`` answers whether the
 server is alive and ready, and nothing else; ``/docs`` is a page that asks for the token.
 """
@@ -10,63 +10,25 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
+import msgspec
 from fastapi import Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from include.scoring.messages import Error, Problem
 from include.serving.collector import StateCollector
 from include.serving.documentation import add_documentation
 from include.serving.metrics import Metrics
-from include.serving.openapi import example_row, with_predictions
-from include.serving.predict import PredictEndpoint, Receive, Scope, Send, authorized
+from include.serving.openapi import Document, content, example_row, with_predictions
+from include.serving.predict import PredictEndpoint, Receive, Rows, Scope, Send, authorized
 from include.serving.spool import Spool, SpoolCounts
+from include.serving.status import Health, ModelDetails, Models
 from include.serving.watcher import ModelState, Watcher, store_and_local
 from include.settings import Settings
 from include.spelling import did_you_mean
 
 logger = logging.getLogger(__name__)
-
-
-class ModelStatus(BaseModel):
-    """What this server serves of one model, and what stands in the way of something newer."""
-
-    model: str
-    serving: bool
-    version: int | None = Field(description="The version in service.")
-    digest: str | None = Field(description="SHA-256 that names its bundle.")
-    epoch: int | None = Field(description="Grows by one with every promotion and rollback.")
-    released_at: str | None
-    run_id: str | None = Field(description="The Airflow run that put it into service.")
-    loaded_at: str | None
-    source: str | None = Field(description="`store`, or `local copy` where the server started without the store.")
-    pending_error: str | None = Field(description="Why a newer release record is not in service.")
-    pending_digest: str | None = Field(description="SHA-256 of the bundle that `pending_error` is about, if it is one.")
-    reason: str | None = Field(description="Why nothing is in service.")
-
-
-class ModelDetails(ModelStatus):
-    """The same, with the input contract and a made-up row to try."""
-
-    inputs: list[dict[str, Any]] | None = None
-    example: dict[str, Any] | None = None
-
-
-class Models(BaseModel):
-    """All models that this server knows."""
-
-    models: list[ModelStatus]
-
-
-class Health(BaseModel):
-    """Health of the server; a model that is not in service is named and does not make it unready."""
-
-    status: str
-    serving: list[str] | None = Field(default=None, description="Models in service; only for those who send the token.")
-    not_serving: dict[str, str] | None = Field(default=None, description="The others, each with the reason; likewise.")
 
 
 class ModelServer(FastAPI):
@@ -126,7 +88,7 @@ def create_app(settings: Settings | None = None) -> ModelServer:
     _add_routes(app, watcher, metrics, token)
     describe = app.openapi
 
-    def openapi() -> dict[str, Any]:
+    def openapi() -> Document:
         return with_predictions(describe(), watcher.served, token is not None)
 
     app.openapi = openapi  # type: ignore[method-assign]
@@ -167,27 +129,24 @@ def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes |
     add_documentation(app, guarded, token is not None)
 
     @app.get(
-        "/health/live", tags=["health"], summary="Is the process alive?", response_model_exclude_none=True
+        "/health/live", tags=["health"], summary="Is the process alive?", response_class=Response,
+        responses={200: {"content": content(Health)}},
     )  # fmt: skip
-    async def live() -> Health:
-        return Health(status="live")
+    async def live() -> Response:
+        return _json(Health("live"))
 
     @app.get(
-        "/health/ready", tags=["health"], summary="Has every release record been looked at?",
-        responses={503: {"model": Health}}, response_model_exclude_none=True,
+        "/health/ready", tags=["health"], summary="Has every release record been looked at?", response_class=Response,
+        responses={200: {"content": content(Health)}, 503: {"content": content(Health)}},
     )  # fmt: skip
-    async def ready(request: Request, response: Response) -> Health:
+    async def ready(request: Request) -> Response:
         if not watcher.first_look_done.is_set():
-            response.status_code = 503
-            return Health(status="starting")
+            return _json(Health("starting"), 503)
         if not has_token(request):
-            return Health(status="ready")
+            return _json(Health("ready"))
         states = watcher.states.values()
-        return Health(
-            status="ready",
-            serving=sorted(state.name for state in states if state.served),
-            not_serving={state.name: state.reason or "" for state in states if not state.served},
-        )
+        serving = sorted(state.name for state in states if state.served)
+        return _json(Health("ready", serving, {s.name: s.reason or "" for s in states if not s.served}))
 
     @app.get(
         "/metrics", tags=["health"], summary="Prometheus metrics", dependencies=guarded, response_class=Response,
@@ -196,28 +155,38 @@ def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes |
     def prometheus() -> Response:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/models", tags=["models"], summary="All models", dependencies=guarded)
-    async def models() -> Models:
-        return Models(models=[ModelStatus(**s.as_dict()) for _, s in sorted(watcher.states.items())])
+    @app.get(
+        "/models", tags=["models"], summary="All models", dependencies=guarded, response_class=Response,
+        responses={200: {"content": content(Models)}},
+    )  # fmt: skip
+    async def models() -> Response:
+        return _json(Models([state.status() for _, state in sorted(watcher.states.items())]))
 
     @app.get(
-        "/models/{name}", tags=["models"], summary="One model", dependencies=guarded, response_model=ModelDetails,
-        responses={404: {"description": "No model of this name."}, 503: {"model": ModelDetails}},
+        "/models/{name}", tags=["models"], summary="One model", dependencies=guarded, response_class=Response,
+        responses={
+            200: {"content": content(ModelDetails)},
+            404: {"description": "No model of this name."},
+            503: {"content": content(ModelDetails)},
+        },
     )  # fmt: skip
     async def model(name: str) -> Response:
         state = watcher.states.get(name)
         if state is None:
             return _problem(404, f"no model {name[:60]!r}{did_you_mean(name[:60], watcher.states)}")
-        return JSONResponse(_details(state).model_dump(), 200 if state.served else 503)
+        return _json(_details(state), 200 if state.served else 503)
 
 
 def _details(state: ModelState) -> ModelDetails:
-    details = ModelDetails(**state.as_dict())
-    if state.served is not None:
-        details.inputs = list(state.served.predictor.schema["columns"])
-        details.example = {"rows": [example_row(state.served)]}
-    return details
+    status, served = msgspec.structs.asdict(state.status()), state.served
+    if served is None:
+        return ModelDetails(**status)
+    return ModelDetails(**status, inputs=served.predictor.schema.columns, example=Rows([example_row(served)]))
 
 
-def _problem(status: int, problem: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"detail": [{"row": None, "field": None, "problem": problem}]}, status, headers)
+def _json(answer: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(answer), status, headers, "application/json")
+
+
+def _problem(status: int, problem: str, headers: dict[str, str] | None = None) -> Response:
+    return _json(Error([Problem(None, None, problem)]), status, headers)

@@ -1,4 +1,4 @@
-"""What is asked for at scrape time: the versions in service, and the spool."""
+"""What is read at scrape time: the versions in service, and the spool."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from include.serving.watcher import ModelState
 
 
 class StateCollector(Collector):
-    """What is asked for at scrape time: the versions in service, and the spool."""
+    """What is read at scrape time: the versions in service, and the spool."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class StateCollector(Collector):
         epoch = GaugeMetricFamily(f"{PREFIX}_release_epoch", "Epoch of the release in service.", labels=["model"])
         age = GaugeMetricFamily(f"{PREFIX}_release_age_seconds", "Since the version was released.", labels=["model"])
         pending = GaugeMetricFamily(
-            f"{PREFIX}_pending_error", "1 where a newer release cannot be put into service here.", labels=["model"]
+            f"{PREFIX}_pending_error", "1 if a newer release cannot be put into service here.", labels=["model"]
         )
         for name, state in self._states().items():
             pending.add_metric([name], 1.0 if state.pending_error else 0.0)
@@ -46,7 +46,7 @@ class StateCollector(Collector):
                 age.add_metric([name], max(0.0, time.time() - _posix(served.released_at)))
         yield from (info, epoch, age, pending)
         yield GaugeMetricFamily(
-            f"{PREFIX}_store_reachable", "1 where the bundle store can be listed.", value=float(self._reachable())
+            f"{PREFIX}_store_reachable", "1 if the bundle store can be listed.", value=float(self._reachable())
         )
         spool = self._spool()
         yield GaugeMetricFamily(f"{PREFIX}_spool_depth_rows", "Predictions queued, not written.", value=spool.depth)

@@ -1,4 +1,4 @@
-"""The last verified bundle of every model, kept beside the server so that it starts when the store and ledger are gone.
+"""The last verified bundle of every model, kept with the server so that it can start without the store and the ledger.
 
 It is a bundle store of its own (bundle first, then the record that names it), so every write is atomic and every load
 is verified like any other.
@@ -30,7 +30,7 @@ class LocalCopy:
         return set(self._store.released())
 
     def epoch(self, model: str) -> int:
-        """The epoch of the copy; 0 where there is none or it cannot be read."""
+        """The epoch of the copy; 0 if there is none or it cannot be read."""
         try:
             record = self._store.read_release(model)
         except (PerennialError, OSError):
@@ -38,12 +38,12 @@ class LocalCopy:
         return record.epoch if record else 0
 
     def open(self, model: str) -> tuple[ReleaseRecord, Bundle] | None:
-        """The copy, every byte verified; ``None`` where there is none; IntegrityError where it is damaged."""
+        """The copy, every byte verified; ``None`` if there is none; IntegrityError if it is damaged."""
         record = self._store.read_release(model)
         return (record, self._store.open(model, record.digest)) if record else None
 
     def keep(self, record: ReleaseRecord, bundle: Bundle) -> None:
-        """Make this the copy of its model; copies of other versions go once the record names this one."""
+        """Make this the copy of its model; copies of other versions are deleted once the record names this one."""
         model = record.model
         if self._store.has(model, record.digest) and self._damaged(model, record.digest):
             shutil.rmtree(self.folder(model) / record.digest)
@@ -54,7 +54,7 @@ class LocalCopy:
                 shutil.rmtree(path, ignore_errors=True)
 
     def drop(self, model: str) -> None:
-        """Forget a model that was taken out of service; its record goes first."""
+        """Delete the copy of a model that was taken out of service, its record first."""
         folder = self.folder(model)
         if folder.is_dir():
             (folder / "release.json").unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 FastAPI serves the other routes and the documentation; here its routing and dependency layers would cost more than
 the model. Small requests are scored on the event loop (about 0.1 ms); large ones in a thread, so that they do not
-hold the small ones up.
+delay the small ones.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET
 
 from include.scoring.contract import InvalidRows
+from include.scoring.messages import Error, Predictions, Problem, Row
 from include.scoring.predictor import ModelFailure, Scores
 from include.scoring.record import PROBE_HEADER
 from include.serving.metrics import Metrics
@@ -36,13 +38,22 @@ MAX_LARGE = 8
 FAILURES_LOGGED_EVERY = 10.0
 
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[Scope]]
+Send = Callable[[Scope], Awaitable[None]]
+
+
+class Rows(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A request: the rows to predict."""
+
+    rows: Annotated[list[Row], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
+
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 
 _decode = msgspec.json.Decoder().decode
+_decode_rows = msgspec.json.Decoder(Rows).decode
 _encode = msgspec.json.Encoder().encode
 _PROBE = PROBE_HEADER.lower().encode()
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 
 
 class Refused(Exception):
@@ -53,11 +64,11 @@ class Refused(Exception):
     ) -> None:
         super().__init__(problem)
         self.status, self.headers = status, headers
-        self.problems = [{"row": None, "field": field, "problem": problem}]
+        self.problems = [Problem(None, field, problem)]
 
 
 def authorized(header: bytes | None, token: bytes | None) -> bool:
-    """Whether an Authorization header carries the token, compared in constant time; always, where none is set."""
+    """Whether an Authorization header carries the token, compared in constant time; always, if no token is set."""
     if token is None:
         return True
     scheme, _, given = (header or b"").partition(b" ")
@@ -91,7 +102,7 @@ class PredictEndpoint:
         extra: tuple[tuple[bytes, bytes], ...] = ()
         try:
             given = headers.get(b"x-request-id")
-            valid = given is not None and _REQUEST_ID.fullmatch(given) is not None
+            valid = given is not None and REQUEST_ID.fullmatch(given) is not None
             request_id = given.decode() if given is not None and valid else secrets.token_hex(16)
             self._check_headers(scope["method"], headers)
             if given is not None and not valid:
@@ -201,24 +212,29 @@ class PredictEndpoint:
             if isinstance(error, ModelFailure)
             else ("the server failed; its log has the traceback")
         )
-        return _error(served, request_id, [{"row": None, "field": None, "problem": what}])
+        return _error(served, request_id, [Problem(None, None, what)])
 
 
 def _work(served: Served, body: bytes, request_id: str, now: float | None) -> tuple[list[Any], Scores, bytes]:
     """Parse, check, score, and encode the answer."""
     rows = _rows(body)
     scores = served.predictor.predict(rows, now)
-    answer = {
-        "model": served.model,
-        "version": served.version,
-        "digest": served.digest,
-        "request_id": request_id,
-        "predictions": scores.predictions(),
-    }
+    answer = Predictions(served.model, served.version, served.digest, request_id, scores.predictions())
     return rows, scores, _encode(answer)
 
 
 def _rows(body: bytes) -> list[Any]:
+    try:
+        return _decode_rows(body).rows
+    except (ValueError, RecursionError):
+        return _explained(body)
+
+
+def _explained(body: bytes) -> list[Any]:
+    """Raise `Refused` with what is wrong with a body that is not `Rows`; of rows that are not objects, all rows.
+
+    These are for the input contract: it names each of them.
+    """
     try:
         document = _decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
@@ -239,7 +255,7 @@ def _rows(body: bytes) -> list[Any]:
 
 
 async def _read(receive: Receive, length: bytes | None) -> bytes | None:
-    """The whole body; ``None`` where the client went away; `Refused` as soon as it is known to be too large."""
+    """The whole body; ``None`` if the client went away; `Refused` as soon as it is known to be too large."""
     if length is not None and length.isdigit() and int(length) > MAX_BODY:
         raise _too_large(close=int(length) > 8 * MAX_BODY)
     message = await receive()
@@ -260,13 +276,11 @@ async def _read(receive: Receive, length: bytes | None) -> bytes | None:
 
 
 def _too_large(close: bool = False) -> Refused:
-    """413. The rest of the body is read and thrown away, so that the client sees the answer, unless it is enormous."""
+    """413. The rest of the body is read and dropped, so that the client sees the answer, unless it is enormous."""
     problem = f"the body is larger than {MAX_BODY} bytes: send fewer rows in one request"
     return Refused(413, problem, headers=((b"connection", b"close"),) if close else ())
 
 
-def _error(served: Served | None, request_id: str, problems: list[dict[str, Any]]) -> bytes:
-    answer: dict[str, Any] = {"detail": problems, "request_id": request_id}
-    if served is not None:
-        answer |= {"model": served.model, "version": served.version, "digest": served.digest}
-    return _encode(answer)
+def _error(served: Served | None, request_id: str, problems: list[Problem]) -> bytes:
+    of = (served.model, served.version, served.digest) if served is not None else (UNSET, UNSET, UNSET)
+    return _encode(Error(problems, request_id, *of))

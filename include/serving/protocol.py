@@ -10,14 +10,16 @@ A request that arrives in one piece and a small answer, as nearly all do, set no
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import httptools
+import msgspec
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from include.scoring.messages import Error, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +126,7 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError("too large")  # reaches `data_received` as an error of the parser
         if self.parser.should_upgrade():
             return
-        super().on_headers_complete()  # raises if the URL is not one: then there is no answer yet that could be given
+        super().on_headers_complete()  # raises if the URL is not valid: then no answer has been started
         self._head_complete = True
         self._deadline = self.loop.time() + self.limits.read_seconds
 
@@ -283,7 +285,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True  # the application need not wait any longer
             self.cycle.message_event.set()
-        body = json.dumps({"detail": [{"row": None, "field": None, "problem": problem}]}).encode()
+        body = msgspec.json.encode(Error([Problem(None, None, problem)]))
         head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
         self.transport.write(head % (status, HTTPStatus(status).phrase.encode(), len(body)) + body)
         self.transport.close()

@@ -27,7 +27,7 @@ GRACE_SECONDS = 2  # for requests under way; the spool gets up to 2 more
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to stop; the exit status."""
+    """Serve until a signal stops it; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m include.serving.server", description=__doc__.split("\n")[0])
     parser.add_argument("--host", default=os.environ.get("PERENNIAL_SERVING_HOST") or "127.0.0.1")
     parser.add_argument("--port", type=int, default=_port(os.environ.get("SERVING_PORT")))
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after its stop; that is no failure
+        signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after its stop, which is not a failure
     gc.collect()
     gc.freeze()
     server = uvicorn.Server(config)

@@ -5,8 +5,8 @@ every second, and closes a segment after 60 s or 5 MB; the files are those of `i
 process loses the last 50 ms, a power cut the last second. Both are counted: an mmapped pair of counters
 ("accepted", "settled") survives the process, and the next start reports the difference.
 
-Each server owns one folder by a lock on its file `lock`. A start takes over the first folder that nobody holds, and
-closes what dead servers left open in all such folders.
+Each server owns one folder by a lock on its file `lock`. A server that starts takes over the first folder that no other
+one holds, and closes what dead servers left open in all such folders.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import msgspec
 
 from include import files
 from include.scoring.columns import utc_naive
+from include.scoring.messages import Row
 from include.scoring.predictor import Scores
-from include.scoring.record import CLOSED, OPEN, segment_name
+from include.scoring.record import CLOSED, OPEN, Line, encode, segment_name
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,6 @@ SYNC_EVERY = 1.0
 CLOSE_AFTER_SECONDS = 60.0
 CLOSE_AFTER_BYTES = 5 * 2**20
 
-_encode = msgspec.json.Encoder().encode
 _COUNTER = struct.Struct("<Q")
 _ACCEPTED, _SETTLED, _COUNTERS_SIZE = 0, _COUNTER.size, 2 * _COUNTER.size  # offsets in the file `counters`
 
@@ -57,14 +57,14 @@ class Entry:
     key: Sequence[str]
     event_time: str
     request_id: str
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
     scores: Scores
     at: float
 
 
 @dataclass
 class SpoolCounts:
-    """What happened to predictions, in rows (segments where said), since this process started."""
+    """What happened to predictions since this process started, in rows unless the name says otherwise."""
 
     accepted: int = 0
     dropped: int = 0
@@ -127,7 +127,7 @@ class Spool:
         self._thread.start()
 
     def offer(self, entry: Entry) -> bool:
-        """Queue one answered request; ``False``, and counted as dropped, where the queue is full. Never blocks."""
+        """Queue one answered request; ``False``, and counted as dropped, if the queue is full. Never blocks."""
         rows, counts = len(entry.rows), self.counts
         if counts.accepted - counts.taken + rows > self._max_rows:
             counts.dropped += rows
@@ -175,7 +175,7 @@ class Spool:
                     if stopping or now - segment.opened >= self._close_seconds:
                         self._close_segment(model)
             except Exception:  # the thread must outlive whatever happens to one batch
-                logger.exception("The prediction spool's writer failed; it goes on.")
+                logger.exception("The prediction spool's writer failed; it continues.")
 
     def _write_queue(self) -> None:
         while self._queue:
@@ -261,7 +261,7 @@ class Spool:
     # Starting ----------------------------------------------------------------------------------------------------
 
     def _take_a_folder(self) -> tuple[str, int]:
-        """Lock the first folder that nobody holds, or a new one; close what was left open in every free one."""
+        """Lock the first free folder, or a new one; close what was left open in every free one."""
         mine: tuple[str, int] | None = None
         for folder in sorted(f for f in self.root.iterdir() if (f / "lock").is_file()):
             lock = _try_lock(folder)
@@ -308,19 +308,19 @@ def _lines(entry: Entry) -> list[bytes]:
     scores, by_label = entry.scores.scores, entry.scores.by_label
     predicted_at = _utc_text(datetime.fromtimestamp(entry.at, UTC).replace(tzinfo=None))
     return [
-        _encode(
-            {
-                "request_id": entry.request_id,
-                "row": at,
-                "key": {name: row.get(name) for name in entry.key},
-                "event_time": _utc_text(utc_naive(row[entry.event_time])),
-                "version": entry.version,
-                "digest": entry.digest,
-                "features": row,
-                "score": scores[at] if scores is not None else None,
-                "scores": by_label[at] if by_label is not None else None,
-                "predicted_at": predicted_at,
-            }
+        encode(
+            Line(
+                entry.request_id,
+                at,
+                {name: row.get(name) for name in entry.key},
+                _utc_text(utc_naive(row[entry.event_time])),
+                entry.version,
+                entry.digest,
+                row,
+                scores[at] if scores is not None else None,
+                by_label[at] if by_label is not None else None,
+                predicted_at,
+            )
         )
         + b"\n"
         for at, row in enumerate(entry.rows)
@@ -342,7 +342,7 @@ def _next_number(folder: Path) -> int:
 
 
 def _publish(open_path: Path) -> None:
-    """Give an open segment its final name, or remove it where it holds nothing."""
+    """Give an open segment its final name, or remove it if it is empty."""
     if open_path.stat().st_size == 0:
         open_path.unlink()
     else:

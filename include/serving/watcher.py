@@ -1,13 +1,13 @@
 """Follows the release records of the bundle store and keeps, for every model, the one version in service.
 
-A thread of its own looks every 0.25 s, loads and checks a new bundle beside the one in service, and then replaces one
+A thread of its own looks every 0.25 s, loads and checks a new bundle next to the one in service, and then replaces one
 reference; a request takes the reference once, so it is answered by exactly the version it names.
 
 What a look at the store can mean, and what follows:
 
-- *a record*: serve it, unless its epoch is lower than the one in service (a rollback has a higher one). Where it
+- *a record*: serve it, unless its epoch is lower than the one in service (a rollback has a higher one). If it
   cannot be served (damaged record or bundle), what is in service stays, and ``pending_error`` says why.
-- *no record, in a folder of the model that is there* (seen twice): the model was taken out of service. It is
+- *no record, in a folder of the model that exists* (seen twice): the model was taken out of service. It is
   withdrawn and its local copy dropped.
 - *anything else* (the store cannot be listed, is an empty mount point, has no folder of the model, fails to read):
   nothing was decided about the model. What is in service stays; a start falls back to the last verified local copy.
@@ -24,10 +24,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from include.errors import IntegrityError, PerennialError
 from include.registry.bundles import Bundle, BundleStore, ReleaseRecord
+from include.scoring.documents import Probe
+from include.scoring.messages import ModelStatus
 from include.scoring.predictor import Predictor
 from include.serving.local_copy import LocalCopy
 from include.serving.metrics import Metrics, VersionMeters
@@ -60,7 +61,7 @@ class Served:
 
 @dataclass(frozen=True)
 class ModelState:
-    """What there is to say about one model: what serves, and what stands in the way of something newer."""
+    """What is known about one model: what serves, and why something newer does not."""
 
     name: str
     served: Served | None = None
@@ -68,22 +69,23 @@ class ModelState:
     reason: str | None = None
     pending_digest: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    def status(self) -> ModelStatus:
+        """As the server answers."""
         served = self.served
-        return {
-            "model": self.name,
-            "serving": served is not None,
-            "version": served.version if served else None,
-            "digest": served.digest if served else None,
-            "epoch": served.epoch if served else None,
-            "released_at": served.released_at if served else None,
-            "run_id": served.run_id if served else None,
-            "loaded_at": served.loaded_at if served else None,
-            "source": served.source if served else None,
-            "pending_error": self.pending_error,
-            "pending_digest": self.pending_digest,
-            "reason": None if served else self.reason,
-        }
+        return ModelStatus(
+            model=self.name,
+            serving=served is not None,
+            version=served.version if served else None,
+            digest=served.digest if served else None,
+            epoch=served.epoch if served else None,
+            released_at=served.released_at if served else None,
+            run_id=served.run_id if served else None,
+            loaded_at=served.loaded_at if served else None,
+            source=served.source if served else None,
+            pending_error=self.pending_error,
+            pending_digest=self.pending_digest,
+            reason=None if served else self.reason,
+        )
 
 
 @dataclass
@@ -98,13 +100,13 @@ class _Memory:
 
 
 class Watcher:
-    """Keeps `served` and `states` true to the bundle store.
+    """Keeps `served` and `states` as the bundle store says.
 
     Parameters
     ----------
     store : the bundle store; only read.
     local : the last verified copy of every model, for a start without the store.
-    metrics : where loads are counted.
+    metrics : counts the loads.
 
     Attributes
     ----------
@@ -155,7 +157,7 @@ class Watcher:
                 else:
                     memory.absent, memory.signature = 0, None
                     where = f"{self._store.root} has no folder of it" if folders is not None else self._unreachable()
-                    self._not_decided(name, memory, f"the bundle store says nothing about this model: {where}")
+                    self._not_decided(name, memory, f"the bundle store does not say what serves: {where}")
             except Exception as error:
                 self._not_decided(name, memory, f"{type(error).__name__}: {error}")
                 logger.exception("Looking at %s failed.", name)
@@ -213,7 +215,7 @@ class Watcher:
             self._not_decided(name, memory, why, failed=True, digest=record.digest if record else None)
 
     def _follow(self, name: str, record: ReleaseRecord, memory: _Memory) -> None:
-        """Put a record into service; raises where that cannot be done."""
+        """Put a record into service; raises if that cannot be done."""
         served = self.served.get(name)
         floor = served.epoch if served else self._local.epoch(name)
         same = served is not None and (served.epoch, served.digest) == (record.epoch, record.digest)
@@ -246,7 +248,7 @@ class Watcher:
 
     def _load(self, record: ReleaseRecord, bundle: Bundle, source: str) -> Served:
         predictor = Predictor.load(bundle)
-        predictor.warm_up()
+        predictor.warm_up(Probe.of(bundle))
         schema = predictor.schema
         return Served(
             model=record.model,
@@ -259,8 +261,8 @@ class Watcher:
             source=source,
             predictor=predictor,
             meters=self._metrics.of_version(record.model, record.version),
-            key=tuple(schema["key"]),
-            event_time=str(schema["event_time"]),
+            key=tuple(schema.key),
+            event_time=schema.event_time,
         )
 
     def _keep(self, record: ReleaseRecord, bundle: Bundle) -> None:
@@ -277,7 +279,7 @@ class Watcher:
             )
 
     def _absent(self, name: str, memory: _Memory) -> None:
-        """The model's folder is there, its record is not."""
+        """The model's folder exists, its record does not."""
         memory.signature, memory.retry_at = None, None
         memory.absent += 1
         if name not in self.served:
@@ -309,8 +311,8 @@ class Watcher:
             memory.logged = why
             goes_on = f"version {served.version} (epoch {served.epoch}) stays in service" if served else "none serves"
             logger.error("%s: %s; %s.", name, why.rstrip("."), goes_on)
-        told = (why, digest, served)
-        if state is None or (state.pending_error, state.pending_digest, state.served) != told:
+        known = (why, digest, served)
+        if state is None or (state.pending_error, state.pending_digest, state.served) != known:
             self._put(name, served, why, pending=why, digest=digest)
 
     def _from_local(self, name: str) -> Served | None:

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from include.errors import TransientError
+from include.scoring.messages import Row
 from include.scoring.record import PROBE_HEADER
 from include.stack import credentials
 from include.stack.layout import Stack
@@ -30,12 +31,13 @@ class Answer:
     curl: str
 
 
-def row(model: str, digest: str) -> dict[str, Any]:
-    """The first probe row of a bundle: a real row of the lake, kept beside the score that the bundle gives for it."""
+def row(model: str, digest: str) -> Row:
+    """The first probe row of a bundle: a real row of the lake, kept with the score that the bundle gives for it."""
     from include.registry.bundles import BundleStore
+    from include.scoring.documents import Probe
 
-    probe = json.loads(BundleStore.default().open(model, digest).read("probe.json"))
-    return {name: value for name, value in probe["rows"][0].items() if value is not None}
+    probe = Probe.of(BundleStore.default().open(model, digest))
+    return {name: value for name, value in probe.rows[0].items() if value is not None}
 
 
 def ask(

@@ -95,7 +95,7 @@ def _at_once(name: str, action: Action, reason: str, version: int | None, run_id
 
     actor = f"{getpass.getuser()} (terminal)"
     if action is Action.LIFT:
-        return str(going_back.lift_freeze(name, actor, reason)["note"])
+        return going_back.lift_freeze(name, actor, reason).note
     done = going_back.rollback(name, version, reason, actor, run_id, freeze=action is Action.FREEZE)
-    promotion.verify(name, done["version"], done["epoch"], go_back=False)
-    return f"{done['note']} The server answers with it."
+    promotion.verify(name, done.version, done.epoch, go_back=False)
+    return f"{done.note} The server answers with it."

@@ -1,4 +1,4 @@
-"""Converters to ONNX that skl2onnx lacks or gets wrong, and which estimators nobody can convert."""
+"""Converters to ONNX that skl2onnx lacks or gets wrong, and which estimators cannot be converted."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from include.errors import ReleaseError
 
 @cache
 def register() -> None:
-    """Teach skl2onnx what is below, once in a process.
+    """Register the converters below with skl2onnx, once in a process.
 
     The trivial estimators (constant probabilities, constant value) have no converter. That of gradient boosting leaves
-    out the exponential that turns the sum of the trees into a value where the loss is Poisson's or the gamma
+    out the exponential that turns the sum of the trees into a value if the loss is Poisson's or the gamma
     distribution's: it converts without an error, and wrongly.
     """
     update_registered_converter(
@@ -118,4 +118,4 @@ def _convert_boosting_regressor(scope: Any, operator: Any, container: Any) -> No
         output = operator.outputs[0].full_name
         container.add_node("Exp", sum_of_trees, output, name=scope.get_unique_operator_name("Exp"))
     else:
-        raise ReleaseError(f"gradient boosting with the link {link} of its loss is not known here.")
+        raise ReleaseError(f"gradient boosting with the link {link} of its loss is not supported here.")

@@ -1,14 +1,12 @@
-"""A fitted pipeline as files that are safe to load: ONNX for serving, skops for Python, and the proof that they agree.
+"""A fitted pipeline as files that are safe to load: ONNX for serving, skops for Python.
 
-skl2onnx has traps (FACTS "Serving"); what this module does about them:
+skl2onnx converts some estimators without an error and wrongly. What is done about it:
 
-* thresholds of gradient boosting are float64 and would be rounded to the nearest float32, which can lie on the other
-side
-  of a feature's value: they are rounded down instead, which decides every float32 value exactly as scikit-learn does;
-* native categorical splits and single trees with missing values convert without error, but wrongly: `parity` finds
-them;
-* dummy estimators have no converter, and that of gradient boosting forgets the exponential of a Poisson loss: both are
-  mended in `converters`.
+* thresholds of gradient boosting are float64, and skl2onnx rounds them to the nearest float32, which can lie on the
+  other side of a feature's value: here they are rounded down, which decides every float32 value as scikit-learn does;
+* native categorical splits, and single trees with missing values: `parity` finds them;
+* dummy estimators have no converter, and that of gradient boosting forgets the exponential of a Poisson loss:
+  `converters` has its own.
 """
 
 from __future__ import annotations
@@ -18,12 +16,11 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pandas as pd
 import skops.io
 from skl2onnx import convert_sklearn
@@ -35,6 +32,8 @@ from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from include.errors import IntegrityError, ReleaseError
+from include.scoring.documents import Column, EventDays, Feature, InputSchema
+from include.scoring.predictor import Predictor
 from include.spec import Model, Task
 from include.training import converters, dataset, evaluation
 from include.training.candidates import Fitted
@@ -55,7 +54,6 @@ TRUSTED = (
     "sklearn.tree._tree.Tree",
 )
 
-UNSEEN = "\N{REPLACEMENT CHARACTER} never seen"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -95,8 +93,8 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
 def _side_by_side(pipeline: Any, fitted: Fitted) -> Any:
     """The pipeline behind a step that puts its features into one matrix, as scikit-learn does with a frame.
 
-    skl2onnx hands several inputs to a `ColumnTransformer` and to few others: an estimator that is tried as it is,
-    without a pipeline, could not be converted.
+    skl2onnx passes several inputs to a `ColumnTransformer` and to few others: an estimator that is a candidate by
+    itself, without a pipeline, could not be converted.
     """
     first = pipeline.steps[0][1] if isinstance(pipeline, Pipeline) else pipeline
     knows = isinstance(first, (ColumnTransformer, DummyClassifier, DummyRegressor))
@@ -104,8 +102,8 @@ def _side_by_side(pipeline: Any, fitted: Fitted) -> Any:
     if knows or len(names) < 2 or "string" in fitted.feature_types:
         return pipeline
     frame = pd.DataFrame(np.zeros((1, len(names)), dtype=np.float32), columns=names)
-    beside = ColumnTransformer([("features", "passthrough", names)]).fit(frame)
-    return Pipeline([("columns", beside), *getattr(pipeline, "steps", [("estimator", pipeline)])])
+    matrix = ColumnTransformer([("features", "passthrough", names)]).fit(frame)
+    return Pipeline([("columns", matrix), *getattr(pipeline, "steps", [("estimator", pipeline)])])
 
 
 def output_name(onnx_bytes: bytes) -> str:
@@ -113,100 +111,45 @@ def output_name(onnx_bytes: bytes) -> str:
     return str(onnx.load_from_string(onnx_bytes).graph.output[-1].name)
 
 
-class OnnxScorer:
-    """An ONNX graph of `to_onnx`, loaded once, that scores feature frames as the model server does.
-
-    Parameters
-    ----------
-    columns : which output column is which class (`evaluation.output_columns` of the pipeline).
-    """
-
-    def __init__(self, onnx_bytes: bytes, columns: Sequence[int | None]) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
-        self._text = {i.name: i.type == "tensor(string)" for i in self._session.get_inputs()}
-        self._output = self._session.get_outputs()[-1].name
-        self._columns = columns
-
-    def score(self, frame: pd.DataFrame) -> np.ndarray:
-        """float64 scores in the shape of `evaluation.score`."""
-        feed = {
-            name: frame[name].to_numpy(dtype=object if text else np.float32).reshape(-1, 1)
-            for name, text in self._text.items()
-        }
-        found = np.asarray(self._session.run([self._output], feed)[0], dtype=np.float64)
-        return evaluation.arranged(found, self._columns)
-
-
-def parity(model: Model, onnx_bytes: bytes, pipeline: Any, raw_frame: pd.DataFrame) -> float:
-    """The largest difference of a score between ONNX and scikit-learn; inf where only one of them is finite.
-
-    Compared on the given real rows, on rows with each nullable input and then all of them missing, and on rows whose
-    text is none that was ever seen. A probability is compared as it is. A value of a regression is compared relative to
-    its size or to how far the values of the real rows spread (`score_scale`), whichever is larger, because ONNX
-    computes in float32: a value near 0 that is the difference of two large ones has no more digits than they have.
-    """
-    scorer = OnnxScorer(onnx_bytes, evaluation.output_columns(model, pipeline))
-    frames = list(_trials(model, raw_frame))
-    real = len(frames[0])
-    frame = pd.concat(frames, ignore_index=True)
-    expected, found = evaluation.unchecked(model, pipeline, frame), scorer.score(frame)
-    if not (np.isfinite(expected[:real]).all() and np.isfinite(found[:real]).all()):
-        return float("inf")
-    # Made-up extremes may overflow (the exponential of a Poisson regression); then both have to: it is answered 422.
-    expected[np.abs(expected) > np.finfo(np.float32).max] = np.inf
-    there = np.isfinite(expected)
-    if not np.array_equal(there, np.isfinite(found)):
-        return float("inf")
-    expected, found, scale = expected[there], found[there], score_scale(model, expected[:real])
-    return float(np.max(np.abs(found - expected) / np.maximum(scale, np.abs(expected)), initial=0.0))
+def input_schema(model: Model, fitted: Fitted, onnx_bytes: bytes) -> InputSchema:
+    """What the server needs to know about the ONNX model and its inputs."""
+    label = model.data.label
+    columns = evaluation.output_columns(model, fitted.pipeline)
+    positive, classes, index = None, None, None
+    if label.classes is not None:
+        classes = list(label.classes)
+    elif label.task is Task.CLASSIFICATION:
+        positive, classes, index = label.positive, [int(c) for c in fitted.pipeline.classes_], columns[0]
+    return InputSchema(
+        model=model.name,
+        task=label.task.value,
+        positive=positive,
+        classes=classes,
+        positive_index=index,
+        class_columns=columns if label.multiclass else None,
+        columns=[Column(c.name, c.type.value, c.nullable) for c in model.data.inputs],
+        key=list(model.data.key),
+        event_time=model.data.event_time,
+        event_times=EventDays(model.serving.max_past_days, model.serving.max_ahead_days),
+        timezone=model.timezone,
+        features=[Feature(n, t) for n, t in zip(fitted.feature_names, fitted.feature_types, strict=True)],
+        output=output_name(onnx_bytes),
+        output_kind="probabilities" if label.task is Task.CLASSIFICATION else "value",
+    )
 
 
-def score_scale(model: Model, scores: np.ndarray) -> float:
-    """What differences of scores are relative to: 1 for probabilities, the standard deviation of a regression's values.
-
-    Where these are all the same it is 1, too.
-    """
-    spread = float(np.std(scores)) if model.data.label.task is Task.REGRESSION else 0.0
-    return spread if spread > 0 else 1.0
-
-
-def _trials(model: Model, raw_frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Feature frames to compare on: the real rows, and few of them with inputs and features made missing or unseen."""
-    yield dataset.features_frame(model, raw_frame)
-    few = raw_frame.iloc[np.unique(np.linspace(0, len(raw_frame) - 1, num=min(50, len(raw_frame)), dtype=int))]
-    nullable = [c.name for c in model.data.inputs if c.nullable and c.name in few.columns]
-    for names in ([name] for name in nullable):
-        yield dataset.features_frame(model, few.drop(columns=names))
-    yield dataset.features_frame(model, few.drop(columns=nullable))
-    features = dataset.features_frame(model, few)
-    for text, number in (
-        (UNSEEN, None),
-        ("", np.nan),
-        (UNSEEN, np.nan),
-        ("", None),
-        (UNSEEN, np.float32(1e6)),
-        ("", np.float32(-1e6)),
-    ):
-        changed = features.copy()
-        for name in changed.columns:
-            if changed[name].dtype == object:
-                changed[name] = pd.Series(text, index=changed.index, dtype=object)
-            elif number is not None:
-                changed[name] = np.full(len(changed), number, dtype=np.float32)
-        yield changed
+def predictor(model: Model, fitted: Fitted, onnx_bytes: bytes) -> Predictor:
+    """What a server loads from a bundle with this ONNX model: what a version must pass is measured on it."""
+    schema = input_schema(model, fitted, onnx_bytes)
+    return Predictor(schema, onnx_bytes, dataset.builder(model), f"the release model of {model.name}")
 
 
 def to_skops(pipeline: Any) -> bytes:
     """The pipeline as a skops file whose bytes depend on its content only.
 
     skops names the arrays in its zip by memory address and stamps them with the time; here they are numbered in the
-    order
-    in which the schema names them, with a fixed time. Values that are equal but no longer one object (a text that
-    Python
-    happened to share) are numbered apart: sharing only matters for objects that can change.
+    order in which the schema names them, with a fixed time. Values that are equal and not one object (a text that
+    Python happened to share) are numbered apart: sharing only matters for objects that can change.
     """
     source = zipfile.ZipFile(io.BytesIO(skops.io.dumps(pipeline)))
     schema = json.loads(source.read("schema.json"))
@@ -284,13 +227,13 @@ def from_skops(data: bytes) -> Any:
 
     Raises
     ------
-    IntegrityError : an unknown type, or bytes that are no skops file.
+    IntegrityError : an unknown type, or bytes that are not a skops file.
     """
     try:
         return skops.io.loads(data, trusted=TRUSTED)
     except UntrustedTypesFoundException as problem:
         raise IntegrityError(
-            f"the skops file holds types that nobody reviewed, and is not loaded: {problem}"
+            f"the skops file holds types that were not reviewed, and is not loaded: {problem}"
         ) from problem
     except Exception as problem:
         raise IntegrityError(

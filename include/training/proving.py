@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from include.errors import ReleaseError
+from include.scoring import latency
 from include.scoring.columns import columns_for
-from include.spec import ColumnType, Model, Task
-from include.training import candidates, dataset, evaluation, export, operability
+from include.scoring.contract import InvalidRows
+from include.scoring.documents import InputSchema, Probe
+from include.scoring.messages import Row
+from include.scoring.predictor import ModelFailure, Predictor
+from include.spec import ColumnType, Model
+from include.training import candidates, dataset, export, parity
 
 PROBE_ROWS = 23
 PARITY_ROWS = 5_000
@@ -24,8 +28,9 @@ class Proven:
 
     onnx: bytes
     skops: bytes
+    schema: InputSchema
+    probe: Probe
     parity: float
-    probe: dict[str, Any]
     size: str
     row_milliseconds: float
 
@@ -42,98 +47,77 @@ def prove(model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame
     ReleaseError : it cannot be stored or converted, ONNX and scikit-learn disagree, or it is too large or too slow.
     """
     skops = export.proven_skops(fitted.pipeline, f"candidate {name!r} of {model.name}")
-    onnx, parity = proven_onnx(model, name, fitted, rows)
-    size = operability.guard_size(model, onnx)
-    asked = probe(model, fitted, onnx, newest)
-    latency = operability.guard_latency(model, onnx, evaluation.output_columns(model, fitted.pipeline), asked["rows"])
-    return Proven(onnx, skops, parity, asked, size, latency)
+    onnx, predictor, differs = proven_onnx(model, name, fitted, rows)
+    size = guard_size(model, onnx)
+    asked = probe(model, predictor, newest)
+    slowest = latency.guard(predictor, asked.rows, model.release.max_row_milliseconds, model.name)
+    return Proven(onnx, skops, predictor.schema, asked, differs, size, slowest)
 
 
-def proven_onnx(model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame) -> tuple[bytes, float]:
-    """The fit of candidate ``name`` as ONNX, and by how much its scores differ from scikit-learn's at most.
+def proven_onnx(
+    model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame
+) -> tuple[bytes, Predictor, float]:
+    """The fit of candidate ``name`` as ONNX, its predictor, and by how much its scores differ from scikit-learn's.
 
     Raises
     ------
     ReleaseError : it cannot be converted, or differs by more than ``release.parity``.
     """
     onnx = export.to_onnx(fitted, model)
-    parity = export.parity(model, onnx, fitted.pipeline, _spread(rows, PARITY_ROWS))
-    if not parity <= model.release.parity:
+    predictor = export.predictor(model, fitted, onnx)
+    differs = parity.difference(model, predictor, fitted.pipeline, _spread(rows, PARITY_ROWS))
+    if not differs <= model.release.parity:
         raise ReleaseError(
-            f"the ONNX model of {name} differs from scikit-learn by up to {parity:.3g} (release.parity is "
+            f"the ONNX model of {name} differs from scikit-learn by up to {differs:.3g} (release.parity is "
             f"{model.release.parity:g}): it is not released. Trees on features with missing or scaled values, and "
             "native categorical features, do not convert: put SimpleImputer or OrdinalEncoder before them, no scaler."
         )
-    return onnx, parity
+    return onnx, predictor, differs
 
 
-def input_schema(model: Model, fitted: candidates.Fitted, onnx: bytes) -> dict[str, Any]:
-    """What the server needs to know about the ONNX model and its inputs.
+def guard_size(model: Model, onnx: bytes) -> str:
+    """A sentence about the size of the served file.
 
-    Binary: ``positive_index`` is the output column of the positive class. Several classes: ``classes`` are the declared
-    ones, and ``class_columns`` says of each which output column is its own, null where the fit did not have it.
+    Raises
+    ------
+    ReleaseError : it is larger than ``release.max_megabytes``.
     """
-    label = model.data.label
-    classification = label.task is Task.CLASSIFICATION
-    columns = evaluation.output_columns(model, fitted.pipeline)
-    if label.classes is not None:
-        classes: dict[str, Any] = {"positive": None, "classes": list(label.classes)}
-        classes |= {"positive_index": None, "class_columns": columns}
-    else:
-        classes = {
-            "positive": label.positive if classification else None,
-            "classes": [int(c) for c in fitted.pipeline.classes_] if classification else None,
-            "positive_index": columns[0] if classification else None,
-        }
-    return {
-        "model": model.name,
-        "task": label.task.value,
-        **classes,
-        "columns": [{"name": c.name, "type": c.type.value, "nullable": c.nullable} for c in model.data.inputs],
-        "key": list(model.data.key),
-        "event_time": model.data.event_time,
-        "event_times": {
-            "past_days": model.serving.max_past_days,
-            "ahead_days": model.serving.max_ahead_days,
-        },
-        "timezone": model.timezone,
-        "features": [{"name": n, "type": t} for n, t in zip(fitted.feature_names, fitted.feature_types, strict=True)],
-        "output": export.output_name(onnx),
-        "output_kind": "probabilities" if classification else "value",
-    }
+    size, limit = len(onnx) / 1e6, model.release.max_megabytes
+    if size > limit:
+        raise ReleaseError(
+            f"the ONNX model of {model.name} has {size:.1f} MB, and release.max_megabytes is {limit:g}: fewer or "
+            "smaller trees, fewer categories, or another limit."
+        )
+    return f"The served file has {size:.2f} MB (allowed {limit:g})."
 
 
-def probe(model: Model, fitted: candidates.Fitted, onnx: bytes, rows: pd.DataFrame) -> dict[str, Any]:
-    """Real rows as JSON with the scores of the ONNX model: one more with all that may be missing, one with unseen
-    texts.
+def probe(model: Model, predictor: Predictor, rows: pd.DataFrame) -> Probe:
+    """Real rows as JSON with their scores: one more with all that may be missing, one with unseen texts.
 
-    ``scores`` has a number for each row, or a mapping of class to probability; ``scale`` is what a difference of a
-    score is relative to, where the score itself is smaller (`export.score_scale`).
+    Raises
+    ------
+    ReleaseError : the predictor refuses one of them, fails on it, or has no finite score for it.
     """
     inputs = [c.name for c in model.data.inputs]
     real = _spread(rows, PROBE_ROWS)[[n for n in inputs if n in rows.columns]]
-    found = [_json_row(model, row) for row in _records(real)]
+    found = [_json_row(model, {str(name): value for name, value in row.items()}) for row in real.to_dict("records")]
     bare = {c.name: None if c.nullable else found[0][c.name] for c in model.data.inputs}
-    found += [bare, {**found[-1], **dict.fromkeys(_free_texts(model, found[-1]), export.UNSEEN)}]
-    scorer = export.OnnxScorer(onnx, evaluation.output_columns(model, fitted.pipeline))
-    scores = scorer.score(_features_of(model, found))
-    if not np.isfinite(scores).all():
-        raise ReleaseError(
-            f"the ONNX model of {model.name} gives {int((~np.isfinite(scores)).sum())} of {scores.size} scores of the "
-            "probe rows that are not finite."
-        )
-    names = dataset.class_names(model)
-    told = [dict(zip(names, row, strict=True)) for row in scores.tolist()] if names else scores.tolist()
-    return {"rows": found, "scores": told, "scale": export.score_scale(model, scores)}
+    found += [bare, {**found[-1], **dict.fromkeys(_free_texts(model, found[-1]), parity.UNSEEN)}]
+    try:
+        scored = predictor.predict(found)
+    except (InvalidRows, ModelFailure) as problem:
+        raise ReleaseError(f"the release model of {model.name} cannot score its probe rows: {problem}") from problem
+    scale = parity.score_scale(model, np.asarray(scored.scores or (), dtype=np.float64))
+    return Probe(found, list(scored.scores or scored.by_label or ()), scale)
 
 
-def _features_of(model: Model, rows: list[dict[str, Any]]) -> pd.DataFrame:
+def _features_of(model: Model, rows: list[Row]) -> pd.DataFrame:
     """Features of JSON rows, as the server makes them."""
     arrays = columns_for([(c.name, c.type.value) for c in model.data.inputs], rows)
     return dataset.frame_of(model, dataset.builder(model)(arrays), len(rows))
 
 
-def _free_texts(model: Model, row: Mapping[str, Any]) -> list[str]:
+def _free_texts(model: Model, row: Row) -> list[str]:
     """The text inputs that may hold a value never seen: all but those that features.build parses (a time of day).
 
     A text that cannot be parsed is a ValueError. Any other error means that `build` cannot take a new category, and the
@@ -143,7 +127,7 @@ def _free_texts(model: Model, row: Mapping[str, Any]) -> list[str]:
     for column in model.data.inputs:
         if column.type is ColumnType.STRING:
             try:
-                _features_of(model, [{**row, column.name: export.UNSEEN}])
+                _features_of(model, [{**row, column.name: parity.UNSEEN}])
             except ValueError:
                 continue
             except Exception as problem:
@@ -155,9 +139,9 @@ def _free_texts(model: Model, row: Mapping[str, Any]) -> list[str]:
     return free
 
 
-def _json_row(model: Model, row: Mapping[str, Any]) -> dict[str, Any]:
+def _json_row(model: Model, row: Mapping[str, object]) -> Row:
     """A raw row as the server would receive it."""
-    plain: dict[str, Any] = {}
+    plain: Row = {}
     for column in model.data.inputs:
         value = row.get(column.name)
         if value is None or pd.isna(value):
@@ -181,7 +165,3 @@ def _spread(rows: pd.DataFrame, most: int) -> pd.DataFrame:
     chosen = np.zeros(len(rows), dtype=bool)
     chosen[np.linspace(0, len(rows) - 1, num=min(most, len(rows)), dtype=int)] = True
     return rows.loc[chosen]
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict(orient="records")]

@@ -1,9 +1,9 @@
-"""Parts of an estimator that read from the values of the target what kind of target it is.
+"""Parts of an estimator that infer from the values of the target what kind of target it is.
 
-scikit-learn has no regression as such: `sklearn.utils.multiclass.type_of_target` takes whole numbers for classes, also
-where they are float64. A `TargetEncoder` then makes one encoding for each distinct value of a count or a price in
-cents, and a test for classes compares as many groups. None of this is an error there. Here the task is declared, and
-what contradicts it is found.
+scikit-learn infers the task: `sklearn.utils.multiclass.type_of_target` takes whole numbers for classes, even if they
+are float64. A `TargetEncoder` then makes one encoding for each distinct value of a count or a price in cents, and a
+test for classes compares as many groups. None of this is an error in scikit-learn. Here the task is declared, and what
+contradicts it is found.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ FOR_NUMBERS = {
     chosen.chi2: "f_regression",
     chosen.mutual_info_classif: "mutual_info_regression",
 }
-"""Tests of features against classes, and the name of what tests against a number instead."""
+"""Tests of features against classes, and the name of the test against a number to use instead."""
 FOR_CLASSES = {
     chosen.f_regression: "f_classif",
     chosen.r_regression: "f_classif",
@@ -68,15 +68,15 @@ FITTING: dict[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Misread:
-    """A part of an estimator that takes the target for what it is not.
+    """A part of an estimator that treats the target as another kind than it is.
 
     Attributes
     ----------
     part : the part.
-    parameter : its parameter that says so, or leaves it open; empty where the part itself is wrong.
+    parameter : the parameter that is wrong, or left to be inferred; empty if the part itself is wrong.
     what, hint : the problem, and what to write instead, in words.
-    value : the value of the parameter to write, as Python that needs no import; empty where there is none.
-    settled : the value is only left open, and `settle` sets it before a fit.
+    value : the value of the parameter to write, as Python that needs no import; empty if there is none.
+    settled : the value is only left to be inferred, and `settle` sets it before a fit.
     """
 
     part: Any
@@ -88,14 +88,14 @@ class Misread:
 
 
 def kind_of(label: Label) -> Kind:
-    """What the label is, as it is declared."""
+    """The kind of the label, as it is declared."""
     if label.task is Task.REGRESSION:
         return "continuous"
     return "multiclass" if label.multiclass else "binary"
 
 
 def misread(label: Label, estimator: Any) -> Iterator[Misread]:
-    """The parts of an unfitted estimator, at any depth, that take this label for what it is not."""
+    """The parts of an unfitted estimator, at any depth, that treat this label as another kind than it is."""
     kind = kind_of(label)
     if is_classifier(estimator) is (kind == "continuous"):
         return  # the whole of it is of the other task, which is reported as such
@@ -115,7 +115,7 @@ def misread(label: Label, estimator: Any) -> Iterator[Misread]:
 
 
 def settle(label: Label, estimator: Any, target: np.ndarray) -> None:
-    """Set in an unfitted estimator (in place) what a `TargetEncoder` would read from the values of the target.
+    """Set in an unfitted estimator (in place) what a `TargetEncoder` would infer from the values of the target.
 
     Of several declared classes only two may occur in a window: scikit-learn 1.9 fails on them as "multiclass".
 
@@ -181,14 +181,14 @@ def _filter(kind: Kind, part: Any) -> Iterator[Misread]:
 
 
 def _function(test: Any) -> Any:
-    """What a test of features calls in the end: arguments are often bound to it (a seed, the number of neighbors)."""
+    """The function behind a test of features: arguments are often bound to it (a seed, the number of neighbors)."""
     while isinstance(test, functools.partial):
         test = test.func
     return test
 
 
 def _searched(label: Label, part: Any) -> Iterator[Misread]:
-    """What a search over parameters would try that takes the label for what it is not."""
+    """Values that a search over parameters would try and that treat the label as another kind than it is."""
     parameters = part.get_params(deep=False)
     found: set[str] = set()
     for name in GRIDS:
@@ -198,7 +198,7 @@ def _searched(label: Label, part: Any) -> Iterator[Misread]:
                     try:
                         tried = clone(part.estimator).set_params(**{key: value})
                     except (TypeError, ValueError):
-                        continue  # the estimator has no such parameter: the fit says so
+                        continue  # the estimator has no such parameter: the fit reports it
                     for wrong in misread(label, tried):
                         what = f"{_name(part)} tries {key}={_shown(value)}: {wrong.what}"
                         if what not in found:
@@ -207,7 +207,7 @@ def _searched(label: Label, part: Any) -> Iterator[Misread]:
 
 
 def _listed(values: Any) -> list[Any]:
-    """What a grid lists; of a distribution, which lists nothing, nothing."""
+    """The values of a grid; none of a distribution, which lists nothing."""
     if isinstance(values, (list, tuple, np.ndarray)):
         return list(values)
     return [values] if isinstance(values, Mapping) else []
@@ -248,7 +248,7 @@ def _parameters(kind: Kind, part: Any) -> Iterator[Misread]:
 
 
 def _parts(estimator: Any) -> list[Any]:
-    """The estimator and all that are set in it, each once."""
+    """The estimator and all estimators that are set in it, each once."""
     found: dict[int, Any] = {}
     waiting = [estimator]
     while waiting:

@@ -16,8 +16,9 @@ from include import catalog
 from include.backtest import trying
 from include.backtest.progress import Progress, pace, spell
 from include.errors import ConfigurationError, DataError, ReleaseError
+from include.scoring import processor_time
 from include.spec import Candidate
-from include.training import operability, refit
+from include.training import refit
 from tests.backtest import drifting as written
 from tests.training.borrowed import Borrowed
 
@@ -80,7 +81,7 @@ def test_what_a_night_cannot_store_is_an_error(
 
 
 def test_a_trial_packages_as_a_night_does(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(operability.processor_time, "milliseconds", lambda call: 21.0)
+    monkeypatch.setattr(processor_time, "milliseconds", lambda call: 21.0)
     with pytest.raises(ReleaseError, match=r"one row takes 21\.0 ms"):
         trying.run("drifting_binary", AS_OF, root=root)
 

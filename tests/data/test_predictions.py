@@ -19,7 +19,7 @@ from include.data import collection, predictions
 from include.data.lake import Lake
 from include.errors import IntegrityError
 from include.scoring.predictor import Scores
-from include.scoring.record import closed_segments
+from include.scoring.record import closed_segments, decode
 from include.serving.spool import Entry, Spool
 from include.spec import Model
 
@@ -138,7 +138,7 @@ def old_lake(model: Model, root: Path, days: int = 6) -> Lake:
         lake.create()
     data = [
         predictions._row(
-            json.loads(line(n, event_time=f"2026-05-{n + 10}T02:30:00Z")), ZoneInfo("UTC"), "one/sensors/1"
+            decode(line(n, event_time=f"2026-05-{n + 10}T02:30:00Z").encode()), ZoneInfo("UTC"), "one/sensors/1"
         )
         | {"partition": f"2026-05-{n + 10}"}
         for n in range(days)

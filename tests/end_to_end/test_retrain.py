@@ -200,7 +200,7 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
         assert known is not None and known.bundle is not None
         bundle = store.open("toy", known.bundle)
         row = row or json.loads(bundle.read("probe.json"))["rows"][0]
-        scores[version] = Predictor.load(bundle).predict([row]).predictions()[0]["score"]
+        scores[version] = Predictor.load(bundle).predict([row]).predictions()[0].score
     assert scores[old] != scores[new], "the two versions must be told apart by their scores"
 
     stop, wrong, seen = threading.Event(), [], set()

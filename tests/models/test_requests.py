@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-import onnxruntime
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,12 +16,13 @@ from include import catalog
 from include.data import schema
 from include.partitions import keys_between, partition
 from include.scoring.contract import InvalidRows
+from include.scoring.messages import Problem
 from include.scoring.predictor import Predictor
-from include.serving.openapi import _row_schema
+from include.serving.openapi import row_schema
 from include.serving.watcher import Served
 from include.settings import PROJECT
 from include.spec import Model
-from include.training import candidates, dataset, export, proving
+from include.training import candidates, export, proving
 
 MODELS = PROJECT / "include" / "models"
 NOW = datetime(2026, 5, 3, 12, tzinfo=UTC).timestamp()
@@ -57,11 +57,11 @@ def predictors(request: pytest.FixtureRequest) -> tuple[list[Predictor], dict[st
             if candidate.window_days == "all":
                 continue  # the same estimator as another one
             fitted = candidates.fit(model, candidate, rows, 0)
-            onnx = export.to_onnx(fitted, model)
-            asked = json.loads(json.dumps(proving.probe(model, fitted, onnx, rows)))
-            row = asked["rows"][0]
-            session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
-            found.append(Predictor(proving.input_schema(model, fitted, onnx), session, dataset.builder(model), asked))
+            predictor = export.predictor(model, fitted, export.to_onnx(fitted, model))
+            probe = proving.probe(model, predictor, rows)
+            assert predictor.warm_up(probe) == 0
+            row = json.loads(json.dumps(probe.rows[0]))
+            found.append(predictor)
     return found, row
 
 
@@ -79,8 +79,6 @@ def some_days(model: Model) -> pd.DataFrame:
 def test_what_the_contract_accepts_has_a_score(predictors: tuple[list[Predictor], dict[str, Any]]) -> None:
     served, real = predictors
     contract = served[0].contract
-    for predictor in served:
-        predictor.warm_up()
     change = st.sampled_from(sorted(contract.fields)).flatmap(
         lambda name: st.tuples(st.just(name), VALUES[contract.fields[name]] | st.none())
     )
@@ -112,14 +110,14 @@ def test_a_text_that_is_not_a_date_is_named(predictors: tuple[list[Predictor], d
         with pytest.raises(InvalidRows) as refused:
             served[0].predict([real, real | {name: wrong}], NOW)
         sentence = f"must be an ISO 8601 date, like 2026-05-03, not {wrong!r}"
-        assert refused.value.problems == [{"row": 1, "field": name, "problem": sentence}]
+        assert refused.value.problems == [Problem(1, name, sentence)]
 
 
 def test_the_openapi_description_says_what_a_date_and_an_event_time_are(
     predictors: tuple[list[Predictor], dict[str, Any]],
 ) -> None:
     (predictor, *_), _ = predictors
-    described = _row_schema(cast(Served, SimpleNamespace(model="one", predictor=predictor)))["properties"]
+    described = row_schema(cast(Served, SimpleNamespace(model="one", predictor=predictor)))["properties"]
     kinds = predictor.contract.fields
     assert {n for n, one in described.items() if one.get("format") == "date"} == {
         n for n in kinds if kinds[n] == "date"
@@ -143,7 +141,7 @@ def test_event_times_far_from_now_and_empty_texts_are_refused(
             continue
         with pytest.raises(InvalidRows, match="at most 730 days before and 400 days after the request") as refused:
             predictor.predict([row], NOW)
-        assert refused.value.problems[0]["field"] == times.column
+        assert refused.value.problems[0].field == times.column
     for name in predictor.contract.required:
         if predictor.contract.fields[name] == "string":
             with pytest.raises(InvalidRows, match=f"field '{name}': required: text; it is empty"):

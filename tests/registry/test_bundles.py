@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -178,6 +179,19 @@ def test_a_damaged_record_is_refused_and_hides_no_other(store: BundleStore, dama
     assert store.released() == ["orders", "parcels"]
     store.write_release(record(2))
     assert store.read_release("parcels") == record(2)
+
+
+def test_a_record_of_a_newer_version_is_read_and_still_verified(store: BundleStore) -> None:
+    """A server may be older than the release that it follows: it reads what it knows."""
+    store.write_release(record(2))
+    path = store.root / "parcels" / "release.json"
+    newer = {**record(2).as_dict(), "canary": {"share": 0.1}}
+    canonical = json.dumps(newer, sort_keys=True, separators=(",", ":")).encode()
+    path.write_text(json.dumps({**newer, "sha256": hashlib.sha256(canonical).hexdigest()}))
+    assert store.read_release("parcels") == record(2)
+    path.write_text(path.read_text().replace("0.1", "0.9"))
+    with pytest.raises(IntegrityError, match="was edited"):
+        store.read_release("parcels")
 
 
 def test_a_record_of_another_model_is_refused(store: BundleStore) -> None:

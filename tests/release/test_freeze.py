@@ -89,7 +89,7 @@ def test_a_frozen_night_holds_its_version_before_a_release_begins(
     row = Ledger.default().version(model, 3)
     assert row is not None and (row.state, row.bundle) == ("packaged", registered[3]), "nothing of the night is lost"
     assert freeze.held_by_freeze(model, 3) == ended.note and told(model, 3) == (verdict, reason, tag, tagged)
-    lifted = lift_freeze(model, "bob", "fixed")["note"]
+    lifted = lift_freeze(model, "bob", "fixed").note
     assert f"Version 3 passed the gate meanwhile: release it with {model}_release" in lifted
     by_hand = run("release", "promote", {"version": 3, "reason": "looks fine"}, user="bob")
     assert by_hand.state == "success" and Ledger.default().standing(model).version == 3

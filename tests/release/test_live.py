@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +11,10 @@ import pytest
 from include.errors import ReleaseError
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
-from include.release import live
 from include.release.promotion import promote, verify
 from include.release.rollback import rollback
 from include.release.smoke import smoke_test
+from include.scoring import documents
 from tests.release.bundles import package
 from tests.services import Services, model_server
 
@@ -39,9 +39,27 @@ def server(services: Services, tmp_path: Path, environment: None, monkeypatch: p
 
 def test_smoke_test_scores_the_probe(model: str, versions: dict[int, str]) -> None:
     result = smoke_test(model, 1)
-    assert (result["version"], result["digest"], result["rows"]) == (1, versions[1], 5)
-    assert result["max_difference"] < 1e-6
-    assert result["latency_ms"] > 0
+    assert (result.version, result.digest, result.rows) == (1, versions[1], 5)
+    assert result.max_difference < 1e-6
+    assert result.latency_ms > 0
+    assert result.as_dict() == {
+        "version": 1, "digest": versions[1], "rows": 5, "max_difference": result.max_difference,
+        "load_ms": result.load_ms, "latency_ms": result.latency_ms,
+    }  # fmt: skip
+
+
+def test_smoke_test_refuses_a_row_that_takes_too_long(
+    model: str, versions: dict[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same limit as in packaging, on the bundle as it is in the store."""
+
+    def slow(call: Callable[[int], object]) -> float:
+        call(0)
+        return 21.0
+
+    monkeypatch.setattr("include.scoring.processor_time.milliseconds", slow)
+    with pytest.raises(ReleaseError, match=rf"one row takes 21\.0 ms .* of {model}, and release\.max_row_milliseconds"):
+        smoke_test(model, 1)
 
 
 def test_smoke_test_refuses_other_scores_than_were_packaged(model: str, versions: dict[int, str]) -> None:
@@ -58,24 +76,24 @@ def test_smoke_test_refuses_the_bundle_of_another_version(model: str, versions: 
 
 def test_a_version_is_verified_a_bad_one_goes_back(model: str, versions: dict[int, str], server: None) -> None:
     promote(model, 1, "r1", "perennial", "first")
-    assert verify(model, 1, 1, timeout=PATIENCE)["max_difference"] < 1e-6
+    assert verify(model, 1, 1, timeout=PATIENCE).max_difference < 1e-6
     promote(model, 2, "r2", "perennial", "second")
-    assert verify(model, 2, 2, timeout=PATIENCE)["version"] == 2
+    assert verify(model, 2, 2, timeout=PATIENCE).version == 2
     package(model, 4, probe_is_wrong=True)  # the server refuses to warm up with it
     promote(model, 4, "r4", "perennial", "third")
     with pytest.raises(ReleaseError, match="probe row 0.*version 2 serves again .epoch 4.; the server confirms it"):
         verify(model, 4, 3, timeout=timedelta(seconds=2))
     assert Ledger.default().version(model, 4).state == "failed"  # type: ignore[union-attr]
     result = rollback(model, None, "bad", "ada", "back")
-    assert result["version"] == 1
-    assert verify(model, 1, result["epoch"], timeout=PATIENCE, go_back=False)["version"] == 1
+    assert result.version == 1
+    assert verify(model, 1, result.epoch, timeout=PATIENCE, go_back=False).version == 1
 
 
 def test_a_first_champion_that_fails_is_withdrawn_from_the_server(
     model: str, versions: dict[int, str], server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
-    monkeypatch.setattr(live, "TOLERANCE", -1.0)  # whatever the server answers is too far off
+    monkeypatch.setattr(documents, "TOLERANCE", -1.0)  # whatever the server answers is too far off
     with pytest.raises(
         ReleaseError, match="answers .* to probe row 0.*nothing serves now .epoch 2.; the server confirms"
     ):
@@ -91,25 +109,3 @@ def test_a_wrong_token_is_said_to_be_one(
     with pytest.raises(ReleaseError, match="refused our token .HTTP 401."):
         verify(model, 1, 1, timeout=PATIENCE, go_back=False)
     assert Ledger.default().champion(model).version == 1  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("got", "want", "classes", "difference"),
-    [
-        ({"score": 0.5}, 0.5, [], 0.0),
-        ({"score": 300.0}, 200.0, [], 0.5),
-        ({"score": None}, 0.5, [], float("inf")),
-        ({}, 0.5, [], float("inf")),
-        ({"score": float("nan")}, 0.5, [], float("inf")),
-        ({"label": "a", "scores": {"a": 0.75, "b": 0.25}}, [0.5, 0.5], ["a", "b"], 0.25),
-        ({"label": "a", "scores": {"a": 0.75}}, {"a": 0.75, "b": 0.25}, [], float("inf")),
-    ],
-)
-def test_difference_of_answers(got: dict, want: object, classes: list, difference: float) -> None:
-    assert live._difference(got, want, classes) == difference
-
-
-def test_a_difference_is_relative_to_the_scale_of_the_scores() -> None:
-    """A value near 0 of a label in millions has no digits that could agree any better."""
-    assert live._difference({"score": 5.0}, 0.0, [], scale=1e6) == 5e-6
-    assert live._difference({"score": 2e-4}, 1e-4, [], scale=1e-4) == pytest.approx(1.0)

@@ -86,7 +86,9 @@ def test_a_server_that_never_takes_it_over_is_a_verdict_in_the_end(
     app: ModelServer, store: BundleStore, clock: Clock
 ) -> None:
     digest = release(store, 2)
-    with pytest.raises(ReleaseError, match=r"did not say within 600 s that it serves version 2: it serves version 1"):
+    with pytest.raises(
+        ReleaseError, match=r"did not report within 600 s that it serves version 2: it serves version 1"
+    ):
         seen(TestClient(app)).wait_for(MODEL, 2, digest, TIMEOUT)
 
 
@@ -135,3 +137,24 @@ def test_time_in_which_nothing_runs_is_not_held_against_the_server(clock: Clock)
     with pytest.raises(ReleaseError):
         seen(client).wait_for(MODEL, 2, "d", TIMEOUT)
     assert len(looks) > 30
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('{"predictions": [{"score": null}]}', "something other than predictions .*Expected `float`"),
+        ("<html>a proxy</html>", "something other than predictions .*<html>a proxy"),
+        ('{"model": "parcels", "version": 1, "digest": "D", "request_id": "r", "predictions": [{"score": 0.5}]}',
+         "the model server gave 1 answers to 5 probe rows"),
+        ('{"model": "parcels", "version": 2, "digest": "D", "request_id": "r", "predictions": []}', "not as version 1"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_not_the_predictions_of_the_probe_is_a_verdict(
+    store: BundleStore, clock: Clock, body: str, problem: str
+) -> None:
+    bundle = store.open(MODEL, release(store, 1))
+    text = body.replace('"D"', f'"{bundle.digest}"')
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, text=text))
+    with pytest.raises(ReleaseError, match=problem):
+        seen(httpx.Client(transport=transport, base_url="http://server")).compare(bundle, 1, TIMEOUT)
+    assert clock.now == 0

@@ -17,8 +17,8 @@ from include.errors import ConfigurationError, ConflictError, IntegrityError, Re
 from include.registry import mlflow_versions, tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger, PromotionFrozen
-from include.release.promotion import project, promote, restore, verify
-from include.release.rollback import lift_freeze, rollback
+from include.release.promotion import Promoted, project, promote, restore, verify
+from include.release.rollback import RolledBack, lift_freeze, rollback
 from tests.release.killing import killed_at, outcome
 from tests.services import waits
 
@@ -60,8 +60,8 @@ def state(model: str) -> dict[str, Any]:
 
 def test_promote_projects_the_ledger(model: str, registered: dict[int, str]) -> None:
     first = promote(model, 1, "r1", "perennial", "better than the baseline")
-    assert first == {"version": 1, "digest": registered[1], "epoch": 1, "previous": None}
-    assert promote(model, 2, "r2", "perennial", "not worse")["previous"] == 1
+    assert first.as_dict() == {"version": 1, "digest": registered[1], "epoch": 1, "previous": None}
+    assert promote(model, 2, "r2", "perennial", "not worse").previous == 1
     assert state(model) == {
         "ledger": (2, registered[2], 2, False, "r2"),
         "record": (2, registered[2], 2, "r2"),
@@ -78,11 +78,11 @@ def test_a_killed_promotion_retried_ends_as_if_it_had_not_been_killed(
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
 
-    def again() -> dict[str, Any]:
+    def again() -> Promoted:
         return promote(model, 2, "r2", "perennial", "second", expected_epoch=1)
 
     assert killed_at(*STEPS[step], again)
-    assert again() == {"version": 2, "digest": registered[2], "epoch": 2, "previous": 1} == again()
+    assert again() == Promoted(2, registered[2], epoch=2, previous=1) == again()
     now = state(model)
     assert now["ledger"] == (2, registered[2], 2, False, "r2")
     assert now["record"] == (2, registered[2], 2, "r2")
@@ -96,7 +96,7 @@ def test_a_killed_rollback_retried_goes_back_once(model: str, registered: dict[i
     for number in (1, 2, 3):
         promote(model, number, f"r{number}", "perennial", "newer")
 
-    def again() -> dict[str, Any]:
+    def again() -> RolledBack:
         return rollback(model, None, "bad scores", "ada", "back-1")
 
     assert killed_at(*STEPS[step], again)
@@ -142,7 +142,7 @@ def test_a_first_champion_that_fails_goes_out_of_service(
     assert now["ledger"][:3] == (None, None, 2)
     assert (now["record"], now["alias"], now["states"][1]) == (None, None, "failed")
     assert Ledger.default().champion(model) is None
-    assert promote(model, 2, "r2", "perennial", "next")["epoch"] == 3
+    assert promote(model, 2, "r2", "perennial", "next").epoch == 3
     assert state(model)["record"] == (2, registered[2], 3, "r2")
 
 
@@ -208,9 +208,9 @@ def test_a_frozen_model_stops_automatic_promotion_only(model: str, registered: d
     with pytest.raises(PromotionFrozen, match=r"frozen by ada since .* UTC, because late orders.*; .*make unfreeze"):
         promote(model, 3, "r3", "perennial", "third")
     assert state(model)["record"] == (1, registered[1], 3, "back")
-    assert promote(model, 2, "by-hand", "ada", "I looked at it")["epoch"] == 4
-    assert lift_freeze(model, "ada", "fixed")["lifted"] and not lift_freeze(model, "ada", "fixed")["lifted"]
-    assert promote(model, 3, "r3", "perennial", "third")["epoch"] == 5
+    assert promote(model, 2, "by-hand", "ada", "I looked at it").epoch == 4
+    assert lift_freeze(model, "ada", "fixed").lifted and not lift_freeze(model, "ada", "fixed").lifted
+    assert promote(model, 3, "r3", "perennial", "third").epoch == 5
 
 
 def test_an_older_version_is_superseded_not_promoted(model: str, registered: dict[int, str]) -> None:
@@ -263,7 +263,7 @@ def test_rollback_works_while_mlflow_is_down(
     promote(model, 2, "r2", "perennial", "second")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert rollback(model, None, "bad", "ada", "back")["version"] == 1
+    assert rollback(model, None, "bad", "ada", "back").version == 1
     monkeypatch.setenv("MLFLOW_TRACKING_URI", services.tracking_url)
     assert state(model)["record"][0] == 1
     assert state(model)["alias"] == 2  # behind, until the next projection

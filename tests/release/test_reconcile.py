@@ -81,7 +81,7 @@ def test_a_promotion_that_could_not_be_written_is_repaired(
     lock.rmdir()
     (again,) = reconcile()
     assert (again.model, again.problems) == (model, ())
-    assert "said that version 1 serves (epoch 1); the ledger says that version 2 serves (epoch 2)" in again.repaired[0]
+    assert "said that version 1 serves (epoch 1); now it agrees with the ledger: version 2 serves" in again.repaired[0]
     assert agree(ledger, model) and tracking.champion_alias(model) == 2
     with LiveServer() as live:
         live.wait_for(model, 2, versions[2], 30)

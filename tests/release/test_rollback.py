@@ -33,8 +33,8 @@ def serve(model: str, versions: dict[int, str], *numbers: int) -> None:
 
 def test_back_and_back_again_never_returns_to_the_bad_one(model: str, versions: dict[int, str]) -> None:
     serve(model, versions, 1, 2, 3)
-    assert rollback(model, None, "bad", "ada", "b1")["version"] == 2
-    assert rollback(model, None, "bad, too", "ada", "b2")["version"] == 1
+    assert rollback(model, None, "bad", "ada", "b1").version == 2
+    assert rollback(model, None, "bad, too", "ada", "b2").version == 1
     with pytest.raises(ReleaseError, match=r"no previous champion.*3 \(retired\), 2 \(retired\)"):
         rollback(model, None, "bad, all", "ada", "b3")
 
@@ -42,7 +42,7 @@ def test_back_and_back_again_never_returns_to_the_bad_one(model: str, versions: 
 def test_a_version_may_be_named_even_forwards(model: str, versions: dict[int, str]) -> None:
     serve(model, versions, 1, 2)
     result = rollback(model, 3, "the hotfix", "ada", "b1", freeze=False)
-    assert (result["version"], result["previous"], result["frozen"]) == (3, 2, False)
+    assert (result.version, result.previous, result.frozen) == (3, 2, False)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,9 @@ def test_a_model_whose_folder_was_removed_goes_back_and_its_freeze_is_lifted(
     assert f"{model} was rolled back from version 2 to version 1" in note and note.endswith(
         "The server answers with it."
     )
-    row = Ledger.default().history(model)[-1]
+    row, verified = Ledger.default().history(model)[-2:]
     assert (row.action, row.run_id) == ("rollback", "rollback__now") and row.actor.endswith(" (terminal)")
+    assert (verified.action, verified.version) == ("verify", 1)
     assert Ledger.default().standing(model).frozen
     assert "is allowed again" in commands._at_once(model, Action.LIFT, "fixed", None, "unfreeze__now")
     assert not Ledger.default().standing(model).frozen

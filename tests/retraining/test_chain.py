@@ -29,6 +29,7 @@ from include.release.promotion import promote, verify
 from include.release.smoke import smoke_test
 from include.retraining import evaluate, in_process, package
 from include.retraining.in_process import Outcome
+from include.scoring.documents import Probe
 from include.scoring.predictor import Predictor
 from include.spec import Model
 from include.training import dataset, evaluation, export, proving
@@ -83,7 +84,7 @@ def chain(
         smoke_test(name, first.packaged.version)
         with model_server(variables, home / "server.log") as url:
             patch.setenv("PERENNIAL_SERVING_URL", url)
-            epoch = promote(name, first.packaged.version, "first", "perennial", "test")["epoch"]
+            epoch = promote(name, first.packaged.version, "first", "perennial", "test").epoch
             verify(name, first.packaged.version, epoch, timeout=timedelta(seconds=20))
             second = in_process.in_one_process(model, NEXT, run_id="second")
             bundle = BundleStore.default().open(name, first.packaged.digest)
@@ -193,20 +194,20 @@ def test_the_same_run_again_makes_the_same_bundle(chain: Chain) -> None:
 def test_the_bundle_scores_as_scikit_learn_does(chain: Chain) -> None:
     schema, probe = chain.bundle.json("input_schema.json"), chain.bundle.json("probe.json")
     predictor = Predictor.load(chain.bundle)
-    assert predictor.warm_up() <= 1e-6
+    assert predictor.warm_up(Probe.of(chain.bundle)) <= 1e-6
     features = proving._features_of(chain.model, probe["rows"])
     expected = evaluation.score_features(chain.model, export.from_skops(chain.bundle.read("model.skops")), features)
-    answers = predictor.predict(probe["rows"]).predictions()
+    scored = predictor.predict(probe["rows"])
     if several(chain):
         assert schema["classes"] == ["quiet", "normal", "busy"] and schema["class_columns"] == [0, 1, 2]
         assert (schema["positive"], schema["positive_index"], probe["scale"]) == (None, None, 1.0)
-        found = np.array([list(answer["scores"].values()) for answer in answers])
-        assert [a["label"] for a in answers] == [schema["classes"][at] for at in found.argmax(axis=1)]
+        found = np.array([list(scores.values()) for scores in scored.by_label or ()])
+        assert scored.labels == [schema["classes"][at] for at in found.argmax(axis=1)]
         np.testing.assert_allclose(found, expected, atol=1e-5)
     else:
         assert schema["classes"] is None and schema["output_kind"] == "value" and probe["scale"] > 1
-        np.testing.assert_allclose([answer["score"] for answer in answers], expected, rtol=1e-5)
-        assert min(answer["score"] for answer in answers) > 0, "the exponential of a Poisson loss"
+        np.testing.assert_allclose(np.array(scored.scores), expected, rtol=1e-5)
+        assert min(scored.scores or ()) > 0, "the exponential of a Poisson loss"
 
 
 def test_the_server_answers_and_describes_its_answer(chain: Chain) -> None:

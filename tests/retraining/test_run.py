@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
@@ -27,9 +26,10 @@ from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.retraining import aftermath, evaluate, in_process, night, package, planning, select, train
 from include.retraining import decide as decisions
+from include.scoring.documents import Probe
 from include.scoring.predictor import Predictor
 from include.spec import Candidate, Model
-from include.training import dataset, evaluation, export, proving, refit
+from include.training import dataset, evaluation, export, parity, proving, refit
 from include.training.plan import Plan
 from include.training.recipes import Trial
 from tests.training import toy_days
@@ -84,12 +84,12 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     )
 
     predictor = Predictor.load(bundle)
-    assert predictor.warm_up() <= 1e-5
+    assert predictor.warm_up(Probe.of(bundle)) <= 1e-5
     probe = bundle.json("probe.json")
     assert len(probe["rows"]) == proving.PROBE_ROWS + 2 and len(set(probe["scores"])) > 10
     nullable = [c.name for c in toy.data.inputs if c.nullable]
     assert any(all(row[name] is None for name in nullable) for row in probe["rows"])
-    assert any(row["shop"] == export.UNSEEN for row in probe["rows"])
+    assert any(row["shop"] == parity.UNSEEN for row in probe["rows"])
 
     runs = MlflowClient().search_runs([_experiment()], f"tags.`perennial.run_id` = '{outcome.run_id}'")
     assert {r.data.tags["perennial.candidate"] for r in runs} == set(outcome.plan.candidates)
@@ -413,10 +413,6 @@ def test_scores_of_the_bundle_are_those_of_the_release_fit(home: Path, toy: Mode
     outcome = in_process.in_one_process(toy, AS_OF)
     bundle = BundleStore.default().open("toy", outcome.packaged.digest)
     pipeline = export.from_skops(bundle.read("model.skops"))
-    schema = bundle.json("input_schema.json")
-    session = onnxruntime.InferenceSession(bundle.read("model.onnx"))
-    assert {i.name for i in session.get_inputs()} == {f["name"] for f in schema["features"]}
     rows = toy_days.days(toy, "2026-05-14", "2026-05-14")
-    frame = dataset.features_frame(toy, rows)
-    mine = export.OnnxScorer(bundle.read("model.onnx"), [schema["positive_index"]]).score(frame)
+    mine = parity.scores(Predictor.load(bundle), dataset.features_frame(toy, rows))
     np.testing.assert_allclose(mine, evaluation.score(toy, pipeline, rows), atol=1e-5)

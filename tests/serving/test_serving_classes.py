@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from server_kit import files_of, row
 
 from include.errors import IntegrityError, ReleaseError
 from include.registry.bundles import Bundle, BundleStore
+from include.scoring.documents import Probe
 from include.scoring.predictor import Predictor
 
 SCORES = [0.25, 0.75]
@@ -59,28 +59,31 @@ def bundle(tmp_path: Path, classes: list[Any], columns: list[int | None], scores
 def test_a_class_that_the_fit_did_not_have_has_probability_0(
     tmp_path: Path, classes: list[Any], label: Any, other: Any
 ) -> None:
-    predictor = Predictor.load(bundle(tmp_path, classes, [1, None, 0]))
-    assert predictor.warm_up() < 1e-6
+    packaged = bundle(tmp_path, classes, [1, None, 0])
+    predictor = Predictor.load(packaged)
+    assert predictor.warm_up(Probe.of(packaged)) < 1e-6
     one, two = predictor.predict([row(distance=2.0), row(distance=-2.0)]).predictions()
-    assert (one["label"], two["label"]) == (label, other)
-    assert list(one["scores"]) == [str(c) for c in classes]
-    assert list(one["scores"].values()) == pytest.approx([0.8808, 0.0, 0.1192], abs=1e-4)
-    assert list(two["scores"].values()) == pytest.approx([0.1192, 0.0, 0.8808], abs=1e-4)
+    assert (one.label, two.label) == (label, other)
+    assert isinstance(one.scores, dict) and isinstance(two.scores, dict)
+    assert list(one.scores) == [str(c) for c in classes]
+    assert list(one.scores.values()) == pytest.approx([0.8808, 0.0, 0.1192], abs=1e-4)
+    assert list(two.scores.values()) == pytest.approx([0.1192, 0.0, 0.8808], abs=1e-4)
 
 
 def test_a_probe_of_other_classes_or_columns_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match="names 3 classes and 2 columns"):
         Predictor.load(bundle(tmp_path, ["a", "b", "c"], [0, 1]))
     turned = {"a": 0.8808, "b": 0.1192, "c": 0.0}
-    with pytest.raises(ReleaseError, match="probe row 0 scores"):
-        Predictor.load(bundle(tmp_path, ["a", "b", "c"], [0, 1, None], turned)).warm_up()
+    packaged = bundle(tmp_path, ["a", "b", "c"], [0, 1, None], turned)
+    with pytest.raises(ReleaseError, match="does not reproduce the model here: it answers .* to probe row 0"):
+        Predictor.load(packaged).warm_up(Probe.of(packaged))
 
 
 def test_the_scale_of_the_probe_is_what_a_difference_is_measured_by(tmp_path: Path) -> None:
-    predictor = Predictor.load(bundle(tmp_path, ["a", "b", "c"], [0, 1, None]))
-    scores = dict(predictor.probe["scores"][0])
-    predictor.probe = {**predictor.probe, "scores": [{**scores, "a": scores["a"] + 0.01}]}
+    packaged = bundle(tmp_path, ["a", "b", "c"], [0, 1, None])
+    predictor, (scores,) = Predictor.load(packaged), Probe.of(packaged).scores
+    assert isinstance(scores, dict)
+    other = Probe(Probe.of(packaged).rows, [{**scores, "a": scores["a"] + 0.01}])
     with pytest.raises(ReleaseError, match="probe row 0"):
-        predictor.warm_up()
-    predictor.probe = {**json.loads(json.dumps(predictor.probe)), "scale": 1e6}
-    assert predictor.warm_up() < 1e-6
+        predictor.warm_up(other)
+    assert predictor.warm_up(Probe(other.rows, other.scores, scale=1e6)) < 1e-6

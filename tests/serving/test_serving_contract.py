@@ -15,9 +15,11 @@ from server_kit import COLUMNS, Releases, Server, constant_files, constant_onnx,
 from include.errors import DataError
 from include.scoring.columns import columns_for
 from include.scoring.contract import InputContract, InvalidRows
+from include.scoring.documents import Column
 from include.scoring.record import PROBE_HEADER
 
 INPUTS = [(c["name"], c["type"]) for c in COLUMNS]
+DECLARED = [Column(**c) for c in COLUMNS]
 VALUES: list[Any] = [
     None, True, False, 0, -1, 1.5, 3.0, 2**53, 2**53 + 1, -(2**70), 10**400, 1e308, -1e308, "", "a", "é\u0000", "1",
     "NaN",
@@ -37,7 +39,7 @@ def test_training_and_serving_build_the_same_columns() -> None:
     frame["scheduled"] = pd.to_datetime(frame["scheduled"], utc=True)
     frame["updated"] = pd.to_datetime(frame["updated"], utc=True)
     frame["seats"] = frame["seats"].astype("Int64")
-    live, contract = columns_for(INPUTS, rows), InputContract(COLUMNS)
+    live, contract = columns_for(INPUTS, rows), InputContract(DECLARED)
     one_by_one = [contract.columns([r]) for r in rows]
     for name, column in columns_for(INPUTS, frame).items():
         for other in (live[name], contract.columns(rows)[name], np.concatenate([c[name] for c in one_by_one])):
@@ -53,7 +55,7 @@ def test_training_and_serving_build_the_same_columns() -> None:
 
 def test_one_row_and_many_rows_are_judged_alike() -> None:
     """The fast path of one row, that of many, and the one that explains never disagree."""
-    contract, chance = InputContract(COLUMNS), random.Random(0)
+    contract, chance = InputContract(DECLARED), random.Random(0)
     accepted = 0
     for _ in range(4000):
         changed = row(**{chance.choice(COLUMNS)["name"]: chance.choice(VALUES) for _ in range(chance.randint(0, 2))})
@@ -64,8 +66,8 @@ def test_one_row_and_many_rows_are_judged_alike() -> None:
             try:
                 columns = contract.columns(rows)
             except InvalidRows as error:
-                assert [p["field"] for p in error.problems] == [p["field"] for p in problems], changed
-                assert {p["row"] for p in error.problems} == {at}
+                assert [p.field for p in error.problems] == [p.field for p in problems], changed
+                assert {p.row for p in error.problems} == {at}
             else:
                 assert problems == [], changed
                 assert all(len(c) == len(rows) for c in columns.values())
@@ -100,11 +102,11 @@ def test_a_live_request_is_near_now_and_the_probe_rows_are_as_old_as_their_bundl
 
 
 def test_problems_are_short_and_bounded() -> None:
-    contract = InputContract(COLUMNS)
+    contract = InputContract(DECLARED)
     with pytest.raises(InvalidRows) as caught:
         contract.columns([{"x" * 9000: 1, "carrier": 5, **{f"f{n}": n for n in range(100)}}] * 100)
     assert len(caught.value.problems) == 20
-    assert all(len(p["problem"]) < 600 for p in caught.value.problems)
+    assert all(len(p.problem) < 600 for p in caught.value.problems)
 
 
 def test_bad_input_is_never_a_500(releases: Releases, server: Server) -> None:

@@ -85,6 +85,20 @@ def test_integers_have_the_bounds_of_the_contract(guarded: Server) -> None:
     assert [guarded.predict("parcels", row(parcel=n))[0] for n in (low, high)] == [200, 200]
     assert [guarded.predict("parcels", row(parcel=n))[0] for n in (low - 1, high + 1)] == [422, 422]
     assert properties["seats"]["type"] == ["integer", "null"] and properties["seats"]["maximum"] == high
+    assert properties["updated"] == {"type": ["string", "null"], "format": "date-time"}
+
+
+def test_the_limits_are_those_that_the_server_enforces(guarded: Server) -> None:
+    schemas = guarded.get("/openapi.json")[1]["components"]["schemas"]
+    most = schemas["parcels_rows"]["properties"]["rows"]
+    assert (most["minItems"], most["items"]) == (1, {"$ref": "#/components/schemas/parcels_row"})
+    assert guarded.predict("parcels", *[row()] * most["maxItems"])[0] == 200
+    status, answer = guarded.predict("parcels", *[row()] * (most["maxItems"] + 1))
+    assert status == 422 and f"at most {most['maxItems']} are accepted" in answer["detail"][0]["problem"]
+    assert schemas["parcels_rows"]["additionalProperties"] is False
+    assert schemas["parcels_row"]["properties"]["distance"] == {
+        "type": ["number", "null"], "minimum": -1e32, "maximum": 1e32,
+    }  # fmt: skip
 
 
 def test_all_routes_declare_what_they_can_answer(guarded: Server) -> None:

@@ -33,10 +33,11 @@ def bundle_of(model: Model) -> dict[str, bytes]:
     rows = rows_of(model)
     fitted = candidates.fit(model, candidates.load(model)["boosting"], rows, seed=0)
     onnx = export.to_onnx(fitted, model)
+    predictor = export.predictor(model, fitted, onnx)
     return {
         "model.onnx": onnx,
-        "input_schema.json": json.dumps(proving.input_schema(model, fitted, onnx)).encode(),
-        "probe.json": json.dumps(proving.probe(model, fitted, onnx, rows)).encode(),
+        "input_schema.json": json.dumps(predictor.schema.as_dict()).encode(),
+        "probe.json": json.dumps(proving.probe(model, predictor, rows).as_dict()).encode(),
         "manifest.json": b"{}",
         **package.source_files(catalog.folder(model.name)),
     }

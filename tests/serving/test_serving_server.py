@@ -211,7 +211,8 @@ def test_starts_quickly_and_light(releases: Releases, server: Server, trained_fi
         "import sys, include.serving.server; from include.registry.bundles import BundleStore; "
         "from include.scoring.predictor import Predictor; from pathlib import Path; "
         f"b = BundleStore(Path({str(releases.store.root)!r})); r = b.read_release('parcels'); "
-        "Predictor.load(b.open('parcels', r.digest)).warm_up(); "
+        "from include.scoring.documents import Probe; found = b.open('parcels', r.digest); "
+        "Predictor.load(found).warm_up(Probe.of(found)); "
         "heavy = {'pandas', 'sklearn', 'mlflow', 'skl2onnx', 'deltalake', 'great_expectations', 'airflow', "
         "'sqlalchemy', 'scipy', 'onnx', 'pyarrow'}; print(sorted(heavy & set(sys.modules)))"
     )

@@ -13,7 +13,7 @@ from server_kit import Releases, Server, constant_files, row, wait_for
 
 from include.errors import IntegrityError
 from include.scoring.predictor import Scores
-from include.scoring.record import closed_segments, read
+from include.scoring.record import closed_segments, lines
 from include.serving.spool import Entry, Spool
 
 
@@ -25,7 +25,7 @@ def entry(request_id: str, rows: int = 1, model: str = "parcels") -> Entry:
 
 
 def ids(root: Path, model: str = "parcels") -> list[tuple[str, int]]:
-    return [(line["request_id"], line["row"]) for s in closed_segments(root, model) for line in read(s)]
+    return [(line.request_id, line.row) for s in closed_segments(root, model) for line in lines(s)]
 
 
 def test_a_line_holds_what_was_predicted(tmp_path: Path) -> None:
@@ -34,8 +34,8 @@ def test_a_line_holds_what_was_predicted(tmp_path: Path) -> None:
     spool.close()
     (segment,) = closed_segments(tmp_path, "parcels")
     assert (segment.app_id, segment.number) == (f"{spool.server_id}/parcels", 1)
-    first, second = read(segment)
-    assert first == {
+    first, second = lines(segment)
+    assert json.loads(segment.path.read_bytes().split(b"\n")[0]) == {
         "request_id": "a",
         "row": 0,
         "key": {"carrier": "UA", "parcel": 1545},
@@ -47,7 +47,7 @@ def test_a_line_holds_what_was_predicted(tmp_path: Path) -> None:
         "scores": None,
         "predicted_at": "2026-05-28T20:26:40.250000Z",
     }
-    assert second["row"] == 1
+    assert (first.row, second.row) == (0, 1) and first.features == row()
 
 
 def test_numbers_grow_after_segments_were_loaded_and_deleted(tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_a_changed_segment_is_named(tmp_path: Path) -> None:
     spool.offer(entry("a"))
     spool.close()
     (segment,) = closed_segments(tmp_path, "parcels")
-    segment.path.write_text("{}\nno\n")
+    segment.path.write_bytes(segment.path.read_bytes() + b"{}\n")
     with pytest.raises(IntegrityError, match="line 2"):
-        read(segment)
+        lines(segment)
 
 
 def test_kill_9_under_load_loses_at_most_what_was_not_written(releases: Releases, server: Server) -> None:

@@ -30,7 +30,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from include import catalog
 from include.errors import DataError, ReleaseError
 from include.spec import Candidate, Model
-from include.training import candidates, converters, dataset, evaluation, export
+from include.training import candidates, converters, dataset, evaluation, export, parity
 from tests.training import chain_models
 
 CLASSIFIERS = [
@@ -99,7 +99,7 @@ def check(model: Model, rows: pd.DataFrame, estimator: Any, one_hot: bool) -> No
     fitted = candidates.fit(model, pipeline(model, estimator, one_hot), rows, seed=0)
     there = dataset.labelled(model, rows)
     onnx = export.to_onnx(fitted, model)
-    assert export.parity(model, onnx, fitted.pipeline, there) <= 1e-5
+    assert parity.difference(model, export.predictor(model, fitted, onnx), fitted.pipeline, there) <= 1e-5
     loaded = export.from_skops(export.to_skops(fitted.pipeline))
     np.testing.assert_array_equal(
         evaluation.score(model, loaded, there), evaluation.score(model, fitted.pipeline, there)
@@ -141,7 +141,8 @@ def test_a_wrong_regression_is_found_whatever_its_unit(counts: tuple[Model, pd.D
     one = candidates.fit(model, pipeline(model, HistGradientBoostingRegressor(max_iter=30), False), small, seed=0)
     other = candidates.fit(model, pipeline(model, HistGradientBoostingRegressor(max_iter=29), False), small, seed=0)
     there = dataset.labelled(model, small)
-    assert export.parity(model, export.to_onnx(other, model), one.pipeline, there) > 1e-3
+    served = export.predictor(model, other, export.to_onnx(other, model))
+    assert parity.difference(model, served, one.pipeline, there) > 1e-3
 
 
 @pytest.mark.parametrize("absent", ["quiet", "normal", "busy"])
@@ -157,7 +158,8 @@ def test_a_class_that_the_window_did_not_have_has_probability_0(
     scores = evaluation.score(model, fitted.pipeline, there)
     assert scores.shape == (len(there), 3) and not scores[:, at].any() and scores.sum(axis=1) == pytest.approx(1)
     assert evaluation.output_columns(model, fitted.pipeline)[at] is None
-    assert export.parity(model, export.to_onnx(fitted, model), fitted.pipeline, there) <= 1e-5
+    served = export.predictor(model, fitted, export.to_onnx(fitted, model))
+    assert parity.difference(model, served, fitted.pipeline, there) <= 1e-5
     measured = evaluation.metrics(model, dataset.labels(model, there), scores)
     assert all(map(np.isfinite, measured.values())) and measured["log_loss"] > 1
 
@@ -167,11 +169,11 @@ def test_an_overflow_on_made_up_extremes_is_no_difference_and_on_real_rows_it_is
 ) -> None:
     model, rows = counts
     fitted = candidates.fit(model, pipeline(model, PoissonRegressor(), True), rows, seed=0)
-    there, onnx = dataset.labelled(model, rows), export.to_onnx(fitted, model)
-    far = list(export._trials(model, there))[-1]
+    there, served = dataset.labelled(model, rows), export.predictor(model, fitted, export.to_onnx(fitted, model))
+    far = list(parity._trials(model, there))[-1]
     assert not np.isfinite(evaluation.unchecked(model, fitted.pipeline, far.assign(warmth=np.float32(1e6)))).all()
-    assert export.parity(model, onnx, fitted.pipeline, there) <= 1e-5
-    assert export.parity(model, onnx, fitted.pipeline, there.assign(warmth=1e6)) == float("inf")
+    assert parity.difference(model, served, fitted.pipeline, there) <= 1e-5
+    assert parity.difference(model, served, fitted.pipeline, there.assign(warmth=1e6)) == float("inf")
 
 
 def test_what_cannot_be_converted_is_known_without_a_fit() -> None:
@@ -205,7 +207,7 @@ def test_an_estimator_without_a_column_transformer_converts(toy: Model, estimato
     frame = pd.DataFrame(random.normal(size=(300, 3)).astype(np.float32), columns=["a", "b", "c"])
     estimator.fit(frame, (frame["a"] - frame["c"] + random.normal(size=300) > 0).astype(int))
     fitted = candidates.Fitted(estimator, ("a", "b", "c"), ("number",) * 3, 300, "2026-01-01", "2026-01-02")
-    found = export.OnnxScorer(export.to_onnx(fitted, toy), [1]).score(frame)
+    found = parity.scores(export.predictor(toy, fitted, export.to_onnx(fitted, toy)), frame)
     np.testing.assert_allclose(found, estimator.predict_proba(frame)[:, 1], atol=1e-6)
 
 

@@ -26,7 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from include.errors import IntegrityError, ReleaseError
 from include.spec import Candidate, Model, Task
-from include.training import candidates, dataset, evaluation, export
+from include.training import candidates, dataset, evaluation, export, parity
 
 NAMES = ["baseline", "logistic", "boosting", "coarse"]
 TEXTS, NUMBERS = ["shop"], ["x", "z", "items", "hour"]
@@ -43,6 +43,11 @@ def regression(model: Model) -> Model:
     return model.model_copy(update={"data": data, "training": model.training.model_copy(update={"metric": "mae"})})
 
 
+def parity_of(model: Model, fitted: candidates.Fitted, rows: pd.DataFrame) -> float:
+    served = export.predictor(model, fitted, export.to_onnx(fitted, model))
+    return parity.difference(model, served, fitted.pipeline, rows)
+
+
 def encoded(*rest: Any) -> Candidate:
     texts = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     return Candidate(make_pipeline(make_column_transformer((texts, TEXTS), ("passthrough", NUMBERS)), *rest))
@@ -53,7 +58,7 @@ def test_every_candidate_agrees_with_scikit_learn(
     toy: Model, rows: pd.DataFrame, fits: dict[str, candidates.Fitted], name: str
 ) -> None:
     onnx = export.to_onnx(fits[name], toy)
-    assert export.parity(toy, onnx, fits[name].pipeline, rows) <= 1e-5
+    assert parity.difference(toy, export.predictor(toy, fits[name], onnx), fits[name].pipeline, rows) <= 1e-5
     session = onnxruntime.InferenceSession(onnx)
     assert [i.name for i in session.get_inputs()] == list(fits[name].feature_names)
     assert {tuple(i.shape) for i in session.get_inputs()} == {(None, 1)}
@@ -69,7 +74,7 @@ def test_every_candidate_agrees_with_scikit_learn(
 def test_regressions_agree_too(toy: Model, rows: pd.DataFrame, estimator: Any) -> None:
     model = regression(toy)
     fitted = candidates.fit(model, encoded(SimpleImputer(), estimator), rows, seed=0)
-    assert export.parity(model, export.to_onnx(fitted, model), fitted.pipeline, rows) <= 1e-5
+    assert parity_of(model, fitted, rows) <= 1e-5
 
 
 def test_a_threshold_between_two_float32_values_flips_no_row(toy: Model) -> None:
@@ -81,9 +86,9 @@ def test_a_threshold_between_two_float32_values_flips_no_row(toy: Model) -> None
     frame = pd.DataFrame({"x": np.array(values, dtype=np.float32)[at]})
     pipeline = make_pipeline(HistGradientBoostingClassifier(max_iter=50)).fit(frame, (at % 3 == 0).astype(int))
     fitted = candidates.Fitted(pipeline, ("x",), ("number",), len(frame), "", "")
-    scorer = export.OnnxScorer(export.to_onnx(fitted, toy), [1])
+    predictor = export.predictor(toy, fitted, export.to_onnx(fitted, toy))
     expected = evaluation.score_features(toy, pipeline, frame)
-    assert np.abs(scorer.score(frame) - expected).max() < 1e-5
+    assert np.abs(parity.scores(predictor, frame) - expected).max() < 1e-5
     assert np.ptp(expected) > 0.5, "the rows differ, so a flip would show"
 
 
@@ -95,15 +100,15 @@ def test_real_features_of_fifty_thousand_rows_flip_none(toy: Model, rows: pd.Dat
         [t.nodes["num_threshold"][~t.nodes["is_leaf"].astype(bool)] for [t] in fitted.pipeline[-1]._predictors]
     )
     near = np.nextafter(tree_values.astype(np.float32), random.choice([-9e9, 9e9], len(tree_values)).astype(np.float32))
-    for name in ("x", "z", "hour"):  # values at and beside the thresholds themselves
+    for name in ("x", "z", "hour"):  # values at and next to the thresholds themselves
         frame[name] = np.where(random.random(len(frame)) < 0.5, random.choice(near, len(frame)), frame[name])
     frame = frame.astype(dict.fromkeys(("x", "z", "hour"), np.float32))
-    scores = export.OnnxScorer(export.to_onnx(fitted, toy), [1]).score(frame)
+    scores = parity.scores(export.predictor(toy, fitted, export.to_onnx(fitted, toy)), frame)
     assert np.abs(scores - evaluation.score_features(toy, fitted.pipeline, frame)).max() < 1e-5
 
 
 def test_native_categorical_splits_are_found_by_parity(toy: Model, rows: pd.DataFrame) -> None:
-    """FACTS: they convert without an error, and wrongly."""
+    """They convert without an error, and wrongly."""
     random = np.random.default_rng(0)
     many = rows.assign(shop=[f"shop {n}" for n in random.integers(0, 40, size=len(rows))])
     many["late"] = (many["shop"].str[5:].astype(int) % 2 == 0).astype(int)
@@ -112,12 +117,12 @@ def test_native_categorical_splits_are_found_by_parity(toy: Model, rows: pd.Data
         onnx = export.to_onnx(fitted, toy)
     except ReleaseError:
         return
-    assert export.parity(toy, onnx, fitted.pipeline, many) > toy.release.parity
+    assert parity.difference(toy, export.predictor(toy, fitted, onnx), fitted.pipeline, many) > toy.release.parity
 
 
 def test_a_single_tree_on_missing_values_is_found_by_parity(toy: Model, rows: pd.DataFrame) -> None:
     fitted = candidates.fit(toy, encoded(DecisionTreeClassifier(max_depth=6)), rows, seed=0)
-    assert export.parity(toy, export.to_onnx(fitted, toy), fitted.pipeline, rows) > toy.release.parity
+    assert parity_of(toy, fitted, rows) > toy.release.parity
 
 
 def test_what_cannot_be_converted_is_said(toy: Model, rows: pd.DataFrame) -> None:
@@ -179,7 +184,7 @@ def test_a_skops_file_loads_and_scores_the_same(
 
 def test_unreviewed_types_and_torn_files_are_not_loaded(fits: dict[str, candidates.Fitted]) -> None:
     data = export.to_skops(make_pipeline(FunctionTransformer(os.path.join)))
-    with pytest.raises(IntegrityError, match="nobody reviewed"):
+    with pytest.raises(IntegrityError, match="not reviewed"):
         export.from_skops(data)
     whole = export.to_skops(fits["logistic"].pipeline)
     for torn in (whole[:-30], b"", b"\x80\x04N."):

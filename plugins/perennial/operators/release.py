@@ -27,7 +27,7 @@ class SmokeTestOperator(PerennialOperator):
         version = asked(context, ReleaseParameters).version
         set_link(self, ModelCardLink, f"/perennial/{self.model}/card/{version}")
         with reason_noted(context):
-            return smoke.smoke_test(self.model, version)
+            return smoke.smoke_test(self.model, version).as_dict()
 
 
 class PromoteOperator(PerennialOperator):
@@ -50,7 +50,7 @@ class PromoteOperator(PerennialOperator):
                     actor=actor(context),
                     reason=wanted.reason,
                     expected_epoch=wanted.expected_epoch,
-                )
+                ).as_dict()
         except PromotionFrozen as stopped:
             sentence = freeze.hold(wanted.version, stopped.freeze)
             write_note(context, sentence)
@@ -82,7 +82,7 @@ class VerifyOperator(PerennialOperator):
         before = f"before: version {self.promoted['previous']}" if self.promoted.get("previous") else "the first one"
         served = self.promoted.get("note") or f"version {version} serves {self.model} ({before})."
         write_note(context, f"{served} The server answers with it.")
-        return verified
+        return verified.as_dict()
 
 
 class RollbackOperator(PerennialOperator):
@@ -95,7 +95,7 @@ class RollbackOperator(PerennialOperator):
         who = actor(context)
         with reason_noted(context):
             if wanted.chosen is Action.LIFT:
-                sentence = rollback.lift_freeze(self.model, who, wanted.reason)["note"]
+                sentence = rollback.lift_freeze(self.model, who, wanted.reason).note
                 write_note(context, sentence)
                 raise AirflowSkipException(sentence)  # nothing was put into service, so there is nothing to verify
             done = rollback.rollback(
@@ -106,5 +106,5 @@ class RollbackOperator(PerennialOperator):
                 run_id=context["run_id"],
                 freeze=wanted.chosen is Action.FREEZE,
             )
-        write_note(context, done["note"])
-        return done
+        write_note(context, done.note)
+        return done.as_dict()

@@ -1,0 +1,55 @@
+"""The lines of the prediction spool: written and read by one definition, those of older versions as well."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from include.scoring.record import Line, decode, encode
+
+OLD = (
+    b'{"request_id":"a-1","row":1,"key":{"carrier":"UA","parcel":1545},"event_time":"2026-05-03T09:15:00.000000Z",'
+    b'"version":3,"digest":"ddd","features":{"carrier":"UA","parcel":1545,"dest":null,"heat":-0.5,"night":false},'
+    b'"score":0.25,"scores":null,"predicted_at":"2026-05-28T20:26:40.250000Z"}'
+)
+OLD_CLASSES = (
+    b'{"request_id":"b","row":0,"key":{},"event_time":"2026-05-03T09:15:00.000000Z","version":12,"digest":"ddd",'
+    b'"features":{"text":"line\xe2\x80\xa8paragraph\xe2\x80\xa9next\xc2\x85\\u001c\\n"},"score":null,'
+    b'"scores":{"quiet":0.5,"busy":0.5},"predicted_at":"2026-05-28T20:26:40.250000Z"}'
+)
+"""Segments that the version before wrote and that are not loaded yet."""
+
+
+def test_lines_of_the_version_before_are_read_and_written_again_byte_for_byte() -> None:
+    line = decode(OLD)
+    assert line == Line(
+        "a-1", 1, {"carrier": "UA", "parcel": 1545}, "2026-05-03T09:15:00.000000Z", 3, "ddd",
+        {"carrier": "UA", "parcel": 1545, "dest": None, "heat": -0.5, "night": False}, 0.25, None,
+        "2026-05-28T20:26:40.250000Z",
+    )  # fmt: skip
+    assert encode(line) == OLD
+    classes = decode(OLD_CLASSES)
+    assert classes.scores == {"quiet": 0.5, "busy": 0.5} and classes.score is None
+    assert classes.features == {"text": "line\u2028paragraph\u2029next\x85\x1c\n"}
+    assert encode(classes) == OLD_CLASSES and b"\n" not in OLD_CLASSES
+
+
+def test_a_line_of_a_newer_version_is_read() -> None:
+    assert decode(OLD[:-1] + b',"later":[1]}') == decode(OLD)
+
+
+@pytest.mark.parametrize("name", Line.__struct_fields__)
+def test_each_field_is_required_and_typed(name: str) -> None:
+    content = json.loads(OLD)
+    for wrong in ({**content, name: [1]}, {n: v for n, v in content.items() if n != name}):
+        with pytest.raises(ValueError, match=name):
+            decode(json.dumps(wrong).encode())
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"5", b"null", b"\xff", OLD[:-1], OLD + b"}", OLD.replace(b"UA", b"\xff")]
+)
+def test_other_bytes_are_not_a_line(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        decode(data)
