@@ -2,8 +2,8 @@
 ### Retrain {model} and decide
 
 **snapshot** freezes what the run is about (as-of day, rows, parameters, code). **train** fits every candidate, each
-in a task of its own. **select** picks the best on the selection days; where that is another recipe than the
-champion's, the champion's own is refreshed and both are scored, until weeks of scores say that the other one is better
+in a task of its own. **select** picks the best on the selection days; if that is another recipe than the
+champion's, the champion's own is refreshed and both are scored, until weeks of scores show that the other one is better
 (its log says how many days are there). **evaluate** scores the twins of challenger, champion, baseline and earlier
 champions on the same newest days that none of them has seen. **gate** decides. Only after *promote*, **package** refits
 the recipe on everything and makes the bundle, and **release** starts `{model}_release`; while promotion is frozen, it
@@ -20,9 +20,9 @@ failed is tried again: every night while nothing serves, once while another vers
 #### When a task fails
 * **snapshot**: too little data, or days are missing: the log names them. Backfill `{model}_collect`, then clear
   `snapshot`.
-* **train**: one candidate failed; the others are done. Read its log, mend `candidates.py` or `features.py`, trigger
+* **train**: one candidate failed; the others are done. Read its log, fix `candidates.py` or `features.py`, trigger
   again.
-* **evaluate**, **select**, **gate**: usually MLflow or PostgreSQL was away; retried by itself, or clear the task.
+* **evaluate**, **select**, **gate**: usually MLflow or PostgreSQL did not answer; retried by itself, or clear the task.
 * **package**: the ONNX file and scikit-learn disagree, or the newest days look unlike the rest: the log has the
   numbers. The old champion keeps serving.
 * *"the code changed during the run"*: somebody deployed in between. Trigger again.

@@ -39,7 +39,7 @@ SIGNATURES = {
 
 
 MAKE_A_VERSION = (
-    "__init__.py", "errors.py", "spelling.py", "files.py", "partitions.py", "settings.py", "catalog.py",
+    "__init__.py", "errors.py", "spelling.py", "files.py", "partitions.py", "records.py", "settings.py", "catalog.py",
     "models/__init__.py", "spec", "statistics", "registry", "scoring", "sources", "data", "training", "gate", "cards",
     "retraining",
 )  # fmt: skip

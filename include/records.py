@@ -45,9 +45,14 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(json.dumps(document))
         except ValidationError as problem:
-            raise IntegrityError(f"this is not a {cls.__name__}: {_told(cls, problem)}") from None
+            raise IntegrityError(f"this cannot be read as {cls.__name__}: {_told(cls, problem)}") from None
         except TypeError as problem:
-            raise IntegrityError(f"this is not a {cls.__name__}, because it is not JSON: {problem}") from None
+            raise IntegrityError(f"this cannot be read as {cls.__name__}, because it is not JSON: {problem}") from None
+
+    def replace(self, **changes: object) -> Self:
+        """A copy with other values, checked as the first ones were."""
+        kept = {name: getattr(self, name) for name in self.model_fields_set}
+        return type(self)(**kept | changes)
 
     def as_dict(self) -> dict[str, Any]:
         """The record as a JSON document, without fields that were never set: reading and writing changes nothing."""

@@ -5,14 +5,28 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).parent
+AIRFLOW_HOME = tempfile.mkdtemp(prefix="perennial-airflow-")
 
+
+def remove_airflow_home(process: int = os.getpid()) -> None:
+    """Only at the end of this process: forked ones use the folder, too."""
+    if os.getpid() == process:
+        shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+atexit.register(remove_airflow_home)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # started in the background: what we interrupt would go on
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(
     {
         "PERENNIAL_MODELS": str(TESTS / "models_for_tests"),
@@ -22,7 +36,7 @@ os.environ.update(
         "ORT_DISABLE_TELEMETRY": "1",
         "DO_NOT_TRACK": "1",
         "MPLCONFIGDIR": str(Path(tempfile.gettempdir()) / "perennial-matplotlib"),  # its list of fonts, made once
-        "AIRFLOW_HOME": tempfile.mkdtemp(prefix="perennial-airflow-"),
+        "AIRFLOW_HOME": AIRFLOW_HOME,
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(TESTS.parent / "plugins"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(TESTS.parent / "dags"),

@@ -1,4 +1,4 @@
-"""Ways in which the rows that a night learns from get broken: what a gate is there for.
+"""Ways in which the rows that a night learns from get damaged: what a gate is there for.
 
 Each is a pure function of the rows of a night's snapshot. What it returns still keeps the contract of the model (key,
 event time, partition, types, what may be missing), so no expectation about a single row would have stopped it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from include.backtest import pool
 from include.backtest.history import History
@@ -14,13 +13,15 @@ from include.errors import DataError, NotReady
 from include.partitions import partition
 from include.retraining import planning
 from include.spec import Model
+from include.training.plan import Plan
 
 
 def plans(
     model: Model, history: History, as_ofs: Sequence[str], progress: Progress
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+) -> tuple[dict[str, Plan], dict[str, str]]:
     """The plan of each night as its `snapshot` task would make it, or why it refuses."""
-    found, refused = {}, {}
+    found: dict[str, Plan] = {}
+    refused: dict[str, str] = {}
     with progress.bar(f"{model.name}: plan nights", len(as_ofs)) as advance:
         for as_of in as_ofs:
             try:

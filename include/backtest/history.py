@@ -17,7 +17,7 @@ from include.spec import Model
 
 
 class History:
-    """A `snapshot.Rows` over one snapshot; a night's snapshot gets the digest that the lake would have given it.
+    """`rows.Rows` over one snapshot; a night's snapshot gets the digest that the lake would have given it.
 
     Parameters
     ----------

@@ -8,22 +8,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from include import catalog, files
-from include.backtest import night as nights
-from include.backtest.night import Champion
+from include.backtest.in_memory import Champion, MemoryChampions, MemoryTwins
 from include.backtest.outcome import Night
 from include.data import collection
 from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, TransientError
-from include.gate import decision as gate
 from include.gate import rivals
 from include.partitions import keys_between, newest_closed, partition, utc_now
+from include.retraining import night as nights
 from include.retraining import planning
+from include.retraining.night import ReleaseModel
+from include.retraining.ports import Ports
 from include.spec import Model
-from include.training import dataset, proving, snapshot
-from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +61,7 @@ class Lab:
         return [key for key in keys_between(first.isoformat(), last.isoformat()) if not settled(key)]
 
     def collect_day(self, key: str, connections: Mapping[str, str]) -> str | None:
-        """Source, validate and publish one day, as the collect DAG does; the finding that stopped it, or None.
+        """Source, validate and publish one day, as the collect DAG does; the finding that rejected it, or None.
 
         Raises
         ------
@@ -85,7 +83,7 @@ class Lab:
         try:
             validated = collection.validate(model, about, raw, self.lake)
         except DataError as finding:
-            log.warning("%s of %s was stopped: %s", key, model.name, finding)
+            log.warning("%s of %s failed validation: %s", key, model.name, finding)
             return str(finding)
         collection.publish(model, about, validated, lake=self.lake)
         files.write(self.lake.root / COLLECTED / key, _source_digest(model).encode())
@@ -102,12 +100,11 @@ class Lab:
 
         Parameters
         ----------
-        report : is told "43/85 days" after each.
+        report : called with "43/85 days" after each.
 
         Returns
         -------
-        Keys that a critical finding stopped; the reason is in the log and in the report below the lake's
-        ``validation``.
+        Keys that failed validation; the reason is in the log and in the report below the lake's ``validation``.
         """
         wanted, stopped = self.missing(first, last), []
         for done, key in enumerate(wanted, 1):
@@ -156,28 +153,22 @@ class Lab:
         ReleaseError : a twin cannot be stored, as a real night would store it.
         """
         model = sampled(self.model, max_rows)
-        params: dict[str, Any] = {"candidates": list(candidates) if candidates else None, "window_days": window_days}
+        params = {"candidates": list(candidates) if candidates else None, "window_days": window_days}
         about = partition(as_of, model.timezone)
         plan = planning.take(model, about, params, catalog.digest(model.name), None, self.lake)
         stored = rivals.OnDisk(self.root / LAB / model.name / rivals.FOLDER)
-        made = nights.fits(model, plan, self.lake)
-        recipe = champion.recipe if champion else None
-        made = nights.settle(model, plan, made, recipe, stored, lambda r: nights.twin_of(model, plan, r, self.lake))
-        nights.prove_twins(model, plan, made)
-        evaluated = nights.judge(model, plan, made, champion, past, stored, self.lake)
-        decision = gate.decide(model, evaluated)
-        return Night(model, plan, made.results, made.recipe, made.twin, made.baseline, evaluated, decision, made.other)
+        twins = MemoryTwins(model, plan, self.lake, proven=True)
+        ports = Ports(self.lake, twins, MemoryChampions(model, champion, past), stored)
+        return Night(model, plan, nights.run(model, plan, ports), twins)
 
-    def release(self, night: Night) -> tuple[Fitted, float]:
-        """What packaging would do: the release model, and by how much its ONNX scores differ at most.
+    def release(self, night: Night) -> ReleaseModel:
+        """What packaging would do: the release model.
 
         Raises
         ------
         ReleaseError : a guard of the refit, or what `proving.prove` refuses: the version would not be released.
         """
-        fitted, rows = nights.refit(night.model, night.plan, night.fits, self.lake)
-        newest = dataset.between(rows, snapshot.spans_of(night.plan, night.challenger).holdout)
-        return fitted, proving.prove(night.model, night.challenger, fitted, rows, newest).parity
+        return nights.refit(night.model, night.plan, night.chosen, night.twins, self.lake)
 
 
 def sampled(model: Model, max_rows: int | None) -> Model:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -23,17 +23,18 @@ from matplotlib.figure import Figure
 
 from include.backtest.outcome import number
 from include.backtest.policies import FROZEN, MONTHLY, NIGHTLY, NO_DECISION, REFUSED, UNGATED
-from include.backtest.report import titles
+from include.backtest.report import Report, titles
 
 SIZE, DPI = (11.0, 7.2), 130
+Style = dict[str, object]  # arguments of matplotlib
 STYLE: Any = {"svg.hashsalt": "perennial", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 10}
-LINES: dict[str, dict[str, Any]] = {
+LINES: dict[str, Style] = {
     FROZEN: {"color": "#8a8f98", "linewidth": 1.8},
     MONTHLY: {"color": "#d9822b", "linewidth": 1.8},
     UNGATED: {"color": "#6bb7a3", "linewidth": 1.2, "linestyle": (0, (4, 2))},
     NIGHTLY: {"color": "#0b6e4f", "linewidth": 2.2},
 }
-MARKS: dict[str, tuple[str, dict[str, Any]]] = {
+MARKS: dict[str, tuple[str, Style]] = {
     "promote": ("promoted", {"marker": "|", "color": "#0b6e4f", "s": 70}),
     "reject": ("rejected", {"marker": "x", "color": "#c0392b", "s": 26, "linewidths": 1.3}),
     "hold": ("held", {"marker": "o", "facecolors": "none", "edgecolors": "#b7791f", "s": 24}),
@@ -51,7 +52,7 @@ NAMES = {
 }
 
 
-def draw(report: Mapping[str, Any]) -> dict[str, bytes]:
+def draw(report: Report) -> dict[str, bytes]:
     """The picture of a report that has days, as ``backtest.svg`` and ``backtest.png``."""
     return rendered(lambda: _figure(report), "backtest")
 
@@ -67,13 +68,13 @@ def rendered(make: Callable[[], Figure], name: str) -> dict[str, bytes]:
     return {f"{name}.svg": vector.getvalue(), f"{name}.png": raster.getvalue()}
 
 
-def sentence(report: Mapping[str, Any]) -> str:
+def sentence(report: Report) -> str:
     """What the picture shows, in one sentence."""
-    metric, protocol = report["metric"], report["protocol"]
-    values = {policy: number(found["metrics"][metric]) for policy, found in report["policies"].items()}
-    often = "every night" if protocol["every"] == 1 else f"every {protocol['every']} nights"
+    metric, every = report.metric, report.protocol.every
+    values = {policy: number(found.metrics[metric]) for policy, found in report.policies.items()}
+    often = "every night" if every == 1 else f"every {every} nights"
     return (
-        f"{report['model']}: {name_of(metric)} {values[NIGHTLY]} retrained {often} behind the gate, "
+        f"{report.model}: {name_of(metric)} {values[NIGHTLY]} retrained {often} behind the gate, "
         f"{values[MONTHLY]} monthly, {values[FROZEN]} never"
     )
 
@@ -83,16 +84,16 @@ def name_of(metric: str) -> str:
     return NAMES.get(metric, metric.replace("_", " "))
 
 
-def _figure(report: Mapping[str, Any]) -> Figure:
+def _figure(report: Report) -> Figure:
     figure = Figure(figsize=SIZE, layout="constrained", facecolor="white")
     grid = figure.add_gridspec(3, 1, height_ratios=(6, 1.5, 1.9))
     top = figure.add_subplot(grid[0])
     gate = figure.add_subplot(grid[1], sharex=top)
     age = figure.add_subplot(grid[2], sharex=top)
     figure.suptitle(sentence(report), x=0.01, ha="left", fontsize=12, fontweight="bold")
-    days, after = report["days"], report["protocol"]["serves_after_days"]
+    days, after = report.days, report.protocol.serves_after_days
     top.set_title(
-        f"Each day from {days[0]['day']} to {days[-1]['day']} is scored by the model that would have served it: "
+        f"Each day from {days[0].day} to {days[-1].day} is scored by the model that would have served it: "
         f"fitted up to {'the day' if after == 1 else f'{after} days'} before, at the newest.",
         loc="left",
         fontsize=9,
@@ -113,20 +114,20 @@ def _figure(report: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def _metric(axes: Any, report: Mapping[str, Any]) -> None:
-    metric, protocol = report["metric"], report["protocol"]
+def _metric(axes: Any, report: Report) -> None:
+    metric, protocol = report.metric, report.protocol
     names = titles(protocol)
     for policy, style in LINES.items():
-        points = [(day["day"], day["policies"][policy]["rolling"]) for day in report["days"]]
+        points = [(day.day, day.policies[policy].rolling) for day in report.days]
         drawn = [(_day(day), value) for day, value in points if value is not None]
-        pooled = number(report["policies"][policy]["metrics"][metric])
+        pooled = number(report.policies[policy].metrics[metric])
         axes.plot([d for d, _ in drawn], [v for _, v in drawn], label=f"{pooled}  {names[policy]}", **style)
-    better = "higher" if report["larger_is_better"] else "lower"
-    axes.set_ylabel(f"{name_of(metric)}, last {protocol['rolling_days']} days ({better} is better)")
+    better = "higher" if report.larger_is_better else "lower"
+    axes.set_ylabel(f"{name_of(metric)}, last {protocol.rolling_days} days ({better} is better)")
     axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
-    rows = report["policies"][NIGHTLY]["rows"]
+    nightly = report.policies[NIGHTLY]
     axes.legend(
-        title=f"over all {report['policies'][NIGHTLY]['days']} days, {rows:,} rows",
+        title=f"over all {nightly.days} days, {nightly.rows:,} rows",
         frameon=False,
         loc="upper left",
         bbox_to_anchor=(0, -0.01, 1, 1),
@@ -139,22 +140,22 @@ def _metric(axes: Any, report: Mapping[str, Any]) -> None:
     axes.set_ylim(low, high + (high - low) * 0.22)  # room for the legend above the lines
 
 
-def _decisions(axes: Any, report: Mapping[str, Any]) -> None:
+def _decisions(axes: Any, report: Report) -> None:
     """One row for each kind of verdict that there was."""
-    there = [verdict for verdict in MARKS if report["decisions"].get(verdict)]
+    there = [verdict for verdict in MARKS if report.decisions.get(verdict)]
     for row, verdict in enumerate(reversed(there)):
-        nights = [_day(night["as_of"]) for night in report["nights"] if night["verdict"] == verdict]
+        nights = [_day(night.as_of) for night in report.nights if night.verdict == verdict]
         axes.scatter(nights, [row] * len(nights), **MARKS[verdict][1])
-    labels = [f"{MARKS[verdict][0]} ({report['decisions'][verdict]})" for verdict in reversed(there)]
+    labels = [f"{MARKS[verdict][0]} ({report.decisions[verdict]})" for verdict in reversed(there)]
     axes.set_yticks(range(len(there)), labels)
     axes.set_ylim(-0.7, len(there) - 0.3)
     axes.tick_params(axis="y", length=0)
     axes.set_title("the gate's decisions, by the day that each night was about", loc="left", fontsize=9)
 
 
-def _ages(axes: Any, report: Mapping[str, Any]) -> None:
+def _ages(axes: Any, report: Report) -> None:
     for policy in (MONTHLY, NIGHTLY):
-        points = [(_day(day["day"]), day["policies"][policy]["age"]) for day in report["days"]]
+        points = [(_day(day.day), day.policies[policy].age) for day in report.days]
         axes.step([d for d, _ in points], [a for _, a in points], where="mid", **LINES[policy])
     axes.set_ylim(bottom=0)
     axes.set_title("days since the last day that the serving model has learned from", loc="left", fontsize=9)

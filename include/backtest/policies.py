@@ -7,23 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from include.backtest.broken import Broken
+from include.backtest.damaged import DamagedNight
+from include.backtest.deployment import Deployment
 from include.backtest.history import History
 from include.backtest.prequential import Release
-from include.backtest.replay import Replay
+from include.backtest.progress import Advance
 from include.backtest.store import RELEASE, Kept
 from include.errors import DataError
-from include.gate import decision as gate
+from include.gate import decision
 from include.gate.decision import Verdict
+from include.gate.evaluation import Evaluation
 from include.spec import Model
+from include.training.plan import Plan
 
 FROZEN, MONTHLY, NIGHTLY, UNGATED = "frozen", "monthly", "nightly", "ungated"
 POLICIES = (FROZEN, MONTHLY, NIGHTLY, UNGATED)
 REFUSED, NO_DECISION = "refused", "no decision"
-"""Beside the gate's verdicts: promoted, but a guard of the refit refused the release model; and a night that could not
-be judged at all."""
+"""In addition to the gate's verdicts: promoted, but a guard of the refit refused the release model; and a night that
+could not be judged at all."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Decided:
     reason: str
     challenger: str | None = None
     champion: str | None = None
-    evaluation: Mapping[str, Any] | None = None
+    evaluation: Evaluation | None = None
     side: str = RELEASE
 
 
@@ -46,11 +48,11 @@ def decide(
     model: Model,
     as_ofs: Iterable[str],
     kept: Mapping[str, Kept],
-    plans: Mapping[str, Mapping[str, Any]],
+    plans: Mapping[str, Plan],
     refused: Mapping[str, str],
     history: History,
-    advance: Any,
-    broken: Mapping[str, Broken] | None = None,
+    advance: Advance,
+    damaged: Mapping[str, DamagedNight] | None = None,
     everywhere: bool = False,
 ) -> list[Decided]:
     """Let the gate decide every night, each against the champion that the nights before it have left.
@@ -58,46 +60,45 @@ def decide(
     Parameters
     ----------
     kept : the fits by as-of; ``refused``: why there are none, by as-of.
-    broken : the nights whose fits have read damaged rows, by as-of. On them every error is the end of the night.
+    damaged : the nights whose fits have read damaged rows, by as-of. On them every error is the end of the night.
     everywhere : the gate judges them on damaged rows, too.
     """
-    broken = broken or {}
-    replay = Replay(model, history, broken, everywhere)
+    damaged = damaged or {}
+    deployment = Deployment(model, history, damaged, everywhere)
     decided = []
     for as_of in as_ofs:
-        against = replay.champion.night.as_of if replay.champion else None
+        against = deployment.champion.night.as_of if deployment.champion else None
         night = kept.get(as_of)
         if night is None:
             decided.append(Decided(as_of, NO_DECISION, refused[as_of], champion=against))
         else:
-            trouble = Exception if as_of in broken else DataError
+            trouble = Exception if as_of in damaged else DataError
             try:
-                decided.append(_decided(model, plans[as_of], night, replay, against))
+                decided.append(_decided(model, plans[as_of], night, deployment, against))
             except trouble as why:  # a recipe that is not the winner's could not be fitted
                 decided.append(Decided(as_of, NO_DECISION, str(why), champion=against))
         advance(as_of)
     return decided
 
 
-def _decided(model: Model, plan: Mapping[str, Any], night: Kept, replay: Replay, against: str | None) -> Decided:
-    recipe, evaluation = replay.judged(plan, night)
-    decision = gate.decide(model, evaluation)
-    verdict, reason, side = str(decision.verdict), decision.reason, RELEASE
-    if decision.verdict is Verdict.PROMOTE:
-        side, guard = replay.release(plan, night, recipe)
+def _decided(model: Model, plan: Plan, night: Kept, deployment: Deployment, against: str | None) -> Decided:
+    chosen, evaluation = deployment.evaluated(plan, night)
+    outcome = decision.decide(model, evaluation)
+    verdict, reason, side = str(outcome.verdict), outcome.reason, RELEASE
+    if outcome.verdict is Verdict.PROMOTE:
+        side, guard = deployment.release(plan, night, chosen.recipe)
         if guard:
             verdict, reason = REFUSED, guard
         else:
-            replay.promote(night, recipe)
-    return Decided(night.as_of, verdict, reason, str(recipe["candidate"]), against, evaluation, side)
+            deployment.promote(night, chosen.recipe)
+    return Decided(night.as_of, verdict, reason, chosen.candidate, against, evaluation, side)
 
 
 def releases(decided: Sequence[Decided], monthly: Iterable[str], kept: Mapping[str, Kept]) -> dict[str, list[str]]:
     """As-ofs whose release model each policy puts into service, in their order; all begin with the first champion.
 
     ``frozen`` keeps it for ever; ``monthly`` takes the winner of the selection of each of ``monthly``, and ``ungated``
-    that of every night, without asking anybody; ``nightly`` takes what the gate promotes. Empty where nothing was ever
-    promoted.
+    that of every night, without a gate; ``nightly`` takes what the gate promotes. Empty if nothing was ever promoted.
     """
     promoted = [night.as_of for night in decided if night.verdict == Verdict.PROMOTE]
     if not promoted:

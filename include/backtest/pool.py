@@ -17,29 +17,29 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeVar
 
-from include.backtest import broken
-from include.backtest import night as nights
-from include.backtest.broken import Broken, DamagedRows
+from include.backtest import damaged, in_memory
+from include.backtest.damaged import DamagedNight, DamagedRows
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.store import Store
 from include.errors import DataError, PerennialError
 from include.spec import Model
+from include.training.plan import Plan
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)
 class Work:
-    """One night to be fitted: its plan (of `planning.take`), the key that it is kept under, what breaks its rows."""
+    """One night to be fitted: its plan (of `planning.take`), the key that it is kept under, what damages its rows."""
 
-    plan: Mapping[str, Any]
+    plan: Plan
     key: str
-    broken: Broken | None = None
+    damaged: DamagedNight | None = None
 
     @property
     def as_of(self) -> str:
-        return str(self.plan["as_of"])
+        return self.plan.as_of
 
 
 Fit = Callable[[Iterable[Work]], Iterator[tuple[str, float]]]
@@ -132,7 +132,7 @@ def _start() -> None:
 
 
 def _end_with_the_parent() -> None:
-    """A worker waits for work for ever, also when nobody is left to give it any."""
+    """A worker waits for work for ever, also when nothing is left that gives it any."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -151,21 +151,18 @@ def _fit(work: Work) -> tuple[str, float]:
     model, history, store = _OURS["model"], _OURS["history"], _OURS["store"]
     began = time.perf_counter()
     try:
-        if work.broken:
-            rows = DamagedRows(model, work.plan, history, work.broken)
-            made = nights.fits(model, work.plan, rows)
-            release, guard = broken.release(model, work.plan, made, rows)
-        else:
-            made = nights.fits(model, work.plan, history)
-            release, guard = nights.release(model, work.plan, made, history)
+        rows = DamagedRows(model, work.plan, history, work.damaged) if work.damaged else history
+        made = in_memory.fits(model, work.plan, rows)
+        fit = damaged.release if work.damaged else in_memory.release
+        release, guard = fit(model, work.plan, made.chosen.recipe, made.twin.pipeline, rows)
     except DataError as refused:
         store.put(work.as_of, work.key, time.perf_counter() - began, refused=str(refused))
     except Exception as crash:
-        if work.broken is None:
+        if work.damaged is None:
             raise
-        # whatever breaks a task ends its night without a decision, and broken rows may break anything
-        told = f"the training crashed ({type(crash).__name__}: {crash})"
-        store.put(work.as_of, work.key, time.perf_counter() - began, refused=told)
+        # whatever breaks a task ends its night without a decision, and damaged rows may break anything
+        why = f"the training crashed ({type(crash).__name__}: {crash})"
+        store.put(work.as_of, work.key, time.perf_counter() - began, refused=why)
     else:
         store.put(work.as_of, work.key, time.perf_counter() - began, made, release, guard)
     return work.as_of, time.perf_counter() - began

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from include.backtest.history import History
+from include.backtest.progress import Advance
 from include.backtest.store import Kept
 from include.errors import IntegrityError
 from include.partitions import earlier, keys_between
 from include.spec import Model
-from include.training import dataset, evaluation
+from include.training import dataset
+from include.training import evaluation as measures
 from include.training.candidates import Fitted
 
 DAYS_AT_ONCE = 28
@@ -45,7 +47,7 @@ class Served:
 
 @dataclass(frozen=True)
 class Day:
-    """One day with labels, of shape (rows,), and what each policy said about it."""
+    """One day with labels, of shape (rows,), and the scores of each policy."""
 
     key: str
     labels: np.ndarray
@@ -69,7 +71,7 @@ def score(
     history: History,
     releases: Mapping[str, Sequence[Release]],
     last: str,
-    advance: Any,
+    advance: Advance,
 ) -> list[Day]:
     """Score all days from the first that a model served to ``last``; days without a label are left out.
 
@@ -106,12 +108,14 @@ def score(
     return found
 
 
-def _day(model: Model, day: str, rows: Any, serving: Mapping[str, Release], loaded: Mapping[Release, Fitted]) -> Day:
+def _day(
+    model: Model, day: str, rows: pd.DataFrame, serving: Mapping[str, Release], loaded: Mapping[Release, Fitted]
+) -> Day:
     features = dataset.features_frame(model, rows)
     served = {}
     for one, fitted in loaded.items():
         if fitted.last >= day:
             raise IntegrityError(f"the release model of {one.as_of} was fitted up to {fitted.last}: it has seen {day}.")
-        scores = evaluation.score_features(model, fitted.pipeline, features)
+        scores = measures.score_features(model, fitted.pipeline, features)
         served[one] = Served(one.as_of, fitted.last, scores)
     return Day(day, dataset.labels(model, rows), {policy: served[one] for policy, one in serving.items()})

@@ -1,4 +1,4 @@
-"""`make backtest`: replays the history of a model night by night, and tells what each policy would have been worth."""
+"""`make backtest`: replays a model's history night by night, and reports what each policy would have been worth."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from include import catalog, files
 from include.backtest import (
-    breakage,
-    broken_picture,
-    broken_report,
+    damaged_picture,
+    damaged_report,
     fitting,
     picture,
     policies,
@@ -23,10 +21,12 @@ from include.backtest import (
     prequential,
     report,
 )
+from include.backtest.draws import Drawn, Nights, redecide
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.pool import Work
 from include.backtest.progress import Progress
+from include.backtest.report import Report
 from include.backtest.store import Store, code_digest, key_of
 from include.errors import ConfigurationError, DataError
 from include.partitions import earlier, keys_between, partition
@@ -82,7 +82,7 @@ def run(
 
     Parameters
     ----------
-    broken : the share of nights that is broken on purpose, from 0 (none, and nothing is said of it) to less than 1.
+    broken : the share of nights that is broken on purpose, from 0 (none) to less than 1.
     draws : how many times they are drawn; each draw is a history of its own, over the same sound nights.
     everywhere : the gate judges a broken night on broken rows, too: a holdout damaged in the same way.
 
@@ -112,12 +112,12 @@ def run(
     nights = _replayed(model, history, span, store, code, count, progress)
     releases = policies.releases(nights.decided, span.monthly, nights.kept)
     days: list[prequential.Day] = []
-    drawn: list[breakage.Drawn] = []
+    drawn: list[Drawn] = []
     if releases:
         served = policies.served(nights.decided, releases, nights.kept)
         if broken:
             seeds = range(draws)
-            drawn = breakage.replay(model, history, nights, broken, seeds, store, count, progress, everywhere)
+            drawn = redecide(model, history, nights, broken, seeds, store, count, progress, everywhere)
         for one in drawn:
             served |= one.served
         judged = len(keys_between(releases[policies.FROZEN][0], span.last)) - span.lag
@@ -125,46 +125,46 @@ def run(
             days = prequential.score(model, history, served, span.last, advance)
     found = report.compose(model, _protocol(model, span, history, code), nights.decided, releases, days)
     if drawn:
-        found["broken"] = broken_report.compose(model, broken, everywhere, drawn, days)
+        found = found.replace(broken=damaged_report.compose(model, broken, everywhere, drawn, days))
     _keep(model, found, root, progress)
     return 0
 
 
 def _replayed(
     model: Model, history: History, span: Span, store: Store, code: str, workers: int, progress: Progress
-) -> breakage.Nights:
+) -> Nights:
     """Plan and fit all nights, and let the gate decide about those of the span."""
     plans, refused = fitting.plans(model, history, sorted({*span.nights, *span.monthly}), progress)
     works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
     kept = fitting.fitted(model, history, store, works, workers, progress)
-    refused |= {as_of: str(night.record["refused"]) for as_of, night in kept.items() if night.record["refused"]}
+    refused |= {as_of: night.record.refused for as_of, night in kept.items() if night.record.refused}
     kept = {as_of: night for as_of, night in kept.items() if as_of not in refused}
     with progress.bar(f"{model.name}: decide", len(span.nights)) as advance:
         decided = policies.decide(model, span.nights, kept, plans, refused, history, advance)
-    return breakage.Nights(span.nights, plans, works, kept, refused, decided)
+    return Nights(span.nights, plans, works, kept, refused, decided)
 
 
-def _keep(model: Model, found: Mapping[str, Any], root: Path, progress: Progress) -> None:
-    """Write the report, its tables and its pictures, and say the tables.
+def _keep(model: Model, found: Report, root: Path, progress: Progress) -> None:
+    """Write the report, its tables and its pictures, and print the tables.
 
     Raises
     ------
     DataError : no day was judged; the report is there and says why.
     """
-    files.write(root / "report.json", (json.dumps(found, indent=1) + "\n").encode())
-    if not found["days"]:
-        nights = found["nights"]
+    files.write(root / "report.json", (json.dumps(found.as_dict(), indent=1) + "\n").encode())
+    if not found.days:
+        nights = found.nights
         raise DataError(
-            f"no night of {model.name} from {nights[0]['as_of']} to {nights[-1]['as_of']} came to a champion. The last "
-            f"one: {nights[-1]['verdict']}, {nights[-1]['reason']} All reasons are in {root / 'report.json'}."
+            f"no night of {model.name} from {nights[0].as_of} to {nights[-1].as_of} came to a champion. The last "
+            f"one: {nights[-1].verdict}, {nights[-1].reason} All reasons are in {root / 'report.json'}."
         )
-    broken = "broken" in found
-    told = report.table(model, found) + (broken_report.text(model, found) if broken else "")
-    pictures = {**picture.draw(found), **(broken_picture.draw(found) if broken else {})}
-    for file, content in {**pictures, "report.md": told.encode()}.items():
+    damaged = found.broken
+    tables = report.table(model, found) + (damaged_report.text(found, damaged) if damaged else "")
+    pictures = {**picture.draw(found), **(damaged_picture.draw(found, damaged) if damaged else {})}
+    for file, content in {**pictures, "report.md": tables.encode()}.items():
         files.write(root / file, content)
     progress.say()
-    progress.say(told)
+    progress.say(tables)
     progress.say("  ".join([str(root / "report.json"), "report.md", *pictures]))
 
 
@@ -211,7 +211,7 @@ def _introduce(progress: Progress, model: Model, span: Span, root: Path, bounded
 
 
 def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], workers: int, progress: Progress) -> None:
-    """Collect what is missing; a day that a critical finding stops is told, and stays missing."""
+    """Collect what is missing; a day that fails validation is reported, and stays missing."""
     keys = lab.missing(date.fromisoformat(first), date.fromisoformat(last))
     if not keys:
         return
@@ -231,25 +231,24 @@ def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], wor
             advance(key)
 
 
-def _protocol(model: Model, span: Span, history: History, code: str) -> dict[str, Any]:
+def _protocol(model: Model, span: Span, history: History, code: str) -> report.Protocol:
     """Everything that the figures depend on."""
-    training = model.training
     there = history.published()
-    return {
-        "collected_from": span.collected,
-        "missing_days": [key for key in keys_between(span.collected, span.last) if key not in there],
-        "first_night": span.nights[0],
-        "last_night": span.nights[-1],
-        "last_day": span.last,
-        "every": span.every,
-        "monthly_days": MONTH,
-        "rolling_days": report.ROLLING_DAYS,
-        "serves_after_days": span.lag,
-        "training": training.model_dump(mode="json", exclude={"schedule", "wait_for_data"}),
-        "gate": model.gate.model_dump(mode="json"),
-        "snapshot": history.digest,
-        "code": code,
-    }
+    return report.Protocol(
+        collected_from=span.collected,
+        missing_days=tuple(key for key in keys_between(span.collected, span.last) if key not in there),
+        first_night=span.nights[0],
+        last_night=span.nights[-1],
+        last_day=span.last,
+        every=span.every,
+        monthly_days=MONTH,
+        rolling_days=report.ROLLING_DAYS,
+        serves_after_days=span.lag,
+        training=model.training.model_dump(mode="json", exclude={"schedule", "wait_for_data"}),
+        gate=model.gate.model_dump(mode="json"),
+        snapshot=history.digest,
+        code=code,
+    )
 
 
 def processors() -> int:

@@ -7,72 +7,113 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
 
 from include import catalog, files
-from include.backtest.night import Fits
+from include.backtest.in_memory import Fits
 from include.gate import rivals
+from include.records import PartitionKey, Record
 from include.spec import Model
 from include.training import export
 from include.training.candidates import Fitted
+from include.training.plan import Plan
+from include.training.recipes import Recipe, Trial
+
+R = TypeVar("R", bound=Record)
 
 RECORD = "night.json"
 TWIN, BASELINE, RELEASE = "twin", "baseline", "release"
-SIDES = (TWIN, BASELINE, RELEASE)
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
-FITS = ("spec", "statistics", "scoring", "data", "training", "retraining", "backtest/night.py")
+FITS = ("spec", "statistics", "scoring", "data", "training", "retraining", "backtest/in_memory.py")
 """Packages of `include/` (and one module) whose code makes a fit: after a change there every fit is made again."""
 JUDGES = ("statistics", "gate", "retraining")
-"""Packages of `include/` that make the evidence: after a change there what is fitted already is measured again."""
+"""Packages of `include/` that make its figures: after a change there what is fitted already is measured again."""
+
+
+class FitRecord(Record):
+    """What is known of a fit; ``guard``: why the guards of a refit refuse it, or None."""
+
+    rows: int
+    first: PartitionKey
+    last: PartitionKey
+    feature_names: tuple[str, ...]
+    feature_types: tuple[str, ...]
+    dropped: tuple[str, ...]
+    guard: str | None = None
+
+    @classmethod
+    def known(cls, fitted: Fitted) -> Self:
+        return cls(**{name: getattr(fitted, name) for name in cls.model_fields if name != "guard"})
+
+
+class NightRecord(Record):
+    """A night as it is kept.
+
+    Attributes
+    ----------
+    refused : why there are no fits, or None.
+    guard : why the refit of the winner of the selection was refused, or None.
+    results, recipe : trials, and the recipe of the winner of the selection; empty without fits.
+    """
+
+    as_of: PartitionKey
+    refused: str | None
+    guard: str | None
+    seconds: float
+    results: tuple[Trial, ...] = ()
+    recipe: Recipe | None = None
+    twin: FitRecord | None = None
+    baseline: FitRecord | None = None
+    release: FitRecord | None = None
+
+    def fit(self, side: str) -> FitRecord | None:
+        """Twin, baseline or release; None for any other."""
+        return {TWIN: self.twin, BASELINE: self.baseline, RELEASE: self.release}.get(side)
 
 
 @dataclass(frozen=True)
 class Kept:
     """The fits of one night, as they lie on disk.
 
-    ``record``: ``as_of, results, recipe`` (of the winner of the selection), ``guard`` (why its refit was refused, or
-    None), ``refused`` (why there are no fits, or None), ``seconds``, and for each of `SIDES` what is known of the fit.
-    Fits of other candidates, which the replay asks for, come beside them (`also`).
+    Fits of other candidates, which the back-test asks for, are kept next to them (`also`), and so are notes.
     """
 
     folder: Path
-    record: Mapping[str, Any]
+    record: NightRecord
 
     @property
     def as_of(self) -> str:
-        return str(self.record["as_of"])
+        return self.record.as_of
 
     @property
     def winner(self) -> str:
         """The candidate that won the selection."""
-        return str(self.record["recipe"]["candidate"])
-
-    @property
-    def fits(self) -> Fits:
-        """The fits that the winner of the selection needs to be judged, loaded."""
-        return Fits(self.record["results"], self.record["recipe"], self.fitted(TWIN), self.fitted(BASELINE))
+        assert self.record.recipe is not None, self.record.refused
+        return self.record.recipe.candidate
 
     def side(self, kind: str, candidate: str) -> str:
         """Under what the ``twin`` or ``release`` fit of a candidate is kept."""
         return kind if candidate == self.winner else f"{kind}-{rivals.plain(candidate)}"
 
-    def about(self, side: str) -> Mapping[str, Any]:
-        """What is known of a fit: ``rows, first, last, feature_names, feature_types, dropped, guard``."""
-        if side in self.record:
-            return {"guard": self.record["guard"], **self.record[side]}
-        return dict(json.loads((self.folder / f"{side}.json").read_bytes()))
+    def about(self, side: str) -> FitRecord:
+        """What is known of a fit."""
+        found = self.record.fit(side)
+        if found is None:
+            return FitRecord.of(json.loads((self.folder / f"{side}.json").read_bytes()))
+        return found.replace(guard=self.record.guard)
 
     def also(self, side: str, make: Callable[[], tuple[Fitted, str | None]]) -> str:
-        """Keep another fit of the night, and why its guards refuse it, made where it is not there; ``side``."""
-        if side not in self.record and not (self.folder / f"{side}.json").is_file():
+        """Keep another fit of the night, and why its guards refuse it, made if it is not there; ``side``."""
+        if self.record.fit(side) is None and not (self.folder / f"{side}.json").is_file():
             fitted, guard = make()
+            about = FitRecord.known(fitted).replace(guard=guard)
             files.write(self.folder / f"{side}.skops", export.to_skops(fitted.pipeline))
-            files.write(self.folder / f"{side}.json", json.dumps({**_known(fitted), "guard": guard}, indent=1).encode())
+            files.write(self.folder / f"{side}.json", _json(about))
         return side
 
     def fitted(self, side: str) -> Fitted:
@@ -80,27 +121,24 @@ class Kept:
         about = self.about(side)
         return Fitted(
             pipeline=_pipeline(self.folder / f"{side}.skops"),
-            feature_names=tuple(about["feature_names"]),
-            feature_types=tuple(about["feature_types"]),
-            rows=int(about["rows"]),
-            first=str(about["first"]),
-            last=str(about["last"]),
-            dropped=tuple(about["dropped"]),
+            feature_names=about.feature_names,
+            feature_types=about.feature_types,
+            rows=about.rows,
+            first=about.first,
+            last=about.last,
+            dropped=about.dropped,
         )
 
-    def note(self, name: str, make: Any) -> dict[str, Any]:
-        """The JSON file ``name`` beside the fits, made by ``make()`` where it is not there."""
+    def note(self, name: str, kind: type[R], make: Callable[[], R]) -> R:
+        """The record in the JSON file ``name`` next to the fits, made by ``make()`` if it is not there."""
         path = self.folder / name
         if not path.is_file():
-            files.write(path, json.dumps(make(), indent=1).encode())
-        return dict(json.loads(path.read_bytes()))
+            files.write(path, _json(make()))
+        return kind.of(json.loads(path.read_bytes()))
 
 
-def _known(fitted: Fitted) -> dict[str, Any]:
-    return {
-        **{name: getattr(fitted, name) for name in ("rows", "first", "last")},
-        **{name: list(getattr(fitted, name)) for name in ("feature_names", "feature_types", "dropped")},
-    }
+def _json(record: Record) -> bytes:
+    return json.dumps(record.as_dict(), indent=1).encode()
 
 
 @lru_cache(maxsize=16)  # champion and anchors are wanted night after night; all nights would not fit into memory
@@ -115,10 +153,10 @@ class Store:
         self.root = root
 
     def get(self, as_of: str, key: str) -> Kept | None:
-        """The night, or None where it was not fitted under this key yet."""
+        """The night, or None if it was not fitted under this key yet."""
         folder = self._folder(as_of, key)
         try:
-            return Kept(folder, json.loads((folder / RECORD).read_bytes()))
+            return Kept(folder, NightRecord.of(json.loads((folder / RECORD).read_bytes())))
         except FileNotFoundError:
             return None
 
@@ -133,16 +171,20 @@ class Store:
         refused: str | None = None,
     ) -> None:
         """Keep a night; it appears whole, whenever the process ends."""
-        record: dict[str, Any] = {"as_of": as_of, "refused": refused, "guard": guard, "seconds": round(seconds, 3)}
+        record = NightRecord(as_of=as_of, refused=refused, guard=guard, seconds=round(seconds, 3))
         self.root.mkdir(parents=True, exist_ok=True)
         working = Path(tempfile.mkdtemp(prefix=".", dir=self.root))
         try:
             if made and release:
-                record |= {"results": [{**r, "seconds": None} for r in made.results], "recipe": made.recipe}
-                for side, fitted in zip(SIDES, (made.twin, made.baseline, release), strict=True):
+                fits = {TWIN: made.twin, BASELINE: made.baseline, RELEASE: release}
+                for side, fitted in fits.items():
                     files.write(working / f"{side}.skops", export.to_skops(fitted.pipeline))
-                    record[side] = _known(fitted)
-            files.write(working / RECORD, json.dumps(record, indent=1).encode())
+                record = record.replace(
+                    results=tuple(trial.replace(seconds=None) for trial in made.trials),
+                    recipe=made.chosen.recipe,
+                    **{side: FitRecord.known(fitted) for side, fitted in fits.items()},
+                )
+            files.write(working / RECORD, _json(record))
             working.chmod(0o755)
             try:
                 os.rename(working, self._folder(as_of, key))
@@ -156,7 +198,7 @@ class Store:
         return self.root / f"{as_of}-{key[:16]}"
 
 
-def settings_of(model: Model) -> dict[str, Any]:
+def settings_of(model: Model) -> dict[str, object]:
     """What of a model's declaration its fits depend on; never the gate."""
     settings = model.model_dump(mode="json", include={"start", "timezone", "training", "data"})
     settings["data"] = {name: settings["data"][name] for name in ("columns", "key", "event_time", "label")}
@@ -164,15 +206,15 @@ def settings_of(model: Model) -> dict[str, Any]:
     return settings
 
 
-def key_of(model: Model, plan: Mapping[str, Any], code: str) -> str:
+def key_of(model: Model, plan: Plan, code: str) -> str:
     """What the fits of a night depend on, as one digest: the rows, the windows, the settings of training, the code."""
-    known = {name: plan[name] for name in ("as_of", "candidates", "baseline", "window_days", "seed", "windows")}
-    told = {"code": code, "settings": settings_of(model), "snapshot": plan["snapshot"]["digest"], **known}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    known = plan.model_dump(mode="json", include={"as_of", "candidates", "baseline", "window_days", "seed", "windows"})
+    document = {"code": code, "settings": settings_of(model), "snapshot": plan.snapshot.digest, **known}
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def judged_by(model: Model) -> str:
-    """The settings and the code that evidence about a night depends on, beside its fits, as one digest."""
+    """The settings and the code that figures about a night depend on, in addition to its fits, as one digest."""
     gate = model.gate.model_dump(mode="json", include={"alpha", "block_days", "floors", "slices", "fairness"})
     if model.gate.slices:
         gate["slice_margin"] = model.gate.slice_margin or 2 * model.gate.margin

@@ -1,4 +1,4 @@
-"""`make try-model`: one night of a model on its newest days, in a folder of its own, told as Markdown."""
+"""`make try-model`: one night of a model on its newest days, in a folder of its own, reported as Markdown."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def run(
                 if finding:
                     stopped[key] = finding
                 advance(key)
-        _tell_stopped(progress, name, stopped, len(keys), bool(lab.lake.published()))
+        _warn(progress, name, stopped, len(keys), bool(lab.lake.published()))
         with progress.bar(f"{name}: one night about {last.key}", 1) as advance:
             night = lab.night(last.key, max_rows=max_rows, window_days=window)
             advance(night.challenger)
@@ -62,10 +62,11 @@ def run(
         problem = None
         if night.decision.verdict is Verdict.PROMOTE:
             try:
-                fitted, parity = lab.release(night)
+                release = lab.release(night)
+                fitted = release.fitted
                 text += (
                     f"\nIt can be packaged: refitted on {fitted.rows:,} rows ({fitted.first} to {fitted.last}), ONNX "
-                    f"and scikit-learn agree within {parity:.1e} (allowed {model.release.parity:g}).\n"
+                    f"and scikit-learn agree within {release.proven.parity:.1e} (allowed {model.release.parity:g}).\n"
                 )
             except ReleaseError as refused:
                 problem = refused
@@ -81,14 +82,14 @@ def run(
 
 def report(night: Night, stopped: dict[str, str]) -> str:
     """The night as Markdown: candidates, checks, verdict."""
-    model, decision, holdout = night.model, night.decision, night.evaluation["holdout"]
-    selection = night.plan["windows"][night.challenger]["selection"]
+    model, decision, holdout = night.model, night.decision, night.evaluation.holdout
+    selection = night.plan.spans(night.challenger).selection
     lines = [
         f"## {model.name}: {decision.verdict.value} about {night.as_of}",
         "",
         night.table(),
-        f"Selection {selection[0]} to {selection[1]}; holdout {holdout['first']} to {holdout['last']}, "
-        f"{holdout['days']} days with {holdout['rows']:,} labelled rows, seen by none of the fits compared on it.",
+        f"Selection {selection[0]} to {selection[1]}; holdout {holdout.first} to {holdout.last}, "
+        f"{holdout.days} days with {holdout.rows:,} labelled rows, seen by none of the fits compared on it.",
         "",
         "| check | outcome | what |",
         "| --- | --- | --- |",
@@ -114,9 +115,9 @@ def _days(model: Model, asked: int | None) -> tuple[int, int | None]:
     return asked, min(window, training.window_days)
 
 
-def _tell_stopped(progress: Progress, name: str, stopped: dict[str, str], collected: int, others: bool) -> None:
+def _warn(progress: Progress, name: str, stopped: dict[str, str], collected: int, others: bool) -> None:
     if not stopped:
         return
-    progress.say(f"warning: {len(stopped)} of {collected} days of {name} were stopped by a critical finding.")
+    progress.say(f"warning: {len(stopped)} of {collected} days of {name} failed validation.")
     if not others:
         raise DataError(f"not one day of {name} could be published; the first: {next(iter(stopped.values()))}")

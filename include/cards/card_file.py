@@ -68,7 +68,9 @@ def versions(store: BundleStore, model: str) -> dict[int, str]:
 def _number(asked: str | int | None) -> int | None:
     if asked is None or str(asked).isdecimal():
         return None if asked is None else int(asked)
-    raise ConfigurationError(f"version {asked!r} is no number: give that of MLflow and the run's note, e.g. VERSION=3")
+    raise ConfigurationError(
+        f"version {asked!r} is not a number: give that of MLflow and the run's note, e.g. VERSION=3"
+    )
 
 
 def _model(store: BundleStore, asked: str | None) -> str:

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
-from include.gate.completeness import number
+from include.gate.evaluation import Evaluation, Intervals
 from include.spec import Model
 from include.statistics import uncertainty
 from include.statistics.metrics import Metric
 from include.statistics.uncertainty import Statistic
-from include.training import evaluation
+from include.training import evaluation as measures
 
 ALPHA = 0.1
 """Both sides together: intervals of 90 %."""
@@ -29,16 +28,16 @@ BIASED = ("calibration_error",)
 """Days that are drawn twice make every bin look less calibrated than it is: the interval would lie above the figure."""
 
 
-def of_sides(
+def by_side(
     model: Model, y: np.ndarray, scores: Mapping[str, np.ndarray], block: np.ndarray, draws: int = DRAWS
-) -> dict[str, dict[str, list[float] | None]]:
-    """``{side: {metric: [low, high]}}`` of every metric of the model's task; None where it is not known or `BIASED`.
+) -> dict[str, Intervals]:
+    """By side and metric of the model's task; None if it is not known, or `BIASED`.
 
     Parameters
     ----------
-    y : labels of shape (rows,). ``scores``: by side, as `evaluation.score` gives them. ``block``: `uncertainty.blocks`.
+    y : labels of shape (rows,). ``scores``: by side, as `measures.score` gives them. ``block``: `uncertainty.blocks`.
     """
-    metrics = evaluation.metrics_of(model)
+    metrics = measures.metrics_of(model)
     return {
         side: {n: None if n in BIASED else _pair(interval(n, m, y, mine, block, draws)) for n, m in metrics.items()}
         for side, mine in scores.items()
@@ -151,12 +150,12 @@ _BY_BLOCK: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray, int], Statist
 }
 
 
-def _pair(found: tuple[float, float]) -> list[float] | None:
-    return [found[0], found[1]] if all(map(math.isfinite, found)) else None
+def _pair(found: tuple[float, float]) -> tuple[float, float] | None:
+    return (float(found[0]), float(found[1])) if all(map(math.isfinite, found)) else None
 
 
-def told(found: Any, metric: str) -> tuple[float, float] | None:
-    """One interval out of an evaluation's ``intervals`` of a side; None where it is not there."""
-    pair = found.get(metric) if isinstance(found, Mapping) else None
-    low, high = map(number, pair) if isinstance(pair, (list, tuple)) and len(pair) == 2 else (None, None)
-    return None if low is None or high is None else (low, high)
+def between(evaluation: Evaluation | None, side: str, metric: str) -> tuple[float, float] | None:
+    """One interval of an evaluation; None if it is not known, or never another (a constant ranks nothing on any
+    days)."""
+    found = (evaluation.intervals or {}).get(side, {}).get(metric) if evaluation else None
+    return None if found is None or found[0] == found[1] else found

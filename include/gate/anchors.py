@@ -1,18 +1,18 @@
-"""Champions of earlier nights, scored on tonight's holdout, so that many small steps down do not go unseen."""
+"""Champions of earlier nights, scored on tonight's holdout, so that many small steps down are noticed."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from include.errors import PerennialError, TransientError
+from include.gate.evaluation import Anchor, finite
 from include.partitions import earlier
 from include.spec import Model
-from include.training import evaluation
+from include.training import evaluation as measures
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: s
 
     Returns
     -------
-    A pair of nights ago and champion for each, the nearest first; None where nothing else served by then.
+    A pair of nights ago and champion for each, the nearest first; None if nothing else served by then.
     """
     others = sorted((p for p in past if p.version != champion), key=lambda p: (p.twin_last, p.version), reverse=True)
     found: list[tuple[int, P | None]] = []
@@ -51,50 +51,33 @@ def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: s
     return found
 
 
-def scored(
-    model: Model,
-    labels: np.ndarray,
-    picked: Iterable[tuple[int, P | None]],
-    score: Callable[[P], np.ndarray],
-) -> list[dict[str, Any]]:
-    """Each anchor's ``training.metric`` on the holdout; one that cannot be scored says why and stops nothing.
+def absent(ago: int) -> Anchor:
+    """The answer for a night by which nothing else had served."""
+    return Anchor(
+        nights_ago=ago, version=None, name=None, last=None, rows=0, value=None, error="nothing else served by then"
+    )
+
+
+def scored(model: Model, labels: np.ndarray, ago: int, past: P, score: Callable[[P], np.ndarray]) -> Anchor:
+    """The ``training.metric`` of an anchor on the holdout; one that cannot be scored has a reason and stops nothing.
 
     Parameters
     ----------
-    score : the scores of its twin on the holdout rows; raises a `PerennialError` where that cannot be, above all where
-        the twin has seen one of these days.
-
-    Returns
-    -------
-    ``nights_ago, version, name, last, rows, error, value`` of each; value is None where there is an error, and one
-    that is the answer to several numbers of nights is scored once.
+    score : the scores of its twin on the holdout rows; raises a `PerennialError` if that is not possible, above all
+        because the twin has seen one of these days.
     """
-    found: list[dict[str, Any]] = []
-    for ago, one in picked:
-        if one is None:
-            found.append(nobody(ago))
-            continue
-        known = next((other for other in found if other["version"] == one.version), None)
-        if known is not None:
-            found.append({**known, "nights_ago": ago})
-            continue
-        about = {"nights_ago": ago, "version": one.version, "name": f"version {one.version}", "last": one.twin_last}
-        value, error = None, None
-        try:
-            value = float(evaluation.metric(model, model.training.metric).compute(labels, score(one)))
-        except TransientError:
-            raise
-        except PerennialError as problem:
-            error = str(problem)
-        if value is not None and not math.isfinite(value):
-            value, error = None, f"its {model.training.metric} is not defined on these rows"
-        if error:
-            log.warning("Version %d of %s, of %d nights ago, is no anchor: %s", one.version, model.name, ago, error)
-        found.append({**about, "rows": len(labels), "error": error, "value": value})
-    return found
-
-
-def nobody(ago: int) -> dict[str, Any]:
-    """What is said of a night by which nothing else had served: asked, and answered."""
-    absent = {"version": None, "name": None, "last": None, "rows": 0, "value": None}
-    return {"nights_ago": ago, **absent, "error": "nothing else served by then"}
+    value, error = None, None
+    try:
+        value = finite(measures.metric(model, model.training.metric).compute(labels, score(past)))
+    except TransientError:
+        raise
+    except PerennialError as problem:
+        error = str(problem)
+    if value is None and error is None:
+        error = f"its {model.training.metric} is not defined on these rows"
+    if error:
+        log.warning("Version %d of %s, of %d nights ago, is not an anchor: %s", past.version, model.name, ago, error)
+    name = f"version {past.version}"
+    return Anchor(
+        nights_ago=ago, version=past.version, name=name, last=past.twin_last, rows=len(labels), error=error, value=value
+    )

@@ -1,18 +1,18 @@
 """May the challenger replace the champion? A pure decision made of checks, each with a value, a limit and a sentence.
 
 Nothing here reads a file, a clock or a database: the same evaluation always gives the same decision. Evidence that is
-absent, not finite or contradictory never reads as good: it ends in *hold*, and broken scores in *reject*.
+missing or contradictory never reads as good: it ends in *hold*, and scores that cannot be used in *reject*. What is not
+a finite number does not get into an evaluation at all (`include.records`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
 
 from include.gate import checks, completeness
 from include.gate.checks import Check
+from include.gate.evaluation import CHAMPION, Evaluation, Gain
+from include.records import Record
 from include.spec import Model
 
 
@@ -25,28 +25,16 @@ class Verdict(StrEnum):
     REJECT = "reject"
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Record):
     """What the gate decided, and every check that it is made of."""
 
     verdict: Verdict
     reason: str
     checks: tuple[Check, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"verdict": self.verdict.value, "reason": self.reason, "checks": [asdict(c) for c in self.checks]}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Decision:
-        return cls(Verdict(values["verdict"]), str(values["reason"]), tuple(Check(**c) for c in values["checks"]))
-
-
-def decide(model: Model, evaluation: Mapping[str, Any]) -> Decision:
-    """Judge what `evaluate.evaluate` has measured, by ``model.gate``.
-
-    Parameters
-    ----------
-    evaluation : what `evaluate.evaluate` returns.
+def decide(model: Model, evaluation: Evaluation) -> Decision:
+    """Judge an evaluation by ``model.gate``.
 
     Returns
     -------
@@ -54,10 +42,10 @@ def decide(model: Model, evaluation: Mapping[str, Any]) -> Decision:
     *Hold*: evidence is missing, too little or too uncertain. *Promote*: every check passed.
     """
     gone = completeness.missing(model, evaluation)
-    broken = [checks.finite(evaluation), checks.varied(evaluation)]
+    usable = [checks.scored(evaluation), checks.varied(evaluation)]
     ground = [checks.complete(gone)]
     if not gone:
-        sides = ["challenger", "baseline", *(["champion"] if evaluation["champion_exists"] else [])]
+        sides = completeness.sides_of(evaluation)
         ground += [
             *checks.enough(model, evaluation),
             checks.same_rows(evaluation, sides),
@@ -75,18 +63,30 @@ def decide(model: Model, evaluation: Mapping[str, Any]) -> Decision:
             *checks.not_too_good(model, evaluation),
             *checks.like_the_champion(model, evaluation),
             *checks.floors(model, evaluation),
-            *checks.a_change_is_better(model, evaluation),
+            *_change(model, evaluation),
             *checks.anchors(model, evaluation),
             *checks.slices(model, evaluation),
             *checks.fairness(model, evaluation),
         ]
-    every = (*ground, *broken, *comparisons, *more)
+    every = (*ground, *usable, *comparisons, *more)
     against = [check for check in every if check.passed is False and check.otherwise == "reject"]
     if against:
-        return Decision(Verdict.REJECT, " ".join(check.sentence for check in against), every)
+        return _decision(Verdict.REJECT, against, every)
     doubts = [check for check in every if check.passed is not True]
     if doubts:
-        # what could not be compared for want of evidence says nothing that the want of evidence does not say
-        told = doubts if sound else [check for check in doubts if check not in comparisons]
-        return Decision(Verdict.HOLD, " ".join(check.sentence for check in told or doubts), every)
-    return Decision(Verdict.PROMOTE, " ".join(check.sentence for check in comparisons), every)
+        # what could not be compared because evidence is missing adds nothing to the evidence that is missing
+        first = doubts if sound else [check for check in doubts if check not in comparisons]
+        return _decision(Verdict.HOLD, first or doubts, every)
+    return _decision(Verdict.PROMOTE, comparisons, every)
+
+
+def _change(model: Model, evaluation: Evaluation) -> list[Check]:
+    """What a change of the recipe is asked; nothing of any other challenger."""
+    if evaluation.kind != "change":
+        return []
+    tonight = Gain.of(evaluation.estimate(CHAMPION, model.training.metric))
+    return [checks.another_recipe_is_better(model, evaluation.change, tonight)]
+
+
+def _decision(verdict: Verdict, because: list[Check], every: tuple[Check, ...]) -> Decision:
+    return Decision(verdict=verdict, reason=" ".join(check.sentence for check in because), checks=every)

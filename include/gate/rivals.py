@@ -1,4 +1,4 @@
-"""What the twins of two recipes said about the same days, kept night by night until it tells which one is better."""
+"""The scores of two recipes' twins on the same days, kept night by night until they show which one is better."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,42 +19,23 @@ import pyarrow.parquet as pq
 
 from include import files
 from include.data import arrow
-from include.gate import evidence
+from include.gate import comparison
+from include.gate.evaluation import Change, Estimate, Gain
 from include.partitions import earlier
 from include.spec import Model
 from include.statistics import uncertainty
-from include.training import evaluation
+from include.training import evaluation as measures
+from include.training.recipes import Recipe
 
 log = logging.getLogger(__name__)
 
 FOLDER = "rivals"
 REMEMBERED = 4
-"""Times ``gate.change_days``: so many days back scores count and are kept. What was true before may be so no more."""
+"""Times ``gate.change_days``: so many days back scores count and are kept. What was true before may no longer be."""
 BLOCK_DAYS = 7
 """Days of one block of the evidence for a change: weeks, because a recipe's luck lasts longer than a day."""
 
 ABOUT = b"perennial.rivals"
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """What makes two fits of different nights the same model, only fresher: the candidate and its window."""
-
-    candidate: str
-    window_days: int | str
-
-    @classmethod
-    def of(cls, recipe: Mapping[str, Any]) -> Recipe:
-        """The part of a version's ``recipe`` that counts; seed and iterations do not."""
-        return cls(str(recipe["candidate"]), recipe["window_days"])
-
-    def __str__(self) -> str:
-        return f"{self.candidate} on {self.window_days} days"
-
-    @property
-    def plain(self) -> str:
-        """As a part of a file's name."""
-        return f"{plain(self.candidate)}.{self.window_days}"
 
 
 @dataclass(frozen=True)
@@ -65,8 +46,17 @@ class Pair:
     rival: Recipe
 
     @property
+    def sides(self) -> tuple[tuple[str, Recipe], tuple[str, Recipe]]:
+        return ("incumbent", self.incumbent), ("rival", self.rival)
+
+    @property
+    def stem(self) -> str:
+        """As a part of a file's name; seed and iterations do not tell recipes apart."""
+        return "-".join(f"{plain(one.candidate)}.{one.window_days}" for _, one in self.sides)
+
+    @property
     def names(self) -> tuple[str, str]:
-        """What people call incumbent and rival: the candidates, with their windows where only those differ."""
+        """What people call incumbent and rival: the candidates, with their windows if only those differ."""
         mine, theirs = self.incumbent, self.rival
         if mine.candidate != theirs.candidate:
             return mine.candidate, theirs.candidate
@@ -75,12 +65,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Scored:
-    """The holdout of one night and what both twins, which had not seen it, said about it.
+    """The holdout of one night, and the scores of both twins, which had not seen it.
 
     Attributes
     ----------
     partitions, labels : of each row, of shape (rows,); labels as `dataset.labels` gives them.
-    incumbent, rival : as `evaluation.score` gives them.
+    incumbent, rival : as `measures.score` gives them.
     """
 
     as_of: str
@@ -112,10 +102,11 @@ class OnDisk:
     def keep(self, model: Model, pair: Pair, night: Scored) -> None:
         columns = {"partition": night.partitions.astype(object), "label": night.labels}
         for side, scores in (("incumbent", night.incumbent), ("rival", night.rival)):
-            columns |= evaluation.named(model, side, scores)
+            columns |= measures.named(model, side, scores)
         table = pa.Table.from_pandas(pd.DataFrame(columns), preserve_index=False)
-        told = {"question": _question(model), **asdict(pair)}
-        table = table.replace_schema_metadata({ABOUT: json.dumps(told).encode()})
+        recipes = {side: {"candidate": one.candidate, "window_days": one.window_days} for side, one in pair.sides}
+        about = json.dumps({"question": _question(model), **recipes})
+        table = table.replace_schema_metadata({ABOUT: about.encode()})
         files.write(self._path(night.as_of, pair), arrow.parquet_bytes(table))
         # twice as long as they count, for runs about past days
         forgotten = earlier(night.as_of, 2 * REMEMBERED * model.gate.change_days)
@@ -132,10 +123,10 @@ class OnDisk:
                 yield night
 
     def _path(self, as_of: str, pair: Pair) -> Path:
-        return self.folder / f"{as_of}-{pair.incumbent.plain}-{pair.rival.plain}.parquet"
+        return self.folder / f"{as_of}-{pair.stem}.parquet"
 
     def _read(self, model: Model, path: Path, as_of: str) -> Scored | None:
-        """One night; None where it cannot be read or answers another question, so that it counts as not there."""
+        """One night; None if it cannot be read or answers another question, so that it counts as not there."""
         try:
             table = pq.read_table(path, page_checksum_verification=True)
         except (pa.ArrowInvalid, OSError) as reason:
@@ -145,7 +136,7 @@ class OnDisk:
             log.warning("The scores in %s are about another label than that of today and do not count.", path)
             return None
         frame = table.to_pandas()
-        sides = [evaluation.read_named(model, side, frame) for side in ("incumbent", "rival")]
+        sides = [measures.read_named(model, side, frame) for side in ("incumbent", "rival")]
         return Scored(as_of, frame["partition"].to_numpy(dtype=object), frame["label"].to_numpy(), *sides)
 
 
@@ -153,33 +144,26 @@ class InMemory:
     """For a replay, whose nights come one after another: what a newer night has of a day, older ones forget."""
 
     def __init__(self) -> None:
-        self._nights: dict[Pair, list[Scored]] = {}
+        self._nights: dict[str, list[Scored]] = {}
 
     def keep(self, model: Model, pair: Pair, night: Scored) -> None:
-        older = [one for one in self._nights.get(pair, []) if one.as_of != night.as_of]
-        self._nights[pair] = list(_each_day_once([night, *older]))
+        older = [one for one in self._nights.get(pair.stem, []) if one.as_of != night.as_of]
+        self._nights[pair.stem] = list(_each_day_once([night, *older]))
 
     def nights(self, model: Model, pair: Pair, until: str) -> list[Scored]:
-        return [one for one in self._nights.get(pair, []) if one.as_of <= until]
+        return [one for one in self._nights.get(pair.stem, []) if one.as_of <= until]
 
 
-def weigh(model: Model, pair: Pair, nights: Iterable[Scored], as_of: str | None = None) -> dict[str, Any]:
+def weigh(model: Model, pair: Pair, nights: Iterable[Scored], as_of: str | None = None) -> Change:
     """How much better the rival is, over these nights (the newest first); each day by the newest that has it, and none
-    that is older than `REMEMBERED`.
+    that is older than `REMEMBERED`. The gain is that of ``training.metric`` in blocks of `BLOCK_DAYS`.
 
     Parameters
     ----------
     as_of : what the newest night that could be among ``nights`` is about; None: no outlook is wanted.
-
-    Returns
-    -------
-    ``incumbent, rival`` (names), ``days`` (with labels), ``wanted`` (``gate.change_days``), ``gain``, an Estimate of
-    ``training.metric`` in blocks of `BLOCK_DAYS`, None without a day; ``needed`` (days of scores that are needed if
-    the gain stays as it is; None: more than are kept) and ``earliest`` (the as-of of the first night in which the rival
-    can pass, if both are scored every night until then), None where that is not known.
     """
     parts = list(_each_day_once(nights))
-    days, gain, newest = 0, None, None
+    days, newest, gain = 0, None, None
     if parts:
         newest = max(str(one) for part in parts for one in np.unique(part.partitions.astype(str)))
         known = earlier(newest, REMEMBERED * model.gate.change_days)
@@ -190,16 +174,22 @@ def weigh(model: Model, pair: Pair, nights: Iterable[Scored], as_of: str | None 
         )
         days = len(np.unique(partitions.astype(str)))
         block = uncertainty.blocks(partitions, BLOCK_DAYS)
-        metric, alpha = evaluation.metric(model, model.training.metric), model.gate.alpha
-        gain = evidence.gain(metric, labels, rival, incumbent, block, alpha).as_dict()
-    names = dict(zip(("incumbent", "rival"), pair.names, strict=True))
+        metric, alpha = measures.metric(model, model.training.metric), model.gate.alpha
+        gain = Estimate.record(comparison.gain(metric, labels, rival, incumbent, block, alpha))
+    named, other = pair.names
     needed = _days_needed(model, days, gain)
-    earliest = _earliest(model, days, needed, newest, as_of) if needed and as_of else None
-    found = {"days": days, "wanted": model.gate.change_days, "gain": gain}
-    return {**names, **found, "needed": needed, "earliest": earliest}
+    return Change(
+        incumbent=named,
+        rival=other,
+        days=days,
+        wanted=model.gate.change_days,
+        gain=gain,
+        needed=needed,
+        earliest=_earliest(model, days, needed, newest, as_of) if needed and as_of else None,
+    )
 
 
-def _days_needed(model: Model, days: int, gain: Mapping[str, Any] | None) -> int | None:
+def _days_needed(model: Model, days: int, gain: Estimate | None) -> int | None:
     """Days of scores until the lower limit of the gain is above 0, if the gain stays as it is; None: too many.
 
     The distance from a gain to its limit shrinks with the square root of the days.
@@ -207,10 +197,10 @@ def _days_needed(model: Model, days: int, gain: Mapping[str, Any] | None) -> int
     wanted = model.gate.change_days
     if gain is None or days < wanted:
         return wanted
-    value, lower = gain["value"], gain["lower"]
-    if value is None or lower is None or value <= 0:
+    known = Gain.of(gain)
+    if known is None or known.value <= 0:
         return None
-    needed = max(wanted, math.ceil(days * ((value - lower) / value) ** 2))
+    needed = max(wanted, math.ceil(days * ((known.value - known.lower) / known.value) ** 2))
     return needed if needed <= REMEMBERED * wanted else None
 
 
@@ -240,7 +230,6 @@ def plain(name: str) -> str:
     return re.sub(r"\W", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), name, flags=re.ASCII)
 
 
-def _question(model: Model) -> dict[str, Any]:
+def _question(model: Model) -> dict[str, object]:
     """What the labels mean: scores of another question cannot be compared with those of today."""
-    label = model.data.label
-    return dict(json.loads(label.model_dump_json(include={"column", "task", "positive", "classes"})))
+    return model.data.label.model_dump(mode="json", include={"column", "task", "positive", "classes"})

@@ -22,7 +22,8 @@ from include.backtest.store import settings_of
 from include.errors import DataError, IntegrityError
 from include.partitions import keys_between
 from include.spec import Model
-from include.training import candidates, dataset, evaluation
+from include.training import candidates, dataset
+from include.training import evaluation as measures
 
 VERSION = 1  # of the files
 
@@ -48,7 +49,7 @@ class Scored:
 
     Attributes
     ----------
-    labels, scores : by day, as `dataset.labels` and `evaluation.score` give them.
+    labels, scores : by day, as `dataset.labels` and `measures.score` give them.
     refused : why there is no fit, or None.
     """
 
@@ -73,7 +74,7 @@ def planned(model: Model, history: History, name: str, last: str, reach: int, co
     if model.data.repeats_after is not None:  # the copies of the days that it is judged on are not learned from
         first = max(first, until - timedelta(days=model.data.repeats_after - 1))
     days, judged = (first.isoformat(), last), ((end + timedelta(days=1)).isoformat(), until.isoformat())
-    told = {
+    document = {
         "version": VERSION,
         "code": code,
         "settings": settings_of(model),
@@ -82,7 +83,7 @@ def planned(model: Model, history: History, name: str, last: str, reach: int, co
         "judged": judged,
         "rows": history.snapshot(days[0], judged[1]).digest,
     }
-    key = files.sha256(json.dumps(told, sort_keys=True).encode())
+    key = files.sha256(json.dumps(document, sort_keys=True).encode())
     return Fit(name, days, judged, root / f"{last}-{name}-{key[:16]}.npz")
 
 
@@ -121,7 +122,7 @@ def _scores(model: Model, history: History, fit: Fit) -> tuple[Any, np.ndarray]:
         raise IntegrityError(
             f"the fit of {fit.candidate} has seen {fitted.last}, and is judged from {fit.judged[0]} on."
         )
-    return rows, evaluation.score(model, fitted.pipeline, rows)
+    return rows, measures.score(model, fitted.pipeline, rows)
 
 
 def _refuse_missing(model: Model, history: History, fit: Fit) -> None:

@@ -31,7 +31,7 @@ class Differences:
 
 
 def by_block(metric: Metric, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray) -> Differences:
-    """How much better ``mine`` is than ``theirs`` in each block; the parameters are those of `evidence.gain`.
+    """How much better ``mine`` is than ``theirs`` in each block; the parameters are those of `comparison.gain`.
 
     Of a mean over rows the mean of the block; of any other metric the block's pseudo-value, what leaving it out takes
     away (Busing, Meijer and van der Leeden 1999; see `include.statistics.uncertainty`), whose weighted mean is the

@@ -7,20 +7,21 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from include.backtest.progress import Advance
 from include.errors import DataError
-from include.gate import evidence
+from include.gate import comparison
+from include.gate.evaluation import Estimate, finite
 from include.partitions import earlier, keys_between
 from include.power import aged, chances
 from include.power.aged import Fit, Scored
 from include.power.chances import Differences, Equal
+from include.records import PartitionKey, Record
 from include.spec import Model, Power
 from include.statistics import uncertainty
-from include.training import evaluation
+from include.training import evaluation as measures
 
 WEEK = 7
 LAGS = (WEEK, 14, 28)
@@ -31,7 +32,60 @@ AGES = tuple(sorted({0, *LAGS, *APART}))
 OLDEST = max(AGES)
 HOLDOUTS = (7, 14, 21, 28)
 TIMES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-"""Margins that are shown, in standard errors, beside the configured and the recommended one."""
+"""Margins that are shown, in standard errors, in addition to the configured and the recommended one."""
+
+
+class Lag(Record):
+    """What a model that is ``lag`` days older is worth in the week after, and what it costs; None for lag 0."""
+
+    lag: int
+    value: float | None
+    cost: Estimate | None
+
+
+class StandardError(Record):
+    """The standard error of the difference of two fits that end ``apart`` days apart, over the nights."""
+
+    holdout: int
+    apart: int
+    median: float
+    high: float
+    nights: int
+
+
+class Promoted(Record):
+    """How often an equally good challenger is promoted, and one that is worse by exactly the margin."""
+
+    holdout: int
+    margin: float
+    equal: float
+    worse: float
+
+
+class DaysNeeded(Record):
+    """The days that a margin needs; None: more than are looked at."""
+
+    margin: float
+    days: int | None
+
+
+class Figures(Record):
+    """What was measured.
+
+    Attributes
+    ----------
+    nights, refused : the nights that were measured, and the fits that were refused, by the day on which they end.
+    declared, margin : for `model.py`, and the margin that follows.
+    """
+
+    nights: tuple[PartitionKey, ...]
+    refused: dict[str, str]
+    lag: tuple[Lag, ...]
+    standard_error: tuple[StandardError, ...]
+    declared: Power
+    margin: float
+    power: tuple[Promoted, ...]
+    days_needed: tuple[DaysNeeded, ...]
 
 
 def holdouts(model: Model) -> list[int]:
@@ -49,14 +103,8 @@ def following(night: str, days: int) -> list[str]:
     return keys_between(earlier(night, -1), earlier(night, -days))
 
 
-def of(model: Model, fits: Mapping[str, Fit], nights: Sequence[str], advance: Advance) -> dict[str, Any]:
-    """All figures; a night for which a fit was refused is left out, and told.
-
-    Returns
-    -------
-    ``nights`` (that were measured), ``refused`` (by the day on which the fit ends), ``lag`` [{lag, value, cost}],
-    ``standard_error`` [{holdout, apart, median, high, nights}], ``declared`` (`spec.Power`, JSON-able), ``margin``
-    (that follows), ``power`` [{holdout, margin, equal, worse}], ``days_needed`` [{margin, days}].
+def of(model: Model, fits: Mapping[str, Fit], nights: Sequence[str], advance: Advance) -> Figures:
+    """All figures; a night for which a fit was refused is left out, and named.
 
     Raises
     ------
@@ -86,22 +134,24 @@ def of(model: Model, fits: Mapping[str, Fit], nights: Sequence[str], advance: Ad
     lags = _lags(model, weeks)
     known = _standard_errors(errors)
     own = _own(known, model.training.holdout_days)
-    week = next(found["cost"]["value"] for found in lags if found["lag"] == WEEK)
+    week = next(found.cost.value for found in lags if found.lag == WEEK and found.cost)
     if own is None or week is None:
         raise DataError(
             f"the standard error of {model.training.metric} over a holdout of {model.training.holdout_days} days in "
             f"blocks of {model.gate.block_days} is not defined on any night of {model.name}, or its value in a week."
         )
     declared = Power(standard_error=_rounded(own), stale_week=_rounded(week), measured=date.fromisoformat(_last(weeks)))
-    return {
-        "nights": measured,
-        "refused": refused,
-        "lag": lags,
-        "standard_error": known,
-        "declared": declared.model_dump(mode="json"),
-        "margin": declared.margin,
-        **_power(model, differences, declared),
-    }
+    power, needed = _power(model, differences, declared)
+    return Figures(
+        nights=tuple(measured),
+        refused=refused,
+        lag=tuple(lags),
+        standard_error=tuple(known),
+        declared=declared,
+        margin=declared.margin,
+        power=tuple(power),
+        days_needed=tuple(needed),
+    )
 
 
 def _errors(model: Model, night: str, found: Mapping[int, Scored], errors: dict[tuple[int, int], list[float]]) -> None:
@@ -110,8 +160,8 @@ def _errors(model: Model, night: str, found: Mapping[int, Scored], errors: dict[
         for days in holdouts(model):
             y, newer, older, day = aged.paired(found[0], found[apart], following(night, days))
             block = uncertainty.blocks(day, model.gate.block_days)
-            metric = evaluation.metric(model, model.training.metric)
-            gain = evidence.gain(metric, y, newer, older, block, model.gate.alpha)
+            metric = measures.metric(model, model.training.metric)
+            gain = comparison.gain(metric, y, newer, older, block, model.gate.alpha)
             if gain.known:
                 errors[days, apart].append(gain.error)
 
@@ -119,59 +169,60 @@ def _errors(model: Model, night: str, found: Mapping[int, Scored], errors: dict[
 def _differences(model: Model, night: str, found: Mapping[int, Scored]) -> Differences:
     """Of the fits that are a week apart: that is what has to pass where the gate has held."""
     y, newer, older, day = aged.paired(found[0], found[WEEK], following(night, max(holdouts(model))))
-    metric = evaluation.metric(model, model.training.metric)
+    metric = measures.metric(model, model.training.metric)
     return chances.by_block(metric, y, newer, older, uncertainty.blocks(day, model.gate.block_days))
 
 
-def _lags(model: Model, weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> list[dict[str, Any]]:
+def _lags(model: Model, weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> list[Lag]:
     """What a model that is so many days older loses in the week after, over all nights, its error by days."""
-    metric = evaluation.metric(model, model.training.metric)
-    told: list[dict[str, Any]] = []
+    metric = measures.metric(model, model.training.metric)
+    found: list[Lag] = []
     for lag, parts in weeks.items():
         y, newer, older, day = (np.concatenate(of) for of in zip(*parts, strict=True))
         block = uncertainty.blocks(day, model.gate.block_days)
-        cost = evidence.gain(evaluation.metric(model, model.training.metric), y, newer, older, block, model.gate.alpha)
-        if not told:
-            told.append({"lag": 0, "value": _finite(metric.compute(y, newer)), "cost": None})
-        told.append({"lag": lag, "value": _finite(metric.compute(y, older)), "cost": cost.as_dict()})
-    return told
+        cost = comparison.gain(metric, y, newer, older, block, model.gate.alpha)
+        if not found:
+            found.append(Lag(lag=0, value=finite(metric.compute(y, newer)), cost=None))
+        found.append(Lag(lag=lag, value=finite(metric.compute(y, older)), cost=Estimate.record(cost)))
+    return found
 
 
-def _standard_errors(errors: Mapping[tuple[int, int], Sequence[float]]) -> list[dict[str, Any]]:
+def _standard_errors(errors: Mapping[tuple[int, int], Sequence[float]]) -> list[StandardError]:
     return [
-        {
-            "holdout": holdout,
-            "apart": apart,
-            "median": float(np.median(values)),
-            "high": float(np.quantile(values, 0.9)),
-            "nights": len(values),
-        }
+        StandardError(
+            holdout=holdout,
+            apart=apart,
+            median=float(np.median(values)),
+            high=float(np.quantile(values, 0.9)),
+            nights=len(values),
+        )
         for (holdout, apart), values in sorted(errors.items())
     ]
 
 
-def _own(known: Sequence[Mapping[str, Any]], holdout: int) -> float | None:
+def _own(known: Sequence[StandardError], holdout: int) -> float | None:
     """The standard error over the model's own holdout, of fits that are a week apart."""
-    return next((one["median"] for one in known if (one["holdout"], one["apart"]) == (holdout, WEEK)), None)
+    return next((one.median for one in known if (one.holdout, one.apart) == (holdout, WEEK)), None)
 
 
-def _power(model: Model, differences: Sequence[Differences], declared: Power) -> dict[str, Any]:
+def _power(
+    model: Model, differences: Sequence[Differences], declared: Power
+) -> tuple[list[Promoted], list[DaysNeeded]]:
     """How often the gate promotes, by holdout and margin, and the days that a margin needs."""
     gate = model.gate
     equal = Equal(differences, gate.alpha)
     shown = {float(f"{times * declared.standard_error:.2g}") for times in TIMES} | {gate.margin, declared.margin}
     margins = sorted(margin for margin in shown if margin > 0)
-    most = chances.MOST_DAYS // gate.block_days
     table, needed = [], []
     for days in holdouts(model):
         blocks = math.ceil(days / gate.block_days)
         for margin in margins if blocks > 1 else ():
-            rates = {"equal": equal.promoted(blocks, margin), "worse": equal.promoted(blocks, margin, better=-margin)}
-            table.append({"holdout": days, "margin": margin, **rates})
+            alike, worse = (equal.promoted(blocks, margin, better) for better in (0.0, -margin))
+            table.append(Promoted(holdout=days, margin=margin, equal=alike, worse=worse))
     for margin in margins:
-        blocks_needed = equal.blocks_needed(margin, most)
-        needed.append({"margin": margin, "days": blocks_needed and blocks_needed * gate.block_days})
-    return {"power": table, "days_needed": needed}
+        found = equal.blocks_needed(margin, chances.MOST_DAYS // gate.block_days)
+        needed.append(DaysNeeded(margin=margin, days=None if found is None else found * gate.block_days))
+    return table, needed
 
 
 def _last(weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> str:
@@ -182,7 +233,3 @@ def _last(weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> str:
 def _rounded(value: float) -> float:
     """Three digits: what a person writes into `model.py`."""
     return float(f"{value:.3g}")
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None

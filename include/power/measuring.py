@@ -80,25 +80,25 @@ def measure(
     won: dict[str, str] = {}
     if candidate is None:
         won = recipe.winners(model, history, root, sample.nights, code, many, progress)
-        progress.say(recipe.told(won))
+        progress.say(recipe.sentence(won))
     chosen = candidate or recipe.most_frequent(won)
     fits = _fits(model, history, chosen, sample, code, root / "power")
     _made(model, history, fits, many, progress)
 
     with progress.bar(f"{name}: compare", len(sample.nights)) as advance:
         found = figures.of(model, fits, sample.nights, advance)
-    protocol = {
-        "candidate": chosen,
-        "selections": won or None,
-        "first_night": sample.nights[0],
-        "last_night": sample.nights[-1],
-        "every": every,
-        "last_day": sample.last,
-        "snapshot": history.digest,
-        "code": code,
-    }
-    report = power_report.compose(model, protocol, found)
-    files.write(root / "power.json", (json.dumps(report, indent=1) + "\n").encode())
+    sampled = power_report.Sampled(
+        candidate=chosen,
+        selections=won or None,
+        first_night=sample.nights[0],
+        last_night=sample.nights[-1],
+        every=every,
+        last_day=sample.last,
+        snapshot=history.digest,
+        code=code,
+    )
+    report = power_report.compose(model, sampled, found)
+    files.write(root / "power.json", (json.dumps(report.as_dict(), indent=1) + "\n").encode())
     text = power_report.markdown(report)
     for file, content in {**picture.draw(report), "power.md": text.encode()}.items():
         files.write(root / file, content)

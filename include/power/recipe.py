@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from include import files
 from include.backtest import pool
@@ -15,9 +14,9 @@ from include.backtest.progress import Progress
 from include.backtest.store import Store, key_of
 from include.errors import DataError, NotReady
 from include.partitions import partition
-from include.retraining import planning, select, train
+from include.retraining import night, planning
 from include.spec import Model
-from include.training import candidates
+from include.training.plan import Plan
 
 NIGHTS = 15
 """Whose selection is made; evenly spread, the first and the last of all nights among them."""
@@ -38,7 +37,7 @@ def winners(
     DataError : no night selects anything.
     """
     store, won, chosen = Store(root / "nights"), {}, spread(nights, NIGHTS)
-    asked: list[tuple[Mapping[str, Any], Path]] = []
+    asked: list[tuple[Plan, Path]] = []
     for as_of in chosen:
         try:
             plan = planning.take(model, partition(as_of, model.timezone), {}, "", None, history)
@@ -46,8 +45,8 @@ def winners(
             continue
         key = key_of(model, plan, code)
         kept = store.get(as_of, key)
-        if kept is not None and not kept.record["refused"]:
-            won[as_of] = str(kept.record["recipe"]["candidate"])
+        if kept is not None and not kept.record.refused:
+            won[as_of] = kept.winner
         else:
             asked.append((plan, root / "power" / f"{as_of}-selection-{key[:16]}.json"))
     missing = [one for one in asked if not one[1].is_file()]
@@ -61,7 +60,7 @@ def winners(
     for about, path in asked:
         winner = json.loads(path.read_bytes())["challenger"]
         if winner:
-            won[str(about["as_of"])] = winner
+            won[about.as_of] = winner
     if not won:
         raise DataError(
             f"no candidate of {model.name} could be selected on {', '.join(chosen)}: name one (CANDIDATE=...)."
@@ -75,7 +74,7 @@ def most_frequent(won: Mapping[str, str]) -> str:
     return max(reversed(list(won.values())), key=lambda name: counts[name])
 
 
-def told(won: Mapping[str, str]) -> str:
+def sentence(won: Mapping[str, str]) -> str:
     """Who won, in one sentence."""
     counts = ", ".join(f"{name} {count}" for name, count in Counter(won.values()).most_common())
     return f"The recipe is {most_frequent(won)}: selections won on {len(won)} nights: {counts}."
@@ -88,14 +87,13 @@ def spread(nights: Sequence[str], count: int) -> list[str]:
     return [nights[round(at * (len(nights) - 1) / (count - 1))] for at in range(count)]
 
 
-def _select(model: Model, history: History, asked: tuple[Mapping[str, Any], Path]) -> str:
-    """The challenger of one night, kept in a file; null where it has none."""
+def _select(model: Model, history: History, asked: tuple[Plan, Path]) -> str:
+    """The challenger of one night, kept in a file; null if it has none."""
     plan, path = asked
-    declared = candidates.load(model)
+    winner: str | None
     try:
-        results = [train.trial(model, plan, name, declared[name], history)[0] for name in plan["candidates"]]
-        winner = select.winner_of(model, plan, results)["candidate"]
+        winner = night.winner_of(model, plan, night.try_all(model, plan, history)).candidate
     except DataError:
         winner = None
     files.write(path, json.dumps({"challenger": winner}).encode())
-    return str(plan["as_of"])
+    return plan.as_of

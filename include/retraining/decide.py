@@ -1,69 +1,68 @@
-"""Asks the gate and makes its answer known: to the ledger, to MLflow, in the log and in the note of the run."""
+"""The task `gate`: the gate's decision, made known to the ledger, to MLflow, in the log and in the note of the run."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from include.cards.card import figure
-from include.gate import decision as gate
+from include.gate import decision
 from include.gate.checks import Check
-from include.gate.completeness import number
+from include.gate.decision import Decision, Verdict
+from include.gate.evaluation import Evaluation
 from include.registry import mlflow_versions, tracking
 from include.registry.ledger import Ledger
-from include.retraining import planning
+from include.retraining.selection import Selection
 from include.spec import Model
+from include.training.plan import Plan
 
 log = logging.getLogger(__name__)
 
 ARTIFACT = "gate.json"
 LONGEST_NOTE = 480
-OUTCOMES = {"promote": "passed the gate", "hold": "held", "reject": "rejected"}
+OUTCOMES = {Verdict.PROMOTE: "passed the gate", Verdict.HOLD: "held", Verdict.REJECT: "rejected"}
 RESULTS = {True: "passed", False: "FAILED", None: "UNKNOWN"}
 
 
-def decide(
-    model: Model, plan: Mapping[str, Any], selected: Mapping[str, Any], evaluation: Mapping[str, Any], run_id: str
-) -> dict[str, Any]:
-    """`gate.decide`, recorded. Idempotent: the same run again replaces its decision.
+class Decided(Decision):
+    """The decision about a version; ``note`` is the outcome in one line."""
 
-    Returns
-    -------
-    ``verdict, reason, checks`` (`gate.Decision`), ``version`` and ``note`` (the outcome in one line).
-    """
-    decision = gate.decide(model, evaluation)
-    version = int(selected["version"])
-    told = decision.as_dict()
+    version: int
+    note: str
+
+
+def decide(model: Model, plan: Plan, selection: Selection, evaluation: Evaluation, run_id: str) -> Decided:
+    """`decision.decide`, recorded. Idempotent: the same run again replaces its decision."""
+    outcome, version = decision.decide(model, evaluation), selection.version
+    document = outcome.as_dict()
     Ledger.default().record_decision(
         model.name,
         run_id,
-        as_of=plan["as_of"],
-        verdict=decision.verdict.value,
-        reason=decision.reason,
+        as_of=plan.as_of,
+        verdict=outcome.verdict.value,
+        reason=outcome.reason,
         version=version,
-        parameters=planning.parameters(plan),
-        code_digest=plan["code_digest"],
-        snapshot_digest=plan["snapshot"]["digest"],
-        checks=told["checks"],
+        parameters=plan.parameters.as_dict(),
+        code_digest=plan.code_digest,
+        snapshot_digest=plan.snapshot.digest,
+        checks=document["checks"],
     )
     artifact = {
-        **told,
+        **document,
         "version": version,
-        "evaluation": dict(evaluation),
+        "evaluation": evaluation.as_dict(),
         "settings": model.gate.model_dump(mode="json"),
     }
-    tracking.log_artifact_bytes(selected["mlflow_run_id"], ARTIFACT, json.dumps(artifact, indent=1).encode())
-    tracking.log(selected["mlflow_run_id"], metrics=metrics(decision.checks))
-    mlflow_versions.tag(
-        model.name, version, {"perennial.verdict": decision.verdict.value, "perennial.reason": decision.reason[:4000]}
-    )
-    for line in table(decision.checks):
+    tracking.log_artifact_bytes(selection.mlflow_run_id, ARTIFACT, json.dumps(artifact, indent=1).encode())
+    tracking.log(selection.mlflow_run_id, metrics=metrics(outcome.checks))
+    tags = {"perennial.verdict": outcome.verdict.value, "perennial.reason": outcome.reason[:4000]}
+    mlflow_versions.tag(model.name, version, tags)
+    for line in table(outcome.checks):
         log.info("%s", line)
-    log.info("Version %d of %s: %s. %s", version, model.name, decision.verdict.value, decision.reason)
-    return {**told, "version": version, "note": note(decision, version, str(selected["candidate"]))}
+    log.info("Version %d of %s: %s. %s", version, model.name, outcome.verdict.value, outcome.reason)
+    return Decided(**dict(outcome), version=version, note=note(outcome, version, selection.candidate))
 
 
 def metrics(checks: Sequence[Check]) -> dict[str, float]:
@@ -71,9 +70,9 @@ def metrics(checks: Sequence[Check]) -> dict[str, float]:
     found = {}
     for check in checks:
         name = f"gate.{re.sub(r'[^A-Za-z0-9_.-]+', '_', check.name)}"
-        for key, value in ((name, number(check.value)), (f"{name}.limit", number(check.limit))):
-            if value is not None:
-                found[key] = value
+        for key, value in ((name, check.value), (f"{name}.limit", check.limit)):
+            if isinstance(value, (int, float)):
+                found[key] = float(value)
     return found
 
 
@@ -92,14 +91,14 @@ def table(checks: Sequence[Check]) -> list[str]:
     ]
 
 
-def note(decision: gate.Decision, version: int, candidate: str) -> str:
-    """The outcome in one line, for the run's note: ``rejected: version 7 (boosting). Because ...``; it is cut at a word
-    where there is more to say than anybody reads there."""
-    said = _one_line(f"{OUTCOMES[decision.verdict.value]}: version {version} ({candidate}). {decision.reason}")
-    if len(said) <= LONGEST_NOTE:
-        return said
+def note(decision: Decision, version: int, candidate: str) -> str:
+    """The outcome in one line, for the run's note: ``rejected: version 7 (boosting). Because ...``; a long one is cut
+    at a word."""
+    line = _one_line(f"{OUTCOMES[decision.verdict]}: version {version} ({candidate}). {decision.reason}")
+    if len(line) <= LONGEST_NOTE:
+        return line
     more = " ... (all of it is in the log of `gate`)"
-    return said[: LONGEST_NOTE - len(more)].rsplit(" ", 1)[0] + more
+    return line[: LONGEST_NOTE - len(more)].rsplit(" ", 1)[0] + more
 
 
 def _one_line(text: str) -> str:

@@ -5,75 +5,96 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from include import catalog
+from include.gate.decision import Verdict
+from include.gate.evaluation import Evaluation
 from include.partitions import partition
 from include.retraining import aftermath
-from include.retraining import decide as decisions
+from include.retraining.decide import Decided, decide
 from include.retraining.evaluate import evaluate
-from include.retraining.package import package
+from include.retraining.package import Packaged, package
 from include.retraining.planning import take
 from include.retraining.select import select
+from include.retraining.selection import Selection
 from include.retraining.train import train
 from include.spec import Model
+from include.training.plan import Plan
+from include.training.recipes import Trial
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What each task of a run returned.
+
+    Attributes
+    ----------
+    package : None unless promoted.
+    seconds : by task.
+    """
+
+    run_id: str
+    plan: Plan
+    trials: tuple[Trial, ...]
+    selection: Selection
+    evaluation: Evaluation
+    decision: Decided
+    package: Packaged | None
+    seconds: Mapping[str, float]
+
+    @property
+    def packaged(self) -> Packaged:
+        """`package` of a run that promoted."""
+        assert self.package is not None, self.decision.reason
+        return self.package
+
+
+@dataclass
+class Stopwatch:
+    """The seconds of each task."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, task: str, work: Callable[[], T]) -> T:
+        began = time.perf_counter()
+        done = work()
+        self.seconds[task] = round(self.seconds.get(task, 0.0) + time.perf_counter() - began, 4)
+        return done
+
+
+def plan_of(model: Model, as_of_key: str, params: Mapping[str, object] | None = None) -> Plan:
+    """What the task `snapshot` returns."""
+    about, last = partition(as_of_key, model.timezone), aftermath.read(model.name)
+    return take(model, about, params or {}, catalog.digest(model.name), last)
+
 
 def in_one_process(
-    model: Model, as_of_key: str, params: Mapping[str, Any] | None = None, run_id: str | None = None, skip: bool = False
-) -> dict[str, Any]:
+    model: Model, as_of_key: str, params: Mapping[str, object] | None = None, run_id: str | None = None
+) -> Outcome:
     """Run snapshot, train, select, evaluate, gate and package one after the other, as the retrain DAG does.
+
+    Unlike the DAG it goes on if nothing is new (`plan_of`, ``nothing_new``).
 
     Parameters
     ----------
     run_id : the run that versions, decision and MLflow runs are recorded for; ``None``: a new one.
-    skip : end after the snapshot where nothing is new since the last decision, as the DAG does.
-
-    Returns
-    -------
-    ``run_id, plan, results, selected, evaluation, decision, package`` (None unless promoted), ``seconds`` by step.
     """
-    run_id = run_id or f"reference__{as_of_key}__{uuid.uuid4().hex[:8]}"
-    seconds: dict[str, float] = {}
-
-    def timed(step: str, started: float) -> None:
-        seconds[step] = round(seconds.get(step, 0.0) + time.perf_counter() - started, 4)
-
-    at = time.perf_counter()
-    about, last = partition(as_of_key, model.timezone), aftermath.read(model.name)
-    plan = take(model, about, params or {}, catalog.digest(model.name), last)
-    timed("snapshot", at)
-    outcome: dict[str, Any] = {"run_id": run_id, "plan": plan, "seconds": seconds}
-    if skip and plan["nothing_new"]:
-        return outcome
-    results = []
-    for name in plan["candidates"]:
-        at = time.perf_counter()
-        results.append(train(model, plan, name, run_id))
-        timed("train", at)
-    at = time.perf_counter()
-    selected = select(model, plan, results, run_id)
-    timed("select", at)
-    at = time.perf_counter()
-    evaluation = evaluate(model, plan, selected)
-    timed("evaluate", at)
-    at = time.perf_counter()
-    decision = decisions.decide(model, plan, selected, evaluation, run_id)
-    timed("gate", at)
-    at = time.perf_counter()
-    packaged = (
-        package(model, plan, selected, evaluation, decision, run_id) if decision["verdict"] == "promote" else None
-    )
-    timed("package", at)
-    log.info("Run %s of %s took %.1f s: %s.", run_id, model.name, sum(seconds.values()), seconds)
-    return {
-        **outcome,
-        "results": results,
-        "selected": selected,
-        "evaluation": evaluation,
-        "decision": decision,
-        "package": packaged,
-    }
+    run_id = run_id or f"in_process__{as_of_key}__{uuid.uuid4().hex[:8]}"
+    timed = Stopwatch()
+    plan = timed("snapshot", lambda: plan_of(model, as_of_key, params))
+    trials = timed("train", lambda: tuple(train(model, plan, name, run_id) for name in plan.candidates))
+    selection = timed("select", lambda: select(model, plan, trials, run_id))
+    evaluation = timed("evaluate", lambda: evaluate(model, plan, selection))
+    decision = timed("gate", lambda: decide(model, plan, selection, evaluation, run_id))
+    packaged = None
+    if decision.verdict is Verdict.PROMOTE:
+        packaged = timed("package", lambda: package(model, plan, selection, evaluation, decision, run_id))
+    log.info("Run %s of %s took %.1f s: %s.", run_id, model.name, sum(timed.seconds.values()), timed.seconds)
+    return Outcome(run_id, plan, trials, selection, evaluation, decision, packaged, timed.seconds)

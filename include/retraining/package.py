@@ -1,4 +1,4 @@
-"""The release model: the same recipe refitted up to the as-of, as a bundle that is proven before it is named."""
+"""The task `package`: the recipe refitted up to the as-of, as a bundle that is proven before it is named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import logging
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -16,14 +15,21 @@ from typing import Any
 
 from include import catalog
 from include.cards import card, plots
+from include.cards.facts import CardParameters, Compared, Facts, JudgedTwin, Manifest, ReleaseFit
+from include.data.lake import Lake
 from include.errors import IntegrityError, ReleaseError
+from include.gate.decision import Decision, Verdict
+from include.gate.evaluation import Evaluation
+from include.records import PartitionKey, Record
 from include.registry import mlflow_versions, tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
-from include.retraining import planning
+from include.retraining import deployed, night
+from include.retraining.selection import Chosen, Selection
 from include.settings import PROJECT, Settings
 from include.spec import Model
-from include.training import candidates, dataset, export, proving, refit, snapshot
+from include.training.candidates import Fitted
+from include.training.plan import Plan
 
 log = logging.getLogger(__name__)
 
@@ -33,156 +39,156 @@ PACKAGES = (
 )  # fmt: skip
 
 
+class Packaged(Record):
+    """The bundle of a version.
+
+    Attributes
+    ----------
+    parity : largest difference of a score between ONNX and scikit-learn.
+    rows, first, last : what the release model was fitted on.
+    row_milliseconds : of one row, measured here; not part of the bundle.
+    """
+
+    version: int
+    digest: str
+    parity: float
+    rows: int
+    first: PartitionKey
+    last: PartitionKey
+    bytes: int
+    row_milliseconds: float
+
+
 def package(
-    model: Model,
-    plan: Mapping[str, Any],
-    selected: Mapping[str, Any],
-    evaluated: Mapping[str, Any],
-    decision: Mapping[str, Any],
-    run_id: str,
-) -> dict[str, Any]:
+    model: Model, plan: Plan, selection: Selection, evaluation: Evaluation, decision: Decision, run_id: str
+) -> Packaged:
     """Refit the challenger's recipe on all matured rows, check the fit, write the bundle and name it in the ledger.
 
     The same run again makes the same bytes and so the same digest.
 
-    Returns
-    -------
-    ``version, digest, parity`` (largest difference of a score between ONNX and scikit-learn), ``rows, first, last,
-    bytes``, and ``row_milliseconds`` (of one row, measured here; no part of the bundle).
-
     Raises
     ------
-    ReleaseError : the gate did not say promote; a refit guard; what `proving.prove` refuses.
+    ReleaseError : the gate did not decide promote; a refit guard; what `proving.prove` refuses.
     """
-    if decision.get("verdict") != "promote":
+    if decision.verdict is not Verdict.PROMOTE:
         raise ReleaseError(
-            f"version {selected['version']} of {model.name} is not packaged: the gate said "
-            f"{decision.get('verdict')!r}, not 'promote'."
+            f"version {selection.version} of {model.name} is not packaged: the gate decided "
+            f"{decision.verdict.value!r}, not 'promote'."
         )
-    name, version = str(selected["candidate"]), int(selected["version"])
-    twin = export.from_skops(BundleStore.default().get_twin(model.name, selected["twin"]["digest"]))
-    fitted, rows, guards = refit.refit(model, plan, selected["recipe"], twin)
-    newest = dataset.between(rows, snapshot.spans_of(plan, name).holdout)
-    proven = proving.prove(model, name, fitted, rows, newest)
-    guards.append(proven.size)
-    facts = manifest(model, plan, selected, evaluated, decision, fitted, run_id)
-    described = on_the_card(facts, plan, selected, evaluated, guards, proven.parity)
+    lake, version = Lake.of(model), selection.version
+    release = night.refit(model, plan, selection, deployed.StoredTwins(model, plan, lake), lake)
+    fitted, proven = release.fitted, release.proven
+    made = manifest(model, plan, selection, evaluation, decision, fitted, version, run_id)
+    described = card_facts(made, plan, selection, evaluation, release.guards, proven.parity)
     files = {
         "model.onnx": proven.onnx,
         "model.skops": proven.skops,
         "input_schema.json": _json(proven.schema.as_dict()),
         "probe.json": _json(proven.probe.as_dict()),
-        "manifest.json": _json(facts),
+        "manifest.json": _json(made.as_dict()),
         "card.md": card.markdown(model, described).encode(),
-        "card.html": card.html(model, described, _pictures(selected, evaluated)).encode(),
+        "card.html": card.html(model, described, pictures(selection.mlflow_run_id, evaluation)).encode(),
         **source_files(catalog.folder(model.name)),
     }
     digest = BundleStore.default().write(model.name, files)
     Ledger.default().set_bundle(model.name, version, digest)
-    tracking.log_artifact_bytes(selected["mlflow_run_id"], "card.html", files["card.html"])
+    tracking.log_artifact_bytes(selection.mlflow_run_id, "card.html", files["card.html"])
     mlflow_versions.tag(model.name, version, {"perennial.bundle": digest})
     log.info(
         "Version %d of %s is packaged as %s: %s refitted on %d rows (%s to %s), ONNX agrees within %.1e.",
-        version, model.name, digest[:12], name, fitted.rows, fitted.first, fitted.last, proven.parity,
+        version, model.name, digest[:12], selection.candidate, fitted.rows, fitted.first, fitted.last, proven.parity,
     )  # fmt: skip
-    size = sum(len(data) for data in files.values())
-    return {
-        "version": version,
-        "digest": digest,
-        "parity": proven.parity,
-        "rows": fitted.rows,
-        "first": fitted.first,
-        "last": fitted.last,
-        "bytes": size,
-        "row_milliseconds": round(proven.row_milliseconds, 3),
-    }
+    return Packaged(
+        version=version,
+        digest=digest,
+        parity=proven.parity,
+        rows=fitted.rows,
+        first=fitted.first,
+        last=fitted.last,
+        bytes=sum(len(data) for data in files.values()),
+        row_milliseconds=round(proven.row_milliseconds, 3),
+    )
 
 
-def _pictures(selected: Mapping[str, Any], evaluated: Mapping[str, Any]) -> dict[str, bytes]:
+def pictures(mlflow_run_id: str, evaluation: Evaluation) -> dict[str, bytes]:
     """The most telling pictures of the holdout, as `evaluate` has kept them; a changed one is refused.
 
     Raises
     ------
     IntegrityError : a picture is not the one that was drawn: the bundle would not be a function of its run.
     """
-    drawn = evaluated.get("plots") or {}
+    drawn = evaluation.plots or {}
     wanted = {name: path for name in plots.TELLING for path in drawn if path.endswith(f"/{name}.svg")}
     found = {}
     for name, path in wanted.items():
-        found[name] = tracking.artifact_bytes(selected["mlflow_run_id"], path)
+        found[name] = tracking.artifact_bytes(mlflow_run_id, path)
         if hashlib.sha256(found[name]).hexdigest() != drawn[path]:
             raise IntegrityError(
-                f"the artifact {path} of the MLflow run {selected['mlflow_run_id']} is not what evaluate has drawn: "
-                "clear the task evaluate, and this one with it."
+                f"the artifact {path} of the MLflow run {mlflow_run_id} is not what evaluate has drawn: clear the task "
+                "evaluate, and this one with it."
             )
     return found
 
 
 def manifest(
     model: Model,
-    plan: Mapping[str, Any],
-    selected: Mapping[str, Any],
-    evaluated: Mapping[str, Any],
-    decision: Mapping[str, Any],
-    fitted: candidates.Fitted,
+    plan: Plan,
+    chosen: Chosen,
+    evaluation: Evaluation,
+    decision: Decision,
+    fitted: Fitted,
+    version: int,
     run_id: str,
-) -> dict[str, Any]:
+) -> Manifest:
     """Everything that is needed to make the model again. No wall-clock time: a retry makes the same bytes."""
     commit, dirty = _commit()
-    sides = {s: evaluated[s] for s in ("challenger", "baseline", "champion")}
-    twin = {**selected["twin"], "metrics": evaluated["challenger"]["metrics"]}
     requirements = PROJECT / "requirements.txt"
-    return {
-        "model": model.name,
-        "version": int(selected["version"]),
-        "run_id": run_id,
-        "as_of": plan["as_of"],
-        "recipe": selected["recipe"],
-        "snapshot": plan["snapshot"],
-        "windows": plan["windows"][selected["candidate"]],
-        "twin": twin,
-        "release": {
-            "first": fitted.first,
-            "last": fitted.last,
-            "rows": fitted.rows,
-            "features": len(fitted.feature_names),
-            "dropped": list(fitted.dropped),
-            "sampled": fitted.rows >= model.training.max_rows,
-        },
-        "holdout": evaluated["holdout"],
-        "compared": {side: found for side, found in sides.items() if found is not None},
-        "decision": {k: decision[k] for k in ("verdict", "reason", "checks")},
-        "note": plan["note"],
-        "code_digest": plan["code_digest"],
-        "commit": commit,
-        "dirty": dirty,
-        "packages": _packages(),
-        "requirements": hashlib.sha256(requirements.read_bytes()).hexdigest() if requirements.is_file() else None,
-        "python": platform.python_version(),
-        "platform": f"{sys.platform}-{platform.machine()}",
-        "cpu": _cpu(),
-        "settings": model.model_dump(mode="json"),
-    }
+    return Manifest(
+        model=model.name,
+        version=version,
+        run_id=run_id,
+        as_of=plan.as_of,
+        recipe=chosen.recipe,
+        snapshot=plan.snapshot,
+        windows=plan.spans(chosen.candidate),
+        twin=JudgedTwin(**dict(chosen.twin), metrics=evaluation.challenger.metrics),
+        release=ReleaseFit(
+            first=fitted.first,
+            last=fitted.last,
+            rows=fitted.rows,
+            features=len(fitted.feature_names),
+            dropped=fitted.dropped,
+            sampled=fitted.rows >= model.training.max_rows,
+        ),
+        holdout=evaluation.holdout,
+        compared=Compared.by(evaluation),
+        decision=Decision(verdict=decision.verdict, reason=decision.reason, checks=decision.checks),
+        note=plan.note,
+        code_digest=plan.code_digest,
+        commit=commit,
+        dirty=dirty,
+        packages=_packages(),
+        requirements=hashlib.sha256(requirements.read_bytes()).hexdigest() if requirements.is_file() else None,
+        python=platform.python_version(),
+        platform=f"{sys.platform}-{platform.machine()}",
+        cpu=_cpu(),
+        settings=model.model_dump(mode="json"),
+    )
 
 
-def on_the_card(
-    facts: Mapping[str, Any],
-    plan: Mapping[str, Any],
-    selected: Mapping[str, Any],
-    evaluated: Mapping[str, Any],
-    guards: list[str],
-    parity: float,
-) -> dict[str, Any]:
+def card_facts(
+    made: Manifest, plan: Plan, chosen: Chosen, evaluation: Evaluation, guards: tuple[str, ...], parity: float
+) -> Facts:
     """What `card` shows: the manifest, and what was found on the way to it."""
-    return {
-        **facts,
-        "guards": guards,
-        "parity": parity,
-        "selection": selected["selection"],
-        "evidence": evaluated,
-        "parameters": {"as_of": plan["as_of"], **planning.parameters(plan)},
-        "quarantined": plan.get("quarantined"),
-    }
+    return Facts(
+        manifest=made,
+        evaluation=evaluation,
+        selection=chosen.selection,
+        parameters=CardParameters(as_of=plan.as_of, **dict(plan.parameters)),
+        quarantined=plan.quarantined,
+        guards=guards,
+        parity=parity,
+    )
 
 
 def source_files(folder: Path) -> dict[str, bytes]:
@@ -209,7 +215,7 @@ def _packages() -> dict[str, str]:
 def _commit() -> tuple[str | None, bool | None]:
     """Commit of the project and whether files differ from it; in an image, the commit that it was built from.
 
-    None if that is unknown: without git, whether files differ.
+    None if that is not known (without git, whether files differ).
     """
 
     def git(*arguments: str) -> str | None:

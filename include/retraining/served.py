@@ -12,23 +12,23 @@ import pandas as pd
 from include.errors import DataError, IntegrityError, PerennialError
 from include.registry.bundles import BundleStore
 from include.registry.rows import VersionRow
+from include.retraining.ports import HoldoutRows, seen
 from include.spec import ColumnType, Model, Task
-from include.training import dataset, evaluation, export
+from include.training import dataset, export
+from include.training import evaluation as measures
+
+Schema = Mapping[str, Any]
+"""`input_schema.json` of a bundle."""
 
 
 class Served:
-    """Scores versions on the same rows; versions with the same features code share their features.
+    """Scores versions on one holdout; versions with the same features code share their features."""
 
-    Parameters
-    ----------
-    rows : the holdout, as `dataset.sort` orders it. ``first``: its first day, which no twin may have seen.
-    """
-
-    def __init__(self, model: Model, store: BundleStore, rows: pd.DataFrame, first: str) -> None:
-        self.model, self.store, self.rows, self.first = model, store, rows, first
+    def __init__(self, model: Model, store: BundleStore) -> None:
+        self.model, self.store = model, store
         self._features: dict[str, pd.DataFrame] = {}
 
-    def score(self, row: VersionRow) -> np.ndarray:
+    def score(self, row: VersionRow, holdout: HoldoutRows) -> np.ndarray:
         """The scores of its twin, in the classes of today.
 
         Raises
@@ -36,19 +36,19 @@ class Served:
         DataError : the twin has seen the holdout, answers another question, or cannot be scored on these columns.
         IntegrityError : bundle or twin is missing or damaged.
         """
-        refuse = seen(row.twin_last, self.first)
+        refuse = seen(row.twin_last, holdout.first)
         if refuse:
             raise DataError(f"its twin {refuse}")
         if row.bundle is None:
             raise IntegrityError(f"version {row.version} has no bundle")
         bundle = self.store.open(self.model.name, row.bundle)
         schema = bundle.json("input_schema.json")
-        then = _with_its_dates(_as_it_was_asked(self.model, schema), schema)
+        then = with_its_dates(_as_it_was_asked(self.model, schema), schema)
         source = bundle.read("source/features.py")
         try:
-            features = self._features_of(then, source, f"{bundle.path}/source/features.py")
+            features = self._features_of(then, holdout.rows, source, f"{bundle.path}/source/features.py")
             pipeline = export.from_skops(self.store.get_twin(self.model.name, row.twin))
-            scores = evaluation.score_features(then, pipeline, features)
+            scores = measures.score_features(then, pipeline, features)
         except PerennialError:
             raise
         except Exception as problem:
@@ -57,24 +57,16 @@ class Served:
             ) from problem
         return _in_todays_classes(then, self.model, scores)
 
-    def _features_of(self, then: Model, source: bytes, where: str) -> pd.DataFrame:
+    def _features_of(self, then: Model, rows: pd.DataFrame, source: bytes, where: str) -> pd.DataFrame:
         types = "".join(column.type.value for column in then.data.columns)
         digest = hashlib.sha256(source + types.encode()).hexdigest()
         if digest not in self._features:
             build = dataset.builder_from_source(source, where)
-            self._features[digest] = dataset.features_frame(then, self.rows, build)
+            self._features[digest] = dataset.features_frame(then, rows, build)
         return self._features[digest]
 
 
-def seen(twin_last: str, holdout_first: str) -> str | None:
-    """Why a twin fitted up to ``twin_last`` may not be judged on a holdout that begins on ``holdout_first``, or
-    None."""
-    if twin_last < holdout_first:
-        return None
-    return f"was fitted up to {twin_last}, so it has seen days of the holdout, which begins on {holdout_first}"
-
-
-def _as_it_was_asked(model: Model, schema: Mapping[str, Any]) -> Model:
+def _as_it_was_asked(model: Model, schema: Schema) -> Model:
     """The model with the classes that a champion was fitted for: their indices mean something else after a change.
 
     Raises
@@ -97,7 +89,7 @@ def _as_it_was_asked(model: Model, schema: Mapping[str, Any]) -> Model:
     return model.model_copy(update={"data": model.data.model_copy(update={"label": declared})})
 
 
-def _with_its_dates(model: Model, schema: Mapping[str, Any]) -> Model:
+def with_its_dates(model: Model, schema: Schema) -> Model:
     """The model with dates declared as they were for a champion: its features may want a text, or a date.
 
     The lake holds both in one form, so a declaration may change between them.
@@ -119,4 +111,4 @@ def _in_todays_classes(then: Model, now: Model, scores: np.ndarray) -> np.ndarra
     if before == today:
         return scores
     place = {value: at for at, value in enumerate(before or ())}
-    return evaluation.arranged(scores, [place.get(value) for value in today or ()])
+    return measures.arranged(scores, [place.get(value) for value in today or ()])

@@ -1,17 +1,21 @@
-"""One candidate of a run: fitted on the train days, scored on the selection days, told to MLflow."""
+"""The task `train`: one candidate tried, in one MLflow run."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from include.errors import ConfigurationError, DataError, IntegrityError, PerennialError
+from include.data.lake import Lake
+from include.errors import ConfigurationError, IntegrityError, PerennialError
 from include.registry import tracking
+from include.retraining import night
+from include.retraining.night import Tried
 from include.spec import Candidate, Model
 from include.spelling import did_you_mean
-from include.training import candidates, dataset, evaluation, snapshot
+from include.training import candidates
+from include.training.plan import Plan
+from include.training.recipes import Trial
 
 log = logging.getLogger(__name__)
 
@@ -20,23 +24,18 @@ _PLAIN = (str, int, float, bool)
 
 def train(
     model: Model,
-    plan: Mapping[str, Any],
+    plan: Plan,
     candidate: str,
     run_id: str,
     mlflow_run_id: str | None = None,
     opened: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
+) -> Trial:
     """Fit one candidate and score it on the selection days, in one MLflow run that a retry resumes.
 
     Parameters
     ----------
-    mlflow_run_id : the run that an earlier try of this task opened, where it is known.
-    opened : told the id of the MLflow run before anything is fitted, so that a killed task's retry can name it.
-
-    Returns
-    -------
-    ``candidate, mlflow_run_id, metrics`` (on the selection days; None where undefined), ``seconds, rows, first, last,
-    iterations, dropped``.
+    mlflow_run_id : the run that an earlier try of this task opened, if it is known.
+    opened : called with the id of the MLflow run before anything is fitted, so that a killed task's retry can name it.
 
     Raises
     ------
@@ -46,62 +45,15 @@ def train(
     if opened is not None:
         opened(mlflow_run_id)
     try:
-        return _train(model, plan, candidate, _declared(model, candidate), run_id, mlflow_run_id)
+        declared = _declared(model, candidate)
+        tried = night.try_candidate(model, plan, candidate, declared, Lake.of(model))
+        mlflow_run_id = _log(model, plan, declared, run_id, mlflow_run_id, tried)
     except PerennialError as error:
         tracking.log(mlflow_run_id, tags={"perennial.error": str(error)[:500]})
         tracking.finish(mlflow_run_id, "FAILED")
         raise
-
-
-def _train(
-    model: Model, plan: Mapping[str, Any], name: str, candidate: Candidate, run_id: str, mlflow_run_id: str
-) -> dict[str, Any]:
-    result, fitted, judged = trial(model, plan, name, candidate)
-    measured = {metric: value for metric, value in result["metrics"].items() if value is not None}
-    known = {f"selection.{metric}": value for metric, value in measured.items()}
-    told = {**known, "fit.seconds": fitted.seconds, "fit.rows": fitted.rows, "selection.rows": judged}
-    mlflow_run_id = _log(model, plan, name, candidate, run_id, mlflow_run_id, told, fitted)
     tracking.finish(mlflow_run_id)
-    return {"mlflow_run_id": mlflow_run_id, **result}
-
-
-def trial(
-    model: Model, plan: Mapping[str, Any], name: str, candidate: Candidate, lake: snapshot.Rows | None = None
-) -> tuple[dict[str, Any], candidates.Fitted, int]:
-    """Fit one candidate and score it on the selection days; nothing is recorded.
-
-    Returns
-    -------
-    What `train` returns but for ``mlflow_run_id``, the fit, and the number of rows that it was scored on.
-    """
-    spans = snapshot.spans_of(plan, name)
-    rows = snapshot.read(model, plan, (spans.train[0], spans.selection[1]), lake)
-    fitted = candidates.fit(model, candidate, dataset.between(rows, spans.train), plan["seed"])
-    if fitted.last >= spans.selection[0]:
-        raise IntegrityError(
-            f"{name} was fitted up to {fitted.last}, but the selection days begin on {spans.selection[0]}."
-        )
-    judged = dataset.labelled(model, dataset.between(rows, spans.selection))
-    if judged.empty:
-        raise DataError(f"no row of the selection days {spans.selection[0]} to {spans.selection[1]} has a label.")
-    scores = evaluation.score(model, fitted.pipeline, judged)
-    measured = evaluation.metrics(model, dataset.labels(model, judged), scores)
-    log.info(
-        "%s: %s %s on %d selection rows (%s to %s), fitted on %d rows (%s to %s) in %.2f s.",
-        name, model.training.metric, _shown(measured[model.training.metric]), len(judged), *spans.selection,
-        fitted.rows, fitted.first, fitted.last, fitted.seconds,
-    )  # fmt: skip
-    result = {
-        "candidate": name,
-        "metrics": {metric: value if math.isfinite(value) else None for metric, value in measured.items()},
-        "seconds": round(fitted.seconds, 4),
-        "rows": fitted.rows,
-        "first": fitted.first,
-        "last": fitted.last,
-        "iterations": candidates.stopped_after(fitted.pipeline),
-        "dropped": list(fitted.dropped),
-    }
-    return result, fitted, len(judged)
+    return tried.trial.replace(mlflow_run_id=mlflow_run_id)
 
 
 def _declared(model: Model, name: str) -> Candidate:
@@ -111,27 +63,21 @@ def _declared(model: Model, name: str) -> Candidate:
     return declared[name]
 
 
-def _log(
-    model: Model,
-    plan: Mapping[str, Any],
-    name: str,
-    candidate: Candidate,
-    run_id: str,
-    mlflow_run_id: str,
-    metrics: Mapping[str, float],
-    fitted: candidates.Fitted,
-) -> str:
-    """Tell MLflow; where its run holds other parameters (the code changed and the run was cleared), in a new one."""
-    window = candidates.window_of(candidate, plan["window_days"])
-    params = {"candidate": name, "window_days": window, "seed": plan["seed"], **_hyperparameters(fitted.pipeline)}
-    tags = {
-        "perennial.as_of": plan["as_of"],
-        "perennial.snapshot": plan["snapshot"]["digest"],
-        "perennial.table_version": plan["snapshot"]["table_version"],
+def _log(model: Model, plan: Plan, candidate: Candidate, run_id: str, mlflow_run_id: str, tried: Tried) -> str:
+    """Log to MLflow; if its run holds other parameters (the code changed and the run was cleared), to a new one."""
+    trial, fitted = tried.trial, tried.fitted
+    name, window = trial.candidate, candidates.window_of(candidate, plan.window_days)
+    known = {f"selection.{metric}": value for metric, value in trial.metrics.items() if value is not None}
+    metrics = {**known, "fit.seconds": fitted.seconds, "fit.rows": fitted.rows, "selection.rows": tried.rows}
+    params = {"candidate": name, "window_days": window, "seed": plan.seed, **_hyperparameters(fitted.pipeline)}
+    tags: Mapping[str, object] = {
+        "perennial.as_of": plan.as_of,
+        "perennial.snapshot": plan.snapshot.digest,
+        "perennial.table_version": plan.snapshot.table_version,
         "perennial.train": f"{fitted.first}..{fitted.last}",
-        "perennial.code": plan["code_digest"],
+        "perennial.code": plan.code_digest,
         "perennial.dropped": ", ".join(fitted.dropped),
-        "mlflow.note.content": plan["note"],
+        "mlflow.note.content": plan.note,
     }
     tags = {key: value for key, value in tags.items() if value != ""}
     try:
@@ -145,7 +91,7 @@ def _log(
     return mlflow_run_id
 
 
-def _hyperparameters(pipeline: Any) -> dict[str, Any]:
+def _hyperparameters(pipeline: Any) -> dict[str, object]:
     """The plain parameters of the last step, by name (the whole pipeline would be a hundred lines of defaults)."""
     steps = getattr(pipeline, "steps", None)
     last = steps[-1][1] if steps else pipeline
@@ -153,7 +99,3 @@ def _hyperparameters(pipeline: Any) -> dict[str, Any]:
         "estimator": type(last).__name__,
         **{k: v for k, v in last.get_params(deep=False).items() if isinstance(v, _PLAIN) and k != "random_state"},
     }
-
-
-def _shown(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else "undefined"

@@ -20,6 +20,7 @@ from include.errors import ConfigurationError, DataError, PerennialError
 from include.spec import Candidate, Label, Model, Task
 from include.spelling import did_you_mean
 from include.training import converters, dataset, targets
+from include.training.plan import Window
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def checked(model: Model, declared: object) -> dict[str, Candidate]:
             clone(candidate.estimator)
         except Exception as problem:
             raise ConfigurationError(
-                f"candidate {name!r} of {model.name} is no scikit-learn estimator that can be cloned: {problem}"
+                f"candidate {name!r} of {model.name} is not a scikit-learn estimator that can be cloned: {problem}"
             ) from problem
         _fits_the_task(model, name, candidate.estimator)
     return found
@@ -128,7 +129,7 @@ def choose(declared: Mapping[str, Candidate], names: Iterable[str] | None) -> li
     chosen = [name for name, candidate in declared.items() if candidate.baseline or name in wanted]
     if len(chosen) < 2:
         raise ConfigurationError(
-            f"only the baseline {chosen[0]!r} was asked for: name at least one of {', '.join(declared)} beside it."
+            f"only the baseline {chosen[0]!r} was asked for: name at least one more of {', '.join(declared)}."
         )
     return chosen
 
@@ -138,7 +139,7 @@ def baseline_name(declared: Mapping[str, Candidate]) -> str:
     return next(name for name, candidate in declared.items() if candidate.baseline)
 
 
-def window_of(candidate: Candidate, plan_days: dataset.WindowDays) -> dataset.WindowDays:
+def window_of(candidate: Candidate, plan_days: Window) -> Window:
     """The candidate's own window, else the run's."""
     return plan_days if candidate.window_days is None else candidate.window_days
 
@@ -198,9 +199,8 @@ def fit(
 ) -> Fitted:
     """Fit one candidate on the labelled rows of ``raw_frame``, on one thread, in the order of the key.
 
-    Features that are missing in every row are left out with a warning (gradient boosting would crash on them, FACTS).
-    The
-    same rows, seed and machine give the same model to the byte, whatever order the rows come in.
+    Features that are missing in every row are left out with a warning (gradient boosting would crash on them).
+    The same rows, seed and machine give the same model to the byte, whatever order the rows come in.
 
     Parameters
     ----------
@@ -209,7 +209,7 @@ def fit(
     Raises
     ------
     DataError : fewer rows than ``training.min_rows``, the same label in all of them, or an estimator that cannot be
-    fitted on them.
+        fitted on them.
     """
     rows = dataset.capped(model, dataset.sort(model, dataset.labelled(model, raw_frame)), seed)
     span = f"{rows['partition'].iloc[0]} to {rows['partition'].iloc[-1]}" if len(rows) else "the window"

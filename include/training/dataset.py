@@ -1,4 +1,4 @@
-"""Which days a fit may see, and what an estimator is handed: raw rows of a snapshot become features and labels here."""
+"""Which days a fit may see, and what an estimator gets: raw rows of a snapshot become features and labels here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,44 +19,15 @@ from include.errors import ConfigurationError, DataError, IntegrityError
 from include.scoring.columns import columns_for
 from include.spec import Model, Task
 from include.spelling import did_you_mean
+from include.training.plan import Span, Window, Windows
 
 log = logging.getLogger(__name__)
 
-Span = tuple[str, str]
 SERVES_DAYS = 28  # a fit on all days of a replayed history has not seen the copies of so many days after it
-WindowDays = int | Literal["all"] | None
 Build = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
-@dataclass(frozen=True)
-class Windows:
-    """The days of one run, as pairs of partition keys, both included.
-
-    ``[train][selection][holdout]``, the last day of the holdout being the as-of. The twin is fitted on ``twin`` (it
-    ends
-    the day before the holdout), the release model on ``release`` (it ends at the as-of); the three fits are equally
-    long.
-    """
-
-    train: Span
-    selection: Span
-    holdout: Span
-    twin: Span
-    release: Span
-
-    def as_dict(self) -> dict[str, list[str]]:
-        return {name: list(span) for name, span in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Iterable[str]]) -> Windows:
-        spans: dict[str, Span] = {}
-        for name in ("train", "selection", "holdout", "twin", "release"):
-            first, last = values[name]
-            spans[name] = (first, last)
-        return cls(**spans)
-
-
-def windows(model: Model, as_of_key: str, window_days: WindowDays = None) -> Windows:
+def windows(model: Model, as_of_key: str, window_days: Window | None = None) -> Windows:
     """The days of a run about ``as_of_key``; nothing before ``model.start`` is ever named.
 
     Parameters
@@ -125,7 +95,7 @@ def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
 
     Raises
     ------
-    DataError : a missing or infinite label, or one that is none of the declared classes (named, with its count).
+    DataError : a missing or infinite label, or one that is not a declared class (named, with its count).
     """
     label = model.data.label
     column = frame[label.column]
@@ -163,7 +133,7 @@ def _class_indices(model: Model, values: np.ndarray) -> np.ndarray:
         shown = ", ".join(f"{value!r} ({count} {'row' if count == 1 else 'rows'})" for value, count in unknown[:5])
         near = did_you_mean(str(unknown[0][0]), map(str, classes))
         raise DataError(
-            f"label {label.column!r} of {model.name} has values that are no declared class: {shown}"
+            f"label {label.column!r} of {model.name} has values that are not declared classes: {shown}"
             f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}. label.classes declares "
             f"{', '.join(map(repr, classes))}{near if 'did you mean' in near else '.'}"
         )
@@ -217,8 +187,7 @@ def features_frame(model: Model, frame: pd.DataFrame, build: Build | None = None
 
     Parameters
     ----------
-    build : the features code to use; ``None``: that of the model's folder. A champion's twin is handed the code of
-    its own
+    build : the features code to use; ``None``: that of the model's folder. A champion's twin gets the code of its own
         bundle, so that a change of `features.py` does not change what an older model sees.
 
     Raises
@@ -260,8 +229,8 @@ def frame_of(model: Model, built: Any, rows: int, index: pd.Index | None = None)
 
 
 def sort(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order of their partition and key: the order in which every fit sees them (FACTS: it changes
-    bytes)."""
+    """Rows in the order of their partition and key, in which every fit sees them: the order changes a model's
+    bytes."""
     return frame.sort_values(["partition", *model.data.key, model.data.event_time], kind="stable", ignore_index=True)
 
 

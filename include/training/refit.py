@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,30 +10,34 @@ import pandas as pd
 from include.errors import ReleaseError
 from include.spec import Model, Task
 from include.statistics import metrics
-from include.training import candidates, dataset, evaluation, snapshot
+from include.training import candidates, dataset
+from include.training import evaluation as measures
+from include.training.plan import Plan
+from include.training.recipes import Recipe
+from include.training.rows import Rows, read
 
 GROSSLY_UNLIKE = 0.3
 """Largest mean |difference of probability| between release model and twin: healthy refits stay below .18 in 99 % of
-nights, inverted labels give .42 to .71 (FACTS "Data")."""
+nights, inverted labels give .42 to .71 (measured on a year of real days)."""
 
 GROSSLY_UNLIKE_VALUES = 1.0
 """The same of a regression, in standard deviations of the label. Two years of hourly bike rentals, windows of 60 days:
 healthy refits of boosting differ by .13 to .51, of ridge by .05 to .21; labels turned upside down give 1.8 and more."""
 
 MORE_TO_LEARN = 1.25
-"""From so many times the rows of the twin on, a release model is expected to know the shared ones less by heart: its
-own loss on them is no sign of broken days then (a young history, of which nothing is left out yet)."""
+"""A release model with at least so many times the rows of its twin is expected to know the shared rows less by heart:
+its own loss on them is not a sign of broken days then (a young history, of which nothing is left out yet)."""
 
 ROWS_TO_COMPARE = 1000
 """Fewer shared rows are known by heart: on 320 to 657 of them healthy release models lost .011 to .034 log loss to
 their twins, on the 2,208 of electricity hardly any loses .007."""
 
 ENOUGH = 10
-"""Rows of a class that every older day must have, before a newer day may be said to have too few of them."""
+"""Rows of a class that every older day must have, before a newer day may be called short of them."""
 
 
 def refit(
-    model: Model, plan: Mapping[str, Any], recipe: Mapping[str, Any], twin: Any, lake: snapshot.Rows | None = None
+    model: Model, plan: Plan, recipe: Recipe, twin: Any, lake: Rows
 ) -> tuple[candidates.Fitted, pd.DataFrame, list[str]]:
     """Fit the recipe on all matured rows: the fit, its rows, and what the guards of a refit found.
 
@@ -46,18 +49,18 @@ def refit(
     ------
     ReleaseError : the newest days are not fit to learn from, or the refit is grossly unlike its twin.
     """
-    spans = snapshot.spans_of(plan, str(recipe["candidate"]))
+    spans = plan.spans(recipe.candidate)
     # The twin's days begin before those of the release model, and a short window may share none of them with it.
-    every = dataset.labelled(model, snapshot.read(model, plan, (spans.twin[0], spans.release[1]), lake))
-    rows, newest = dataset.between(every, spans.release), dataset.between(every, spans.holdout)
+    every = dataset.labelled(model, read(plan, (spans.twin[0], spans.release[1]), lake))
+    learned, newest = dataset.between(every, spans.release), dataset.between(every, spans.holdout)
     guards = guard_days(model, dataset.between(every, spans.twin), newest)
-    declared = candidates.load(model)[str(recipe["candidate"])]
-    fitted = candidates.fit(model, declared, rows, plan["seed"], recipe.get("iterations"))
-    guards.append(guard_likeness(model, fitted.pipeline, twin, rows, newest))
-    learned = dataset.between(every, spans.twin)
-    shared = dataset.between(learned, spans.release)
-    guards.append(guard_shared(model, fitted.pipeline, twin, shared, len(rows) / max(len(learned), 1)))
-    return fitted, rows, guards
+    declared = candidates.load(model)[recipe.candidate]
+    fitted = candidates.fit(model, declared, learned, plan.seed, recipe.iterations)
+    guards.append(guard_likeness(model, fitted.pipeline, twin, learned, newest))
+    older = dataset.between(every, spans.twin)
+    shared = dataset.between(older, spans.release)
+    guards.append(guard_shared(model, fitted.pipeline, twin, shared, len(learned) / max(len(older), 1)))
+    return fitted, learned, guards
 
 
 def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[str]:
@@ -158,7 +161,7 @@ def _limits(model: Model, before: pd.DataFrame, figure: str) -> tuple[float, flo
 
 
 def guard_likeness(model: Model, release: Any, twin: Any, rows: pd.DataFrame, newest: pd.DataFrame) -> str:
-    """Compare what two fitted pipelines, release model and twin, say about the newest days; a sentence about it.
+    """Compare the scores of two fitted pipelines, release model and twin, on the newest days; a sentence about it.
 
     The mean difference of a probability (of several classes: half the sum over the classes), or of a value.
 
@@ -171,7 +174,7 @@ def guard_likeness(model: Model, release: Any, twin: Any, rows: pd.DataFrame, ne
     ReleaseError : they hardly agree.
     """
     features = dataset.features_frame(model, newest)
-    mine, theirs = (evaluation.score_features(model, pipeline, features) for pipeline in (release, twin))
+    mine, theirs = (measures.score_features(model, pipeline, features) for pipeline in (release, twin))
     gaps = np.abs(mine - theirs)
     difference = float(np.mean(gaps.sum(axis=1) / 2 if gaps.ndim == 2 else gaps))
     limit = GROSSLY_UNLIKE
@@ -197,8 +200,8 @@ def guard_shared(model: Model, release: Any, twin: Any, shared: pd.DataFrame, gr
     Parameters
     ----------
     shared : the rows with labels that both were fitted on.
-    growth : rows of the release model for each row of the twin; from `MORE_TO_LEARN` on nothing is compared, nor of
-        fewer than `ROWS_TO_COMPARE` shared rows.
+    growth : rows of the release model for each row of the twin; nothing is compared if it is `MORE_TO_LEARN` or more,
+        or with fewer than `ROWS_TO_COMPARE` shared rows.
 
     Raises
     ------
@@ -207,15 +210,15 @@ def guard_shared(model: Model, release: Any, twin: Any, shared: pd.DataFrame, gr
     if len(shared) < ROWS_TO_COMPARE or growth >= MORE_TO_LEARN:
         why = f"it has {growth:.1f} times the rows" if growth >= MORE_TO_LEARN else f"{len(shared)} rows are too few"
         return f"Release model and twin are not compared on what both were fitted on: {why}."
-    metric, limit = evaluation.metric(model, model.training.metric), model.gate.margin / 2
+    metric, limit = measures.metric(model, model.training.metric), model.gate.margin / 2
     features, y = dataset.features_frame(model, shared), dataset.labels(model, shared)
-    mine, theirs = (metric.compute(y, evaluation.score_features(model, fit, features)) for fit in (release, twin))
+    mine, theirs = (metric.compute(y, measures.score_features(model, fit, features)) for fit in (release, twin))
     lost = -metrics.gain(metric, mine, theirs)
-    told = f"{model.training.metric} is {mine:.4f} to {theirs:.4f} on the {len(shared)} rows that both were fitted on"
+    both = f"{model.training.metric} is {mine:.4f} to {theirs:.4f} on the {len(shared)} rows that both were fitted on"
     if not lost <= limit:
         raise ReleaseError(
-            f"the release model of {model.name} has unlearned what its twin knows: its {told}, {lost:.4g} worse "
+            f"the release model of {model.name} has unlearned what its twin knows: its {both}, {lost:.4g} worse "
             f"({limit:.4g} is allowed). The newest days contradict the older ones: look at their validation reports "
             "and collect them again."
         )
-    return f"Beside its twin the release model's {told}: at most {limit:.4g} worse is allowed."
+    return f"Compared with its twin the release model's {both}: at most {limit:.4g} worse is allowed."

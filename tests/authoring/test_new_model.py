@@ -114,7 +114,7 @@ def test_a_strangers_table_leads_to_a_champion(
     assert quarantined(lab.lake, first, last) == 0
     if table.signal:
         assert night.decision.verdict == "promote", f"{said}\n{night.table()}\n{night.decision.reason}"
-        assert lab.release(night)[1] <= model.release.parity
+        assert lab.release(night).proven.parity <= model.release.parity
         assert export.from_skops(export.to_skops(night.twin.pipeline)), (
             "the twin is kept as a file that is safe to load"
         )
@@ -214,4 +214,4 @@ def test_a_night_about_a_day_without_rows_is_a_night(folder: Path, tmp_path: Pat
     assert lab.lake.published()[sunday.isoformat()].rows == 0
     night = lab.night(sunday.isoformat())
     assert night.decision.verdict == "promote", night.decision.reason
-    assert lab.release(night)[1] <= model.release.parity
+    assert lab.release(night).proven.parity <= model.release.parity

@@ -12,15 +12,17 @@ import pandas as pd
 import pytest
 
 from include import catalog
-from include.backtest import broken, damage
-from include.backtest.broken import Broken, DamagedRows
+from include.backtest import damage
+from include.backtest.damaged import DamagedNight, DamagedRows
+from include.backtest.damaged import draw as draw_nights
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.data import schema
 from include.partitions import keys_between, partition
 from include.retraining import planning
 from include.spec import Model
-from include.training import dataset, snapshot
+from include.training import dataset
+from include.training.rows import read
 from tests.backtest import drifting as written
 from tests.training import toy_days
 
@@ -53,7 +55,7 @@ def _rows_of(name: str) -> pd.DataFrame:
 
 
 def damaged(model: Model, rows: pd.DataFrame, kind: str, seed: int = 0) -> pd.DataFrame:
-    return damage.KINDS[kind].apply(model, rows, Broken(LAST, kind, seed).generator)
+    return damage.KINDS[kind].apply(model, rows, DamagedNight(LAST, kind, seed).generator)
 
 
 @pytest.fixture(scope="module")
@@ -202,15 +204,15 @@ def test_a_stuck_source_repeats_the_oldest_third(toy: Model, toy_rows: pd.DataFr
 
 def test_the_draw(toy: Model) -> None:
     nights = keys_between("2026-01-01", "2026-07-19")
-    draw = broken.draw(toy, nights, 0.15, 0)
+    draw = draw_nights(toy, nights, 0.15, 0)
     assert len(draw) == 30 and set(draw) <= set(nights) and all(one.as_of == key for key, one in draw.items())
-    assert draw == broken.draw(toy, nights, 0.15, 0)
+    assert draw == draw_nights(toy, nights, 0.15, 0)
     counts = Counter(one.kind for one in draw.values())
     assert set(counts) == set(damage.KINDS) and set(counts.values()) == {3}
-    other = broken.draw(toy, nights, 0.15, 1)
+    other = draw_nights(toy, nights, 0.15, 1)
     assert len(set(draw) & set(other)) < 15 and {one.seed for one in other.values()} == {1}
-    assert broken.draw(toy, nights, 0.0, 0) == {}
-    few = [{one.kind for one in broken.draw(toy, nights[:20], 0.15, seed).values()} for seed in (0, 1, 2)]
+    assert draw_nights(toy, nights, 0.0, 0) == {}
+    few = [{one.kind for one in draw_nights(toy, nights[:20], 0.15, seed).values()} for seed in (0, 1, 2)]
     assert len(few[0] | few[1] | few[2]) == 9, "the draws of a short history do not all begin with the same kinds"
     keys = {one.key("healthy") for one in (*draw.values(), *other.values())}
     assert len(keys) == 20 and "healthy" not in keys, "kind and draw are part of it"
@@ -224,19 +226,19 @@ def test_all_fits_of_a_night_read_the_same_broken_rows(
     shutil.copytree(filled_lake, lab.lake.root)
     history = History.freeze(lab.lake, toy_days.FIRST, toy_days.LAST)
     plan = planning.take(toy, partition(toy_days.AS_OF, "UTC"), {"candidates": ["logistic"]}, "", None, history)
-    one = Broken(toy_days.AS_OF, kind, 3)
+    one = DamagedNight(toy_days.AS_OF, kind, 3)
     rows = DamagedRows(toy, plan, history, one)
-    spans = snapshot.spans_of(plan, "logistic")
-    release = snapshot.read(toy, plan, spans.release, rows)
+    spans = plan.spans("logistic")
+    release = read(plan, spans.release, rows)
     assert len(release) and set(release["partition"]) <= set(keys_between(*spans.release))
     both = (max(spans.twin[0], spans.release[0]), spans.twin[1])
     again = DamagedRows(toy, plan, history, one)
-    twin = snapshot.read(toy, plan, spans.twin, again)
+    twin = read(plan, spans.twin, again)
     first, second = (dataset.between(frame, both).reset_index(drop=True) for frame in (release, twin))
     pd.testing.assert_frame_equal(first, second)
-    sound = snapshot.read(toy, plan, spans.release, history)
+    sound = read(plan, spans.release, history)
     assert not release[list(sound.columns)].equals(sound)
-    asked = snapshot.Snapshot.from_dict(plan["snapshot"])
+    asked = plan.snapshot
     assert set(rows.read_snapshot(asked, "2020-01-01", "2030-01-01")["partition"]) <= set(
         keys_between(asked.first, asked.last)
     )

@@ -13,9 +13,11 @@ from include import catalog
 from include.backtest.lab import Lab
 from include.backtest.outcome import Night
 from include.errors import ConfigurationError, DataError, NotReady, TransientError
+from include.gate.decision import Decision
 from include.partitions import partition
 from include.registry.ledger import Ledger
 from include.retraining import in_process
+from include.retraining.in_process import Outcome
 from include.spec import Model
 from tests.training import toy_days
 from tests.training.toy_days import AS_OF
@@ -23,33 +25,28 @@ from tests.training.toy_days import AS_OF
 EARLIER = "2026-05-02"
 
 
-def promote(model: Model, outcome: dict[str, Any]) -> None:
+def promote(model: Model, outcome: Outcome) -> None:
     """Make the packaged version of a real run the champion, as the release does."""
-    ledger, packaged = Ledger.default(), outcome["package"]
+    ledger, packaged = Ledger.default(), outcome.packaged
     epoch = ledger.standing(model.name).epoch
-    ledger.promote(model.name, packaged["version"], packaged["digest"], epoch, "perennial", outcome["run_id"], "test")
+    ledger.promote(model.name, packaged.version, packaged.digest, epoch, "perennial", outcome.run_id, "test")
 
 
-def same(mine: Night, real: dict[str, Any]) -> None:
+def same(mine: Night, real: Outcome) -> None:
     """Everything that a night found, but for what only a real one has (MLflow runs, digests, epochs, durations, and the
     intervals of the card)."""
-    for result, theirs in zip(mine.results, real["results"], strict=True):
-        assert {k: v for k, v in result.items() if k != "seconds"} == {
-            k: v for k, v in theirs.items() if k not in ("seconds", "mlflow_run_id")
-        }
-    assert mine.plan["snapshot"]["digest"] == real["plan"]["snapshot"]["digest"]
-    assert mine.plan["windows"] == real["plan"]["windows"]
-    assert mine.recipe == real["selected"]["recipe"] and mine.challenger == real["selected"]["candidate"]
-    assert (mine.twin.first, mine.twin.last) == (real["selected"]["twin"]["first"], real["selected"]["twin"]["last"])
-    ours = dict(mine.evaluation)
-    theirs = {k: v for k, v in real["evaluation"].items() if k in ours}
-    assert set(real["evaluation"]) - set(ours) <= {"champion_epoch", "by_day", "plots", "intervals"}
-    if theirs["champion"]:
-        theirs["champion"] = {k: v for k, v in theirs["champion"].items() if k != "digest"}
-        ours["champion"] = {k: v for k, v in ours["champion"].items() if k != "digest"}
-    assert ours == theirs
-    decided = {k: v for k, v in real["decision"].items() if k not in ("version", "note")}
-    assert mine.decision.as_dict() == decided
+    for trial, theirs in zip(mine.trials, real.trials, strict=True):
+        assert trial.replace(seconds=None) == theirs.replace(seconds=None, mlflow_run_id=None)
+    assert mine.plan.snapshot.digest == real.plan.snapshot.digest
+    assert mine.plan.windows == real.plan.windows
+    assert mine.chosen.recipe == real.selection.recipe and mine.challenger == real.selection.candidate
+    assert mine.chosen.twin == real.selection.twin.replace(digest="")
+    only_real = {"champion_epoch": None, "by_day": None, "plots": None, "intervals": None}
+    there = real.evaluation.replace(**only_real)
+    if there.champion:
+        there = there.replace(champion=there.champion.replace(digest=None))
+    assert mine.evaluation == there
+    assert mine.decision == Decision.of({k: real.decision.as_dict()[k] for k in ("verdict", "reason", "checks")})
 
 
 def test_nights_of_the_lab_are_the_real_nights(home: Path, toy: Model) -> None:
@@ -58,19 +55,20 @@ def test_nights_of_the_lab_are_the_real_nights(home: Path, toy: Model) -> None:
     first = lab.night(EARLIER, window_days=8)
     same(first, real)
     assert first.decision.verdict == "promote"
-    fitted, parity = lab.release(first)
-    assert (fitted.rows, fitted.first, fitted.last) == tuple(real["package"][k] for k in ("rows", "first", "last"))
-    assert parity == real["package"]["parity"]
+    release, packaged = lab.release(first), real.packaged
+    fitted = release.fitted
+    assert (fitted.rows, fitted.first, fitted.last) == (packaged.rows, packaged.first, packaged.last)
+    assert release.proven.parity == packaged.parity
     promote(toy, real)
-    champion = first.champion(real["package"]["version"])
+    champion = first.champion(real.packaged.version)
 
     second = lab.night(AS_OF, champion)
     real = in_process.in_one_process(toy, AS_OF)
     same(second, real)
-    assert second.evaluation["champion"]["metrics"] and second.decision.verdict == "promote"
+    assert second.evaluation.metric("champion", "log_loss") and second.decision.verdict == "promote"
     assert [line.split("|")[1].strip() for line in second.table().splitlines()[2:]] == [
         "baseline (baseline)",
-        *(f"{n}{' (challenger)' if n == second.challenger else ''}" for n in second.plan["candidates"][1:]),
+        *(f"{n}{' (challenger)' if n == second.challenger else ''}" for n in second.plan.candidates[1:]),
         f"champion version {champion.version} ({champion.candidate})",
     ]
 
@@ -85,7 +83,7 @@ def test_a_champion_that_has_seen_the_holdout_holds(home: Path, toy: Model) -> N
     champion = lab.night(AS_OF, candidates=["logistic"]).champion(1)
     night = lab.night("2026-05-12", champion, candidates=["logistic"])
     assert night.decision.verdict == "hold" and "has seen days of the holdout" in night.decision.reason
-    assert "metrics" not in night.evaluation["champion"]
+    assert night.evaluation.champion is not None and night.evaluation.side("champion") is None
 
 
 @pytest.mark.parametrize(
@@ -103,8 +101,8 @@ def test_what_a_real_night_refuses_the_lab_refuses_in_the_same_words(
 
 def test_a_sample_of_rows_is_a_smaller_fit_and_no_other_judgement(home: Path, toy: Model) -> None:
     whole, sample = (Lab(toy, home).night(AS_OF, candidates=["logistic"], max_rows=n) for n in (None, 150))
-    assert {r["rows"] for r in sample.results} == {150} and min(r["rows"] for r in whole.results) > 1000
-    assert sample.evaluation["holdout"] == whole.evaluation["holdout"]
+    assert {r.rows for r in sample.trials} == {150} and min(r.rows for r in whole.trials) > 1000
+    assert sample.evaluation.holdout == whole.evaluation.holdout
 
 
 def test_days_are_collected_once_and_stopped_ones_are_told(

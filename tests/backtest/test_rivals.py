@@ -14,14 +14,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from include import catalog
-from include.backtest import night as nights
-from include.backtest import pool, run
+from include.backtest import in_memory, pool, run
+from include.backtest.in_memory import Champion
 from include.backtest.lab import Lab
-from include.backtest.night import Champion
 from include.errors import ReleaseError
 from include.partitions import keys_between, partition
-from include.retraining import evaluate
+from include.retraining import measuring
+from include.retraining import night as nights
+from include.retraining.selection import Other
 from include.spec import Model
+from include.training.recipes import Recipe
 from tests.backtest import drifting as written
 from tests.backtest.test_backtest import Report, days_after, files_of, no_fit, read
 
@@ -110,10 +112,11 @@ def test_the_lab_decides_night_by_night_as_the_back_test(model: Model, home: Pat
         if told["as_of"] > days_after(promoted, 1):
             break
         night = lab.night(told["as_of"], champion, past=past)
-        assert (night.challenger, night.evaluation["kind"]) == (told["challenger"], told["kind"])
-        assert night.evaluation["change"] == told["change"]
-        assert night.evaluation["challenger"]["metrics"]["log_loss"] == told["holdout"]["challenger"]["log_loss"]
-        mine = [anchor["value"] for anchor in night.evaluation["anchors"] if anchor["value"] is not None]
+        evaluation, change = night.evaluation, night.evaluation.change
+        assert (night.challenger, evaluation.kind) == (told["challenger"], told["kind"])
+        assert (change.as_dict() if change else None) == told["change"]
+        assert evaluation.metric("challenger", "log_loss") == told["holdout"]["challenger"]["log_loss"]
+        mine = [anchor.value for anchor in evaluation.anchors or () if anchor.value is not None]
         assert mine == pytest.approx([anchor["value"] for anchor in told["anchors"]])
         verdict = str(night.decision.verdict)
         if verdict == "promote":
@@ -126,12 +129,10 @@ def test_the_lab_decides_night_by_night_as_the_back_test(model: Model, home: Pat
             past += [champion] if champion else []
             champion = night.champion(len(past) + 1)
     assert champion is not None and champion.candidate == "quick"
-    assert "| quick (rival) |" in replace(night, other=night.other or _rival(night)).table()
-
-
-def _rival(night: Any) -> nights.Other:
-    recipe = {"candidate": "quick", "window_days": 3, "seed": 0, "iterations": None}
-    return nights.Other("rival", recipe, night.twin)
+    quick = Recipe(candidate="quick", window_days=3)
+    rival = Other(role="rival", recipe=quick, twin=night.chosen.twin)
+    chosen = night.chosen.replace(other=night.chosen.other or rival)
+    assert "| quick (rival) |" in replace(night, steps=replace(night.steps, chosen=chosen)).table()
 
 
 def test_nothing_is_fitted_or_scored_twice(home: Path, report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +143,8 @@ def test_nothing_is_fitted_or_scored_twice(home: Path, report: Report, monkeypat
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a fit, or a score, was to be made again")
 
-    for of, name in ((nights, "twin_of"), (nights, "release"), (nights, "compare"), (evaluate, "hold")):
+    scoring = ((measuring, "compare"), (measuring, "score_other"), (measuring, "read_holdout"))
+    for of, name in ((nights, "fit_twin"), (in_memory, "release"), *scoring):
         monkeypatch.setattr(of, name, refuse)
     written_before = (home / "report.json").read_bytes()
     assert run.run(str(report["model"]), FIRST, LAST, 1, 2, home) == 0

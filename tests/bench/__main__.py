@@ -52,7 +52,7 @@ model = catalog.load({model!r})
 for line in sys.stdin:
     asked = json.loads(line)
     done = in_one_process(model, asked["as_of"], {{"seed": asked["seed"]}})
-    print("RESULT", json.dumps({{"seconds": done["seconds"], "verdict": done["decision"]["verdict"]}}), flush=True)
+    print("RESULT", json.dumps({{"seconds": done.seconds, "verdict": done.decision.verdict}}), flush=True)
 """
 
 

@@ -12,12 +12,18 @@ import time
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include import catalog
+from include.records import Record
 from include.registry.ledger import Ledger
 from include.spec import Model
 from tests.bench import memory
+
+if TYPE_CHECKING:
+    from include.gate.evaluation import Evaluation
+    from include.retraining.selection import Selection
+    from include.training.plan import Plan
 
 PARQUET = "trips.parquet"
 
@@ -72,39 +78,40 @@ def _snapshot(folder: Path) -> Callable[[], None]:
 def _train(folder: Path, candidate: str) -> Callable[[], None]:
     from include.retraining.train import train
 
-    model, plan = _model(), _read(folder / "plan.json")
-    target = folder / f"train.{plan['candidates'].index(candidate)}.json"
+    model, plan = _model(), _plan(folder)
+    target = folder / f"train.{plan.candidates.index(candidate)}.json"
     return lambda: _write(target, train(model, plan, candidate, memory.RUN))
 
 
 def _select(folder: Path) -> Callable[[], None]:
     from include.retraining.select import select
+    from include.training.recipes import Trial
 
-    model, plan = _model(), _read(folder / "plan.json")
-    results = [_read(folder / f"train.{n}.json") for n in range(len(plan["candidates"]))]
-    return lambda: _write(folder / "select.json", select(model, plan, results, memory.RUN))
+    model, plan = _model(), _plan(folder)
+    trials = [Trial.of(_read(folder / f"train.{n}.json")) for n in range(len(plan.candidates))]
+    return lambda: _write(folder / "select.json", select(model, plan, trials, memory.RUN))
 
 
 def _evaluate(folder: Path) -> Callable[[], None]:
     from include.retraining.evaluate import evaluate
 
-    model, plan, selected = _model(), _read(folder / "plan.json"), _read(folder / "select.json")
+    model, plan, selected = _model(), _plan(folder), _selection(folder)
     return lambda: _write(folder / "evaluate.json", evaluate(model, plan, selected))
 
 
 def _gate(folder: Path) -> Callable[[], None]:
     from include.retraining.decide import decide
 
-    model = _model()
-    plan, selected, evaluated = (_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate"))
+    model, plan, selected, evaluated = _model(), _plan(folder), _selection(folder), _evaluation(folder)
     return lambda: _write(folder / "gate.json", decide(model, plan, selected, evaluated, memory.RUN))
 
 
 def _package(folder: Path) -> Callable[[], None]:
+    from include.retraining.decide import Decided
     from include.retraining.package import package
 
-    model = _model()
-    plan, selected, evaluated, decided = (_read(folder / f"{n}.json") for n in ("plan", "select", "evaluate", "gate"))
+    model, plan, selected, evaluated = _model(), _plan(folder), _selection(folder), _evaluation(folder)
+    decided = Decided.of(_read(folder / "gate.json"))
     return lambda: _write(folder / "package.json", package(model, plan, selected, evaluated, decided, memory.RUN))
 
 
@@ -133,8 +140,26 @@ def _days(model: Model) -> tuple[date, date]:
     return last - timedelta(days=model.training.days_needed - 1), last
 
 
-def _write(path: Path, values: Any) -> None:
-    path.write_text(json.dumps(values, allow_nan=False))
+def _plan(folder: Path) -> Plan:
+    from include.training.plan import Plan
+
+    return Plan.of(_read(folder / "plan.json"))
+
+
+def _selection(folder: Path) -> Selection:
+    from include.retraining.selection import Selection
+
+    return Selection.of(_read(folder / "select.json"))
+
+
+def _evaluation(folder: Path) -> Evaluation:
+    from include.gate.evaluation import Evaluation
+
+    return Evaluation.of(_read(folder / "evaluate.json"))
+
+
+def _write(path: Path, record: Record) -> None:
+    path.write_text(json.dumps(record.as_dict(), allow_nan=False))
 
 
 def _read(path: Path) -> Any:

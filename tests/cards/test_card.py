@@ -6,7 +6,6 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from copy import deepcopy
 from html.parser import HTMLParser
 from typing import Any
 
@@ -16,8 +15,10 @@ import pytest
 from include import catalog
 from include.backtest.lab import Lab
 from include.cards import card, plots
+from include.cards.facts import Facts
 from include.gate import decision as gate
 from include.gate.checks import Check
+from include.gate.evaluation import Estimate, Evaluation
 from include.partitions import keys_between, partition
 from include.retraining import decide, evaluate, package
 from include.spec import Fairness, Floor, Model
@@ -43,7 +44,6 @@ LIMITS: dict[str, dict[str, Any]] = {
     },
     "toy_counts": {"slices": ("station",), "fairness": (Fairness(column="station", measure="group_error", limit=9.0),)},
 }
-Facts = dict[str, Any]
 Made = tuple[Model, Facts, dict[str, bytes]]
 
 
@@ -85,29 +85,16 @@ def asked(model: Model) -> Model:
 
 def of_night(lab: Lab, champion: Any) -> Made:
     """What `package` puts on the card, without ledger and MLflow."""
-    from include.backtest import night as nights
-
     night = lab.night(AS_OF, champion, candidates=["baseline", CANDIDATES[lab.model.name]])
-    model, plan, name = lab.model, dict(night.plan), night.challenger
-    by_name = {name: night.twin, plan["baseline"]: night.baseline}
-    twins = {n: {"name": n, "last": fitted.last} for n, fitted in by_name.items()}
-    selected: dict[str, Any] = {"candidate": name, "twin": twins[name], "baseline_twin": twins[plan["baseline"]]}
-    measured = nights.compare(model, plan, night.fits, champion, evaluate.hold(model, plan, name, lab.lake))
-    evaluated = {**night.evaluation, "intervals": evaluate.intervals_of(model, measured)}
-    by_day = {side: evaluation.by_day(model, measured.held.rows, scores) for side, scores in measured.scores.items()}
-    pictures = plots.draw(model, measured.held.labels, measured.scores, by_day, evaluated)
-    first, last = plan["windows"][name]["selection"]
-    about = {n: getattr(night.twin, n) for n in ("first", "last", "rows")}
-    selected = {
-        **selected,
-        "version": 2,
-        "recipe": dict(night.recipe),
-        "twin": {**twins[name], **about, "digest": "d" * 64, "dropped": list(night.twin.dropped)},
-        "selection": {"metric": model.training.metric, "first": first, "last": last, "table": night.results},
-    }
-    decided = gate.decide(model, evaluated).as_dict()
-    facts = package.manifest(model, plan, selected, evaluated, decided, night.twin, "manual__card")
-    return model, package.on_the_card(facts, plan, selected, evaluated, ["a guard"], 1e-7), pictures
+    model, plan, measuring = lab.model, night.plan, night.steps.measuring
+    holdout, scores = measuring.holdout, measuring.measured.scores
+    evaluated = night.evaluation.replace(intervals=evaluate.intervals_of(model, holdout, scores))
+    by_day = {side: evaluation.by_day(model, holdout.rows, found) for side, found in scores.items()}
+    pictures = plots.draw(model, holdout.labels, scores, by_day, evaluated)
+    decided = gate.decide(model, evaluated)
+    chosen = night.chosen.replace(twin=night.chosen.twin.replace(digest="d" * 64))
+    manifest = package.manifest(model, plan, chosen, evaluated, decided, night.twin, 2, "manual__card")
+    return model, package.card_facts(manifest, plan, chosen, evaluated, ("a guard",), 1e-7), pictures
 
 
 def page_of(made: Made) -> str:
@@ -156,37 +143,40 @@ def test_both_pages_say_all_that_the_gate_has_read(
 ) -> None:
     model, facts, _ = made[name, champion]
     page, plain = Text(page_of(made[name, champion])).text, html.unescape(card.markdown(model, facts))
-    checks, evidence = facts["decision"]["checks"], facts["evidence"]
+    manifest, evidence = facts.manifest, facts.evaluation
+    checks = manifest.decision.checks
     assert len(checks) > 10
     rows = [line for line in plain.splitlines() if line.startswith("| ")]
     for check in checks:
-        assert check["sentence"] in page and f" {check['name']} " in page
-        row = next(line for line in rows if line.startswith(f"| {check['name']} |"))
-        assert check["sentence"].replace("|", "\\|") in row and card.RESULTS[check["passed"]] in row
+        assert check.sentence in page and f" {check.name} " in page
+        row = next(line for line in rows if line.startswith(f"| {check.name} |"))
+        assert check.sentence.replace("|", "\\|") in row and card.RESULTS[check.passed] in row
     for text in (page, plain):
         for wanted in (
-            model.owner, model.intended_use, model.limitations, facts["decision"]["reason"], facts["code_digest"],
-            facts["snapshot"]["digest"], facts["snapshot"]["path"], facts["twin"]["first"], facts["release"]["last"],
-            f"{facts['snapshot']['rows']:,}", f"{facts['holdout']['rows']:,}", "a guard", "1.0e-07", CANDIDATES[name],
-            json.dumps(facts["parameters"]), "not trained on: 3 rows of 2026-04-20" if name == "toy" else "No row",
+            model.owner, model.intended_use, model.limitations, manifest.decision.reason, manifest.code_digest,
+            manifest.snapshot.digest, manifest.snapshot.path, manifest.twin.first, manifest.release.last,
+            f"{manifest.snapshot.rows:,}", f"{manifest.holdout.rows:,}", "a guard", "1.0e-07", CANDIDATES[name],
+            json.dumps(facts.parameters.as_dict()),
+            "not trained on: 3 rows of 2026-04-20" if name == "toy" else "No row",
         ):  # fmt: skip
             assert str(wanted) in text, wanted
-        assert len(known := {m: pair for m, pair in evidence["intervals"]["challenger"].items() if pair}) >= 5
+        of_challenger = (evidence.intervals or {})["challenger"]
+        assert len(known := {m: pair for m, pair in of_challenger.items() if pair}) >= 5
         for metric, (low, high) in known.items():
-            value = facts["compared"]["challenger"]["metrics"][metric]
-            assert low < value < high, metric
+            value = evidence.challenger.metrics[metric]
+            assert value is not None and low < value < high, metric
             assert f"{card.figure(value)} ({card.figure(low)} to {card.figure(high)})" in text, metric
         side = "champion" if champion else "baseline"
-        for metric, gain in evidence["paired"][side].items():
+        for metric, gain in evidence.paired[side].items():
             assert card.gain(gain) in text and "(" in card.gain(gain), metric
-        for rule in evidence["fairness"]:
-            assert ("It is reported only" if rule["limit"] is None else f"{rule['limit']:g} is allowed") in text
-            assert all(f" {one['value']} " in text for one in rule["groups"])
+        for rule in evidence.fairness or ():
+            assert ("It is reported only" if rule.limit is None else f"{rule.limit:g} is allowed") in text
+            assert all(f" {one.value} " in text for one in rule.groups)
         assert ("champion so far" in text) == champion
         assert ("A refresh: the recipe of the champion" if champion else "The first of this model") in text
-        for one in evidence["slices"]:
-            assert f"{one['column']} = {one['value']}" in text
-        assert champion == bool(evidence["slices"]) == ("there is no champion to compare with" not in text)
+        for one in evidence.slices or ():
+            assert f"{one.column} = {one.value}" in text
+        assert champion == bool(evidence.slices) == ("there is no champion to compare with" not in text)
 
 
 @each
@@ -210,22 +200,25 @@ def walk(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ..
 
 def without_numbers(facts: Facts) -> Facts:
     """The facts with every measured number undefined, as a holdout of one class and one day would leave them."""
-    bare = deepcopy(facts)
-    for part in ("metrics", "paired", "intervals", "slices", "fairness"):
-        for path, value in walk(bare["evidence"]):
-            known = path[-1] in ("rows", "days", "limit") or isinstance(value, (str, bool))
+    document = facts.as_dict()
+    evaluation, manifest = document["evaluation"], document["manifest"]
+    for part in ("metrics", "paired", "slices", "fairness"):
+        for path, value in walk(evaluation):
+            known = path[-1] in ("rows", "days", "limit", "blocks") or isinstance(value, (str, bool))
             if part in path and not known:
-                inner: Any = bare["evidence"]
+                inner: Any = evaluation
                 for key in path[:-1]:
                     inner = inner[key]
                 inner[path[-1]] = None
-    for side in bare["compared"].values():
+    for side in evaluation["intervals"].values():
+        side.update(dict.fromkeys(side))
+    for side in manifest["compared"].values():
         side["metrics"] = dict.fromkeys(side["metrics"])
-    for row in bare["selection"]["table"]:
+    for row in document["selection"]["table"]:
         row["metrics"] = dict.fromkeys(row["metrics"])
-    for check in bare["decision"]["checks"]:
+    for check in manifest["decision"]["checks"]:
         check |= {"value": None, "passed": None, "sentence": "It is not known."}
-    return bare
+    return Facts.of(document)
 
 
 @each
@@ -235,12 +228,12 @@ def test_nothing_undefined_is_a_number(made: dict[tuple[str, bool], Made], name:
     for text in (Text(card.html(model, bare)).text, html.unescape(card.markdown(model, bare))):
         assert not re.search(r"\b(nan|None|inf)\b", text)
         assert "passed" not in text.split("Gate")[1].split("Slices")[0] and "unknown" in text
-        for metric in facts["compared"]["challenger"]["metrics"]:
-            for value in facts["evidence"]["intervals"]["challenger"][metric] or ():
+        for metric in facts.evaluation.challenger.metrics:
+            for value in (facts.evaluation.intervals or {})["challenger"][metric] or ():
                 assert card.figure(value) not in text
     lines = card.markdown(model, bare).splitlines()
     metrics = [line for line in lines if "is better) |" in line]
-    assert len(metrics) == len(facts["compared"]["challenger"]["metrics"])
+    assert len(metrics) == len(facts.evaluation.challenger.metrics)
     for line in metrics:
         assert set(line.strip("| ").split(" | ")[1:]) == {card.UNKNOWN}, line
 
@@ -251,23 +244,30 @@ def test_figures_are_short_and_never_invented() -> None:
         1e-6: "1e-06", -0.00034: "-0.00034", 36.127: "36.13", 12345.6: "12,346", 14: "14", "finite": "finite",
     }  # fmt: skip
     assert {value: card.figure(value) for value in told} == told
-    assert card.gain(None) == card.UNKNOWN == card.gain({"value": None})
-    assert card.gain({"value": 0.01, "error": None, "lower": None, "upper": None}) == "+0.0100 (limits unknown)"
+    unknown = Estimate(value=None, error=None, lower=None, upper=None)
+    assert card.gain(None) == card.UNKNOWN == card.gain(unknown)
+    assert card.gain(unknown.replace(value=0.01)) == "+0.0100 (limits unknown)"
 
 
 def test_evidence_that_is_not_there_yet_is_no_error(made: dict[tuple[str, bool], Made]) -> None:
     """Cards are made from whatever was measured; what an older evaluation lacks is said to be unknown."""
     model, facts, _ = made["toy", True]
-    for name in ("intervals", "anchors", "change", "kind", "slices", "fairness", "paired", "champion_unusable"):
-        fewer = {**facts, "evidence": {k: v for k, v in facts["evidence"].items() if k != name}, "quarantined": None}
+    document = facts.as_dict()
+    document["quarantined"] = None
+    optional = [name for name, field in Evaluation.model_fields.items() if not field.is_required()]
+    assert {"intervals", "anchors", "change", "kind", "slices", "fairness", "paired"} < set(optional)
+    for name in optional:
+        document["evaluation"].pop(name, None)
+        fewer = Facts.of(document)
         assert "in quarantine is not known" in card.markdown(model, fewer)
         Text(card.html(model, fewer))
-    assert "It is not recorded whether" in card.markdown(model, {**facts, "evidence": {}})
+    assert "It is not recorded whether" in card.markdown(model, fewer)
 
 
 def test_anchors_and_the_challenge_of_another_recipe(made: dict[tuple[str, bool], Made]) -> None:
     model, facts, _ = made["toy", True]
-    mine = facts["evidence"]["challenger"]["metrics"]["log_loss"]
+    mine = facts.evaluation.metric("challenger", "log_loss")
+    assert mine is not None
     anchors = [
         {"nights_ago": 7, "version": 3, "name": "champion version 3", "last": "2026-04-20", "rows": 9, "error": None,
          "value": mine + 0.0125},
@@ -280,8 +280,8 @@ def test_anchors_and_the_challenge_of_another_recipe(made: dict[tuple[str, bool]
         ("change", "A change: another recipe than the champion's"),
         ("refresh", "Meanwhile another recipe is observed"),
     ):
-        evidence = {**facts["evidence"], "anchors": anchors, "change": change, "kind": kind}
-        text = card.markdown(model, {**facts, "evidence": evidence})
+        evidence = {**facts.evaluation.as_dict(), "anchors": anchors, "change": change, "kind": kind}
+        text = card.markdown(model, facts.replace(evaluation=Evaluation.of(evidence)))
         assert said in text and "17 of 28 days" in text and "boosting against logistic: gain +0.0200" in text
         assert re.search(r"7 nights ago \| champion version 3 \| up to 2026-04-20 \| \S+ \| \+0.0125 \|", text)
         assert "28 nights ago | champion version 1 | \N{EN DASH} | not scored: its twin is gone" in text
@@ -290,11 +290,12 @@ def test_anchors_and_the_challenge_of_another_recipe(made: dict[tuple[str, bool]
 def test_what_people_and_data_write_can_do_no_harm(made: dict[tuple[str, bool], Made]) -> None:
     model, facts, pictures = made["toy", True]
     evil = "</p><script>alert('1')</script> a | b\n# c"
-    bad = deepcopy(facts)
-    bad["note"] = evil
-    bad["evidence"]["slices"][0]["value"] = evil
-    bad["evidence"]["fairness"][0]["groups"][0]["value"] = evil
-    bad["decision"]["checks"][0]["sentence"] = bad["guards"][0] = evil
+    document = facts.as_dict()
+    document["manifest"]["note"] = evil
+    document["evaluation"]["slices"][0]["value"] = evil
+    document["evaluation"]["fairness"][0]["groups"][0]["value"] = evil
+    document["manifest"]["decision"]["checks"][0]["sentence"] = document["guards"][0] = evil
+    bad = Facts.of(document)
     told = model.model_copy(update={"description": evil, "owner": evil, "intended_use": evil, "limitations": evil})
     page = page_of((told, bad, pictures))
     assert "<script" not in page and Text(page).text.count("alert('1')") == 9
@@ -328,8 +329,9 @@ def test_the_log_is_a_table_with_the_worst_first() -> None:
 
 
 def test_the_note_is_one_short_line() -> None:
-    short = gate.Decision(gate.Verdict.REJECT, "It is worse:\n  much.", ())
+    short = gate.Decision(verdict=gate.Verdict.REJECT, reason="It is worse:\n  much.", checks=())
     assert decide.note(short, 7, "boosting") == "rejected: version 7 (boosting). It is worse: much."
-    long = decide.note(gate.Decision(gate.Verdict.HOLD, "one two three. " * 200, ()), 7, "boosting")
+    wordy = gate.Decision(verdict=gate.Verdict.HOLD, reason="one two three. " * 200, checks=())
+    long = decide.note(wordy, 7, "boosting")
     assert len(long) <= decide.LONGEST_NOTE and long.startswith("held: version 7") and "\n" not in long
     assert re.search(r"(one|two|three\.) \.\.\. \(all of it is in the log of `gate`\)$", long)

@@ -48,7 +48,7 @@ def test_the_card_of_the_champion_or_of_a_version(store: BundleStore) -> None:
             4,
             r"toy has no packaged version 4; the nearest is 5. Packaged: 5, 2, 1; .* rejected or held has no card",
         ),
-        ("toy", "two", r"version 'two' is no number"),
+        ("toy", "two", r"version 'two' is not a number"),
         ("toys", None, r"no model 'toys'; did you mean 'toy'\?"),
         ("parcels", None, r"no version of parcels serves. Packaged: 1; e.g. make card MODEL=parcels VERSION=1"),
         (

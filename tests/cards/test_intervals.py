@@ -62,9 +62,9 @@ def test_they_are_those_of_the_plain_bootstrap(models: dict[str, Model], name: s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_known_is_none(models: dict[str, Model], name: str) -> None:
-    found = intervals.of_sides(*case(models[name], rows=200, days=1), draws=20)
+    found = intervals.by_side(*case(models[name], rows=200, days=1), draws=20)
     assert set(found["challenger"].values()) == {None}, "one day says nothing about other days"
-    found = intervals.of_sides(*case(models[name], rows=200, one_class=True), draws=20)
+    found = intervals.by_side(*case(models[name], rows=200, one_class=True), draws=20)
     ranking = {metric: found["challenger"].get(metric) for metric in ("roc_auc", "average_precision", "r2")}
     assert set(ranking.values()) == {None}, "nothing to rank, and no spread to explain"
 
@@ -73,7 +73,7 @@ def test_what_is_not_known_is_none(models: dict[str, Model], name: str) -> None:
 def test_they_cost_little(models: dict[str, Model], name: str) -> None:
     evidence = case(models[name], rows=15_000, days=14)
     started = time.process_time()
-    found = intervals.of_sides(*evidence)["challenger"]
+    found = intervals.by_side(*evidence)["challenger"]
     assert time.process_time() - started < 3.0  # 0.05 to 0.4 s on an idle machine
     assert [metric for metric, pair in found.items() if pair is None] == [m for m in intervals.BIASED if m in found]
 

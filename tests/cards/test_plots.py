@@ -18,7 +18,8 @@ import pytest
 from include import catalog
 from include.cards import intervals, plots
 from include.cards.plots import binary, canvas
-from include.gate import evidence
+from include.gate import comparison
+from include.gate.evaluation import Evaluation, Holdout, Intervals, Side
 from include.spec import Label, Model, Task
 from include.statistics import uncertainty
 from include.training import evaluation
@@ -104,12 +105,25 @@ def test_titles_say_the_figures(models: dict[str, Model]) -> None:
     assert f"{100 * measured['challenger']['roc_auc']:.1f}\N{NO-BREAK SPACE}% of pairs" in drawn["ranking.svg"]
     for side, found in measured.items():
         assert f"{side} {found['roc_auc']:.3f}" in drawn["ranking.svg"]
-    told = {"challenger": {"roc_auc": [0.7001, 0.8004]}, "champion": {"roc_auc": None}}
-    ranked = texts(plots.draw(model, y, scores, by_day, {"intervals": told})["ranking.svg"])
+    told: dict[str, Intervals] = {"challenger": {"roc_auc": (0.7001, 0.8004)}, "champion": {"roc_auc": None}}
+    ranked = texts(plots.draw(model, y, scores, by_day, bare(model).replace(intervals=told))["ranking.svg"])
     assert f"challenger {measured['challenger']['roc_auc']:.3f} (0.700 to 0.800)" in ranked
     assert ranked.count(" to ") == 1
     better = int((by_day["challenger"]["log_loss"] < by_day["champion"]["log_loss"]).sum())
     assert f"beats the champion on {better} of 7 days" in drawn["difference.svg"]
+
+
+def bare(model: Model) -> Evaluation:
+    """An evaluation without figures."""
+    side = Side(name="logistic", last="2026-04-30", rows=4000, error=None, metrics={})
+    return Evaluation(
+        holdout=Holdout(first="2026-05-01", last="2026-05-14", days=14, rows=4000),
+        challenger=side,
+        baseline=side,
+        champion=None,
+        champion_exists=False,
+        champion_unusable=None,
+    )
 
 
 def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shops: int = 4) -> tuple[Any, ...]:
@@ -126,11 +140,11 @@ def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shop
     rows = pd.DataFrame({"partition": day, "shop": shop, model.data.label.column: y})
     block = uncertainty.blocks(day, 1)
     mine, theirs = scores["challenger"], scores["champion"]
-    found = {
-        "paired": {"champion": evidence.gains(model, y, mine, theirs, block)},
-        "slices": evidence.slices(model, rows, y, mine, theirs, block),
-        "intervals": intervals.of_sides(model, y, scores, block, draws=20),
-    }
+    found = bare(model).replace(
+        paired={"champion": comparison.gains(model, y, mine, theirs, block)},
+        slices=comparison.slices(model, rows, y, mine, theirs, block),
+        intervals=intervals.by_side(model, y, scores, block, draws=20),
+    )
     return model, y, scores, {side: evaluation.by_day(model, rows, s) for side, s in scores.items()}, found
 
 
@@ -142,34 +156,34 @@ def coordinates(picture: bytes, colour: str) -> list[list[float]]:
 
 def test_the_difference_has_its_limits_and_the_margin(models: dict[str, Model]) -> None:
     drawn = judged(models["toy"])
-    gain = drawn[-1]["paired"]["champion"]["log_loss"]
-    assert gain["lower"] > 0
+    gain = drawn[-1].paired["champion"]["log_loss"]
+    assert gain.lower > 0
     picture = plots.draw(*drawn)["difference.svg"]
     said = texts(picture)
-    assert f"surely better than the champion, by {canvas.shown(gain['value'])} on these days" in said
+    assert f"significantly better than the champion, by {canvas.shown(gain.value)} on these days" in said
     assert "Limits: 95\N{NO-BREAK SPACE}% each, by days" in said and "margin: 0.02 worse" in said
 
     def title(worse: tuple[str, ...], margin: float) -> str:
         return texts(plots.draw(*judged(models["toy"], worse, margin))["difference.svg"])
 
     every = tuple(f"shop {n}" for n in range(4))
-    assert "surely worse than the champion by more than the margin" in title(every, 0.02)
-    assert "and surely within the margin" in title(every, 5.0)
-    bare = texts(plots.draw(*drawn[:4])["difference.svg"]).lower()
-    assert "limits" not in bare and "gain on all rows" not in bare and "surely" not in bare, (
+    assert "significantly worse than the champion by more than the margin" in title(every, 0.02)
+    assert "and significantly within the margin" in title(every, 5.0)
+    plain = texts(plots.draw(*drawn[:4])["difference.svg"]).lower()
+    assert "limits" not in plain and "gain on all rows" not in plain and "significantly" not in plain, (
         "without evidence no limits are made up"
     )
 
 
-def test_the_slices_name_what_is_surely_worse_and_what_is_too_small(models: dict[str, Model]) -> None:
+def test_the_slices_name_what_is_significantly_worse_and_what_is_too_small(models: dict[str, Model]) -> None:
     good = texts(plots.draw(*judged(models["toy"]))["slices.svg"])
-    assert "No value of shop is surely worse than the champion by more than 0.02" in good
+    assert "No value of shop is significantly worse than the champion by more than 0.02" in good
     assert "Too little data to judge: shop rare (" in good and "margin: 0.02 worse" in good
     drawn = judged(models["toy"], worse=("shop 2",))
     picture = plots.draw(*drawn)["slices.svg"]
     bad = texts(picture)
-    assert "Surely worse than the champion by more than 0.02: shop shop 2" in bad
-    rows = {one["value"]: one["rows"] for one in drawn[-1]["slices"]}
+    assert "Significantly worse than the champion by more than 0.02: shop shop 2" in bad
+    rows = {one.value: one.rows for one in drawn[-1].slices}
     assert all(f"{rows[f'shop {n}']:,} rows" in bad for n in range(4))
     lines = [path for path in coordinates(picture, canvas.COLOURS["champion"].lower()) if len(path) == 4]
     assert len(lines) == 1, "the one that is worse"
@@ -177,11 +191,11 @@ def test_the_slices_name_what_is_surely_worse_and_what_is_too_small(models: dict
 
 def test_very_many_slices_are_the_worst_of_them(models: dict[str, Model]) -> None:
     model, y, scores, by_day, found = judged(models["toy"], shops=4)
-    some = [dict(one, value=f"a rather long name of shop {n}") for n in range(30) for one in found["slices"][:2]]
-    picture = plots.draw(model, y, scores, by_day, {**found, "slices": some})["slices.svg"]
+    some = tuple(one.replace(value=f"a rather long name of shop {n}") for n in range(30) for one in found.slices[:2])
+    picture = plots.draw(model, y, scores, by_day, found.replace(slices=some))["slices.svg"]
     assert "The 30 worst of 60 values" in texts(picture) and len(picture) < 150_000
-    few = [dict(one, gain=None, p_worse=None) for one in found["slices"]]
-    said = texts(plots.draw(model, y, scores, by_day, {**found, "slices": few})["slices.svg"])
+    few = tuple(one.replace(gain=None, p_worse=None) for one in found.slices)
+    said = texts(plots.draw(model, y, scores, by_day, found.replace(slices=few))["slices.svg"])
     assert "No value of shop has enough rows to be judged" in said and "from 200 rows, 20 of each class" in said
 
 

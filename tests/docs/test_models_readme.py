@@ -162,7 +162,7 @@ def the_forest_competes_and_converts(folder: UsersFolder, printed: str) -> None:
         "from pathlib import Path; from include import catalog; from include.backtest.lab import Lab;"
         f"lab = Lab(catalog.load('parcels'), Path({str(TRIED)!r}));"
         "night = lab.night(lab.newest(), candidates=['forest_20d'], window_days=9);"
-        "print('difference', lab.release(night)[1], night.challenger)"
+        "print('difference', lab.release(night).proven.parity, night.challenger)"
     )
     assert "difference" in folder.sh(f'.venv/bin/python -c "{of_forest}"')
 

@@ -75,11 +75,11 @@ def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id:
     assert (states["gate"], states["package"], states["release"]) == ("success", "skipped", "skipped")
     decision = api.xcom(RETRAIN, run_id, "gate")
     assert decision["verdict"] == "reject"
-    assert "rejected" in run.note and "surely more than" in run.note
-    assert "surely more than" in api.log(RETRAIN, run_id, "gate")
+    assert "rejected" in run.note and "significantly more than" in run.note
+    assert "significantly more than" in api.log(RETRAIN, run_id, "gate")
     version = tracking._client().get_model_version("toy", str(decision["version"]))
     assert version.tags["perennial.verdict"] == "reject"
-    assert "surely more than" in version.tags["perennial.reason"]
+    assert "significantly more than" in version.tags["perennial.reason"]
     assert champion() == before
 
 

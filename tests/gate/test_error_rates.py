@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from include.gate import evidence
+from include.gate import comparison
 from include.statistics import metrics
 
 ALPHA, DAYS, SEEDS = 0.05, 14, 1000
@@ -62,7 +62,7 @@ Decide = Callable[[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray, float], 
 
 def by_blocks(metric: str, y: np.ndarray, a: np.ndarray, b: np.ndarray, block: np.ndarray, margin: float) -> bool:
     """What the gate does."""
-    return evidence.gain(metrics.METRICS[metric], y, a, b, block, ALPHA).lower > -margin
+    return comparison.gain(metrics.METRICS[metric], y, a, b, block, ALPHA).lower > -margin
 
 
 def by_rows(metric: str, y: np.ndarray, a: np.ndarray, b: np.ndarray, block: np.ndarray, margin: float) -> bool:

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from include.errors import IntegrityError
 from include.gate import decision as gate
-from include.gate.decision import Verdict
+from include.gate.decision import Decision, Verdict
+from include.gate.evaluation import Evaluation
 from include.spec import Fairness, Floor, Model, Task
 from include.statistics.metrics import METRICS, gain
 
@@ -108,7 +110,12 @@ def with_gate(model: Model, **changes: Any) -> Model:
     return model.model_copy(update={"gate": model.gate.model_copy(update=changes)})
 
 
-def named(decision: gate.Decision, name: str) -> gate.Check:
+def decide(model: Model, document: Any) -> Decision:
+    """What the gate makes of the JSON that `evaluate` has returned."""
+    return gate.decide(model, Evaluation.of(document))
+
+
+def named(decision: Decision, name: str) -> gate.Check:
     return next(check for check in decision.checks if check.name == name)
 
 
@@ -184,10 +191,29 @@ def test_missing_evidence_never_reads_as_good(
     strict: Model, champion: bool, change: bool, path: tuple[Any, ...], gone: Any
 ) -> None:
     evidence = whole(champion, change)
-    assert gate.decide(strict, evidence).verdict is Verdict.PROMOTE, "whole, it is good"
-    decision = gate.decide(strict, changed(evidence, path, gone))
+    assert decide(strict, evidence).verdict is Verdict.PROMOTE, "whole, it is good"
+    try:
+        decision = decide(strict, changed(evidence, path, gone))
+    except IntegrityError as refused:
+        assert f"{path[0]}" in str(refused) and "cannot be read as Evaluation" in str(refused)
+        return
     assert decision.verdict in (Verdict.HOLD, Verdict.REJECT)
     assert decision.reason and any(check.passed is not True for check in decision.checks)
+
+
+@pytest.mark.parametrize("garbled", [True, "0.1", [0.1], -math.inf])
+def test_no_figure_is_anything_but_a_finite_number(garbled: Any) -> None:
+    evidence = whole(champion=True, change=True)
+    paths = [path for path in leaves(evidence) if isinstance(at(evidence, path), float)]
+    assert len(paths) > 100
+    for path in paths:
+        with pytest.raises(IntegrityError, match=str(path[0])):
+            Evaluation.of(changed(evidence, path, garbled))
+
+
+def test_an_unknown_field_is_refused_with_the_nearest_known_one() -> None:
+    with pytest.raises(IntegrityError, match="sprad.*did you mean 'spread'"):
+        Evaluation.of({**evaluation(), "sprad": 0.1})
 
 
 REGRESSION = {
@@ -197,23 +223,31 @@ REGRESSION = {
 
 
 @pytest.mark.parametrize("metric", REGRESSION)
-@pytest.mark.parametrize("gone", [None, math.nan])
-def test_a_regression_is_judged_by_its_own_metrics(toy: Model, metric: str, gone: float | None) -> None:
+def test_a_regression_is_judged_by_its_own_metrics(toy: Model, metric: str) -> None:
     label = toy.data.label.model_copy(update={"task": Task.REGRESSION})
     model = with_metric(toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})}), metric)
     mine, base = ({name: values[at] for name, values in REGRESSION.items()} for at in (0, 1))
     evidence = {**evaluation(champion=False), "class_rows": None}
     evidence["challenger"]["metrics"], evidence["baseline"]["metrics"] = mine, base
     evidence["paired"] = {"baseline": paired(mine, base)}
-    assert gate.decide(model, evidence).verdict is Verdict.PROMOTE
-    assert gate.decide(model, changed(evidence, ("challenger", "metrics", metric), gone)).verdict is Verdict.HOLD
+    assert decide(model, evidence).verdict is Verdict.PROMOTE
+    assert decide(model, changed(evidence, ("challenger", "metrics", metric), None)).verdict is Verdict.HOLD
     evidence["baseline"], evidence["challenger"] = evidence["challenger"], evidence["baseline"]
     evidence["paired"] = {"baseline": paired(base, mine)}
-    assert gate.decide(model, evidence).verdict is Verdict.REJECT
+    assert decide(model, evidence).verdict is Verdict.REJECT
 
 
 def test_no_evidence_at_all(toy: Model) -> None:
-    assert gate.decide(toy, {}).verdict is Verdict.HOLD
+    with pytest.raises(IntegrityError, match="holdout: field required"):
+        decide(toy, {})
+    needed = {name: evaluation(champion=False)[name] for name in NEEDED}
+    decision = decide(toy, needed)
+    assert decision.verdict is Verdict.HOLD
+    for name in ("blocks", "spread", "class_rows", "floors", "slices", "fairness", "anchors", "kind", "strongest"):
+        assert name in decision.reason
+
+
+NEEDED = ("holdout", "challenger", "baseline", "champion", "champion_exists", "champion_unusable")
 
 
 def with_metric(model: Model, metric: str) -> Model:
@@ -229,7 +263,7 @@ def test_guessing_is_beaten_or_it_is_not_known_or_it_is_known_to_be_worse(
     toy: Model, metric: str, better: float, verdict: Verdict
 ) -> None:
     mine = {**GOOD, metric: BASE[metric] + (better if METRICS[metric].larger_is_better else -better)}
-    decision = gate.decide(with_metric(toy, metric), evaluation(champion=False, mine=mine))
+    decision = decide(with_metric(toy, metric), evaluation(champion=False, mine=mine))
     assert decision.verdict is verdict
     assert named(decision, "better than the baseline").value == pytest.approx(better)
 
@@ -252,7 +286,7 @@ def test_it_is_promoted_when_surely_not_worse_by_the_margin_and_rejected_when_su
         with_metric(toy, metric), margin=0.02, baseline_metric="accuracy" if metric != "accuracy" else "brier"
     )
     theirs = GOOD[metric] - (better if METRICS[metric].larger_is_better else -better)
-    decision = gate.decide(model, evaluation(theirs={metric: theirs}))
+    decision = decide(model, evaluation(theirs={metric: theirs}))
     assert decision.verdict is verdict
     assert "champion version 3" in named(decision, "not worse than the champion").sentence
     assert "95 % sure" in decision.reason
@@ -264,34 +298,34 @@ def test_too_little_evidence_holds_even_where_it_looks_bad(toy: Model, name: str
     evidence["holdout"][name] = value
     for part in ("challenger", "baseline", "champion"):
         evidence[part]["rows"] = evidence["holdout"]["rows"]
-    decision = gate.decide(toy, evidence)
+    decision = decide(toy, evidence)
     assert decision.verdict is Verdict.HOLD and str(value) in decision.reason
 
 
 def test_too_few_rows_of_a_class_hold(toy: Model) -> None:
     few = with_gate(toy, min_class_rows=200)
-    assert gate.decide(few, evaluation()).verdict is Verdict.PROMOTE
-    decision = gate.decide(few, {**evaluation(), "class_rows": {"other": 1301, "1": 199}})
+    assert decide(few, evaluation()).verdict is Verdict.PROMOTE
+    decision = decide(few, {**evaluation(), "class_rows": {"other": 1301, "1": 199}})
     assert decision.verdict is Verdict.HOLD and "has 199 rows" in decision.reason
-    assert gate.decide(few, {**evaluation(), "class_rows": {"1": 1500}}).verdict is Verdict.HOLD
+    assert decide(few, {**evaluation(), "class_rows": {"1": 1500}}).verdict is Verdict.HOLD
 
 
 @pytest.mark.parametrize("part", ["challenger", "baseline", "champion"])
 def test_a_model_that_has_seen_the_holdout_is_not_compared(toy: Model, part: str) -> None:
     evidence = evaluation()
     evidence[part]["last"] = "2026-05-04"
-    decision = gate.decide(toy, evidence)
+    decision = decide(toy, evidence)
     assert decision.verdict is Verdict.HOLD and f"{part} (fitted up to 2026-05-04)" in decision.reason
 
 
 @pytest.mark.parametrize("part", ["challenger", "baseline", "champion"])
 def test_all_are_judged_on_the_same_rows(toy: Model, part: str) -> None:
-    assert gate.decide(toy, changed(evaluation(), (part, "rows"), 1499)).verdict is Verdict.HOLD
+    assert decide(toy, changed(evaluation(), (part, "rows"), 1499)).verdict is Verdict.HOLD
 
 
 def test_an_unusable_champion_holds_with_the_reason(toy: Model) -> None:
     evidence = {**evaluation(), "champion_unusable": "its twin is missing."}
-    decision = gate.decide(toy, evidence)
+    decision = decide(toy, evidence)
     assert decision.verdict is Verdict.HOLD
     assert decision.reason == "Evidence is missing: a usable champion (its twin is missing)."
 
@@ -299,13 +333,13 @@ def test_an_unusable_champion_holds_with_the_reason(toy: Model) -> None:
 def test_broken_scores_of_the_challenger_are_rejected(toy: Model) -> None:
     evidence = evaluation()
     evidence["challenger"] |= {"error": "3 of 1500 scores are not finite numbers.", "metrics": {}}
-    decision = gate.decide(toy, evidence)
+    decision = decide(toy, evidence)
     assert decision.verdict is Verdict.REJECT and "3 of 1500" in decision.reason and ".." not in decision.reason
 
 
 def test_figures_that_contradict_each_other_are_no_evidence(toy: Model) -> None:
     evidence = changed(evaluation(), ("challenger", "metrics", "log_loss"), 0.3)
-    assert gate.decide(toy, evidence).verdict is Verdict.HOLD
+    assert decide(toy, evidence).verdict is Verdict.HOLD
 
 
 @pytest.mark.parametrize(
@@ -322,7 +356,7 @@ def test_figures_that_contradict_each_other_are_no_evidence(toy: Model) -> None:
     ],
 )
 def test_each_check_by_itself(strict: Model, change: dict[str, Any], check: str, verdict: Verdict) -> None:
-    decision = gate.decide(strict, {**evaluation(), **change})
+    decision = decide(strict, {**evaluation(), **change})
     assert decision.verdict is verdict
     assert named(decision, check).passed is (verdict is Verdict.PROMOTE)
     if verdict is not Verdict.PROMOTE:
@@ -338,10 +372,10 @@ def test_a_challenger_that_suddenly_knows_everything_is_rejected(
 ) -> None:
     """A schedule that says when they really arrived: no feature is the answer, but all of them together are."""
     evidence = evaluation(mine={**GOOD, "roc_auc": mine}, theirs={"roc_auc": theirs})
-    decision = gate.decide(toy, evidence)
+    decision = decide(toy, evidence)
     assert decision.verdict is verdict
-    assert ("too good" in decision.reason) is (verdict is Verdict.REJECT)
-    assert gate.decide(toy, evaluation(champion=False, mine={**GOOD, "roc_auc": mine})).verdict is Verdict.PROMOTE
+    assert ("suspiciously good" in decision.reason) is (verdict is Verdict.REJECT)
+    assert decide(toy, evaluation(champion=False, mine={**GOOD, "roc_auc": mine})).verdict is Verdict.PROMOTE
 
 
 @pytest.mark.parametrize(("better", "verdict"), [(REACH * 1.1, Verdict.PROMOTE), (REACH * 0.9, Verdict.REJECT)])
@@ -350,7 +384,7 @@ def test_a_champion_that_is_out_of_date_does_not_keep_its_place_by_its_odd_score
 ) -> None:
     """A linear model of January has no idea of July: a fresh one is unlike it because it is better."""
     evidence = {**evaluation(theirs={"log_loss": GOOD["log_loss"] + better}), "psi": 4.0}
-    decision = gate.decide(toy, evidence)
+    decision = decide(toy, evidence)
     assert decision.verdict is verdict
     assert ("out of date" in named(decision, "scores distributed alike").sentence) is (verdict is Verdict.PROMOTE)
 
@@ -361,9 +395,9 @@ def test_a_champion_that_is_out_of_date_does_not_keep_its_place_by_its_odd_score
 def test_unfairness_rejects_where_it_is_sure(strict: Model, gap: float, verdict: Verdict) -> None:
     evidence = evaluation()
     evidence["fairness"][0]["difference"] = estimate(gap)
-    assert gate.decide(strict, evidence).verdict is verdict
+    assert decide(strict, evidence).verdict is verdict
     rule = Fairness(column="shop", measure="demographic_parity")
-    assert gate.decide(with_gate(strict, fairness=(rule,)), evidence).verdict is Verdict.PROMOTE, "reported only"
+    assert decide(with_gate(strict, fairness=(rule,)), evidence).verdict is Verdict.PROMOTE, "reported only"
 
 
 @pytest.mark.parametrize(
@@ -373,7 +407,7 @@ def test_unfairness_rejects_where_it_is_sure(strict: Model, gap: float, verdict:
 def test_another_recipe_has_to_be_better(toy: Model, days: int, better: float, verdict: Verdict) -> None:
     evidence = whole(champion=True, change=True)
     evidence["change"] |= {"days": days, "gain": estimate(better)}
-    assert gate.decide(toy, evidence).verdict is verdict
+    assert decide(toy, evidence).verdict is verdict
 
 
 def beside(evidence: dict[str, Any], gained: float) -> dict[str, Any]:
@@ -387,7 +421,7 @@ def test_small_losses_do_not_add_up(toy: Model, value: float, verdict: Verdict) 
     evidence = beside(whole(champion=True, change=True), 0.0)
     evidence["anchors"][2]["value"] = value
     evidence["anchors"][3] |= {"value": None, "error": "its bundle is gone"}
-    decision = gate.decide(with_gate(toy, margin=0.02), evidence)
+    decision = decide(with_gate(toy, margin=0.02), evidence)
     assert decision.verdict is verdict
     assert named(decision, "not slowly worse").value == pytest.approx(value - 0.5)
 
@@ -397,7 +431,7 @@ def test_what_is_surely_better_than_the_champion_is_no_step_down(toy: Model) -> 
     for gained, verdict in ((REACH * 0.9, Verdict.HOLD), (REACH * 1.1, Verdict.PROMOTE)):
         evidence = beside(whole(champion=True, change=True), gained)
         evidence["anchors"][2]["value"] = 0.4
-        decision = gate.decide(with_gate(toy, margin=0.02), evidence)
+        decision = decide(with_gate(toy, margin=0.02), evidence)
         assert decision.verdict is verdict, decision.reason
         check = named(decision, "not slowly worse")
         assert check.value == pytest.approx(0.4 - 0.5)
@@ -407,13 +441,13 @@ def test_what_is_surely_better_than_the_champion_is_no_step_down(toy: Model) -> 
 def test_a_decision_survives_json_and_the_evidence_is_left_alone(toy: Model) -> None:
     evidence = evaluation()
     before = copy.deepcopy(evidence)
-    decision = gate.decide(toy, evidence)
+    decision = decide(toy, evidence)
     assert evidence == before
-    assert gate.Decision.from_dict(decision.as_dict()) == decision
+    assert Decision.of(decision.as_dict()) == decision
 
 
 def test_the_baseline_is_beaten_in_the_metric_that_the_model_names(toy: Model) -> None:
     """A blizzard in the holdout makes the base rate's log loss win while the ranking holds: the model may say so."""
     stormy = evaluation(champion=False, mine={**GOOD, "log_loss": 0.62})
-    assert gate.decide(toy, stormy).verdict is Verdict.REJECT
-    assert gate.decide(with_gate(toy, baseline_metric="roc_auc"), stormy).verdict is Verdict.PROMOTE
+    assert decide(toy, stormy).verdict is Verdict.REJECT
+    assert decide(with_gate(toy, baseline_metric="roc_auc"), stormy).verdict is Verdict.PROMOTE

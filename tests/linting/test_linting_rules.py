@@ -56,7 +56,7 @@ def changed(root: Path, file: str, old: str, new: str) -> tuple[list[Problem], P
         ),
         ("features", "import numpy as np\n", "import numpy as np\nimport pandas as pd\n", "import pandas", "use numpy"),
         ("candidates", ", baseline=True", "", '"baseline": Cand', "declares no baseline"),
-        ("candidates", BOOSTING, '"boosting": Candidate("hist")', '"boosting": Cand', "no scikit-learn estimator"),
+        ("candidates", BOOSTING, '"boosting": Candidate("hist")', '"boosting": Cand', "not a scikit-learn estimator"),
         ("candidates", BOOSTING, '"boosting": Candidate(_boosted(), window_days=0)', "window_days=0", "or more"),
         ("candidates", "max_leaf_nodes=8", "max_leaf_nodes=1", "max_leaf_nodes=1", "'max_leaf_nodes' parameter"),
         (

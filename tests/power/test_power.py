@@ -23,13 +23,14 @@ from include import catalog, spec
 from include.backtest import picture, pool
 from include.backtest.lab import Lab
 from include.errors import ConfigurationError, DataError
-from include.gate import evidence
+from include.gate import comparison
 from include.partitions import earlier, keys_between, partition
 from include.power import aged, chances, figures, measuring, recipe
 from include.power import picture as power_picture
 from include.power import report as power_report
 from include.power.aged import Fit
 from include.power.chances import Differences, Equal
+from include.power.report import PowerReport
 from include.spec import Model, Power
 from include.statistics import metrics, uncertainty
 from tests.backtest import drifting as written
@@ -97,7 +98,7 @@ def test_differences_by_block_carry_the_error_of_the_whole(metric: str) -> None:
     day = np.sort(generator.integers(0, 14, size=3000))
     y = generator.integers(0, 2, size=3000)
     mine, theirs = (np.clip(0.2 + 0.6 * y + generator.normal(0, s, 3000), 0.01, 0.99) for s in (0.3, 0.5))
-    gain = evidence.gain(metrics.METRICS[metric], y, mine, theirs, day, 0.05)
+    gain = comparison.gain(metrics.METRICS[metric], y, mine, theirs, day, 0.05)
     found = chances.by_block(metrics.METRICS[metric], y, mine, theirs, day)
     mean = np.average(found.values, weights=found.rows)
     assert mean == pytest.approx(gain.value, rel=0.01) and gain.value > 0
@@ -126,7 +127,7 @@ def test_known_days_give_back_their_standard_error_and_power(drifting: Path, tmp
         loss = 50 + cost * age + generator.normal(0, sigma / math.sqrt(2), len(days))
         rows = {"labels": np.zeros(3 * len(days)), "scores": np.repeat(loss, 3)}
         aged._keep(fits[end], days=np.array(days), counts=np.full(len(days), 3), **rows)
-    found = figures.of(model, fits, nights, lambda night: None)
+    found = figures.of(model, fits, nights, lambda night: None).as_dict()
     assert found["nights"] == nights
     for one in found["standard_error"]:
         blocks = one["holdout"]
@@ -288,7 +289,9 @@ def test_what_it_says_can_be_pasted(report: Report, home: Path) -> None:
     text = (home / "power.md").read_text()
     assert report["line"] in text and f"**{report['margin']:g}** is the smallest that will do" in text
     assert "is below it: such a gate holds healthy models for ever" in text
-    kept = power_report.markdown({**report, "configured": report["margin"], "kept": True})
+    typed = PowerReport.of(report)
+    assert typed.as_dict() == report
+    kept = power_report.markdown(typed.replace(configured=typed.margin, kept=True))
     assert f"The configured margin of {report['margin']:g} keeps this." in kept
 
 
@@ -311,14 +314,14 @@ def test_a_second_run_makes_nothing_and_says_the_same(
 
 
 def test_the_picture_shows_every_cell(report: Report, home: Path) -> None:
-    assert (home / "power.svg").read_bytes() == power_picture.draw(report)["power.svg"]
+    assert (home / "power.svg").read_bytes() == power_picture.draw(PowerReport.of(report))["power.svg"]
     assert (home / "power.png").read_bytes().startswith(b"\x89PNG")
     with picture.rc_context(picture.STYLE):
-        axes = power_picture._figure(report).axes[2]
+        axes = power_picture._figure(PowerReport.of(report)).axes[2]
     for holdout in (4, 7, 14, 21, 28):
         cells = [(one["margin"], one["equal"]) for one in report["power"] if one["holdout"] == holdout]
         assert any(np.array_equal(line.get_xydata(), cells) for line in axes.lines), holdout
-    assert f"{report['margin']:g} is the least" in power_picture.sentence(report)
+    assert f"{report['margin']:g} is the least" in power_picture.sentence(PowerReport.of(report))
 
 
 def test_refusals_say_what_would_do(model: Model, tmp_path: Path) -> None:
@@ -346,7 +349,7 @@ def test_a_night_whose_fit_is_refused_is_left_out_and_told(model: Model, home: P
     aged._keep(Fit("linear", ("", NIGHTS[0]), ("", ""), bad), refused=np.array("all labels are alike"))
     fits = {**history_fits, NIGHTS[0]: Fit("linear", ("", NIGHTS[0]), ("", ""), bad)}
     found = figures.of(model, fits, NIGHTS, lambda night: None)
-    assert found["refused"] == {NIGHTS[0]: "all labels are alike"}
-    assert NIGHTS[0] not in found["nights"] and found["nights"]
-    text = power_report.markdown({**report, **found})
+    assert found.refused == {NIGHTS[0]: "all labels are alike"}
+    assert NIGHTS[0] not in found.nights and found.nights
+    text = power_report.markdown(PowerReport.of({**report, **found.as_dict()}))
     assert "whose nights are left out: 1" in text and "all labels are alike" in text

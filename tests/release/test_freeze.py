@@ -55,6 +55,12 @@ def automatic(version: int, epoch: int) -> dict[str, Any]:
     }
 
 
+def packaged(version: int, digest: str) -> dict[str, Any]:
+    """What the task `package` returns."""
+    fit = {"rows": 900, "first": "2026-04-01", "last": "2026-05-13"}
+    return {"version": version, "digest": digest, "parity": 1e-7, **fit, "bytes": 1000, "row_milliseconds": 0.2}
+
+
 def told(model: str, version: int) -> tuple[str, str, str, str]:
     """What ledger and MLflow say about a version: verdict and reason of each."""
     decision = next(d for d in [Ledger.default().last_decision(model)] if d is not None and d.version == version)
@@ -69,7 +75,7 @@ def test_a_frozen_night_holds_its_version_before_a_release_begins(
     promote(model, 2, "r2", "perennial", "second")
     rollback(model, 1, WHY, "ada", "back")
     night = {
-        "package": {"version": 3, "digest": registered[3]},
+        "package": packaged(3, registered[3]),
         "evaluate": {"champion_epoch": 3},
         "gate": {"reason": "x"},
     }
@@ -91,7 +97,7 @@ def test_a_frozen_night_holds_its_version_before_a_release_begins(
 
 def test_without_a_freeze_the_night_starts_its_release(model: str, registered: dict[int, str], run: Any) -> None:
     night = {
-        "package": {"version": 3, "digest": registered[3]},
+        "package": packaged(3, registered[3]),
         "evaluate": {"champion_epoch": 0},
         "gate": {"reason": "x" * 3000},
     }

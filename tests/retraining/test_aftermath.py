@@ -8,18 +8,35 @@ from typing import Any
 
 import pytest
 
+from include.data.snapshots import Snapshot
 from include.registry.ledger import Ledger
 from include.retraining import aftermath, planning
+from include.training.plan import DayCount, LabelCounts, Plan, Windows
 from tests.services import shared
 
-PLAN: dict[str, Any] = {
-    "as_of": "2026-05-13",
-    "snapshot": {"digest": "5" * 64},
-    "code_digest": "c" * 64,
-    "candidates": ["logistic"],
-    "window_days": 30,
-    "seed": 0,
-}
+DAYS = ("2026-05-01", "2026-05-13")
+COUNT = DayCount(days=1, rows=1)
+PLAN = Plan(
+    as_of="2026-05-13",
+    snapshot=Snapshot(
+        table_version=1,
+        first=DAYS[0],
+        last=DAYS[1],
+        rows=1,
+        digest="5" * 64,
+        path="snapshots/5.parquet",
+        missing=(),
+        immature=(),
+    ),  # fmt: skip
+    code_digest="c" * 64,
+    candidates=("logistic",),
+    baseline="baseline",
+    window_days=30,
+    seed=0,
+    note="",
+    windows={"logistic": Windows(train=DAYS, selection=DAYS, holdout=DAYS, twin=DAYS, release=DAYS)},
+    days=LabelCounts(selection=COUNT, holdout=COUNT),
+)
 
 
 class Nights:
@@ -42,9 +59,9 @@ class Nights:
             twin_first="2026-04-01", twin_last="2026-05-01", metrics={},
         )  # fmt: skip
         self.ledger.record_decision(
-            self.name, run_id, as_of=PLAN["as_of"], verdict=verdict, reason="so", version=number,
-            parameters=planning.parameters(PLAN), code_digest=PLAN["code_digest"],
-            snapshot_digest=PLAN["snapshot"]["digest"], checks=[],
+            self.name, run_id, as_of=PLAN.as_of, verdict=verdict, reason="so", version=number,
+            parameters=PLAN.parameters.as_dict(), code_digest=PLAN.code_digest,
+            snapshot_digest=PLAN.snapshot.digest, checks=[],
         )  # fmt: skip
         if bundle:
             self.ledger.set_bundle(self.name, number, f"digest-{number}")

@@ -13,6 +13,7 @@ import pytest
 from include.errors import DataError, TransientError
 from include.gate import anchors, decision
 from include.gate.decision import Verdict
+from include.gate.evaluation import Anchor, Evaluation
 from include.registry.ledger import Ledger
 from include.retraining import in_process
 from include.spec import Model
@@ -54,27 +55,21 @@ def test_what_cannot_be_scored_says_why_and_stops_nothing(toy: Model) -> None:
             raise DataError("its twin is of another question")
         return np.array([0.2, 0.8, 0.7, 0.4])
 
-    found = anchors.scored(toy, labels, [(1, Past(2, "2026-05-01")), (7, Past(1, "2026-04-20"))], score)
-    assert found[0] | {"error": "its twin is of another question", "value": None} == found[0]
+    unlike = anchors.scored(toy, labels, 1, Past(2, "2026-05-01"), score)
+    assert (unlike.error, unlike.value) == ("its twin is of another question", None)
     expected = METRICS["log_loss"].compute(labels, score(Past(1, "")))
-    assert found[1] == {
-        "nights_ago": 7,
-        "version": 1,
-        "name": "version 1",
-        "last": "2026-04-20",
-        "rows": 4,
-        "error": None,
-        "value": expected,
-    }
+    assert anchors.scored(toy, labels, 7, Past(1, "2026-04-20"), score) == Anchor(
+        nights_ago=7, version=1, name="version 1", last="2026-04-20", rows=4, error=None, value=expected
+    )
     by_auc = toy.model_copy(update={"training": toy.training.model_copy(update={"metric": "roc_auc"})})
-    undefined = anchors.scored(by_auc, np.ones(4, dtype=int), [(1, Past(1, "2026-05-01"))], score)
-    assert undefined[0]["value"] is None and "not defined" in undefined[0]["error"]
+    undefined = anchors.scored(by_auc, np.ones(4, dtype=int), 1, Past(1, "2026-05-01"), score)
+    assert undefined.value is None and "not defined" in str(undefined.error)
 
     def lost(one: Past) -> np.ndarray:
         raise TransientError("the store does not answer")
 
     with pytest.raises(TransientError):
-        anchors.scored(toy, labels, [(1, Past(1, "2026-05-01"))], lost)
+        anchors.scored(toy, labels, 1, Past(1, "2026-05-01"), lost)
 
 
 def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model) -> None:
@@ -82,9 +77,9 @@ def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model
     ledger = Ledger.default()
     first = in_process.in_one_process(toy, "2026-05-02", FAST)
     promote(toy, first)
-    assert {one["version"] for one in first["evaluation"]["anchors"]} == {None}
-    twin, bundle = first["selected"]["twin"], first["package"]["digest"]
-    start = first["package"]["version"]
+    assert {one.version for one in first.evaluation.anchors or ()} == {None}
+    twin, bundle = first.selection.twin, first.packaged.digest
+    start = first.packaged.version
     lasts = ["2026-01-20", "2026-04-01", "2026-04-24", "2026-04-28", "2026-05-01", "2026-05-02"]
     versions = [start + 100 + number for number in range(len(lasts))]
     for version, last in zip(versions, lasts, strict=True):
@@ -93,8 +88,8 @@ def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model
             version,
             run_id=f"made-up-{version}",
             candidate="logistic",
-            recipe=first["selected"]["recipe"],
-            twin="0" * 64 if last == "2026-04-01" else twin["digest"],
+            recipe=first.selection.recipe.as_dict(),
+            twin="0" * 64 if last == "2026-04-01" else twin.digest,
             twin_first="2026-01-01",
             twin_last=last,
             metrics={},
@@ -107,28 +102,26 @@ def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model
     assert states[versions[-1]] == "champion" and states[versions[-2]] == "failed"
 
     outcome = in_process.in_one_process(toy, "2026-05-13", FAST)
-    assert outcome["selected"]["twin"]["last"] == "2026-05-03"
-    found = outcome["evaluation"]["anchors"]
-    assert [(one["nights_ago"], one["version"], one["last"]) for one in found] == [
+    assert outcome.selection.twin.last == "2026-05-03"
+    found = outcome.evaluation.anchors or ()
+    assert [(one.nights_ago, one.version, one.last) for one in found] == [
         (1, versions[3], "2026-04-28"),
         (7, versions[2], "2026-04-24"),
         (28, versions[1], "2026-04-01"),
         (91, versions[0], "2026-01-20"),
     ]
-    champion = outcome["evaluation"]["champion"]["metrics"]["log_loss"]
-    assert [one["value"] for one in found] == [champion, champion, None, champion]
-    assert "missing" in found[2]["error"] and {one["rows"] for one in found} == {
-        outcome["evaluation"]["holdout"]["rows"]
-    }
-    assert outcome["decision"]["verdict"] == "promote", outcome["decision"]["reason"]
-    assert "not slowly worse" in {check["name"] for check in outcome["decision"]["checks"]}
+    champion = outcome.evaluation.metric("champion", "log_loss")
+    assert [one.value for one in found] == [champion, champion, None, champion]
+    assert "missing" in str(found[2].error) and {one.rows for one in found} == {outcome.evaluation.holdout.rows}
+    assert outcome.decision.verdict == "promote", outcome.decision.reason
+    assert "not slowly worse" in {check.name for check in outcome.decision.checks}
 
 
 # -- slow decay
 
 
 DAYS, ROWS = 14, 300
-STEP = 0.0005  # what every night's challenger is worse than that of the night before: small beside the margin
+STEP = 0.0005  # what every night's challenger is worse than that of the night before: small compared with the margin
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -155,7 +148,7 @@ def decayed(model: Model, seed: int) -> float:
         evaluated = measured(
             model, random, last, number * STEP, champion, [(n, p, truth[p.version] if p else 0.0) for n, p in found]
         )
-        if decision.decide(model, evaluated).verdict is Verdict.PROMOTE:
+        if decision.decide(model, Evaluation.of(evaluated)).verdict is Verdict.PROMOTE:
             served.append((Past(number + 1, last), number * STEP))
     assert len(served) > 20, "it is the gate that stops the decay, not a mistake in the evidence"
     return served[-1][1]
@@ -169,7 +162,7 @@ def measured(
     champion: tuple[Past, float] | None,
     earlier: list[tuple[int, Past | None, float]],
 ) -> dict[str, Any]:
-    """The evidence of one night: losses of days, which the models share but for .007 a day (FACTS)."""
+    """The evidence of one night: losses of days, which the models share but for .007 a day (measured)."""
     shared = 0.5 + random.normal(0, 0.05, DAYS)
 
     def losses(truth: float) -> np.ndarray:
@@ -208,7 +201,7 @@ def measured(
                 "value": float(losses(truth).mean()),
             }
             if past
-            else anchors.nobody(ago)
+            else anchors.absent(ago).as_dict()
             for ago, past, truth in earlier
         ],
     }

@@ -28,6 +28,7 @@ from include.registry.bundles import Bundle, BundleStore
 from include.release.promotion import promote, verify
 from include.release.smoke import smoke_test
 from include.retraining import evaluate, in_process, package
+from include.retraining.in_process import Outcome
 from include.scoring.documents import Probe
 from include.scoring.predictor import Predictor
 from include.spec import Model
@@ -43,13 +44,13 @@ class Chain:
     """One model after two nights: what each gave, and the server that serves the version of the first."""
 
     model: Model
-    first: dict[str, Any]
-    second: dict[str, Any]
+    first: Outcome
+    second: Outcome
     bundle: Bundle
     url: str
 
-    def artifact(self, night: dict[str, Any], path: str) -> bytes:
-        return Path(MlflowClient().download_artifacts(night["selected"]["mlflow_run_id"], path)).read_bytes()
+    def artifact(self, night: Outcome, path: str) -> bytes:
+        return Path(MlflowClient().download_artifacts(night.selection.mlflow_run_id, path)).read_bytes()
 
     def ask(self, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -79,14 +80,14 @@ def chain(
         for key in keys_between(FIRST, NEXT):
             collect(model, key)
         first = in_process.in_one_process(model, AS_OF, run_id="first")
-        assert first["decision"]["verdict"] == "promote", first["decision"]["reason"]
-        smoke_test(name, first["package"]["version"])
+        assert first.decision.verdict == "promote", first.decision.reason
+        smoke_test(name, first.packaged.version)
         with model_server(variables, home / "server.log") as url:
             patch.setenv("PERENNIAL_SERVING_URL", url)
-            epoch = promote(name, first["package"]["version"], "first", "perennial", "test").epoch
-            verify(name, first["package"]["version"], epoch, timeout=timedelta(seconds=20))
+            epoch = promote(name, first.packaged.version, "first", "perennial", "test").epoch
+            verify(name, first.packaged.version, epoch, timeout=timedelta(seconds=20))
             second = in_process.in_one_process(model, NEXT, run_id="second")
-            bundle = BundleStore.default().open(name, first["package"]["digest"])
+            bundle = BundleStore.default().open(name, first.packaged.digest)
             yield Chain(model, first, second, bundle, url)
 
 
@@ -102,27 +103,32 @@ def several(chain: Chain) -> bool:
 
 def test_what_travels_between_tasks_is_plain_json(chain: Chain) -> None:
     for night in (chain.first, chain.second):
-        json.dumps(night, allow_nan=False)
-    holdout = chain.first["evaluation"]["holdout"]
+        for record in (night.plan, *night.trials, night.selection, night.evaluation, night.decision):
+            json.dumps(record.as_dict(), allow_nan=False)
+    holdout = chain.first.evaluation.holdout
     if several(chain):
-        assert holdout["label_mean"] is None and set(holdout["label_shares"]) == {"quiet", "normal", "busy"}
-        assert sum(holdout["label_shares"].values()) == pytest.approx(1)
+        assert holdout.label_mean is None and holdout.label_shares is not None
+        assert set(holdout.label_shares) == {"quiet", "normal", "busy"}
+        assert sum(holdout.label_shares.values()) == pytest.approx(1)
     else:
-        assert holdout["label_mean"] > 0 and "label_shares" not in holdout
+        assert holdout.label_mean is not None and holdout.label_mean > 0
+        assert "label_shares" not in holdout.as_dict(), "as it was before there were several classes"
 
 
 def test_the_challenger_beats_the_baseline_and_meets_the_champion(chain: Chain) -> None:
     name = {"toy_classes": ("logistic", "boosting"), "toy_counts": ("boosting",)}[chain.model.name]
-    assert chain.first["selected"]["candidate"] in name
-    assert chain.second["evaluation"]["champion_unusable"] is None
-    measured = chain.second["evaluation"]["champion"]["metrics"]
+    assert chain.first.selection.candidate in name
+    assert chain.second.evaluation.champion_unusable is None
+    champion = chain.second.evaluation.side("champion")
+    assert champion is not None
+    measured = champion.metrics
     wanted = (
         ("log_loss", "roc_auc", "average_precision", "brier", "accuracy", "calibration_error")
         if several(chain)
         else ("mae", "rmse", "r2", "pinball_10", "pinball_50", "pinball_90", "wasted_trips", "within_five")
     )
     assert set(measured) == set(wanted) and None not in measured.values()
-    assert "Against champion version 1" in chain.second["decision"]["reason"]
+    assert "Against champion version 1" in chain.second.decision.reason
 
 
 def test_kept_scores_give_the_metrics_again(chain: Chain) -> None:
@@ -136,31 +142,32 @@ def test_kept_scores_give_the_metrics_again(chain: Chain) -> None:
     for side in ("challenger", "baseline", "champion"):
         scores = evaluation.read_named(chain.model, side, kept)
         again = evaluation.metrics(chain.model, kept["label"].to_numpy(), scores)
-        assert again == pytest.approx(chain.second["evaluation"][side]["metrics"])
+        found = chain.second.evaluation.side(side)
+        assert found is not None and again == pytest.approx(found.metrics)
 
 
 def test_metrics_by_day_have_the_shares_of_classes_or_the_means(chain: Chain) -> None:
     by_day = json.loads(chain.artifact(chain.second, evaluate.BY_DAY))
     assert set(by_day) == {"challenger", "baseline", "champion"}
     days = pd.DataFrame(by_day["challenger"])
-    holdout = chain.second["evaluation"]["holdout"]
-    assert len(days) == holdout["days"] and days["rows"].sum() == holdout["rows"]
+    holdout = chain.second.evaluation.holdout
+    assert len(days) == holdout.days and days["rows"].sum() == holdout.rows
     if several(chain):
         assert "label_mean" not in days
-        for name, share in holdout["label_shares"].items():
+        for name, share in (holdout.label_shares or {}).items():
             assert np.average(days[f"label_share.{name}"], weights=days["rows"]) == pytest.approx(share)
         assert days[[f"score_share.{c}" for c in ("quiet", "normal", "busy")]].sum(axis=1).to_numpy() == pytest.approx(
             1
         )
     else:
-        assert np.average(days["label_mean"], weights=days["rows"]) == pytest.approx(holdout["label_mean"])
+        assert np.average(days["label_mean"], weights=days["rows"]) == pytest.approx(holdout.label_mean)
 
 
 def test_pictures_are_beside_the_run_and_the_telling_ones_in_the_card(chain: Chain) -> None:
     own = {"confusion", "ranking", "calibration"} if several(chain) else {"predicted", "residuals", "errors"}
     wanted = {f"holdout/{name}.svg" for name in own | {"by_day", "difference"}}
     for night in (chain.first, chain.second):
-        assert set(night["evaluation"]["plots"]) == wanted
+        assert set(night.evaluation.plots or ()) == wanted
     pictures = {path: chain.artifact(chain.second, path) for path in wanted}
     assert all(picture.startswith(b"<?xml") and b"champion" in picture for picture in pictures.values())
     page = chain.bundle.read("card.html").decode()
@@ -174,14 +181,14 @@ def test_pictures_are_beside_the_run_and_the_telling_ones_in_the_card(chain: Cha
 
 def test_the_same_run_again_makes_the_same_bundle(chain: Chain) -> None:
     night = chain.first
-    arguments = (night["plan"], night["selected"], night["evaluation"], night["decision"], night["run_id"])
+    arguments = (night.plan, night.selection, night.evaluation, night.decision, night.run_id)
     again = package.package(chain.model, *arguments)
-    assert {**again, "row_milliseconds": night["package"]["row_milliseconds"]} == night["package"]
-    changed = {**night["evaluation"], "plots": dict.fromkeys(night["evaluation"]["plots"], "0" * 64)}
+    assert again.replace(row_milliseconds=night.packaged.row_milliseconds) == night.packaged
+    changed = night.evaluation.replace(plots=dict.fromkeys(night.evaluation.plots or (), "0" * 64))
     with pytest.raises(IntegrityError, match="is not what evaluate has drawn"):
-        package.package(chain.model, night["plan"], night["selected"], changed, night["decision"], night["run_id"])
-    without = {k: v for k, v in night["evaluation"].items() if k != "plots"}  # evaluated before there were pictures
-    assert package._pictures(night["selected"], without) == {}
+        package.package(chain.model, night.plan, night.selection, changed, night.decision, night.run_id)
+    without = night.evaluation.replace(plots=None)  # evaluated before there were pictures
+    assert package.pictures(night.selection.mlflow_run_id, without) == {}
 
 
 def test_the_bundle_scores_as_scikit_learn_does(chain: Chain) -> None:
@@ -206,7 +213,7 @@ def test_the_bundle_scores_as_scikit_learn_does(chain: Chain) -> None:
 def test_the_server_answers_and_describes_its_answer(chain: Chain) -> None:
     name, probe = chain.model.name, chain.bundle.json("probe.json")
     answer = chain.ask(f"/models/{name}/predict", {"rows": probe["rows"]})
-    assert answer["version"] == chain.first["package"]["version"] and len(answer["predictions"]) == len(probe["rows"])
+    assert answer["version"] == chain.first.packaged.version and len(answer["predictions"]) == len(probe["rows"])
     document = chain.ask("/openapi.json")
     content = document["paths"][f"/models/{name}/predict"]["post"]["responses"]["200"]["content"]["application/json"]
     assert content["schema"]["$ref"].endswith(f"/{name}_predictions")
@@ -248,7 +255,7 @@ def test_a_prediction_ends_in_the_lake(chain: Chain) -> None:
 
 def test_a_refit_unlike_its_twin_and_a_broken_day_are_refused(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     night = chain.first
-    arguments = (night["plan"], night["selected"], night["evaluation"], night["decision"], night["run_id"])
+    arguments = (night.plan, night.selection, night.evaluation, night.decision, night.run_id)
     original = dataset.labels
 
     def other(model: Model, frame: pd.DataFrame) -> np.ndarray:

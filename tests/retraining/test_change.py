@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,55 @@ import pytest
 from include import catalog
 from include.data.lake import Lake
 from include.errors import IntegrityError
-from include.gate import change, checks, rivals
-from include.gate.rivals import Pair, Recipe, Scored
+from include.gate import rivals
+from include.gate.checks import another_recipe_is_better as justified
+from include.gate.decision import Verdict
+from include.gate.evaluation import Change, Evaluation, Gain
+from include.gate.rivals import Pair, Scored
 from include.partitions import keys_between, partition
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.retraining import decide as decisions
 from include.retraining import evaluate, package, planning, select, train
+from include.retraining.decide import Decided
+from include.retraining.selection import Other, Selection
 from include.spec import Candidate, Model
+from include.statistics.metrics import METRICS
 from include.training import candidates, export
+from include.training.plan import Plan
+from include.training.recipes import Recipe
 
 pytestmark = pytest.mark.slow
 
 REAL = ["logistic", "coarse"]
-PAIR = Pair(Recipe("coarse", 20), Recipe("logistic", 20))
+
+
+def recipe(candidate: str, window_days: Any) -> Recipe:
+    return Recipe(candidate=candidate, window_days=window_days)
+
+
+PAIR = Pair(recipe("coarse", 20), recipe("logistic", 20))
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What the tasks of a night returned."""
+
+    run_id: str
+    plan: Plan
+    selection: Selection
+    evaluation: Evaluation
+    decision: Decided
+
+    @property
+    def change(self) -> Change:
+        assert self.evaluation.change is not None
+        return self.evaluation.change
+
+    @property
+    def other(self) -> Other:
+        assert self.selection.other is not None
+        return self.selection.other
 
 
 @pytest.fixture
@@ -39,27 +75,29 @@ def patient(toy: Model) -> Model:
     return toy.model_copy(update={"gate": gate})
 
 
-def night(model: Model, as_of: str, favour: str, run_id: str | None = None, **params: Any) -> dict[str, Any]:
+def night(model: Model, as_of: str, favour: str, run_id: str | None = None, **params: Any) -> Ran:
     """A run up to its decision, in which ``favour`` wins the selection."""
     run_id = run_id or f"night-{as_of}-{favour}"
     asked = {"candidates": REAL, **params}
     plan = planning.take(model, partition(as_of, model.timezone), asked, catalog.digest(model.name), None)
-    results = [train.train(model, plan, name, run_id) for name in plan["candidates"]]
-    for one in results:
-        one["metrics"] = {**one["metrics"], "log_loss": 0.1 if one["candidate"] == favour else 0.5}
-    selected = json.loads(json.dumps(select.select(model, plan, results, run_id), allow_nan=False))
-    measured = json.loads(json.dumps(evaluate.evaluate(model, plan, selected), allow_nan=False))
+    results = [
+        one.replace(metrics={**one.metrics, "log_loss": 0.1 if one.candidate == favour else 0.5})
+        for one in (train.train(model, plan, name, run_id) for name in plan.candidates)
+    ]
+    selected = Selection.of(json.loads(json.dumps(select.select(model, plan, results, run_id).as_dict())))
+    measured = Evaluation.of(json.loads(json.dumps(evaluate.evaluate(model, plan, selected).as_dict())))
     decided = decisions.decide(model, plan, selected, measured, run_id)
-    return {"run_id": run_id, "plan": plan, "selected": selected, "evaluation": measured, "decision": decided}
+    return Ran(run_id, plan, selected, measured, decided)
 
 
-def release(model: Model, outcome: Mapping[str, Any]) -> None:
+def release(model: Model, outcome: Ran) -> None:
     """Package the version of a night and make it the champion."""
-    parts = (outcome[name] for name in ("plan", "selected", "evaluation", "decision", "run_id"))
-    packaged = package.package(model, *parts)
+    packaged = package.package(
+        model, outcome.plan, outcome.selection, outcome.evaluation, outcome.decision, outcome.run_id
+    )
     ledger = Ledger.default()
     epoch = ledger.standing(model.name).epoch
-    ledger.promote(model.name, packaged["version"], packaged["digest"], epoch, "person", outcome["run_id"], "test")
+    ledger.promote(model.name, packaged.version, packaged.digest, epoch, "person", outcome.run_id, "test")
 
 
 def files(model: Model) -> dict[str, bytes]:
@@ -71,45 +109,45 @@ def test_another_recipe_is_scored_until_it_may_take_the_place(
 ) -> None:
     caplog.set_level(logging.INFO, "include")
     first = night(patient, "2026-04-30", "coarse")
-    assert first["evaluation"]["kind"] == "first" and first["selected"]["other"] is None and not files(patient)
+    assert first.evaluation.kind == "first" and first.selection.other is None and not files(patient)
     release(patient, first)
     same = night(patient, "2026-05-01", "coarse")
-    assert (same["evaluation"]["kind"], same["evaluation"]["change"]) == ("refresh", None) and not files(patient)
+    assert (same.evaluation.kind, same.evaluation.change) == ("refresh", None) and not files(patient)
 
     early = night(patient, "2026-05-04", "logistic")
-    assert early["selected"]["candidate"] == "coarse" and early["evaluation"]["kind"] == "refresh"
-    assert early["selected"]["other"]["role"] == "rival"
-    told = early["evaluation"]["change"]
-    assert (told["incumbent"], told["rival"], told["days"], told["wanted"]) == ("coarse", "logistic", 10, 14)
-    assert told["gain"]["value"] > 0 and "0 of the 14 days" in caplog.text and "10 of the 14 days" in caplog.text
-    assert told["earliest"] == "2026-05-09", "the night below in which it does pass"
+    assert early.selection.candidate == "coarse" and early.evaluation.kind == "refresh"
+    assert early.other.role == "rival"
+    told = early.change
+    assert (told.incumbent, told.rival, told.days, told.wanted) == ("coarse", "logistic", 10, 14)
+    assert gained(told).value > 0 and "0 of the 14 days" in caplog.text and "10 of the 14 days" in caplog.text
+    assert told.earliest == "2026-05-09", "the night below in which it does pass"
     assert "on these it is 0." in caplog.text and "in the night about 2026-05-09 at the earliest" in caplog.text
-    row = Ledger.default().version("toy", early["selected"]["version"])
-    assert row is not None and row.candidate == "coarse" and row.twin == early["selected"]["twin"]["digest"]
+    row = Ledger.default().version("toy", early.selection.version)
+    assert row is not None and row.candidate == "coarse" and row.twin == early.selection.twin.digest
     assert list(files(patient)) == ["2026-05-04-coarse.20-logistic.20.parquet"]
     kept = pd.read_parquet(Lake.of(patient).root / rivals.FOLDER / "2026-05-04-coarse.20-logistic.20.parquet")
     assert list(kept.columns) == ["partition", "label", "incumbent", "rival"]
     assert sorted(set(kept["partition"])) == keys_between("2026-04-25", "2026-05-04")
-    assert len(kept) == early["evaluation"]["holdout"]["rows"] and kept.notna().all(axis=None)
+    assert len(kept) == early.evaluation.holdout.rows and kept.notna().all(axis=None)
 
     before = night(patient, "2026-05-08", "logistic")
-    assert before["selected"]["candidate"] == "coarse", "by the evidence before tonight: 10 days"
-    assert before["evaluation"]["change"]["days"] == 14
+    assert before.selection.candidate == "coarse", "by the evidence before tonight: 10 days"
+    assert before.change.days == 14
     stored = files(patient)
     enough = night(patient, "2026-05-09", "logistic")
-    assert enough["selected"]["candidate"] == "logistic" and enough["selected"]["other"]["role"] == "incumbent"
-    assert enough["evaluation"]["kind"] == "change" and enough["evaluation"]["change"]["days"] == 15
-    assert enough["evaluation"]["change"]["gain"]["lower"] > 0
-    assert enough["decision"]["verdict"] == "promote", enough["decision"]["reason"]
+    assert enough.selection.candidate == "logistic" and enough.other.role == "incumbent"
+    assert enough.evaluation.kind == "change" and enough.change.days == 15
+    assert gained(enough.change).lower > 0
+    assert enough.decision.verdict == "promote", enough.decision.reason
     assert "may take the place of coarse" in caplog.text
     assert {name: content for name, content in files(patient).items() if name in stored} == stored
 
     again = night(patient, "2026-05-09", "logistic")
-    for part in ("selected", "evaluation", "decision"):
-        alike = [{k: v for k, v in one[part].items() if k != "selection"} for one in (again, enough)]
+    for part in ("selection", "evaluation", "decision"):
+        alike = [{**getattr(one, part).as_dict(), "selection": None} for one in (again, enough)]
         assert alike[0] == alike[1], part
     past = night(patient, "2026-05-04", "logistic", run_id="the past again")
-    assert past["evaluation"]["change"] == told, "a night about the past does not know what came after it"
+    assert past.change == told, "a night about the past does not know what came after it"
     everything = files(patient)
     assert {name: everything[name] for name in stored} == stored and len(everything) == len(stored) + 1
 
@@ -121,8 +159,8 @@ def test_an_equal_recipe_is_no_change_however_long_it_is_watched(
     release(patient, night(patient, "2026-04-30", "coarse"))
     for as_of in ("2026-05-04", "2026-05-14", "2026-05-14"):
         last = night(patient, as_of, "logistic", run_id=f"equal-{as_of}")
-    assert last["selected"]["candidate"] == "coarse" and last["evaluation"]["kind"] == "refresh"
-    assert last["evaluation"]["change"]["days"] == 20 and last["evaluation"]["change"]["gain"]["value"] == 0
+    assert last.selection.candidate == "coarse" and last.evaluation.kind == "refresh"
+    assert last.change.days == 20 and gained(last.change).value == 0
 
 
 def declare(monkeypatch: pytest.MonkeyPatch, model: Model, names: Mapping[str, str], **more: Any) -> None:
@@ -142,23 +180,23 @@ def test_a_recipe_that_is_not_declared_any_more_is_not_refreshed(
     there = {} if how == "removed" else {"coarse": Candidate(coarse, window_days=18)}
     declare(monkeypatch, patient, {"logistic": "logistic"}, **there)
     found = night(patient, "2026-05-04", "logistic", candidates=["logistic", *there])
-    assert found["selected"]["candidate"] == "logistic" and found["selected"]["other"] is None
-    assert (found["evaluation"]["kind"], found["evaluation"]["change"]) == ("refresh", None) and not files(patient)
-    assert "coarse on 20 days, the champion's recipe, is not declared any more" in caplog.text
-    assert found["decision"]["verdict"] == "promote", found["decision"]["reason"]
+    assert found.selection.candidate == "logistic" and found.selection.other is None
+    assert (found.evaluation.kind, found.evaluation.change) == ("refresh", None) and not files(patient)
+    assert "coarse on 20 days, the champion's recipe, is no longer declared" in caplog.text
+    assert found.decision.verdict == "promote", found.decision.reason
 
 
 @pytest.mark.parametrize("asked", [{"candidates": ["logistic"]}, {"window_days": 15}])
 def test_a_choice_by_hand_still_needs_the_evidence(home: Path, patient: Model, asked: dict[str, Any]) -> None:
     release(patient, night(patient, "2026-04-30", "coarse"))
     found = night(patient, "2026-05-04", "logistic", **asked)
-    assert found["selected"]["candidate"] == "logistic" and found["selected"]["other"] is None
-    assert found["evaluation"]["kind"] == "change" and not files(patient)
-    assert (found["evaluation"]["change"]["days"], found["evaluation"]["change"]["gain"]) == (0, None)
-    decision = found["decision"]
-    assert decision["verdict"] == "hold" and "0 of the 14 days" in decision["reason"]
-    table = decisions.table([checks.Check(**check) for check in decision["checks"]])
-    for told in (decision["reason"], decision["note"], next(line for line in table if "another recipe" in line)):
+    assert found.selection.candidate == "logistic" and found.selection.other is None
+    assert found.evaluation.kind == "change" and not files(patient)
+    assert (found.change.days, found.change.gain) == (0, None)
+    decision = found.decision
+    assert decision.verdict == "hold" and "0 of the 14 days" in decision.reason
+    table = decisions.table(decision.checks)
+    for told in (decision.reason, decision.note, next(line for line in table if "another recipe" in line)):
         assert "on tonight's holdout it is 0." in told and "better (95 % sure" in told
         assert "It can pass in the night about 2026-05-10 at the earliest" in told
 
@@ -168,35 +206,43 @@ def test_a_champion_that_came_meanwhile_makes_a_change_of_it(home: Path, patient
     release(patient, night(patient, "2026-04-30", "coarse"))
     waiting = night(patient, "2026-05-04", "coarse")
     other = night(patient, "2026-05-03", "logistic", candidates=["logistic"])
-    release(patient, {**other, "decision": {**other["decision"], "verdict": "promote"}})
-    measured = evaluate.evaluate(patient, waiting["plan"], waiting["selected"])
-    assert measured["kind"] == "change"
-    assert (measured["change"]["incumbent"], measured["change"]["rival"]) == ("logistic", "coarse")
-    decided = decisions.decide(patient, waiting["plan"], waiting["selected"], measured, waiting["run_id"])
-    assert decided["verdict"] != "promote"
+    release(patient, replace(other, decision=other.decision.replace(verdict=Verdict.PROMOTE)))
+    measured = evaluate.evaluate(patient, waiting.plan, waiting.selection)
+    assert measured.kind == "change" and measured.change is not None
+    assert (measured.change.incumbent, measured.change.rival) == ("logistic", "coarse")
+    decided = decisions.decide(patient, waiting.plan, waiting.selection, measured, waiting.run_id)
+    assert decided.verdict != "promote"
 
 
 def test_a_rival_that_has_seen_the_holdout_is_an_error_and_one_without_scores_no_evidence(
-    home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    home: Path, patient: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     release(patient, night(patient, "2026-04-30", "coarse"))
     found = night(patient, "2026-05-04", "logistic")
-    twin = found["selected"]["other"]["twin"]
+    twin = found.other.twin
     before = files(patient)
-    with monkeypatch.context() as patch:
-        patch.setitem(twin, "last", found["evaluation"]["holdout"]["first"])
-        with pytest.raises(IntegrityError, match="the rival's twin .logistic. .* has seen days of the holdout"):
-            evaluate.evaluate(patient, found["plan"], found["selected"])
+
+    def beside(**changes: str) -> Selection:
+        return found.selection.replace(other=found.other.replace(twin=twin.replace(**changes)))
+
+    with pytest.raises(IntegrityError, match="the rival's twin .logistic. .* has seen days of the holdout"):
+        evaluate.evaluate(patient, found.plan, beside(last=found.evaluation.holdout.first))
     store = BundleStore.default()
-    pipeline = export.from_skops(store.get_twin("toy", twin["digest"]))
+    pipeline = export.from_skops(store.get_twin("toy", twin.digest))
     pipeline[-1].coef_[:] = np.nan
-    twin["digest"] = store.put_twin("toy", export.to_skops(pipeline))
-    measured = evaluate.evaluate(patient, found["plan"], found["selected"])
+    digest = store.put_twin("toy", export.to_skops(pipeline))
+    measured = evaluate.evaluate(patient, found.plan, beside(digest=digest))
     assert "The rival (logistic) is not scored tonight" in caplog.text
-    assert measured["challenger"]["error"] is None and measured["change"] is None and files(patient) == before
+    assert measured.challenger.error is None and measured.change is None and files(patient) == before
 
 
 # -- stored scores
+
+
+def gained(change: Change) -> Gain:
+    found = Gain.of(change.gain)
+    assert found is not None
+    return found
 
 
 def scored(as_of: str, days: list[str], better: float = 0.0, rows: int = 40, seed: int = 0) -> Scored:
@@ -219,22 +265,22 @@ def test_each_day_counts_once_by_the_newest_night_that_has_it(toy: Model, tmp_pa
     for one in nights.values():
         stored.keep(toy, PAIR, one)
         stored.keep(toy, PAIR, one)
-    other = Pair(PAIR.incumbent, Recipe("logistic", "all"))
+    other = Pair(PAIR.incumbent, recipe("logistic", "all"))
     stored.keep(toy, other, scored("2026-03-22", ["2026-03-22"]))
     found = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2026-03-25"))
-    assert (found["days"], found["gain"]["rows"], found["gain"]["blocks"]) == (21, 21 * 40, 3)
+    assert found.gain is not None and (found.days, found.gain.rows, found.gain.blocks) == (21, 21 * 40, 3)
     older, newer = nights.values()
     old = older.partitions.astype(str) < "2026-03-08"
     y = np.concatenate([older.labels[old], newer.labels])
     loss = [
-        evaluate.evaluation.METRICS["log_loss"].compute(y, np.concatenate([getattr(older, s)[old], getattr(newer, s)]))
+        METRICS["log_loss"].compute(y, np.concatenate([getattr(older, s)[old], getattr(newer, s)]))
         for s in ("incumbent", "rival")
     ]
-    assert found["gain"]["value"] == pytest.approx(loss[0] - loss[1])
-    assert rivals.weigh(toy, PAIR, []) == {**found, "days": 0, "gain": None}
+    assert found.gain.value == pytest.approx(loss[0] - loss[1])
+    assert rivals.weigh(toy, PAIR, []) == found.replace(days=0, gain=None)
     if where == "disk":
-        assert rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2026-03-20"))["days"] == 14
-        assert rivals.weigh(toy, other, stored.nights(toy, other, "2026-03-25"))["days"] == 1
+        assert rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2026-03-20")).days == 14
+        assert rivals.weigh(toy, other, stored.nights(toy, other, "2026-03-25")).days == 1
 
 
 def test_scores_that_are_damaged_or_about_another_label_count_as_not_there(toy: Model, tmp_path: Path) -> None:
@@ -251,7 +297,7 @@ def test_scores_that_are_damaged_or_about_another_label_count_as_not_there(toy: 
 def test_the_evidence_for_a_change_is_strict_and_by_weeks(toy: Model) -> None:
     def passes(days: int, better: float) -> bool | None:
         keys = keys_between("2026-03-01", "2026-04-30")[:days]
-        return change.justified(toy, rivals.weigh(toy, PAIR, [scored(keys[-1], keys, better, rows=200)])).passed
+        return justified(toy, rivals.weigh(toy, PAIR, [scored(keys[-1], keys, better, rows=200)])).passed
 
     assert passes(27, 0.6) is None, "better, and a day too few"
     assert passes(28, 0.6) is True
@@ -259,7 +305,7 @@ def test_the_evidence_for_a_change_is_strict_and_by_weeks(toy: Model) -> None:
     week = scored("2026-03-28", keys_between("2026-03-01", "2026-03-28"), 0.6, rows=200)
     worse = week.partitions.astype(str) <= "2026-03-07"
     torn = Scored(week.as_of, week.partitions, week.labels, week.incumbent, np.where(worse, 0.5, week.rival))
-    assert change.justified(toy, rivals.weigh(toy, PAIR, [torn])).passed is False, "one week of four says the opposite"
+    assert justified(toy, rivals.weigh(toy, PAIR, [torn])).passed is False, "one week of four says the opposite"
 
 
 @pytest.mark.parametrize(
@@ -278,14 +324,14 @@ def test_the_first_night_that_can_pass(toy: Model, scored_until: str | None, day
         keys = keys_between("2026-01-01", scored_until)[-days:]
         nights = [scored(scored_until, keys, 0.6)]
     assert toy.training.holdout_days == 10 and toy.gate.change_days == 28
-    assert rivals.weigh(toy, PAIR, nights, "2026-03-20")["earliest"] == earliest
+    assert rivals.weigh(toy, PAIR, nights, "2026-03-20").earliest == earliest
 
 
 def test_a_gain_that_is_not_sure_yet_says_what_it_needs(toy: Model) -> None:
     def told(better: float, rows: int = 200, noise: int = 0) -> str:
         keys = keys_between("2026-03-01", "2026-04-01")
         night = scored(keys[-1], keys, better, rows=rows, seed=noise)
-        check = change.justified(toy, rivals.weigh(toy, PAIR, [night], keys[-1]))
+        check = justified(toy, rivals.weigh(toy, PAIR, [night], keys[-1]))
         assert check.passed is False
         return check.sentence
 
@@ -302,24 +348,22 @@ def test_scores_of_long_ago_neither_count_nor_stay(toy: Model, tmp_path: Path) -
         better = 0.6 if last < "2025-09-01" else -0.1
         stored.keep(toy, PAIR, scored(last, keys_between(begin, last), better, seed=number))
     found = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2025-12-31"))
-    assert found["days"] == 4 * toy.gate.change_days and found["gain"]["upper"] < 0
+    assert found.days == 4 * toy.gate.change_days and gained(found).upper < 0
     past = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2025-08-26"))
-    assert past["days"] == 4 * toy.gate.change_days and past["gain"]["lower"] > 0, (
-        "a run about a past day finds its own"
-    )
+    assert past.days == 4 * toy.gate.change_days and gained(past).lower > 0, "a run about a past day finds its own"
     assert min(path.name[:10] for path in tmp_path.glob("*.parquet")) > "2025-05-01"
 
 
 def test_file_names_tell_pairs_apart(toy: Model, tmp_path: Path) -> None:
     stored = rivals.OnDisk(tmp_path)
     pairs = [
-        Pair(Recipe("a", 60), Recipe("b", 60)),
-        Pair(Recipe("a-b.60", 60), Recipe("c", 60)),
-        Pair(Recipe("a", 60), Recipe("b", 6)),
-        Pair(Recipe("a/é", 60), Recipe("b", "all")),
+        Pair(recipe("a", 60), recipe("b", 60)),
+        Pair(recipe("a-b.60", 60), recipe("c", 60)),
+        Pair(recipe("a", 60), recipe("b", 6)),
+        Pair(recipe("a/é", 60), recipe("b", "all")),
     ]
     for number, pair in enumerate(pairs, 1):
         stored.keep(toy, pair, scored("2026-03-14", keys_between("2026-03-01", f"2026-03-{number:02}")))
     for number, pair in enumerate(pairs, 1):
-        assert rivals.weigh(toy, pair, stored.nights(toy, pair, "9999"))["days"] == number
-    assert Pair(Recipe("a", 60), Recipe("a", 30)).names == ("a on 60 days", "a on 30 days")
+        assert rivals.weigh(toy, pair, stored.nights(toy, pair, "9999")).days == number
+    assert Pair(recipe("a", 60), recipe("a", 30)).names == ("a on 60 days", "a on 30 days")

@@ -17,17 +17,21 @@ from sklearn.pipeline import Pipeline
 
 from include import catalog
 from include.cards import card_file
+from include.cards.facts import Manifest
 from include.data.lake import Lake
 from include.errors import ConfigurationError, DataError, IntegrityError, NotReady, ReleaseError
+from include.gate.evaluation import Evaluation, UnscoredChampion
 from include.partitions import keys_between, partition
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
-from include.retraining import aftermath, evaluate, in_process, package, planning, select, train
+from include.retraining import aftermath, evaluate, in_process, night, package, planning, select, train
 from include.retraining import decide as decisions
 from include.scoring.documents import Probe
 from include.scoring.predictor import Predictor
 from include.spec import Candidate, Model
 from include.training import dataset, evaluation, export, parity, proving, refit
+from include.training.plan import Plan
+from include.training.recipes import Trial
 from tests.training import toy_days
 from tests.training.borrowed import Borrowed
 from tests.training.toy_days import AS_OF
@@ -37,39 +41,46 @@ pytestmark = pytest.mark.slow
 FAST: dict[str, Any] = {"candidates": ["baseline", "logistic"]}
 
 
-def take(model: Model, as_of: str = AS_OF, **params: Any) -> dict[str, Any]:
+def take(model: Model, as_of: str = AS_OF, **params: Any) -> Plan:
     plan = planning.take(model, partition(as_of, model.timezone), params, catalog.digest(model.name), None)
-    return json.loads(json.dumps(plan, allow_nan=False))  # as it travels between tasks
+    assert Plan.of(json.loads(json.dumps(plan.as_dict(), allow_nan=False))) == plan, "as it travels between tasks"
+    return plan
 
 
-def promote(model: Model, outcome: dict[str, Any]) -> int:
+def tried(model: Model, plan: Plan, run_id: str) -> list[Trial]:
+    """The task `train` of every candidate."""
+    return [train.train(model, plan, name, run_id) for name in plan.candidates]
+
+
+def promote(model: Model, outcome: in_process.Outcome) -> int:
     """Make the packaged version of a run the champion, as the release does."""
-    ledger, packaged = Ledger.default(), outcome["package"]
+    ledger, packaged = Ledger.default(), outcome.packaged
     epoch = ledger.standing(model.name).epoch
-    return ledger.promote(
-        model.name, packaged["version"], packaged["digest"], epoch, "perennial", outcome["run_id"], "test"
-    )
+    return ledger.promote(model.name, packaged.version, packaged.digest, epoch, "perennial", outcome.run_id, "test")
 
 
 def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> None:
     outcome = in_process.in_one_process(toy, AS_OF)
-    json.dumps(outcome, allow_nan=False)  # everything that travels between tasks is plain JSON, without nan
-    assert outcome["decision"]["verdict"] == "promote" and outcome["evaluation"]["champion_exists"] is False
-    assert outcome["selected"]["candidate"] in ("logistic", "boosting", "boosting_all")
-    row = Ledger.default().version("toy", outcome["package"]["version"])
-    assert row is not None and (row.state, row.bundle) == ("packaged", outcome["package"]["digest"])
+    records = (outcome.plan, *outcome.trials, outcome.selection, outcome.evaluation, outcome.decision, outcome.packaged)
+    for record in records:  # everything that travels between tasks is plain JSON, without nan
+        assert type(record).of(json.loads(json.dumps(record.as_dict(), allow_nan=False))) == record
+    assert outcome.decision.verdict == "promote" and outcome.evaluation.champion_exists is False
+    assert outcome.selection.candidate in ("logistic", "boosting", "boosting_all")
+    row = Ledger.default().version("toy", outcome.packaged.version)
+    assert row is not None and (row.state, row.bundle) == ("packaged", outcome.packaged.digest)
 
-    bundle = BundleStore.default().open("toy", outcome["package"]["digest"])
+    bundle = BundleStore.default().open("toy", outcome.packaged.digest)
     names = {"model.onnx", "model.skops", "input_schema.json", "probe.json", "manifest.json", "card.md", "card.html"}
     assert names | {f"source/{p.name}" for p in catalog.folder("toy").glob("*.py")} == set(bundle.sums)
-    manifest = bundle.json("manifest.json")
-    assert manifest["twin"]["last"] < manifest["holdout"]["first"] <= manifest["release"]["last"] == AS_OF
-    assert manifest["snapshot"]["digest"] == outcome["plan"]["snapshot"]["digest"]
-    assert manifest["packages"]["scikit-learn"] and manifest["settings"]["name"] == "toy"
+    manifest = Manifest.of(bundle.json("manifest.json"))
+    assert manifest.as_dict() == bundle.json("manifest.json")
+    assert manifest.twin.last < manifest.holdout.first <= manifest.release.last == AS_OF
+    assert manifest.snapshot.digest == outcome.plan.snapshot.digest
+    assert manifest.packages["scikit-learn"] and manifest.settings["name"] == "toy"
 
-    page = card_file.find(BundleStore.default(), "toy", outcome["package"]["version"]).read_text()
+    page = card_file.find(BundleStore.default(), "toy", outcome.packaged.version).read_text()
     assert page.count("data:image/svg+xml;base64,") == 4 and all(
-        c["sentence"] in html.unescape(page) for c in outcome["decision"]["checks"]
+        c.sentence in html.unescape(page) for c in outcome.decision.checks
     )
 
     predictor = Predictor.load(bundle)
@@ -80,20 +91,21 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     assert any(all(row[name] is None for name in nullable) for row in probe["rows"])
     assert any(row["shop"] == parity.UNSEEN for row in probe["rows"])
 
-    runs = MlflowClient().search_runs([_experiment()], f"tags.`perennial.run_id` = '{outcome['run_id']}'")
-    assert {r.data.tags["perennial.candidate"] for r in runs} == set(outcome["plan"]["candidates"])
+    runs = MlflowClient().search_runs([_experiment()], f"tags.`perennial.run_id` = '{outcome.run_id}'")
+    assert {r.data.tags["perennial.candidate"] for r in runs} == set(outcome.plan.candidates)
     assert {r.info.status for r in runs} == {"FINISHED"}
-    chosen = next(r for r in runs if r.info.run_id == outcome["selected"]["mlflow_run_id"])
-    assert chosen.data.metrics["holdout.log_loss"] == outcome["evaluation"]["challenger"]["metrics"]["log_loss"]
-    gain = outcome["evaluation"]["paired"]["baseline"]["log_loss"]
+    chosen = next(r for r in runs if r.info.run_id == outcome.selection.mlflow_run_id)
+    assert chosen.data.metrics["holdout.log_loss"] == outcome.evaluation.metric("challenger", "log_loss")
+    gain = outcome.evaluation.paired["baseline"]["log_loss"]
     told = {end: chosen.data.metrics[f"holdout.baseline_gain.log_loss{end}"] for end in ("", ".lower", ".upper")}
-    assert told == {"": gain["value"], ".lower": gain["lower"], ".upper": gain["upper"]}
-    checks = {c["name"]: c for c in outcome["decision"]["checks"]}
-    assert chosen.data.metrics["gate.better_than_the_baseline"] == checks["better than the baseline"]["value"]
+    assert told == {"": gain.value, ".lower": gain.lower, ".upper": gain.upper}
+    checks = {c.name: c for c in outcome.decision.checks}
+    assert chosen.data.metrics["gate.better_than_the_baseline"] == checks["better than the baseline"].value
     assert chosen.data.metrics["gate.days.limit"] == toy.gate.min_days
     kept = json.loads(Path(MlflowClient().download_artifacts(chosen.info.run_id, "gate.json")).read_text())
-    assert kept["evaluation"] == outcome["evaluation"] and kept["checks"] == outcome["decision"]["checks"]
-    assert outcome["decision"]["note"].startswith("passed the gate: version ")
+    assert Evaluation.of(kept["evaluation"]) == outcome.evaluation
+    assert kept["checks"] == outcome.decision.as_dict()["checks"]
+    assert outcome.decision.note.startswith("passed the gate: version ")
     files = {f.path for f in MlflowClient().list_artifacts(chosen.info.run_id)}
     assert {"gate.json", "card.html", "holdout"} <= files
     every = [f.path for folder in ("", "holdout") for f in MlflowClient().list_artifacts(chosen.info.run_id, folder)]
@@ -110,21 +122,22 @@ def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: 
     first = in_process.in_one_process(toy, "2026-05-12")
     promote(toy, first)
     worse = in_process.in_one_process(toy, AS_OF, {"candidates": ["baseline", "coarse"]})
-    assert worse["selected"]["candidate"] == "coarse"
-    measured = worse["evaluation"]
-    assert measured["challenger"]["metrics"]["log_loss"] < measured["baseline"]["metrics"]["log_loss"]
-    assert worse["decision"]["verdict"] == "reject" and worse["package"] is None
-    assert "worse (95 % sure" in worse["decision"]["reason"] and "surely more than" in worse["decision"]["reason"]
-    assert f"Against champion version {first['package']['version']}" in worse["decision"]["reason"]
-    assert worse["evaluation"]["kind"] == "change", "a choice by hand of another recipe than the champion's"
+    assert worse.selection.candidate == "coarse"
+    measured = worse.evaluation
+    mine, trivial = (measured.metric(side, "log_loss") for side in ("challenger", "baseline"))
+    assert mine is not None and trivial is not None and mine < trivial
+    assert worse.decision.verdict == "reject" and worse.package is None
+    assert "worse (95 % sure" in worse.decision.reason and "significantly more than" in worse.decision.reason
+    assert f"Against champion version {first.packaged.version}" in worse.decision.reason
+    assert worse.evaluation.kind == "change", "a choice by hand of another recipe than the champion's"
     ledger = Ledger.default()
-    state = ledger.version("toy", worse["selected"]["version"])
+    state = ledger.version("toy", worse.selection.version)
     assert state is not None and state.state == "rejected"
-    assert ledger.standing("toy").version == first["package"]["version"]
-    tags = MlflowClient().get_model_version("toy", str(worse["selected"]["version"])).tags
-    assert tags["perennial.verdict"] == "reject" and tags["perennial.reason"] == worse["decision"]["reason"]
+    assert ledger.standing("toy").version == first.packaged.version
+    tags = MlflowClient().get_model_version("toy", str(worse.selection.version)).tags
+    assert tags["perennial.verdict"] == "reject" and tags["perennial.reason"] == worse.decision.reason
     fresh = in_process.in_one_process(toy, AS_OF)
-    assert fresh["decision"]["verdict"] == "promote" and fresh["evaluation"]["champion"]["metrics"]
+    assert fresh.decision.verdict == "promote" and fresh.evaluation.metric("champion", "log_loss")
 
 
 def test_a_champion_that_has_seen_the_holdout_is_never_scored(
@@ -134,7 +147,7 @@ def test_a_champion_that_has_seen_the_holdout_is_never_scored(
     champion = in_process.in_one_process(toy, "2026-05-14", FAST)
     promote(toy, champion)
     plan = take(toy, "2026-05-12", **FAST)
-    selected = select.select(toy, plan, [train.train(toy, plan, n, "earlier") for n in plan["candidates"]], "earlier")
+    selected = select.select(toy, plan, tried(toy, plan, "earlier"), "earlier")
     fetched: list[str] = []
     get = BundleStore.get_twin
 
@@ -144,11 +157,11 @@ def test_a_champion_that_has_seen_the_holdout_is_never_scored(
 
     monkeypatch.setattr(BundleStore, "get_twin", watched)
     measured = evaluate.evaluate(toy, plan, selected)
-    assert champion["selected"]["twin"]["digest"] not in fetched
-    assert "has seen days of the holdout" in measured["champion_unusable"] and measured["champion_exists"] is True
-    assert "metrics" not in measured["champion"]
+    assert champion.selection.twin.digest not in fetched
+    assert "has seen days of the holdout" in str(measured.champion_unusable) and measured.champion_exists is True
+    assert isinstance(measured.champion, UnscoredChampion) and measured.side("champion") is None
     decided = decisions.decide(toy, plan, selected, measured, "earlier")
-    assert decided["verdict"] == "hold" and "has seen" in decided["reason"]
+    assert decided.verdict == "hold" and "has seen" in decided.reason
     with pytest.raises(ReleaseError, match="not packaged"):
         package.package(toy, plan, selected, measured, decided, "earlier")
 
@@ -157,12 +170,13 @@ def test_a_champion_that_has_seen_the_holdout_is_never_scored(
 def test_a_challenger_that_has_seen_the_holdout_is_an_error(home: Path, toy: Model, side: str) -> None:
     plan = take(toy, **FAST)
     run_id = f"seen-{side}"
-    selected = select.select(toy, plan, [train.train(toy, plan, n, run_id) for n in plan["candidates"]], run_id)
-    first_of_holdout = plan["windows"]["logistic"]["holdout"][0]
-    assert selected[side]["last"] == plan["windows"]["logistic"]["twin"][1] < first_of_holdout
-    selected[side]["last"] = first_of_holdout
+    selected = select.select(toy, plan, tried(toy, plan, run_id), run_id)
+    first_of_holdout = plan.windows["logistic"].holdout[0]
+    twin = getattr(selected, side)
+    assert twin.last == plan.windows["logistic"].twin[1] < first_of_holdout
+    late = selected.replace(**{side: twin.replace(last=first_of_holdout)})
     with pytest.raises(IntegrityError, match="has seen days of the holdout"):
-        evaluate.evaluate(toy, plan, selected)
+        evaluate.evaluate(toy, plan, late)
 
 
 def test_a_challenger_that_cannot_be_stored_is_refused_where_it_is_fitted(
@@ -173,7 +187,7 @@ def test_a_challenger_that_cannot_be_stored_is_refused_where_it_is_fitted(
     declared["logistic"] = Candidate(Pipeline([("columns", columns), ("estimator", Borrowed(max_iter=300))]))
     monkeypatch.setattr(catalog.module("toy", "candidates"), "candidates", lambda: declared)
     plan = take(toy, **FAST)
-    results = [train.train(toy, plan, n, "borrowed") for n in plan["candidates"]]
+    results = tried(toy, plan, "borrowed")
     with pytest.raises(
         ReleaseError, match=r"'logistic' of toy cannot be stored: .*tests\.training\.borrowed\.Borrowed"
     ):
@@ -183,15 +197,15 @@ def test_a_challenger_that_cannot_be_stored_is_refused_where_it_is_fitted(
 def test_challenger_and_champion_are_scored_on_the_same_rows(home: Path, toy: Model) -> None:
     promote(toy, in_process.in_one_process(toy, "2026-05-12", FAST))
     outcome = in_process.in_one_process(toy, AS_OF, FAST)
-    run = outcome["selected"]["mlflow_run_id"]
+    run = outcome.selection.mlflow_run_id
     scores = pd.read_parquet(MlflowClient().download_artifacts(run, evaluate.SCORES))
-    first, last = outcome["plan"]["windows"]["logistic"]["holdout"]
+    first, last = outcome.plan.windows["logistic"].holdout
     assert sorted(set(scores["partition"])) == keys_between(first, last)
     assert scores[["challenger", "baseline", "champion"]].notna().all(axis=None)
-    holdout = outcome["evaluation"]["holdout"]
-    assert len(scores) == holdout["rows"] and scores["partition"].nunique() == holdout["days"]
+    holdout = outcome.evaluation.holdout
+    assert len(scores) == holdout.rows and scores["partition"].nunique() == holdout.days
     by_day = json.loads(Path(MlflowClient().download_artifacts(run, evaluate.BY_DAY)).read_text())
-    assert {len(days) for days in by_day.values()} == {holdout["days"]}
+    assert {len(days) for days in by_day.values()} == {holdout.days}
 
 
 def test_a_change_of_the_features_does_not_change_what_the_champion_sees(
@@ -199,12 +213,12 @@ def test_a_change_of_the_features_does_not_change_what_the_champion_sees(
 ) -> None:
     """The champion's twin is handed features by the code of its own bundle."""
     promote(toy, in_process.in_one_process(toy, "2026-05-12", FAST))
-    before = in_process.in_one_process(toy, AS_OF, FAST)["evaluation"]["champion"]["metrics"]
+    before = in_process.in_one_process(toy, AS_OF, FAST).evaluation.side("champion")
     features = catalog.module("toy", "features")
     build = features.build
     monkeypatch.setattr(features, "build", lambda columns: {**build(columns), "x": -build(columns)["x"]})
-    after = in_process.in_one_process(toy, AS_OF, FAST)["evaluation"]["champion"]["metrics"]
-    assert after == before
+    after = in_process.in_one_process(toy, AS_OF, FAST).evaluation.side("champion")
+    assert before is not None and after is not None and after.metrics == before.metrics
 
 
 @pytest.mark.parametrize("damage", ["twin", "bundle"])
@@ -213,11 +227,11 @@ def test_a_champion_that_cannot_be_scored_holds(home: Path, toy: Model, damage: 
     promote(toy, champion)
     store = BundleStore.default()
     if damage == "twin":
-        (store.root / "toy" / "twins" / f"{champion['selected']['twin']['digest']}.skops").unlink()
+        (store.root / "toy" / "twins" / f"{champion.selection.twin.digest}.skops").unlink()
     else:
-        shutil.rmtree(store.root / "toy" / champion["package"]["digest"])
+        shutil.rmtree(store.root / "toy" / champion.packaged.digest)
     outcome = in_process.in_one_process(toy, AS_OF, FAST)
-    assert outcome["decision"]["verdict"] == "hold" and "missing" in outcome["decision"]["reason"]
+    assert outcome.decision.verdict == "hold" and "missing" in outcome.decision.reason
 
 
 def test_every_step_again_gives_the_same_version_and_the_same_bundle(
@@ -229,8 +243,8 @@ def test_every_step_again_gives_the_same_version_and_the_same_bundle(
     run_id = "scheduled__again"
     first = in_process.in_one_process(toy, AS_OF, FAST, run_id)
     again = in_process.in_one_process(toy, AS_OF, FAST, run_id)
-    for result in ("selected", "evaluation", "decision", "package"):
-        left, right = ({k: v for k, v in run[result].items() if k != "row_milliseconds"} for run in (first, again))
+    for result in ("selection", "evaluation", "decision", "packaged"):
+        left, right = ({**getattr(run, result).as_dict(), "row_milliseconds": None} for run in (first, again))
         for table in (left.get("selection"), right.get("selection")):
             for row in table["table"] if table else ():
                 row.pop("seconds")
@@ -242,22 +256,22 @@ def test_every_step_again_gives_the_same_version_and_the_same_bundle(
 
 def test_code_that_changed_before_a_run_was_cleared_opens_a_new_mlflow_run(home: Path, toy: Model) -> None:
     one = train.train(toy, take(toy, **FAST), "logistic", "cleared")
-    other = train.train(toy, take(toy, **FAST, seed=7), "logistic", "cleared", one["mlflow_run_id"])
-    assert other["mlflow_run_id"] != one["mlflow_run_id"]
-    assert MlflowClient().get_run(one["mlflow_run_id"]).info.status == "KILLED"
-    third = train.train(toy, take(toy, **FAST, seed=7), "logistic", "cleared", one["mlflow_run_id"])
-    assert third["mlflow_run_id"] == other["mlflow_run_id"]
+    other = train.train(toy, take(toy, **FAST, seed=7), "logistic", "cleared", one.mlflow_run_id)
+    assert other.mlflow_run_id != one.mlflow_run_id
+    assert MlflowClient().get_run(one.mlflow_run_id).info.status == "KILLED"
+    third = train.train(toy, take(toy, **FAST, seed=7), "logistic", "cleared", one.mlflow_run_id)
+    assert third.mlflow_run_id == other.mlflow_run_id
 
 
 def test_training_reads_the_frozen_rows_not_the_live_table(home: Path, toy: Model) -> None:
     plan = take(toy, **FAST)
-    before = train.train(toy, plan, "logistic", "frozen")["metrics"]
-    key = plan["windows"]["logistic"]["selection"][0]
+    before = train.train(toy, plan, "logistic", "frozen").metrics
+    key = plan.windows["logistic"].selection[0]
     frame = toy_days.day(toy, key)
     toy_days.publish(Lake.of(toy), toy, key, frame.assign(late=1 - frame["late"]))
-    assert train.train(toy, plan, "logistic", "frozen")["metrics"] == before
-    assert take(toy, **FAST)["snapshot"]["digest"] != plan["snapshot"]["digest"]
-    file = Lake.of(toy).root / plan["snapshot"]["path"]
+    assert train.train(toy, plan, "logistic", "frozen").metrics == before
+    assert take(toy, **FAST).snapshot.digest != plan.snapshot.digest
+    file = Lake.of(toy).root / plan.snapshot.path
     file.chmod(0o644)
     file.unlink()
     with pytest.raises(IntegrityError):
@@ -270,9 +284,8 @@ def test_nothing_new_is_said_until_something_is(home: Path, toy: Model, monkeypa
     monkeypatch.setattr(catalog, "digest", lambda name: code)
     outcome = in_process.in_one_process(toy, AS_OF, FAST)
     promote(toy, outcome)
-    again = in_process.in_one_process(toy, AS_OF, FAST, skip=True)
-    assert "no new labels" in again["plan"]["nothing_new"] and outcome["run_id"] in again["plan"]["nothing_new"]
-    assert "results" not in again
+    why = in_process.plan_of(toy, AS_OF, FAST).nothing_new
+    assert why is not None and "no new labels" in why and outcome.run_id in why
     last = aftermath.read("toy")
     assert last is not None
     for changed in (
@@ -284,8 +297,8 @@ def test_nothing_new_is_said_until_something_is(home: Path, toy: Model, monkeypa
         assert planning.nothing_new(last, plan) is None
     assert planning.nothing_new(last, take(toy, "2026-05-12", **FAST)) is None
     about, digest = partition(AS_OF, toy.timezone), catalog.digest("toy")
-    assert planning.take(toy, about, FAST, digest, last)["nothing_new"]
-    assert planning.take(toy, about, {**FAST, "force": True}, digest, last)["nothing_new"] is None
+    assert planning.take(toy, about, FAST, digest, last).nothing_new
+    assert planning.take(toy, about, {**FAST, "force": True}, digest, last).nothing_new is None
 
 
 def test_a_run_without_its_partition_waits(home: Path, toy: Model) -> None:
@@ -299,14 +312,14 @@ def test_missing_days_and_unfinal_labels_are_refused_with_what_to_do(home: Path,
         take(toy, "2026-04-28")
     with pytest.raises(DataError, match="at most 3 may be missing"):
         take(toy, window_days=40)
-    assert take(toy, window_days=33)["snapshot"]["first"] == "2026-04-01", "three missing days are borne"
+    assert take(toy, window_days=33).snapshot.first == "2026-04-01", "three missing days are borne"
     label = toy.data.label.model_copy(update={"delay": timedelta(hours=9)})
     late = toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})})
     with pytest.raises(DataError, match="were not final"):
         take(late)
     for key in keys_between("2026-04-01", AS_OF):
         toy_days.publish(lake, toy, key, toy_days.day(toy, key), after=timedelta(hours=9))
-    assert take(late)["as_of"] == AS_OF
+    assert take(late).as_of == AS_OF
 
 
 def test_a_holdout_with_too_few_labelled_days_is_refused(home: Path, toy: Model) -> None:
@@ -326,8 +339,8 @@ def test_parameters_are_checked_by_name(home: Path, toy: Model) -> None:
     with pytest.raises(ConfigurationError, match="force is 'yes'"):
         take(toy, force="yes")
     plan = take(toy, as_of=AS_OF, window_days="", candidates=None, seed=None, note=None)
-    assert (plan["window_days"], plan["seed"], plan["note"]) == (20, 0, "")
-    assert take(toy, window_days="15", candidates="logistic")["candidates"] == ["baseline", "logistic"]
+    assert (plan.window_days, plan.seed, plan.note) == (20, 0, "")
+    assert take(toy, window_days="15", candidates="logistic").candidates == ("baseline", "logistic")
 
 
 def test_an_onnx_model_that_differs_is_not_released(home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -338,39 +351,41 @@ def test_an_onnx_model_that_differs_is_not_released(home: Path, toy: Model, monk
 
     plan = take(toy, **FAST)
     other_pipeline = None
-    selected = select.select(toy, plan, [train.train(toy, plan, n, "parity") for n in plan["candidates"]], "parity")
-    other_pipeline = export.from_skops(BundleStore.default().get_twin("toy", selected["twin"]["digest"]))
+    selected = select.select(toy, plan, tried(toy, plan, "parity"), "parity")
+    other_pipeline = export.from_skops(BundleStore.default().get_twin("toy", selected.twin.digest))
     measured = evaluate.evaluate(toy, plan, selected)
     decided = decisions.decide(toy, plan, selected, measured, "parity")
     monkeypatch.setattr(export, "to_onnx", other)
     with pytest.raises(ReleaseError, match="differs from scikit-learn"):
         package.package(toy, plan, selected, measured, decided, "parity")
-    row = Ledger.default().version("toy", selected["version"])
+    row = Ledger.default().version("toy", selected.version)
     assert row is not None and row.bundle is None
 
 
 def test_the_trivial_baseline_is_never_the_challenger_beside_a_real_candidate(home: Path, toy: Model) -> None:
     """It cannot beat itself, so choosing it would only say that nothing was learned, and promote nothing."""
     plan = take(toy, candidates="logistic")
-    measured = [train.train(toy, plan, name, "never-the-baseline") for name in plan["candidates"]]
-    for one in measured:
-        one["metrics"] = {**one["metrics"], "log_loss": 0.1 if one["candidate"] == "baseline" else 0.9}
-    assert select.select(toy, plan, measured, "never-the-baseline")["candidate"] == "logistic"
+    measured = [
+        one.replace(metrics={**one.metrics, "log_loss": 0.1 if one.candidate == "baseline" else 0.9})
+        for one in tried(toy, plan, "never-the-baseline")
+    ]
+    assert select.select(toy, plan, measured, "never-the-baseline").candidate == "logistic"
 
 
 def test_the_best_is_chosen_by_the_metric_and_ties_go_to_the_first(toy: Model) -> None:
-    def results(**values: float | None) -> list[dict[str, Any]]:
-        return [{"candidate": n, "metrics": {"log_loss": v, "roc_auc": v}} for n, v in values.items()]
+    def results(**values: float | None) -> list[Trial]:
+        about: dict[str, Any] = {"seconds": 0.0, "rows": 9, "first": "2026-05-01", "last": "2026-05-02"}
+        return [Trial(candidate=n, metrics={"log_loss": v, "roc_auc": v}, **about) for n, v in values.items()]
 
     names = ["baseline", "a", "b"]
-    assert select.best(toy, names, results(b=0.3, a=0.4, baseline=0.5))["candidate"] == "b"
-    assert select.best(toy, names, results(b=0.3, a=0.3, baseline=0.5))["candidate"] == "a"
-    assert select.best(toy, names, results(b=0.5, a=0.5, baseline=0.5))["candidate"] == "baseline"
-    assert select.best(toy, names, results(b=None, a=0.9, baseline=float("nan")))["candidate"] == "a"
+    assert night.best(toy, names, results(b=0.3, a=0.4, baseline=0.5)).candidate == "b"
+    assert night.best(toy, names, results(b=0.3, a=0.3, baseline=0.5)).candidate == "a"
+    assert night.best(toy, names, results(b=0.5, a=0.5, baseline=0.5)).candidate == "baseline"
+    assert night.best(toy, names, results(b=None, a=0.9, baseline=None)).candidate == "a"
     by_auc = toy.model_copy(update={"training": toy.training.model_copy(update={"metric": "roc_auc"})})
-    assert select.best(by_auc, names, results(b=0.3, a=0.4, baseline=0.5))["candidate"] == "baseline"
+    assert night.best(by_auc, names, results(b=0.3, a=0.4, baseline=0.5)).candidate == "baseline"
     with pytest.raises(DataError, match="no candidate"):
-        select.best(toy, names, results(b=None))
+        night.best(toy, names, results(b=None))
 
 
 def test_a_release_model_grossly_unlike_its_twin_is_refused(
@@ -379,26 +394,24 @@ def test_a_release_model_grossly_unlike_its_twin_is_refused(
     outcome = in_process.in_one_process(toy, AS_OF, FAST)
     monkeypatch.setattr(refit, "GROSSLY_UNLIKE", 1e-6)
     with pytest.raises(ReleaseError, match="grossly unlike its twin"):
-        package.package(
-            toy, outcome["plan"], outcome["selected"], outcome["evaluation"], outcome["decision"], outcome["run_id"]
-        )
+        package.package(toy, outcome.plan, outcome.selection, outcome.evaluation, outcome.decision, outcome.run_id)
 
 
 def test_the_card_says_what_a_person_wants_to_know(home: Path, toy: Model) -> None:
     outcome = in_process.in_one_process(toy, AS_OF, {**FAST, "note": "<b>bold</b> | note"})
-    bundle = BundleStore.default().open("toy", outcome["package"]["digest"])
+    bundle = BundleStore.default().open("toy", outcome.packaged.digest)
     text, page = bundle.read("card.md").decode(), bundle.read("card.html").decode()
-    for shown in (toy.owner, AS_OF, outcome["plan"]["snapshot"]["digest"], outcome["run_id"], "logistic", "2026-05-04"):
+    for shown in (toy.owner, AS_OF, outcome.plan.snapshot.digest, outcome.run_id, "logistic", "2026-05-04"):
         assert shown in text and shown in page
     for metric in ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"):
         assert metric in text and metric in page
     assert "<b>bold" not in page and "http:" not in page and "https:" not in page and "<script" not in page
-    assert f"{outcome['evaluation']['challenger']['metrics']['log_loss']:.4f}" in text
+    assert f"{outcome.evaluation.metric('challenger', 'log_loss'):.4f}" in text
 
 
 def test_scores_of_the_bundle_are_those_of_the_release_fit(home: Path, toy: Model) -> None:
     outcome = in_process.in_one_process(toy, AS_OF)
-    bundle = BundleStore.default().open("toy", outcome["package"]["digest"])
+    bundle = BundleStore.default().open("toy", outcome.packaged.digest)
     pipeline = export.from_skops(bundle.read("model.skops"))
     rows = toy_days.days(toy, "2026-05-14", "2026-05-14")
     mine = parity.scores(Predictor.load(bundle), dataset.features_frame(toy, rows))

@@ -14,11 +14,12 @@ from include.errors import ConfigurationError, DataError, IntegrityError
 from include.partitions import keys_between
 from include.spec import Known, Model
 from include.training import dataset
+from include.training.plan import Window, Windows
 
 
 @pytest.mark.parametrize("window", [1, 20, 400, "all", None])
 @pytest.mark.parametrize("as_of", ["2025-01-31", "2026-03-01", "2028-02-29"])
-def test_no_fit_sees_the_days_that_it_is_judged_on(toy: Model, as_of: str, window: dataset.WindowDays) -> None:
+def test_no_fit_sees_the_days_that_it_is_judged_on(toy: Model, as_of: str, window: Window | None) -> None:
     spans = dataset.windows(toy, as_of, window)
     train, selection, holdout, twin, release = (
         keys_between(*span) for span in (spans.train, spans.selection, spans.holdout, spans.twin, spans.release)
@@ -36,7 +37,7 @@ def test_no_fit_sees_the_days_that_it_is_judged_on(toy: Model, as_of: str, windo
 @pytest.mark.parametrize("window", [1, 20, 400, "all", None])
 @pytest.mark.parametrize("repeats_after", [15, 28, 60, 365])
 def test_no_fit_sees_the_copy_of_a_day_that_it_is_judged_or_used_on(
-    toy: Model, repeats_after: int, window: dataset.WindowDays
+    toy: Model, repeats_after: int, window: Window | None
 ) -> None:
     model = toy.model_copy(update={"data": toy.data.model_copy(update={"repeats_after": repeats_after})})
     spans = dataset.windows(model, "2026-05-13", window)
@@ -51,7 +52,7 @@ def test_no_fit_sees_the_copy_of_a_day_that_it_is_judged_or_used_on(
 def test_the_three_fits_are_equally_long(toy: Model) -> None:
     spans = dataset.windows(toy, "2026-05-13")
     assert {len(keys_between(*span)) for span in (spans.train, spans.twin, spans.release)} == {toy.training.window_days}
-    assert dataset.Windows.from_dict(spans.as_dict()) == spans
+    assert Windows.of(spans.as_dict()) == spans
 
 
 def test_a_run_before_the_first_trainable_day_is_refused_with_that_day(toy: Model) -> None:

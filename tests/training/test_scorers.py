@@ -11,7 +11,8 @@ import pytest
 
 from include import catalog
 from include.errors import ConfigurationError, Misdeclared
-from include.gate import decision, evidence
+from include.gate import comparison, decision
+from include.gate.evaluation import Evaluation
 from include.spec import Floor, Gate, Model, Scorer, Training
 from include.training import evaluation
 from tests.gate.test_gate import evaluation as measured
@@ -50,22 +51,22 @@ def test_it_is_a_metric_like_any_other(with_file: Callable[..., Model]) -> None:
     y, mine, theirs, day = rows()
     found = evaluation.metrics(model, y, mine)
     assert found["euros"] == pytest.approx(euros(y, mine).mean()) and found["hits"] == pytest.approx(y.mean())
-    gains = evidence.gains(model, y, mine, theirs, day)
-    assert gains["euros"]["value"] == pytest.approx(euros(y, theirs).mean() - euros(y, mine).mean())
-    assert gains["euros"]["value"] > 0 and gains["hits"]["value"] == 0
+    gains = comparison.gains(model, y, mine, theirs, day)
+    assert gains["euros"].value == pytest.approx(euros(y, theirs).mean() - euros(y, mine).mean())
+    assert gains["euros"].value is not None and gains["euros"].value > 0 and gains["hits"].value == 0
 
 
 def test_a_floor_in_it_rejects_and_a_missing_value_of_it_holds(with_file: Callable[..., Model]) -> None:
     model = with_file(EUROS, euros=euros)
-    evaluated = measured()
-    assert "challenger.euros" in decision.decide(model, evaluated).reason, "nobody has computed it"
+    evaluated = Evaluation.of(measured())
+    assert "challenger.euros" in decision.decide(model, evaluated).reason, "it was not computed"
     assert decision.decide(model, evaluated).verdict == "hold"
     y, mine, _, day = rows()
     strict = model.model_copy(
         update={"gate": model.gate.model_copy(update={"floors": (Floor(metric="euros", limit=0.1),)})}
     )
-    (floor,) = evidence.floors(strict, y, mine, day)
-    assert floor["gain"]["upper"] < 0 and floor["value"] == pytest.approx(euros(y, mine).mean())
+    (floor,) = comparison.floors(strict, y, mine, day)
+    assert floor.gain.upper is not None and floor.gain.upper < 0 and floor.value == pytest.approx(euros(y, mine).mean())
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_what_is_wrong_with_it_is_said(
 def test_one_that_is_not_defined_is_no_evidence(with_file: Callable[..., Model]) -> None:
     model = with_file(Scorer(name="odd", larger_is_better=True), odd=lambda y, p: np.nan)
     y, mine, theirs, day = rows()
-    assert evidence.gains(model, y, mine, theirs, day)["odd"]["value"] is None
+    assert comparison.gains(model, y, mine, theirs, day)["odd"].value is None
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,10 @@ from include import catalog
 from include.authoring.findings import Request
 from include.authoring.new import new_model
 from include.errors import ConfigurationError, DataError
-from include.gate import evidence
+from include.gate import comparison
 from include.partitions import partition
 from include.spec import Candidate, Label, Model, Task
+from include.statistics import uncertainty
 from include.training import candidates, dataset, evaluation, export, targets
 
 NUMBER = Label(column="y", task=Task.REGRESSION)
@@ -248,13 +249,15 @@ def test_a_target_of_whole_numbers_is_what_it_is_declared(name: str, folder: Pat
             assert pipeline[-1].n_features_in_ <= widest
             assert list(targets.learned_classes(pipeline)) == [] or not regression
     judge = evaluation.metric(model, model.training.metric)
-    told = evidence.of_sides(model, judged, features, y, {"challenger": scores["boosting"], **scores})
-    gain = told["paired"]["baseline"][model.training.metric]
-    assert gain["lower"] > 0, "it has learned something"
+    block = uncertainty.blocks(judged["partition"].astype(str).to_numpy(), model.gate.block_days)
+    gain = comparison.gains(model, y, scores["boosting"], scores["baseline"], block)[model.training.metric]
+    assert gain.lower is not None and gain.lower > 0, "it has learned something"
     assert judge.compute(y, scores["boosting"]) == pytest.approx(
         evaluation.metrics(model, y, scores["boosting"])[model.training.metric]
     )
-    assert (told["class_rows"] is None) is regression and told["strongest"]["power"] > 0.5
+    strongest = comparison.strongest(model, features, y, block)
+    assert (comparison.class_rows(model, y) is None) is regression
+    assert strongest is not None and strongest.power > 0.5
 
 
 def days_of(model: Model) -> pd.DataFrame:

@@ -89,12 +89,17 @@ def collected(how: str) -> Callable[[Patient], Outcome]:
 
 CASES = (
     Case(FIRST, first_night, ("promote",), ("There is no champion yet",)),
-    Case("better overall, surely worse in one slice", night(damage.worse_in_a_slice), ("reject",), ("Surely worse",)),
+    Case(
+        "better overall, surely worse in one slice",
+        night(damage.worse_in_a_slice),
+        ("reject",),
+        ("Significantly worse",),
+    ),
     Case(FRESH, night(), ("promote",), ("Against champion version",)),
     Case("an identical model", night(seed=1), ("hold",), ("same model",)),
     Case("a run about a night long ago", a_night_long_ago, ("hold",), ("has seen",)),
     Case("stale against a fresh champion", stuck_source, ("reject",), ("worse",)),
-    Case("labels shuffled", night(damage.labels_shuffled), ("reject",), ("surely more than",)),
+    Case("labels shuffled", night(damage.labels_shuffled), ("reject",), ("significantly more than",)),
     Case("a leak on all days", night(lambda w: damage.leaked(w.leak), EVERYWHERE), ("reject",), ("is a leak",)),
     Case("a leak on the training days", night(lambda w: damage.leaked(w.leak)), ("reject",), ("worse",)),
     Case(
@@ -108,7 +113,7 @@ CASES = (
         "a leak in pieces",
         night(lambda w: damage.leaked(w.leak_in_pieces), EVERYWHERE),
         ("reject",),
-        ("too good to be true",),
+        ("suspiciously good",),
         models=("flight_delays",),
     ),
     Case("weather shuffled", night(damage.weather_shuffled), ("reject", "hold"), ("worse",)),

@@ -1,24 +1,24 @@
-"""Pictures of a holdout: how the challenger did, beside the champion and the baseline, as SVG files.
+"""Pictures of a holdout: how the challenger did, next to the champion and the baseline, as SVG files.
 
-The same data gives the same bytes: no date, no random id, a fixed sample where there are more rows than can be seen.
+The same data gives the same bytes: no date, no random id, a fixed sample if there are more rows than can be seen.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from include.cards.plots import binary, classes, days, regression, slices
-from include.cards.plots.canvas import Figure, Holdout, drawing, svg
+from include.cards.plots.canvas import Drawn, Figure, drawing, svg
+from include.gate.evaluation import Evaluation
 from include.spec import Model, Task
 
 log = logging.getLogger(__name__)
 
-Drawing = Callable[[Holdout], Figure]
+Drawing = Callable[[Drawn], Figure]
 
 _BINARY: dict[str, Drawing] = {
     "calibration": binary.calibration,
@@ -46,28 +46,28 @@ def draw(
     y: np.ndarray,
     scores: Mapping[str, np.ndarray],
     by_day: Mapping[str, pd.DataFrame],
-    evidence: Mapping[str, Any] | None = None,
+    evaluation: Evaluation | None = None,
 ) -> dict[str, bytes]:
     """SVG files by name, for the task of the model; less than a second.
 
     Parameters
     ----------
     y : labels of the holdout (`dataset.labels`).
-    scores : of ``challenger`` and, where they could be scored, ``baseline`` and ``champion`` (`evaluation.score`).
-    by_day : `evaluation.by_day` of each of them.
-    evidence : what `evaluate.evaluate` returns; without it there are no limits, and no slices.
+    scores : of ``challenger`` and, if they could be scored, ``baseline`` and ``champion`` (`measures.score`).
+    by_day : `measures.by_day` of each of them.
+    evaluation : without it there are no limits, and no slices.
 
-    What is not defined on these rows (a ranking of one class) is said in the picture. A picture that cannot be drawn is
-    left out with a warning: it is no reason to stop a night.
+    What is not defined on these rows (a ranking of one class) is stated in the picture. A picture that cannot be drawn
+    is left out with a warning: it is not a reason to stop a night.
     """
     if "challenger" not in scores:
         return {}
-    holdout = Holdout(model, y, scores, by_day, evidence or {})
+    holdout = Drawn(model, y, scores, by_day, evaluation)
     if model.data.label.task is Task.REGRESSION:
         wanted = _REGRESSION
     else:
         wanted = _CLASSES if model.data.label.multiclass else _BINARY
-    wanted = {**wanted, **_ALL, **({"slices": slices.gains} if holdout.evidence.get("slices") else {})}
+    wanted = {**wanted, **_ALL, **({"slices": slices.gains} if evaluation and evaluation.slices else {})}
     found = {}
     with drawing():
         for name, picture in wanted.items():

@@ -12,8 +12,8 @@ from include.cards.plots.canvas import (
     COLOURS,
     LINE,
     SOFT,
+    Drawn,
     Figure,
-    Holdout,
     bins,
     figure,
     labelled,
@@ -22,14 +22,13 @@ from include.cards.plots.canvas import (
     square,
     thinned,
 )
-from include.gate.completeness import part
 from include.statistics import metrics
 
 roc_auc = metrics.METRICS["roc_auc"].compute
 average_precision = metrics.METRICS["average_precision"].compute
 
 
-def _one_class(holdout: Holdout) -> str | None:
+def _one_class(holdout: Drawn) -> str | None:
     """Why nothing can be ranked, or None."""
     share = holdout.y.mean()
     if 0 < share < 1:
@@ -38,7 +37,7 @@ def _one_class(holdout: Holdout) -> str | None:
     return f"{which} row of the holdout has the label {holdout.model.data.label.positive!r}"
 
 
-def ranking(holdout: Holdout) -> Figure:
+def ranking(holdout: Drawn) -> Figure:
     """ROC and precision-recall curves of challenger, champion and baseline."""
     alone = _one_class(holdout)
     if alone:
@@ -52,7 +51,7 @@ def ranking(holdout: Holdout) -> Figure:
     against = f"{others[:1].upper()}{others[1:]} (this is the ROC-AUC). " if others else ""
     against += (
         f"In brackets: {100 * (1 - ALPHA):.3g}\N{NO-BREAK SPACE}% intervals over days. "
-        if holdout.evidence.get("intervals")
+        if holdout.evaluation and holdout.evaluation.intervals
         else ""
     )
     title = f"The challenger puts a positive row above a negative one in {percent(areas['challenger'])} of pairs"
@@ -75,10 +74,10 @@ def ranking(holdout: Holdout) -> Figure:
     return made
 
 
-def _between(holdout: Holdout, side: str, metric: str) -> str:
-    """The interval of a metric, in brackets; nothing where it is not known, or never another."""
-    found = intervals.told(part(holdout.evidence, "intervals", side), metric)
-    return "" if found is None or found[0] == found[1] else f" ({found[0]:.3f} to {found[1]:.3f})"
+def _between(holdout: Drawn, side: str, metric: str) -> str:
+    """The interval of a metric, in brackets; nothing if it is not known."""
+    found = intervals.between(holdout.evaluation, side, metric)
+    return "" if found is None else f" ({found[0]:.3f} to {found[1]:.3f})"
 
 
 def curves(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -89,7 +88,7 @@ def curves(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
     return false, true, precision
 
 
-def calibration(holdout: Holdout) -> Figure:
+def calibration(holdout: Drawn) -> Figure:
     """What happens where a probability is said, with how often it is said below."""
     y, mine = holdout.y.astype(float), holdout.scores["challenger"]
     title = f"The challenger's probabilities are off by {_points(y, mine)} on average"
@@ -102,7 +101,7 @@ def calibration(holdout: Holdout) -> Figure:
 
 
 def reliability(
-    holdout: Holdout,
+    holdout: Drawn,
     sides: dict[str, tuple[np.ndarray, np.ndarray]],
     title: str,
     subtitle: str,
@@ -156,7 +155,7 @@ def _points(happened: np.ndarray, said: np.ndarray) -> str:
     return f"{100 * off_by(happened, said):.1f} points"
 
 
-def distribution(holdout: Holdout) -> Figure:
+def distribution(holdout: Drawn) -> Figure:
     """Histograms of the scores of positive and negative rows, of challenger and champion."""
     y, mine = holdout.y, holdout.scores["challenger"]
     alone = _one_class(holdout)
@@ -173,7 +172,7 @@ def distribution(holdout: Holdout) -> Figure:
     return made
 
 
-def _histograms(axes: Axes, holdout: Holdout, side: str) -> float:
+def _histograms(axes: Axes, holdout: Drawn, side: str) -> float:
     """Both kinds of rows of one side; the highest bar."""
     edges = np.linspace(0, 1, 31)
     top = 0.0

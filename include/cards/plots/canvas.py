@@ -7,12 +7,13 @@ import os
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from include.gate.evaluation import Estimate, Evaluation
 from include.settings import Settings
 from include.spec import Model
 
@@ -60,14 +61,14 @@ _TITLE_CHARACTERS, _SUBTITLE_CHARACTERS = 78, 108
 
 
 @dataclass(frozen=True)
-class Holdout:
-    """What is drawn: labels, the scores of each side, the metrics of each side by day, and the evidence of the gate."""
+class Drawn:
+    """What is drawn of a holdout: labels, scores and metrics by day of each side, and what is known of them."""
 
     model: Model
     y: np.ndarray
     scores: Mapping[str, np.ndarray]
     by_day: Mapping[str, pd.DataFrame]
-    evidence: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: Evaluation | None = None
 
     @property
     def sides(self) -> list[str]:
@@ -78,6 +79,10 @@ class Holdout:
     def rivals(self) -> list[str]:
         """Challenger and champion: the two that are drawn in detail."""
         return [side for side in ("challenger", "champion") if side in self.scores]
+
+    def estimate(self, other: str, metric: str) -> Estimate | None:
+        """How much better the challenger is than another side."""
+        return self.evaluation.estimate(other, metric) if self.evaluation else None
 
     @property
     def summary(self) -> str:

@@ -9,8 +9,8 @@ from include.cards.plots.binary import curves, off_by, reliability, roc_auc
 from include.cards.plots.canvas import (
     CLASS_COLOURS,
     INK,
+    Drawn,
     Figure,
-    Holdout,
     figure,
     labelled,
     percent,
@@ -24,8 +24,8 @@ MOST_CLASSES = 12
 OTHERS = "all others"
 
 
-def confusion(holdout: Holdout) -> Figure:
-    """Of the rows of each class, which share is taken for which; challenger beside champion."""
+def confusion(holdout: Drawn) -> Figure:
+    """Of the rows of each class, which share is predicted as which; challenger next to champion."""
     y = holdout.y
     names, place = _merged(holdout)
     tables = {side: _table(place[y], place[holdout.scores[side].argmax(axis=1)], len(names)) for side in holdout.rivals}
@@ -44,7 +44,7 @@ def confusion(holdout: Holdout) -> Figure:
     return made
 
 
-def _merged(holdout: Holdout) -> tuple[list[str], np.ndarray]:
+def _merged(holdout: Drawn) -> tuple[list[str], np.ndarray]:
     """Names of the classes that are drawn, and where each declared class is drawn: rare ones share the last line."""
     names = list(dataset.class_names(holdout.model))
     place = np.arange(len(names))
@@ -98,7 +98,7 @@ def _matrix(axes: Axes, table: np.ndarray, names: list[str], numbered: bool) -> 
             axes.text(0, line, " no row", va="center", ha="center", color=INK, fontsize=8)
 
 
-def ranking(holdout: Holdout) -> Figure:
+def ranking(holdout: Drawn) -> Figure:
     """One class against the rest: ROC curves of challenger and champion."""
     names, y = dataset.class_names(holdout.model), holdout.y
     there = [int(at) for at in np.unique(y)]
@@ -127,7 +127,7 @@ def ranking(holdout: Holdout) -> Figure:
     return made
 
 
-def calibration(holdout: Holdout) -> Figure:
+def calibration(holdout: Drawn) -> Figure:
     """Is the most probable class right as often as its probability says?"""
     sides = {}
     for side in holdout.rivals:

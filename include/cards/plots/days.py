@@ -10,8 +10,8 @@ from include.cards.plots.canvas import (
     INK,
     MARGIN,
     SOFT,
+    Drawn,
     Figure,
-    Holdout,
     counted,
     figure,
     labelled,
@@ -19,18 +19,18 @@ from include.cards.plots.canvas import (
     shown,
     sure,
 )
-from include.gate.completeness import Gain, part
+from include.gate.evaluation import Gain
 from include.statistics import metrics
-from include.training import evaluation
+from include.training import evaluation as measures
 
 
-def metric_by_day(holdout: Holdout) -> Figure:
+def metric_by_day(holdout: Drawn) -> Figure:
     """The metric that is compared, by day, of challenger, champion and baseline."""
     metric = holdout.model.training.metric
     days = holdout.by_day["challenger"]["partition"].tolist()
     values = {side: holdout.by_day[side][metric].to_numpy(dtype=float) for side in holdout.sides}
     known = np.isfinite(np.array(list(values.values()))).all(axis=0)
-    sign = 1 if evaluation.metric(holdout.model, metric).larger_is_better else -1
+    sign = 1 if measures.metric(holdout.model, metric).larger_is_better else -1
     others = [sign * values[side][known] for side in values if side != "challenger"]
     best = int(np.sum(sign * values["challenger"][known] > np.max(others, axis=0))) if others and known.any() else 0
     direction = "larger is better" if sign > 0 else "smaller is better"
@@ -48,9 +48,9 @@ def metric_by_day(holdout: Holdout) -> Figure:
     return made
 
 
-def difference_by_day(holdout: Holdout) -> Figure:
+def difference_by_day(holdout: Drawn) -> Figure:
     """How much better the challenger is than the champion on each day and on all of them, with the limits and the
-    margin of the gate; than the baseline where there is no champion."""
+    margin of the gate; than the baseline if there is no champion."""
     metric = holdout.model.training.metric
     other = next((side for side in ("champion", "baseline") if side in holdout.scores), None)
     if other is None:
@@ -59,11 +59,11 @@ def difference_by_day(holdout: Holdout) -> Figure:
         return made
     mine, theirs = holdout.by_day["challenger"], holdout.by_day[other]
     pairs = zip(mine[metric].astype(float), theirs[metric].astype(float), strict=True)
-    compared = evaluation.metric(holdout.model, metric)
+    compared = measures.metric(holdout.model, metric)
     gains = np.array([metrics.gain(compared, one, another) for one, another in pairs])
     known = np.isfinite(gains)
     better = f"{int(np.sum(gains[known] > 0))} of {counted(int(known.sum()))}"
-    whole = Gain.of(part(holdout.evidence, "paired", other).get(metric))
+    whole = Gain.of(holdout.estimate(other, metric))
     margin = holdout.model.gate.margin if other == "champion" else None
     title = f"The challenger beats the {other} on {better}"
     subtitle = f"Gain in {metric} by day, above 0 the challenger is better. {holdout.summary}"
@@ -100,13 +100,15 @@ def _conclusion(gain: Gain, metric: str, other: str, margin: float | None) -> st
     """What the limits say, in a sentence."""
     who, by = f"In {metric} the challenger is", f"by {shown(abs(gain.value))} on these days"
     if gain.lower > 0:
-        return f"{who} surely better than the {other}, {by}"
+        return f"{who} significantly better than the {other}, {by}"
     if gain.upper < -(margin or 0.0):
-        return f"{who} surely worse than the {other}{' by more than the margin' if margin else ''}, {by}"
-    told = f"{who} {shown(abs(gain.value))} {'better' if gain.value >= 0 else 'worse'} than the {other}"
+        return f"{who} significantly worse than the {other}{' by more than the margin' if margin else ''}, {by}"
+    words = f"{who} {shown(abs(gain.value))} {'better' if gain.value >= 0 else 'worse'} than the {other}"
     if margin is None:
-        return f"{told}, which may be chance"
-    return f"{told}, {'and surely within the margin' if gain.lower > -margin else 'too uncertain for the margin'}"
+        return f"{words}, which may be chance"
+    return (
+        f"{words}, {'and significantly within the margin' if gain.lower > -margin else 'too uncertain for the margin'}"
+    )
 
 
 def _day_axis(axes: Axes, days: list[str]) -> None:

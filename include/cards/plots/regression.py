@@ -9,8 +9,8 @@ from include.cards.plots.canvas import (
     COLOURS,
     LINE,
     SOFT,
+    Drawn,
     Figure,
-    Holdout,
     bins,
     figure,
     labelled,
@@ -20,7 +20,7 @@ from include.cards.plots.canvas import (
 )
 
 
-def predicted(holdout: Holdout) -> Figure:
+def predicted(holdout: Drawn) -> Figure:
     """Predicted against actual values of challenger and champion."""
     y = holdout.y
     error = {side: float(np.mean(np.abs(y - holdout.scores[side]))) for side in holdout.rivals}
@@ -43,7 +43,7 @@ def predicted(holdout: Holdout) -> Figure:
     return made
 
 
-def residuals(holdout: Holdout) -> Figure:
+def residuals(holdout: Drawn) -> Figure:
     """Errors by predicted value: the middle one and where four of five lie, in tenths of the rows."""
     y = holdout.y
     bias = float(np.mean(y - holdout.scores["challenger"]))
@@ -73,7 +73,7 @@ def residuals(holdout: Holdout) -> Figure:
     return made
 
 
-def errors(holdout: Holdout) -> Figure:
+def errors(holdout: Drawn) -> Figure:
     """Histogram of the errors of all sides."""
     gaps = {side: holdout.y - holdout.scores[side] for side in holdout.sides}
     half, nine = np.quantile(np.abs(gaps["challenger"]), [0.5, 0.9])

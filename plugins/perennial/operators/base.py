@@ -110,7 +110,7 @@ def reason_noted(context: Context) -> Iterator[None]:
         raise
 
 
-def require_same_code(model: str, plan: dict[str, Any]) -> None:
+def require_same_code(model: str, begun_with: str) -> None:
     """Refuse to go on with other code than the run began with.
 
     Raises
@@ -118,9 +118,9 @@ def require_same_code(model: str, plan: dict[str, Any]) -> None:
     ConfigurationError : the content digest of `include/` and the model's folder differs from the snapshot's.
     """
     now = catalog.digest(model)
-    if now != plan["code_digest"]:
+    if now != begun_with:
         raise ConfigurationError(
-            f"the code changed during the run: it began with content digest {plan['code_digest'][:12]} and is now "
+            f"the code changed during the run: it began with content digest {begun_with[:12]} and is now "
             f"{now[:12]} (include/ or the folder of {model}). One version must come from one code: "
             f"trigger {model}_retrain again, or clear this run from `snapshot` on."
         )

@@ -30,7 +30,9 @@ from perennial.parameters import RetrainParameters
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from include.records import Record
     from include.registry.rows import VersionRow
+    from include.training.plan import Plan
 
 PLAN = "plan"
 
@@ -68,7 +70,7 @@ class SnapshotOperator(BaseSensorOperator):
             plan = planning.take(model, about, wanted, catalog.digest(model.name), last)
         except (NotReady, DataError) as reason:
             if scheduled and last is None:
-                # A new model: its nights begin before its history is loaded, and that is no failure.
+                # A new model: its nights begin before its history is loaded, and that is not a failure.
                 write_note(context, f"skipped: {model.name} was never trained, and cannot be yet. {reason}")
                 raise AirflowSkipException(str(reason)) from reason
             if isinstance(reason, DataError):
@@ -78,17 +80,17 @@ class SnapshotOperator(BaseSensorOperator):
                 self.log.info("%s Waiting until %s UTC.", reason, f"{deadline:%Y-%m-%d %H:%M}")
                 return False
             raise DataError(str(reason)) from reason
-        if plan["nothing_new"]:
-            write_note(context, f"skipped: {plan['nothing_new']}")
-            raise AirflowSkipException(plan["nothing_new"])
-        context["ti"].xcom_push(key=PLAN, value=plan)
+        if plan.nothing_new:
+            write_note(context, f"skipped: {plan.nothing_new}")
+            raise AirflowSkipException(plan.nothing_new)
+        context["ti"].xcom_push(key=PLAN, value=plan.as_dict())
         # Airflow maps only over a return value, so that is the list of candidates, and the plan has a key of its own.
-        return PokeReturnValue(is_done=True, xcom_value=plan["candidates"])
+        return PokeReturnValue(is_done=True, xcom_value=list(plan.candidates))
 
     def _release_under_way(self, context: Context, last: VersionRow | None) -> bool:
         """Whether a release of the model runs, or the one of the last decision waits: it may still be carried out.
 
-        Other runs that wait do not count: Airflow accepts a run that shall begin in a hundred years.
+        Other runs that wait do not count: Airflow accepts a run that is to begin in a hundred years.
         """
         releases, ti = f"{self.model}_release", context["ti"]
         if ti.get_dr_count(dag_id=releases, states=["running"]) > 0:
@@ -100,7 +102,10 @@ class SnapshotOperator(BaseSensorOperator):
 
 
 class PlannedOperator(PerennialOperator):
-    """A task that works on the run's frozen plan (from `snapshot`) and refuses other code."""
+    """A task that works on the run's frozen plan (from `snapshot`) and refuses other code.
+
+    What earlier tasks returned comes as JSON and is read into records; what `work` returns is sent as JSON.
+    """
 
     template_fields: Sequence[str] = ("plan",)
 
@@ -109,11 +114,14 @@ class PlannedOperator(PerennialOperator):
         self.plan = plan
 
     def execute(self, context: Context) -> dict[str, Any]:
-        with reason_noted(context):
-            require_same_code(self.model, self.plan)
-            return self.work(context)
+        from include.training.plan import Plan
 
-    def work(self, context: Context) -> dict[str, Any]:
+        with reason_noted(context):
+            # first: a plan of other code may not be one that this code can read
+            require_same_code(self.model, str(self.plan["code_digest"]))
+            return self.work(context, Plan.of(self.plan)).as_dict()
+
+    def work(self, context: Context, plan: Plan) -> Record:
         """What the task does."""
         raise NotImplementedError
 
@@ -131,7 +139,7 @@ class TrainOperator(PlannedOperator):
         super().__init__(**kwargs)
         self.candidate = candidate
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context, plan: Plan) -> Record:
         from include.registry import tracking
         from include.retraining import train
 
@@ -143,7 +151,7 @@ class TrainOperator(PlannedOperator):
 
         # a first try has no state yet: it need not ask the API server for it
         known = state.get("mlflow_run_id") if context["ti"].try_number > 1 else None
-        return train.train(self.load(), self.plan, self.candidate, context["run_id"], known, opened)
+        return train.train(self.load(), plan, self.candidate, context["run_id"], known, opened)
 
 
 class SelectOperator(PlannedOperator):
@@ -156,13 +164,15 @@ class SelectOperator(PlannedOperator):
         super().__init__(**kwargs)
         self.results = results
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context, plan: Plan) -> Record:
         from include.registry import mlflow_versions
         from include.retraining import select
+        from include.training.recipes import Trial
 
-        selected = select.select(self.load(), self.plan, list(self.results), context["run_id"])
-        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, selected["version"]))
-        return selected
+        trials = [Trial.of(result) for result in self.results]
+        selection = select.select(self.load(), plan, trials, context["run_id"])
+        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, selection.version))
+        return selection
 
 
 class EvaluateOperator(PlannedOperator):
@@ -175,12 +185,14 @@ class EvaluateOperator(PlannedOperator):
         super().__init__(**kwargs)
         self.selected = selected
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context, plan: Plan) -> Record:
         from include.registry import tracking
         from include.retraining import evaluate
+        from include.retraining.selection import Selection
 
-        set_link(self, MlflowRunLink, tracking.run_url(self.selected["mlflow_run_id"]))
-        return evaluate.evaluate(self.load(), self.plan, self.selected)
+        selection = Selection.of(self.selected)
+        set_link(self, MlflowRunLink, tracking.run_url(selection.mlflow_run_id))
+        return evaluate.evaluate(self.load(), plan, selection)
 
 
 class GateOperator(PlannedOperator, BranchMixIn):
@@ -196,16 +208,20 @@ class GateOperator(PlannedOperator, BranchMixIn):
         self.evaluation = evaluation
         self.then = then
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context, plan: Plan) -> Record:
+        from include.gate.decision import Verdict
+        from include.gate.evaluation import Evaluation
         from include.registry import mlflow_versions
-        from include.retraining import decide as decision
+        from include.retraining import decide
+        from include.retraining.selection import Selection
 
-        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, self.selected["version"]))
-        decided = decision.decide(self.load(), self.plan, self.selected, self.evaluation, context["run_id"])
-        write_note(context, decided["note"])
+        selection, evaluation = Selection.of(self.selected), Evaluation.of(self.evaluation)
+        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, selection.version))
+        decided = decide.decide(self.load(), plan, selection, evaluation, context["run_id"])
+        write_note(context, decided.note)
         # Skipping ends the task by an exception, which would leave no return value: it is pushed before.
-        context["ti"].xcom_push(key="return_value", value=decided)
-        self.do_branch(context, self.then if decided["verdict"] == "promote" else None)
+        context["ti"].xcom_push(key="return_value", value=decided.as_dict())
+        self.do_branch(context, self.then if decided.verdict is Verdict.PROMOTE else None)
         return decided
 
 
@@ -221,15 +237,18 @@ class PackageOperator(PlannedOperator):
         self.evaluation = evaluation
         self.decision = decision
 
-    def work(self, context: Context) -> dict[str, Any]:
+    def work(self, context: Context, plan: Plan) -> Record:
+        from include.gate.evaluation import Evaluation
         from include.registry import mlflow_versions
         from include.retraining import package
+        from include.retraining.decide import Decided
+        from include.retraining.selection import Selection
 
-        packaged = package.package(
-            self.load(), self.plan, self.selected, self.evaluation, self.decision, context["run_id"]
-        )
-        set_link(self, ModelCardLink, f"/perennial/{self.model}/card/{packaged['version']}")
-        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, packaged["version"]))
+        selection, evaluation = Selection.of(self.selected), Evaluation.of(self.evaluation)
+        decided = Decided.of(self.decision)
+        packaged = package.package(self.load(), plan, selection, evaluation, decided, context["run_id"])
+        set_link(self, ModelCardLink, f"/perennial/{self.model}/card/{packaged.version}")
+        set_link(self, MlflowRunLink, mlflow_versions.page(self.model, packaged.version))
         return packaged
 
 
@@ -256,13 +275,16 @@ class StartReleaseOperator(TriggerDagRunOperator):
 
     def execute(self, context: Context) -> None:
         from include.release import freeze
+        from include.retraining.package import Packaged
 
-        version, wanted = int(self.packaged["version"]), dict(self.wanted)
+        wanted = dict(self.wanted)
         with reason_noted(context):
+            packaged = Packaged.of(self.packaged)
+            version = packaged.version
             held = freeze.held_by_freeze(self.model, version)
         if held:
             write_note(context, held)
             raise AirflowSkipException(held)
-        self.trigger_run_id = release_run_id(version, self.packaged["digest"])
+        self.trigger_run_id = release_run_id(version, packaged.digest)
         self.conf = wanted | {"version": version, "reason": str(wanted["reason"])[:LONGEST_REASON]}
         super().execute(context)

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from include.gate import evidence
+from include.gate import comparison
 from include.models.flight_delays import candidates, source
 from include.models.flight_delays.model import MODEL
 from include.partitions import keys_between, partition
@@ -73,7 +73,7 @@ def error_rates(of: Days, metric: str, seeds: int) -> tuple[float, float]:
         drawn = [of.days[d] for d in np.random.default_rng(seed).integers(0, len(of.days), size=DAYS)]
         at, block = np.concatenate(drawn), np.repeat(np.arange(DAYS), [len(rows) for rows in drawn])
         y, mine, theirs = of.y[at], of.late[at], of.fresh[at]
-        by_blocks += evidence.gain(metrics.METRICS[metric], y, mine, theirs, block, ALPHA).lower > truth
+        by_blocks += comparison.gain(metrics.METRICS[metric], y, mine, theirs, block, ALPHA).lower > truth
         if found.by_row is not None:
             gains = found.by_row(y, theirs) - found.by_row(y, mine)
             by_rows += bool(gains.mean() - 1.645 * gains.std() / math.sqrt(len(gains)) > truth)

@@ -1,14 +1,12 @@
-"""A history in which a share of the nights is broken on purpose: fitted, decided, released, and what it has cost."""
+"""A history in which a share of the nights is damaged on purpose: drawn, fitted, decided, released."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from include.backtest import broken as breaking
 from include.backtest import fitting, policies
-from include.backtest.broken import Broken
+from include.backtest.damaged import DamagedNight, draw
 from include.backtest.history import History
 from include.backtest.policies import NIGHTLY, UNGATED, Decided
 from include.backtest.pool import Work
@@ -17,10 +15,11 @@ from include.backtest.progress import Progress
 from include.backtest.store import RELEASE, Kept, Store
 from include.gate.decision import Verdict
 from include.spec import Model
+from include.training.plan import Plan
 
 POLICIES = (NIGHTLY, UNGATED)
 SOUND = {name: f"{name}, sound" for name in POLICIES}
-"""Beside each policy: what it released, had the broken nights been sound."""
+"""For each policy: what it would have released if the damaged nights had been sound."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Nights:
     """The nights of a back-test, fitted on sound rows, and what the gate has made of them."""
 
     as_ofs: Sequence[str]
-    plans: Mapping[str, Mapping[str, Any]]
+    plans: Mapping[str, Plan]
     works: Mapping[str, Work]
     kept: Mapping[str, Kept]
     refused: Mapping[str, str]
@@ -37,10 +36,10 @@ class Nights:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One draw of broken nights, and what the history became by it; ``served`` by `policy` of this draw."""
+    """One draw of damaged nights, and what the history became by it; ``served`` by `policy` of this draw."""
 
     seed: int
-    broken: Mapping[str, Broken]
+    damaged: Mapping[str, DamagedNight]
     decided: Sequence[Decided]
     served: Mapping[str, list[Release]]
 
@@ -50,22 +49,22 @@ def policy(name: str, seed: int) -> str:
     return f"{name} broken {seed}"
 
 
-def replay(
+def redecide(
     model: Model, history: History, nights: Nights, share: float, seeds: Sequence[int], store: Store,
     workers: int, progress: Progress, everywhere: bool = False,
 ) -> list[Drawn]:  # fmt: skip
-    """Break nights after the first champion came, once for each seed, and let the gate decide again.
+    """Damage nights after the first champion came, once for each seed, and let the gate decide again.
 
     Sound nights are not fitted again. A night whose training fails on its rows releases nothing, whether there is a
     gate or not.
 
     Parameters
     ----------
-    everywhere : the holdout of a broken night is broken, too.
+    everywhere : the holdout of a damaged night is damaged, too.
     """
     first = next((night.as_of for night in nights.decided if night.verdict == Verdict.PROMOTE), None)
     later = [as_of for as_of in nights.as_ofs if first and as_of > first and as_of in nights.kept]
-    draws = {seed: breaking.draw(model, later, share, seed) for seed in seeds}
+    draws = {seed: draw(model, later, share, seed) for seed in seeds}
     works = {
         f"{as_of} {seed}": Work(nights.plans[as_of], one.key(nights.works[as_of].key), one)
         for seed, draw in draws.items()
@@ -81,15 +80,15 @@ def replay(
 
 
 def _drawn(
-    model: Model, history: History, nights: Nights, seed: int, broken: Mapping[str, Broken],
+    model: Model, history: History, nights: Nights, seed: int, damaged: Mapping[str, DamagedNight],
     fits: Mapping[str, Kept], progress: Progress, everywhere: bool,
 ) -> Drawn:  # fmt: skip
-    crashed = {as_of: str(night.record["refused"]) for as_of, night in fits.items() if night.record["refused"]}
+    crashed = {as_of: night.record.refused for as_of, night in fits.items() if night.record.refused}
     kept = {as_of: night for as_of, night in {**nights.kept, **fits}.items() if as_of not in crashed}
     refused = {**nights.refused, **crashed}
     with progress.bar(f"{model.name}: decide, broken nights of draw {seed}", len(nights.as_ofs)) as advance:
         decided = policies.decide(
-            model, nights.as_ofs, kept, nights.plans, refused, history, advance, broken, everywhere
+            model, nights.as_ofs, kept, nights.plans, refused, history, advance, damaged, everywhere
         )
     releases = policies.releases(decided, [], kept)
     served = policies.served(decided, {name: releases[name] for name in POLICIES}, kept)
@@ -97,8 +96,8 @@ def _drawn(
     for name in POLICIES:
         served[SOUND[name]] = [
             Release(one.as_of, sides.get(name, {}).get(one.as_of, RELEASE), nights.kept[one.as_of])
-            if one.as_of in broken
+            if one.as_of in damaged
             else one
             for one in served[name]
         ]
-    return Drawn(seed, broken, decided, {policy(name, seed): ones for name, ones in served.items()})
+    return Drawn(seed, damaged, decided, {policy(name, seed): ones for name, ones in served.items()})

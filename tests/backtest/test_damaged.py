@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from include.backtest import broken_picture, broken_report, damage, picture, policies, pool, run
+from include.backtest import damage, damaged_picture, damaged_report, picture, policies, pool, run
+from include.backtest import report as report_module
+from include.backtest.damaged_result import DamagedResult
 from include.errors import ConfigurationError
 from include.gate import decision
 from include.spec import Model
@@ -26,6 +28,17 @@ def replay(name: str, home: Path, share: float = SHARE, draws: int = 1, **change
     asked = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
     assert run.run(name, home=home, broken=share, draws=draws, **asked) == 0
     return read(home)
+
+
+def typed(report: Report) -> tuple[report_module.Report, DamagedResult]:
+    """A report as it is drawn."""
+    found = report_module.Report.of(report)
+    assert found.broken is not None and found.as_dict() == report
+    return found, found.broken
+
+
+def drawn(report: Report) -> Any:
+    return damaged_picture._figure(*typed(report))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +78,7 @@ def test_a_blind_gate_is_seen(home: Path, toy: Model, tmp_path: Path, monkeypatc
     decide = decision.decide
 
     def blind(model: Model, evaluation: Any) -> decision.Decision:
-        return replace(decide(model, evaluation), verdict=decision.Verdict.PROMOTE)
+        return decide(model, evaluation).replace(verdict=decision.Verdict.PROMOTE)
 
     monkeypatch.setattr(decision, "decide", blind)
     found = replay(toy.name, again)
@@ -91,8 +104,8 @@ def test_a_holdout_that_is_broken_in_the_same_way_is_a_new_truth(
     assert {key: found[key] for key in found if key != "broken"} == {k: report[k] for k in report if k != "broken"}
     assert "and with them the holdout that the gate judges them on" in (again / "report.md").read_text()
     with picture.rc_context(picture.STYLE):
-        assert "are judged by broken rows" in broken_picture._figure(found).axes[0].get_title(loc="left")
-        assert "judged" not in broken_picture._figure(report).axes[0].get_title(loc="left")
+        assert "are judged by broken rows" in drawn(found).axes[0].get_title(loc="left")
+        assert "judged" not in drawn(report).axes[0].get_title(loc="left")
     assert replay(toy.name, again)["broken"] == report["broken"]
 
 
@@ -106,7 +119,7 @@ def test_the_report_counts_every_broken_night_once(report: Report) -> None:
     assert {night["as_of"] for night in draw["nights"]} <= set(later)
     assert set(broken["kinds"]) == set(damage.KINDS)
     for told in (*broken["kinds"].values(), broken["every"]):
-        assert sum(told[verdict] for verdict in broken_report.VERDICTS) == told["nights"]
+        assert sum(told[verdict] for verdict in damaged_report.VERDICTS) == told["nights"]
     assert sum(told["nights"] for told in broken["kinds"].values()) == broken["every"]["nights"]
     assert sum(draw["decisions"].values()) == len(report["nights"])
     released = {name: set(draw["policies"][name]["releases"]) for name in draw["policies"]}
@@ -205,15 +218,15 @@ def test_a_night_that_crashes_releases_nothing(
 
 def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
     text = (home / "report.md").read_text()
-    assert broken_report.sentence(report) in text and "40 % of the nights" in text
+    assert damaged_report.sentence(typed(report)[1]) in text and "40 % of the nights" in text
     for kind, told in report["broken"]["kinds"].items():
         assert f"| {kind}: {told['what']} | {told['nights']} |" in text
     with picture.rc_context(picture.STYLE):
-        top, nights = broken_picture._figure(report).axes
+        top, nights = drawn(report).axes
     marks = sum(np.asarray(drawn.get_offsets()).shape[0] for drawn in nights.collections)
     assert marks == report["broken"]["every"]["nights"]
     assert len(top.lines) == 3 + marks and len(nights.lines) == marks
-    assert "log loss" in broken_picture.sentence(report)
+    assert "log loss" in damaged_picture.sentence(*typed(report))
 
 
 @pytest.mark.parametrize(("share", "draws"), [(1.0, 1), (-0.1, 1), (0.1, 0)])

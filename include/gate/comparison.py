@@ -1,25 +1,35 @@
-"""What the gate judges by: differences of the twins on the holdout, each with its error by whole blocks of days.
-
-Everything here is computed from rows, labels and scores, and is JSON-able: what could not be computed is None, and the
-gate never reads None as good.
-"""
+"""The figures that the gate judges by: differences of twins on the holdout, each with its error by blocks of days."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from include.gate.completeness import SLICE_NEEDS
+from include.gate.evaluation import (
+    BASELINE,
+    CHALLENGER,
+    CHAMPION,
+    Estimate,
+    Evaluation,
+    FairnessResult,
+    FloorResult,
+    Group,
+    Slice,
+    Strongest,
+    finite,
+)
 from include.spec import Fairness, Floor, Model, Task
 from include.statistics import uncertainty
 from include.statistics.distances import largest_difference, psi, spread
 from include.statistics.metrics import METRICS, Metric
-from include.statistics.uncertainty import Estimate, blocks
-from include.training import dataset, evaluation
+from include.statistics.uncertainty import blocks
+from include.training import dataset
+from include.training import evaluation as measures
 
 MISSING = "(missing)"
 ENOUGH = 200  # rows with a value, before it is asked what the value explains
@@ -27,12 +37,12 @@ ENOUGH = 200  # rows with a value, before it is asked what the value explains
 
 def gain(
     metric: Metric, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray, alpha: float
-) -> Estimate:
+) -> uncertainty.Estimate:
     """How much better the metric of ``mine`` is than that of ``theirs`` on the same rows; positive is better.
 
     Parameters
     ----------
-    y : labels of shape (rows,). ``mine``, ``theirs``: scores as `evaluation.score` gives them. ``block``: `blocks`.
+    y : labels of shape (rows,). ``mine``, ``theirs``: scores as `measures.score` gives them. ``block``: `blocks`.
     """
     sign = 1.0 if metric.larger_is_better else -1.0
     if metric.by_row is not None:
@@ -42,21 +52,19 @@ def gain(
     )
 
 
-def gains(
-    model: Model, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray
-) -> dict[str, dict[str, Any]]:
+def gains(model: Model, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray) -> dict[str, Estimate]:
     """`gain` in every metric of the model's task, by name."""
-    alpha, metrics = model.gate.alpha, evaluation.metrics_of(model)
-    return {name: gain(metric, y, mine, theirs, block, alpha).as_dict() for name, metric in metrics.items()}
+    alpha, metrics = model.gate.alpha, measures.metrics_of(model)
+    return {name: Estimate.record(gain(metric, y, mine, theirs, block, alpha)) for name, metric in metrics.items()}
 
 
-def floors(model: Model, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> list[dict[str, Any]]:
-    """For each declared floor how far the challenger is on its good side (``gain``), and its value."""
-    return [_floor(model, floor, y, scores, block) for floor in model.gate.floors]
+def floors(model: Model, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> tuple[FloorResult, ...]:
+    """For each declared floor how far the challenger is on its good side, and its value."""
+    return tuple(_floor(model, floor, y, scores, block) for floor in model.gate.floors)
 
 
-def _floor(model: Model, floor: Floor, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> dict[str, Any]:
-    alpha, found = model.gate.alpha, evaluation.metric(model, floor.metric)
+def _floor(model: Model, floor: Floor, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> FloorResult:
+    alpha, found = model.gate.alpha, measures.metric(model, floor.metric)
     sign = 1.0 if found.larger_is_better else -1.0
     if found.by_row is not None:
         estimate = uncertainty.jackknife_of_means(sign * (found.by_row(y, scores) - floor.limit), block, alpha)
@@ -64,17 +72,12 @@ def _floor(model: Model, floor: Floor, y: np.ndarray, scores: np.ndarray, block:
         estimate = uncertainty.jackknife(
             lambda at: sign * (found.compute(y[at], scores[at]) - floor.limit), block, alpha
         )
-    value = found.compute(y, scores)
-    return {
-        "metric": floor.metric,
-        "limit": floor.limit,
-        "value": value if math.isfinite(value) else None,
-        "gain": estimate.as_dict(),
-    }
+    value = finite(found.compute(y, scores))
+    return FloorResult(metric=floor.metric, limit=floor.limit, value=value, gain=Estimate.record(estimate))
 
 
 def class_rows(model: Model, y: np.ndarray) -> dict[str, int] | None:
-    """Rows of each class; None of a regression."""
+    """Rows of each class; None for a regression."""
     label = model.data.label
     if label.task is Task.REGRESSION:
         return None
@@ -87,51 +90,54 @@ def class_rows(model: Model, y: np.ndarray) -> dict[str, int] | None:
 
 def slices(
     model: Model, rows: pd.DataFrame, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, block: np.ndarray
-) -> list[dict[str, Any]]:
-    """Challenger and other by each value of the declared columns, the most rows first.
-
-    Returns
-    -------
-    For each: ``column, value, rows, days, class_rows`` (of the scarcest class; None of a regression), ``challenger``,
-    ``other`` (the metric), ``gain`` and ``p_worse`` (the p-value of its not being worse by the margin; None where there
-    is too little to judge).
-    """
-    metric, found = evaluation.metric(model, model.training.metric), []
+) -> tuple[Slice, ...]:
+    """Challenger and other by each value of the declared columns, those with the most rows first."""
+    metric, found = measures.metric(model, model.training.metric), list[Slice]()
     margin = model.gate.slice_margin or 2 * model.gate.margin
     day = rows["partition"].astype(str).to_numpy(dtype=object)
     for column in model.gate.slices:
         values = groups(rows[column])
         for value in pd.unique(values):
             at = np.flatnonzero(values == value)
-            about = _size(model, y, day, at)
-            judged = _enough(about)
+            size = _size(model, y, day, at)
             pair = [metric.compute(y[at], side[at]) for side in (mine, theirs)]
-            estimate = gain(metric, y[at], mine[at], theirs[at], block[at], model.gate.alpha) if judged else None
+            estimate = gain(metric, y[at], mine[at], theirs[at], block[at], model.gate.alpha) if size.enough else None
             found.append(
-                {
-                    "column": column,
-                    "value": value,
-                    **about,
-                    "challenger": pair[0] if math.isfinite(pair[0]) else None,
-                    "other": pair[1] if math.isfinite(pair[1]) else None,
-                    "gain": estimate.as_dict() if estimate else None,
-                    "p_worse": estimate.p_below(-margin) if estimate else None,
-                }
+                Slice(
+                    column=column,
+                    value=value,
+                    rows=size.rows,
+                    days=size.days,
+                    class_rows=size.class_rows,
+                    challenger=finite(pair[0]),
+                    other=finite(pair[1]),
+                    gain=Estimate.record(estimate) if estimate else None,
+                    p_worse=finite(estimate.p_below(-margin)) if estimate else None,
+                )
             )
-    return sorted(found, key=lambda one: (model.gate.slices.index(one["column"]), -one["rows"], one["value"]))
+    return tuple(sorted(found, key=lambda one: (model.gate.slices.index(one.column), -one.rows, one.value)))
 
 
-def _size(model: Model, y: np.ndarray, day: np.ndarray, at: np.ndarray) -> dict[str, int | None]:
-    """Rows, days and rows of the scarcest class (None of a regression) of the rows at some positions."""
+@dataclass(frozen=True)
+class _Size:
+    """Rows, days and rows of the scarcest class (None for a regression) of a part of the rows."""
+
+    rows: int
+    days: int
+    class_rows: int | None
+
+    @property
+    def enough(self) -> bool:
+        """Whether the part is large enough to be judged by itself."""
+        scarce = self.class_rows is None or self.class_rows >= SLICE_NEEDS["class_rows"]
+        return self.rows >= SLICE_NEEDS["rows"] and self.days >= SLICE_NEEDS["days"] and scarce
+
+
+def _size(model: Model, y: np.ndarray, day: np.ndarray, at: np.ndarray) -> _Size:
     scarce = None
     if model.data.label.task is Task.CLASSIFICATION:
         scarce = min(int(np.sum(y[at] == c)) for c in range(len(dataset.class_names(model) or (0, 1))))
-    return {"rows": len(at), "days": int(len(np.unique(day[at]))), "class_rows": scarce}
-
-
-def _enough(size: Mapping[str, int | None]) -> bool:
-    """Whether a part of the rows is large enough to be judged by itself."""
-    return all(count is None or count >= SLICE_NEEDS[name] for name, count in size.items())
+    return _Size(len(at), len(np.unique(day[at])), scarce)
 
 
 def groups(values: pd.Series) -> np.ndarray:
@@ -145,48 +151,39 @@ def groups(values: pd.Series) -> np.ndarray:
 
 def fairness(
     model: Model, rows: pd.DataFrame, y: np.ndarray, scores: np.ndarray, block: np.ndarray
-) -> list[dict[str, Any]]:
+) -> tuple[FairnessResult, ...]:
     """For each declared rule the largest difference between the groups, with its error, and each group by itself.
 
-    Returns
-    -------
-    For each: ``column, measure, limit, difference`` (Estimate, between the groups that are as large as a slice has to
-    be), ``groups`` [{value, rows, judged, figures}].
+    Only groups as large as a slice must be are compared.
     """
-    return [_unfair(model, rule, rows, y, scores, block) for rule in model.gate.fairness]
+    return tuple(_rule(model, rule, rows, y, scores, block) for rule in model.gate.fairness)
 
 
-def _unfair(
+def _rule(
     model: Model, rule: Fairness, rows: pd.DataFrame, y: np.ndarray, scores: np.ndarray, block: np.ndarray
-) -> dict[str, Any]:
+) -> FairnessResult:
     group, day = groups(rows[rule.column]), rows["partition"].astype(str).to_numpy(dtype=object)
     figure = _figure(model, rule, y, scores)
     members = {value: np.flatnonzero(group == value) for value in np.unique(group.astype(str))}
     # Of a handful of rows every share is a matter of luck, and the largest difference would be made of nothing else.
-    judged = [value for value, at in members.items() if _enough(_size(model, y, day, at))]
+    judged = [value for value, at in members.items() if _size(model, y, day, at).enough]
 
     def difference(at: np.ndarray) -> float:
         present = [figure(at[group[at] == value]) for value in judged]
         known = np.array([one for one in present if np.isfinite(one).any()])
         return float(np.nanmax(np.nanmax(known, axis=0) - np.nanmin(known, axis=0))) if len(known) > 1 else math.nan
 
-    told = []
-    for value, at in members.items():
-        told.append(
-            {
-                "value": value,
-                "rows": len(at),
-                "judged": value in judged,
-                "figures": [float(v) if math.isfinite(v) else None for v in figure(at)],
-            }
-        )
-    return {
-        "column": rule.column,
-        "measure": rule.measure,
-        "limit": rule.limit,
-        "difference": uncertainty.jackknife(difference, block, model.gate.alpha).as_dict(),
-        "groups": sorted(told, key=lambda one: -int(str(one["rows"]))),
-    }
+    groups_found = [
+        Group(value=str(value), rows=len(at), judged=value in judged, figures=tuple(finite(v) for v in figure(at)))
+        for value, at in members.items()
+    ]
+    return FairnessResult(
+        column=rule.column,
+        measure=rule.measure,
+        limit=rule.limit,
+        difference=Estimate.record(uncertainty.jackknife(difference, block, model.gate.alpha)),
+        groups=tuple(sorted(groups_found, key=lambda one: -one.rows)),
+    )
 
 
 def _figure(model: Model, rule: Fairness, y: np.ndarray, scores: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -218,19 +215,19 @@ def _figure(model: Model, rule: Fairness, y: np.ndarray, scores: np.ndarray) -> 
 # -- sanity
 
 
-def strongest(model: Model, features: pd.DataFrame, y: np.ndarray, block: np.ndarray) -> dict[str, Any] | None:
-    """The feature that explains most by itself: {feature, power}; None where there is none or nothing can be said.
+def strongest(model: Model, features: pd.DataFrame, y: np.ndarray, block: np.ndarray) -> Strongest | None:
+    """The feature that explains most by itself; None if there is no feature, or none with a power that is defined.
 
     Its power is the ROC-AUC of its values, in the better direction (of several classes the best of one against the
     rest), or the absolute rank correlation with a number: on the rows that have a value, where those are `ENOUGH`, and
     of whether there is one. A text counts as the mean label of its value in other blocks, so that a name that occurs
     once explains nothing.
     """
-    found: dict[str, Any] | None = None
+    found: Strongest | None = None
     for name in features.columns:
         power = _power(model, features[name], y, block)
-        if math.isfinite(power) and (found is None or power > found["power"]):
-            found = {"feature": str(name), "power": power}
+        if math.isfinite(power) and (found is None or power > found.power):
+            found = Strongest(feature=str(name), power=power)
     return found
 
 
@@ -247,7 +244,7 @@ def _power(model: Model, column: pd.Series, y: np.ndarray, block: np.ndarray) ->
 
 
 def _readings(column: pd.Series, target: np.ndarray, block: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """What a feature says in numbers, beside the target of the same rows: its values, and whether there is one."""
+    """A feature in numbers, next to the target of the same rows: its values, and whether there is one."""
     if column.dtype == object:
         yield _mean_elsewhere(column, target, block), target
         return
@@ -277,33 +274,27 @@ def _mean_elsewhere(column: pd.Series, target: np.ndarray, block: np.ndarray) ->
     return np.where(np.isfinite(means), means, float(np.mean(target)))
 
 
-def of_sides(
+def compared(
     model: Model,
+    evaluation: Evaluation,
     rows: pd.DataFrame,
     features: pd.DataFrame,
     y: np.ndarray,
     scores: Mapping[str, np.ndarray],
-) -> dict[str, Any]:
-    """Everything above of ``challenger`` against ``baseline`` and, where it was scored, ``champion``.
-
-    Returns
-    -------
-    ``blocks, class_rows, paired`` {side: {metric: Estimate}}, ``floors, slices`` (against the champion, empty without),
-    ``fairness``, ``spread``, ``psi`` and ``largest_difference`` (to the champion, None without), ``strongest``.
-    """
-    mine = scores["challenger"]
+) -> Evaluation:
+    """The evaluation with everything above: the challenger against the baseline and, if it was scored, the champion."""
+    mine, champion = scores[CHALLENGER], scores.get(CHAMPION)
     block = blocks(rows["partition"].astype(str).to_numpy(), model.gate.block_days)
-    champion = scores.get("champion")
-    others = {side: scores[side] for side in ("baseline", "champion") if side in scores}
-    return {
-        "blocks": int(len(np.unique(block))),
-        "class_rows": class_rows(model, y),
-        "paired": {side: gains(model, y, mine, theirs, block) for side, theirs in others.items()},
-        "floors": floors(model, y, mine, block),
-        "slices": [] if champion is None else slices(model, rows, y, mine, champion, block),
-        "fairness": fairness(model, rows, y, mine, block),
-        "spread": spread(mine),
-        "psi": None if champion is None else psi(mine, champion),
-        "largest_difference": None if champion is None else largest_difference(mine, champion),
-        "strongest": strongest(model, features, y, block),
-    }
+    others = {side: scores[side] for side in (BASELINE, CHAMPION) if side in scores}
+    return evaluation.replace(
+        blocks=len(np.unique(block)),
+        class_rows=class_rows(model, y),
+        paired={side: gains(model, y, mine, theirs, block) for side, theirs in others.items()},
+        floors=floors(model, y, mine, block),
+        slices=() if champion is None else slices(model, rows, y, mine, champion, block),
+        fairness=fairness(model, rows, y, mine, block),
+        spread=finite(spread(mine)),
+        psi=None if champion is None else finite(psi(mine, champion)),
+        largest_difference=None if champion is None else finite(largest_difference(mine, champion)),
+        strongest=strongest(model, features, y, block),
+    )

@@ -10,7 +10,7 @@ import pytest
 from fairlearn import metrics as fairlearn
 from sklearn import metrics as theirs
 
-from include.gate import evidence
+from include.gate import comparison
 from include.spec import Fairness, Floor, Model, Task
 from include.statistics import distances, metrics, uncertainty
 
@@ -53,28 +53,29 @@ def test_the_gain_is_the_difference_of_the_metrics_whichever_way_is_better(metri
     frame, y, p = holdout()
     worse = noisy(p, 1.5)
     block = uncertainty.blocks(frame["partition"].to_numpy(), 1)
-    found = evidence.gain(metrics.METRICS[metric], y, p, worse, block, 0.05)
+    found = comparison.gain(metrics.METRICS[metric], y, p, worse, block, 0.05)
     compute = metrics.METRICS[metric].compute
     assert found.value == pytest.approx(metrics.gain(metrics.METRICS[metric], compute(y, p), compute(y, worse)))
     assert found.value > 0 and found.blocks == DAYS and found.known
-    back = evidence.gain(metrics.METRICS[metric], y, worse, p, block, 0.05)
+    back = comparison.gain(metrics.METRICS[metric], y, worse, p, block, 0.05)
     assert (back.value, back.lower) == pytest.approx((-found.value, -found.upper))
 
 
 def test_slices_are_compared_where_they_are_large_enough(toy: Model) -> None:
     frame, y, p = holdout()
     mine = np.where(frame["shop"] == "south", noisy(p, 2.5), p)
-    found = evidence.slices(with_gate(toy, slices=("shop", "items")), frame, y, mine, p, block_of(frame))
-    assert [(one["column"], one["value"]) for one in found[:3]] == [
+    found = comparison.slices(with_gate(toy, slices=("shop", "items")), frame, y, mine, p, block_of(frame))
+    assert [(one.column, one.value) for one in found[:3]] == [
         ("shop", "north"),
         ("shop", "south"),
         ("shop", "west"),
     ]
     north, south, west = found[:3]
-    assert north["gain"]["value"] == 0 and north["p_worse"] == 1
-    assert south["p_worse"] < 1e-3 and south["other"] < south["challenger"]
-    assert west["gain"] is None and west["rows"] < 200 and west["other"] is not None, "it is reported only"
-    assert sum(one["rows"] for one in found if one["column"] == "items") == len(frame)
+    assert north.gain is not None and north.gain.value == 0 and north.p_worse == 1
+    assert south.p_worse is not None and south.other is not None and south.challenger is not None
+    assert south.p_worse < 1e-3 and south.other < south.challenger
+    assert west.gain is None and west.rows < 200 and west.other is not None, "it is reported only"
+    assert sum(one.rows for one in found if one.column == "items") == len(frame)
 
 
 def block_of(frame: pd.DataFrame) -> np.ndarray:
@@ -83,7 +84,7 @@ def block_of(frame: pd.DataFrame) -> np.ndarray:
 
 def test_a_missing_value_is_a_group_of_its_own() -> None:
     values = pd.Series(["a", None, "", "b"])
-    assert evidence.groups(values).tolist() == ["a", evidence.MISSING, evidence.MISSING, "b"]
+    assert comparison.groups(values).tolist() == ["a", comparison.MISSING, comparison.MISSING, "b"]
 
 
 @pytest.mark.parametrize("measure", ["demographic_parity", "equalized_odds", "group_error"])
@@ -91,10 +92,10 @@ def test_fairness_is_that_of_fairlearn(toy: Model, measure: Any) -> None:
     frame, y, p = holdout()
     scores = np.where(frame["shop"] == "south", np.clip(p + 0.2, 0, 0.99), p)
     rule = Fairness(column="shop", measure=measure, limit=0.1)
-    (found,) = evidence.fairness(with_gate(toy, fairness=(rule,)), frame, y, scores, block_of(frame))
+    (found,) = comparison.fairness(with_gate(toy, fairness=(rule,)), frame, y, scores, block_of(frame))
     large = (frame["shop"] != "west").to_numpy()  # 112 rows: shown, and not judged by
-    assert {one["value"]: one["rows"] for one in found["groups"]} == frame["shop"].value_counts().to_dict()
-    assert [one["value"] for one in found["groups"] if not one["judged"]] == ["west"]
+    assert {one.value: one.rows for one in found.groups} == frame["shop"].value_counts().to_dict()
+    assert [one.value for one in found.groups if not one.judged] == ["west"]
     frame, y, scores = frame[large], y[large], scores[large]
     decided = scores >= 0.5
     expected = {
@@ -106,23 +107,24 @@ def test_fairness_is_that_of_fairlearn(toy: Model, measure: Any) -> None:
             metrics=theirs.log_loss, y_true=y, y_pred=scores, sensitive_features=frame["shop"]
         ).difference(),
     }[measure]()
-    assert found["difference"]["value"] == pytest.approx(expected)
+    assert found.difference.value == pytest.approx(expected)
 
 
 def test_one_group_alone_is_not_unfair_and_not_known_to_be_fair(toy: Model) -> None:
     frame, y, p = holdout()
     rule = Fairness(column="only", measure="demographic_parity", limit=0.1)
     model = with_gate(toy, fairness=(rule,))
-    (found,) = evidence.fairness(model, frame.assign(only="x"), y, p, block_of(frame))
-    assert found["difference"]["value"] is None
+    (found,) = comparison.fairness(model, frame.assign(only="x"), y, p, block_of(frame))
+    assert found.difference.value is None
 
 
 def test_a_floor_says_how_far_it_is_kept(toy: Model) -> None:
     frame, y, p = holdout()
     model = with_gate(toy, floors=(Floor(metric="roc_auc", limit=0.9), Floor(metric="brier", limit=0.3)))
-    auc, brier = evidence.floors(model, y, p, block_of(frame))
-    assert auc["gain"]["upper"] < 0 < brier["gain"]["lower"]
-    assert brier["gain"]["value"] == pytest.approx(0.3 - theirs.brier_score_loss(y, p))
+    auc, brier = comparison.floors(model, y, p, block_of(frame))
+    assert auc.gain.upper is not None and brier.gain.lower is not None
+    assert auc.gain.upper < 0 < brier.gain.lower
+    assert brier.gain.value == pytest.approx(0.3 - theirs.brier_score_loss(y, p))
 
 
 def test_psi_is_small_between_alike_scores_and_large_where_they_are_torn() -> None:
@@ -141,27 +143,30 @@ def test_constant_scores_have_no_spread() -> None:
     assert distances.spread(holdout()[2]) > 0.1
 
 
+def found(model: Model, features: pd.DataFrame, y: np.ndarray, block: np.ndarray) -> tuple[str, float]:
+    strongest = comparison.strongest(model, features, y, block)
+    assert strongest is not None
+    return strongest.feature, strongest.power
+
+
 def test_the_strongest_feature_is_found_in_either_direction_and_of_either_kind(toy: Model) -> None:
     frame, y, p = holdout()
     generator = np.random.default_rng(5)
     block = block_of(frame)
     features = pd.DataFrame({"signal": p.astype(np.float32), "noise": generator.normal(size=len(y))})
-    assert evidence.strongest(toy, features, y, block) == {
-        "feature": "signal",
-        "power": pytest.approx(theirs.roc_auc_score(y, p), abs=1e-6),
-    }
+    assert found(toy, features, y, block) == ("signal", pytest.approx(theirs.roc_auc_score(y, p), abs=1e-6))
     upside_down = features.assign(leak=np.where(generator.random(len(y)) < 0.02, y, -y))
-    assert evidence.strongest(toy, upside_down, y, block)["feature"] == "leak"  # type: ignore[index]
+    assert found(toy, upside_down, y, block)[0] == "leak"
     text = features.assign(leak=pd.Series(np.where(y == 1, "returned", "kept"), dtype=object))
-    assert evidence.strongest(toy, text, y, block) == {"feature": "leak", "power": 1.0}
+    assert found(toy, text, y, block) == ("leak", 1.0)
     patchy = features.assign(leak=np.where(generator.random(len(y)) < 0.3, np.nan, y))
-    assert evidence.strongest(toy, patchy, y, block)["power"] > 0.9  # type: ignore[index]
+    assert found(toy, patchy, y, block)[1] > 0.9
 
 
 def test_a_name_that_occurs_once_explains_nothing(toy: Model) -> None:
     frame, y, _ = holdout()
     names = pd.DataFrame({"id": pd.Series([f"order {n}" for n in range(len(y))], dtype=object)})
-    assert evidence.strongest(toy, names, y, block_of(frame))["power"] < 0.55  # type: ignore[index]
+    assert found(toy, names, y, block_of(frame))[1] < 0.55
 
 
 def test_of_numbers_the_rank_correlation_counts(toy: Model) -> None:
@@ -169,5 +174,5 @@ def test_of_numbers_the_rank_correlation_counts(toy: Model) -> None:
     model = toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})})
     frame, _, p = holdout()
     y = np.exp(3 * p)
-    found = evidence.strongest(model, pd.DataFrame({"a": -(p**3), "b": np.zeros(len(p))}), y, block_of(frame))
-    assert found == {"feature": "a", "power": pytest.approx(1)}
+    features = pd.DataFrame({"a": -(p**3), "b": np.zeros(len(p))})
+    assert found(model, features, y, block_of(frame)) == ("a", pytest.approx(1))

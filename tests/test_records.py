@@ -1,0 +1,64 @@
+"""Records: frozen and strict, JSON at the boundary, and an error that names the field."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from include.errors import IntegrityError
+from include.records import PartitionKey, Record, Text
+
+
+class Part(Record):
+    days: tuple[PartitionKey, ...]
+    value: float | None = None
+
+
+class Whole(Record):
+    name: Text
+    count: int
+    part: Part
+    note: str = ""
+
+
+DOCUMENT = {"name": "a", "count": 3, "part": {"days": ["2026-05-03"], "value": 0.5}}
+
+
+def test_reading_and_writing_changes_nothing() -> None:
+    found = Whole.of(DOCUMENT)
+    assert found == Whole(name="a", count=3, part=Part(days=("2026-05-03",), value=0.5))
+    assert found.as_dict() == DOCUMENT, "what was never set is not written"
+    assert found.replace(note="").as_dict() == {**DOCUMENT, "note": ""}
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"count": True}, "count: input should be a valid integer"),
+        ({"count": "3"}, "count: input should be a valid integer"),
+        ({"count": 3.0}, "count: input should be a valid integer"),
+        ({"name": ""}, "name: string should have at least 1 character"),
+        ({"part": {"days": [], "value": math.nan}}, "part.value: input should be a finite number"),
+        ({"part": {"days": [], "value": math.inf}}, "part.value: input should be a finite number"),
+        ({"part": {"days": ["2026-5-3"]}}, "part.days.0: value error"),
+        ({"part": {}}, "part.days: field required"),
+        ({"conut": 3}, "conut: extra inputs are not permitted; did you mean 'count'?"),
+        ({"name": b"a"}, "it is not JSON"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, Any], found: str) -> None:
+    with pytest.raises(IntegrityError) as refused:
+        Whole.of({**DOCUMENT, **changes})
+    assert "this cannot be read as Whole" in str(refused.value) and found in str(refused.value)
+
+
+def test_a_record_does_not_change_and_a_copy_is_checked() -> None:
+    record = Whole.of(DOCUMENT)
+    with pytest.raises(ValidationError):
+        record.count = 4
+    with pytest.raises(ValidationError):
+        record.replace(count="4")
+    assert record.replace(count=4).count == 4 and record.count == 3
