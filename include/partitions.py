@@ -43,7 +43,12 @@ class Partition:
 
 @dataclass(frozen=True)
 class RunDates:
-    """What Airflow knows about a run's place in time; any of the first two may be absent (FACTS: REST, CLI, assets)."""
+    """What Airflow records about a run's place in time.
+
+    ``partition_key`` is ``None`` unless the timetable or the caller gave one. ``logical_date`` is ``None`` for runs
+    that the REST API starts with ``logical_date: null``, for those of the command line and of assets, and for every run
+    of a `CronPartitionTimetable`.
+    """
 
     run_after: datetime
     partition_key: str | None = None

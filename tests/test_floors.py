@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from include.mistakes.importable import may_import
+
 ROOT = Path(__file__).parent.parent
 TOP_LEVEL = {"README.md", "requirements.txt", "dags", "plugins", "include", "tests", "docker-compose.yaml"}
 TOOLING = {"Makefile", "pyproject.toml", "LICENSE"}
@@ -49,17 +51,11 @@ def test_dags_reach_only_the_plugin_floor(path: Path) -> None:
 
 
 def test_model_files_import_only_the_vocabulary() -> None:
-    """Of Perennial, a model's files import the vocabulary, the helpers for time and their own folder, nothing else."""
+    """Of Perennial, a model's files import only `MAY_IMPORT` and their own folder."""
     for path in python_files("include/models"):
         for name in imports(path):
             if name.startswith("include.") and path.parent.name != "models":
-                allowed = (
-                    "include.spec",
-                    "include.partitions",
-                    "include.sources",
-                    f"include.models.{path.parent.name}",
-                )
-                assert name.startswith((*allowed, "include.settings", "include.errors")), f"{path} imports {name}"
+                assert may_import(name, path.parent.name), f"{path} imports {name}"
     for path in (ROOT / "include" / "models").glob("*/model.py"):
         assert {n for n in imports(path) if not n.startswith(("include.spec", "datetime", "__future__"))} == set(), path
 

@@ -12,7 +12,7 @@ from include.errors import PerennialError
 from include.settings import UMASK
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")  # before numpy: one thread gives the bytes of a task (FACTS: Speed)
+    os.environ.setdefault(_name, "1")  # before numpy: tasks use one thread, and threads change bytes
 
 TARGETS = {"try": "try-model", "run": "backtest"}
 
@@ -67,5 +67,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # deltalake's threads can abort the interpreter while it ends (FACTS: Delta); everything of ours is closed by now
+    # deltalake's threads can abort an interpreter that ends (exit code 134 after success); our files are closed by now
     os._exit(code)

@@ -11,9 +11,9 @@ from include.backtest.history import History
 from include.backtest.policies import NIGHTLY, UNGATED, Decided
 from include.backtest.pool import Work
 from include.backtest.prequential import Release
-from include.backtest.progress import Progress
 from include.backtest.store import RELEASE, Kept, Store
 from include.gate.decision import Verdict
+from include.progress import Progress
 from include.spec import Model
 from include.training.plan import Plan
 

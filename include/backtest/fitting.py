@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from include.backtest import pool
 from include.backtest.history import History
 from include.backtest.pool import Work
-from include.backtest.progress import Progress, spell
 from include.backtest.store import Kept, Store
 from include.errors import DataError, NotReady
 from include.partitions import partition
+from include.progress import Progress, spell
 from include.retraining import planning
 from include.spec import Model
 from include.training.plan import Plan

@@ -12,12 +12,12 @@ from include.backtest.damaged import DamagedNight
 from include.backtest.deployment import Deployment
 from include.backtest.history import History
 from include.backtest.prequential import Release
-from include.backtest.progress import Advance
 from include.backtest.store import RELEASE, Kept
 from include.errors import DataError
 from include.gate import decision
 from include.gate.decision import Verdict
 from include.gate.evaluation import Evaluation
+from include.progress import Advance
 from include.spec import Model
 from include.training.plan import Plan
 

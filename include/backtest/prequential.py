@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from include.backtest.history import History
-from include.backtest.progress import Advance
 from include.backtest.store import Kept
 from include.errors import IntegrityError
 from include.partitions import earlier, keys_between
+from include.progress import Advance
 from include.spec import Model
 from include.training import dataset
 from include.training import evaluation as measures

@@ -25,11 +25,11 @@ from include.backtest.draws import Drawn, Nights, redecide
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.pool import Work
-from include.backtest.progress import Progress
 from include.backtest.report import Report
 from include.backtest.store import Store, code_digest, key_of
 from include.errors import ConfigurationError, DataError
 from include.partitions import earlier, keys_between, partition
+from include.progress import Progress
 from include.settings import Settings
 from include.sources import from_environment
 from include.spec import Model

@@ -10,10 +10,10 @@ from pathlib import Path
 from include import catalog
 from include.backtest.lab import Lab
 from include.backtest.outcome import Night
-from include.backtest.progress import Progress
 from include.errors import ConfigurationError, DataError, ReleaseError
 from include.gate.decision import Verdict
 from include.partitions import partition
+from include.progress import Progress
 from include.sources import from_environment
 from include.spec import Model
 

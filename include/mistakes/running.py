@@ -19,6 +19,7 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from include.mistakes import explaining
+from include.mistakes.importable import MAY_IMPORT
 from include.mistakes.instrumenting import Placed, instrumented
 from include.mistakes.names import undefined
 from include.mistakes.problem import Problem, one_of
@@ -290,7 +291,7 @@ def _member(module: ModuleType, name: str | None) -> tuple[Any] | None:
 
 def _meant(name: str) -> str | None:
     """The module that can be imported and was most likely meant."""
-    slips = [known for known in (*sys.modules, "include.spec", "include.partitions") if one_slip(name, known)]
+    slips = [known for known in (*sys.modules, *MAY_IMPORT) if one_slip(name, known)]
     if slips:
         return nearest(name, slips)
     found = ""

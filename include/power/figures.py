@@ -10,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from include.backtest.progress import Advance
 from include.errors import DataError
 from include.gate import comparison
 from include.gate.evaluation import Estimate, finite
@@ -18,6 +17,7 @@ from include.partitions import earlier, keys_between
 from include.power import aged, chances
 from include.power.aged import Fit, Scored
 from include.power.chances import Differences, Equal
+from include.progress import Advance
 from include.records import PartitionKey, Record
 from include.spec import Model, Power
 from include.statistics import uncertainty

@@ -12,13 +12,13 @@ from include import catalog, files
 from include.backtest import pool, run
 from include.backtest.history import History
 from include.backtest.lab import Lab
-from include.backtest.progress import Progress
 from include.backtest.store import code_digest
 from include.errors import ConfigurationError, DataError
 from include.partitions import earlier, keys_between, partition
 from include.power import aged, figures, picture, recipe
 from include.power import report as power_report
 from include.power.aged import Fit
+from include.progress import Progress
 from include.settings import Settings
 from include.sources import from_environment
 from include.spec import Model

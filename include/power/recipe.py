@@ -10,10 +10,10 @@ from pathlib import Path
 from include import files
 from include.backtest import pool
 from include.backtest.history import History
-from include.backtest.progress import Progress
 from include.backtest.store import Store, key_of
 from include.errors import DataError, NotReady
 from include.partitions import partition
+from include.progress import Progress
 from include.retraining import night, planning
 from include.spec import Model
 from include.training.plan import Plan

@@ -11,13 +11,13 @@ from datetime import datetime
 from include import catalog
 from include.errors import PerennialError, TransientError
 from include.partitions import newest_closed, utc_now
+from include.progress import Progress, Report
 from include.spec import Model
 from include.stack import champion
 from include.stack.airflow_api import AirflowApi
 from include.stack.following import Follower, RunFailed, left_out, nothing
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
-from include.stack.progress import Progress, Report
 from include.stack.session import Background, Session, StackFailure, patiently
 
 KINDS = ("collect", "retrain", "release")

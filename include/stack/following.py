@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from include.errors import PerennialError, TransientError
 from include.partitions import newest_closed, utc_now
+from include.progress import Report
 from include.spec import Model
 from include.stack.airflow_answers import Backfill, Run, Task
 from include.stack.airflow_api import TERMINAL, AirflowApi, Away
-from include.stack.progress import Report
 
 POLL_SECONDS = 1.0
 SHOWN = 5  # days of a list

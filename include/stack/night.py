@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from include import catalog
 from include.errors import ConfigurationError
 from include.partitions import utc_now
+from include.progress import Progress
 from include.spec import Model
 from include.stack import asked, environment, leftovers
 from include.stack.airflow_api import AirflowApi
@@ -15,7 +16,6 @@ from include.stack.first_champions import has_champion, wait_for_dags
 from include.stack.following import Follower, RunFailed, Runs, left_out
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
-from include.stack.progress import Progress
 
 
 def night(stack: Stack, model_name: str | None, seed: str | None = None, force: str | None = None) -> int:

@@ -6,12 +6,12 @@ import getpass
 
 from include import catalog
 from include.partitions import utc_now
+from include.progress import Progress
 from include.release.action import Action
 from include.stack import asked, leftovers
 from include.stack.following import RunFailed
 from include.stack.layout import Stack
 from include.stack.night import runs_on
-from include.stack.progress import Progress
 
 
 def rollback(stack: Stack, model_name: str | None, version: str | None, reason: str | None) -> int:

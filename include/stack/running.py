@@ -11,6 +11,7 @@ from pathlib import Path
 
 from include import catalog
 from include.errors import ConfigurationError, PerennialError, TransientError
+from include.progress import Progress
 from include.spec import Model
 from include.stack import champion, credentials, environment, leftovers, modes, ports
 from include.stack.airflow_api import AirflowApi
@@ -29,7 +30,6 @@ from include.stack.first_champions import (
 from include.stack.following import Follower, RunFailed, left_out
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers
-from include.stack.progress import Progress
 from include.stack.session import Background, Session, patiently
 from include.stack.signals import Stopped, StopSignals
 

@@ -16,6 +16,7 @@ import httpx
 
 from include.errors import PerennialError, TransientError
 from include.partitions import utc_now
+from include.progress import Progress, Report
 from include.stack import (
     components,
     confidential,
@@ -29,7 +30,6 @@ from include.stack import (
 )
 from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
-from include.stack.progress import Progress, Report
 from include.stack.signals import StopSignals
 from include.stack.watch import Watch
 

@@ -24,7 +24,7 @@ TASKS: dict[str, Any] = {
 
 
 def models(kind: str) -> Iterator[Model]:
-    """The models that load; in a task's own parse only the one whose DAG the task belongs to (see FACTS: speed)."""
+    """The models that load. Every task parses its DAG file again, so its own parse yields only the model of its DAG."""
     asked = get_parsing_context().dag_id
     for name in catalog.folders():
         if asked in (None, f"{name}_{kind}"):

@@ -14,8 +14,8 @@ from sklearn.pipeline import make_pipeline
 
 from include import catalog
 from include.backtest import trying
-from include.backtest.progress import Progress, pace, spell
 from include.errors import ConfigurationError, DataError, ReleaseError
+from include.progress import Progress, pace, spell
 from include.scoring import processor_time
 from include.spec import Candidate
 from include.training import refit
@@ -117,7 +117,7 @@ def test_the_command_leaves_nothing_behind(drifting: Path, root: Path, tmp_path:
 def test_a_bar_on_a_terminal_and_lines_elsewhere(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.backtest.progress.QUIET_SECONDS", 0.0)
+    monkeypatch.setattr("include.progress.QUIET_SECONDS", 0.0)
     for terminal in (False, True):
         with Progress(terminal).bar("fit", 3) as advance:
             for name in ("one", "two", "three"):

@@ -15,13 +15,13 @@ import pytest
 from include import catalog
 from include.errors import TransientError
 from include.partitions import utc_now
+from include.progress import Progress
 from include.stack import champion, credentials, following
 from include.stack.airflow_answers import Task
 from include.stack.airflow_api import AirflowApi, Away, last_sentence
 from include.stack.first_champions import READINGS, wait_for_dags
 from include.stack.following import Follower, RunFailed, describe, ranges
 from include.stack.layout import Stack
-from include.stack.progress import Progress
 
 
 def test_missing_days_become_contiguous_ranges() -> None:

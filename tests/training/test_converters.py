@@ -83,7 +83,7 @@ def counts() -> Iterator[tuple[Model, pd.DataFrame]]:
 
 
 def pipeline(model: Model, estimator: Any, one_hot: bool) -> Candidate:
-    """Boosting takes missing numbers as they are; for all others they are imputed, as FACTS wants it for trees."""
+    """Boosting takes missing numbers as they are; for all others they are imputed, which trees need in ONNX."""
     texts = {"toy_classes": ["shop"], "toy_counts": ["station"], "toy": ["shop"]}[model.name]
     numbers = {"toy_classes": ["x", "z", "empty"], "toy_counts": ["hour", "warmth", "holiday"], "toy": ["x", "z"]}
     unseen = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)

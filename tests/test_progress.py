@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from include.stack.progress import Progress
+from include.progress import Progress
 
 
 def test_a_step_that_is_done_shows_its_last_detail(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Says how far a long command is: a bar with rate and time left on a terminal, now and then a plain line elsewhere."""
+"""Shows what a command does while it does it: spinners and bars on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-QUIET_SECONDS = 5.0  # between two plain lines
+Report = Callable[[str], None]
 Advance = Callable[[str], None]
+QUIET_SECONDS = 5.0
 
 
 class Progress:
-    """What a command says, and its bars.
+    """What a command prints: lines, steps with a duration, and bars that count.
 
     Parameters
     ----------
-    terminal : draw bars; default: when standard output is a terminal.
+    terminal : draw spinners and bars; default: when standard output is a terminal.
+    quiet : seconds between two plain lines of one step; default: `QUIET_SECONDS`.
     """
 
-    def __init__(self, terminal: bool | None = None) -> None:
+    def __init__(self, terminal: bool | None = None, quiet: float | None = None) -> None:
+        self.quiet = QUIET_SECONDS if quiet is None else quiet
         self.terminal = sys.stdout.isatty() if terminal is None else terminal
+        self.durations: list[tuple[str, float]] = []
         self._console = Console(highlight=False, soft_wrap=True, force_terminal=self.terminal or None)
 
     def say(self, text: str = "") -> None:
@@ -33,15 +37,58 @@ class Progress:
         sys.stdout.flush()
 
     @contextlib.contextmanager
+    def step(self, title: str) -> Iterator[Report]:
+        """Time one step. The value is called with each new detail ("43/85 partitions"; "" removes the last one)."""
+        began = time.monotonic()
+        newest, printed = "", 0.0
+        spinner = self._console.status(title) if self.terminal else contextlib.nullcontext()
+        if not self.terminal:
+            self.say(f"{title} ...")
+
+        def report(detail: str) -> None:
+            nonlocal newest, printed
+            newest = detail
+            if not detail:
+                return
+            elapsed = time.monotonic() - began
+            if self.terminal:
+                spinner.update(f"{title}: {detail} [dim]({elapsed:.0f} s)[/dim]")  # type: ignore[union-attr]
+            elif elapsed - printed >= self.quiet:
+                printed = elapsed
+                self.say(f"  {title}: {detail} ({elapsed:.0f} s)")
+
+        done = False
+        try:
+            with spinner:
+                yield report
+            done = True
+        finally:
+            seconds = time.monotonic() - began
+            self.durations.append((title, seconds))
+            if done:
+                self._done(f"{title}{f': {newest}' if newest else ''} ({seconds:.1f} s)")
+
+    @contextlib.contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:
-        """Count ``total`` things; the value is called after each, with its name. Nothing is shown for none."""
+        """Count ``total`` things; the value is called after each, with its name. Shows nothing if ``total`` is 0."""
         if total == 0:
             yield lambda detail: None
             return
         began = time.monotonic()
         with self._bar(title, total) if self.terminal else self._lines(title, total) as advance:
             yield advance
-        self.say(f"{'✓' if self.terminal else 'done:'} {title}: {total} in {spell(time.monotonic() - began)}")
+        self._done(f"{title}: {total} in {spell(time.monotonic() - began)}")
+
+    def summary(self) -> None:
+        """Every step's duration, and their sum."""
+        width = max((len(title) for title, _ in self.durations), default=0)
+        self.say()
+        for title, seconds in self.durations:
+            self.say(f"  {title:<{width}}  {seconds:6.1f} s")
+        self.say(f"  {'total':<{width}}  {sum(s for _, s in self.durations):6.1f} s")
+
+    def _done(self, text: str) -> None:
+        self.say(f"{'✓' if self.terminal else 'done:'} {text}")
 
     @contextlib.contextmanager
     def _bar(self, title: str, total: int) -> Iterator[Advance]:
@@ -66,7 +113,7 @@ class Progress:
         def advance(detail: str) -> None:
             nonlocal done, printed
             done += 1
-            if time.monotonic() - printed >= QUIET_SECONDS and done < total:
+            if time.monotonic() - printed >= self.quiet and done < total:
                 printed = time.monotonic()
                 self.say(f"  {title}: {done}/{total} {detail}, {pace(done, total, began)}")
 
