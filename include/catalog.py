@@ -287,8 +287,8 @@ def argument_problems(
         return []
     given = {a.arg: ast.get_source_segment(source.text, a) or a.arg for a in positional}
     what = f"{node.name}({', '.join(given)}) has the wrong arguments"
-    mend = source.new_arguments(node, ", ".join(given.get(name, name) for name in arguments))
-    return [Problem(source.place(node), what, f"wanted: {wanted}", suggestion=mend)]
+    fix = source.new_arguments(node, ", ".join(given.get(name, name) for name in arguments))
+    return [Problem(source.place(node), what, f"wanted: {wanted}", suggestion=fix)]
 
 
 def _place(error: BaseException, folder: Path, default: Path | None = None) -> str:

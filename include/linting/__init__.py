@@ -1,1 +1,1 @@
-"""Says every mistake of a model folder, with file, line and what mends it; needs no network and none of the data."""
+"""Finds every mistake of a model folder, with file, line and a fix; needs neither the network nor the data."""

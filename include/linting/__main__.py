@@ -65,7 +65,7 @@ def _counted(number: int, what: str) -> str:
 def _require_roots() -> None:
     for root in os.environ.get("PERENNIAL_MODELS", "").split(":"):
         if root and not os.path.isdir(root):
-            raise ConfigurationError(f"PERENNIAL_MODELS names {root!r}, which is no folder")
+            raise ConfigurationError(f"PERENNIAL_MODELS names {root!r}, which is not a folder")
 
 
 if __name__ == "__main__":

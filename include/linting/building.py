@@ -215,7 +215,7 @@ class Features:
         self.found.append(Problem(place, what, hint))
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong beside the names of columns and what the run itself has noted."""
+        """What is wrong, in addition to the names of columns and to what the run itself has recorded."""
         yield from self.found
 
 

@@ -13,11 +13,11 @@ MODELS = "include/models"
 
 
 def changed(base: str, project: Path = PROJECT) -> list[str]:
-    """Names of the models whose folders differ from where this branch left ``base``; a deleted folder is none.
+    """Names of the models whose folders differ from where this branch left ``base``; deleted folders are left out.
 
     Raises
     ------
-    ConfigurationError : ``project`` is no git repository, or has no such revision.
+    ConfigurationError : ``project`` is not a git repository, or has no such revision.
     """
     if not base:
         raise ConfigurationError("name what the branch will be merged into: changed --base origin/main")
@@ -29,11 +29,11 @@ def changed(base: str, project: Path = PROJECT) -> list[str]:
 
 
 def _git(project: Path, *arguments: str) -> str:
-    # A container of CI runs as another user than the one that owns the checkout, which git refuses unless told.
+    # A container of CI runs as another user than the one that owns the checkout, which git refuses unless configured.
     command = ["git", "-c", f"safe.directory={project}", *arguments]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True)
     if done.returncode:
-        said = done.stderr.strip() or f"exit status {done.returncode}"
+        reason = done.stderr.strip() or f"exit status {done.returncode}"
         hint = "; in CI, check out with fetch-depth: 0" if arguments[0] == "merge-base" else ""
-        raise ConfigurationError(f"git {' '.join(arguments[:3])} in {project}: {said}{hint}")
+        raise ConfigurationError(f"git {' '.join(arguments[:3])} in {project}: {reason}{hint}")
     return done.stdout

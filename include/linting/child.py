@@ -35,7 +35,7 @@ def main(output: str, seconds: float, waiting: float) -> int:
     from include.linting.folder import lint  # takes seconds, which belong to no folder
 
     asked = json.load(sys.stdin)
-    sys.stdout = sys.stderr  # what a folder prints is no result
+    sys.stdout = sys.stderr  # what a folder prints is not a result
     sys.addaudithook(_refuse_connections)
     with open(output, "a", buffering=1) as out, open(f"{output}.trace", "w") as trace:
         faulthandler.register(signal.SIGPROF, file=trace, chain=True)  # then the default action ends the process
@@ -51,10 +51,10 @@ def main(output: str, seconds: float, waiting: float) -> int:
             folder = Path(item["folder"])
             try:
                 problems = lint(item["name"], folder, lambda path: say({"stage": str(path)}))
-            except Exception as error:  # a folder that confuses the lint is still one that nobody has looked at
+            except Exception as error:  # a folder that breaks the lint has not been checked
                 traceback.print_exc()
                 what = f"could not be looked at to the end: {type(error).__name__}: {error}"
-                problems = [Problem(Place(folder / "model.py"), what, "mend what is known and lint again")]
+                problems = [Problem(Place(folder / "model.py"), what, "fix the mistakes that are known and lint again")]
                 problems += catalog.file_problems(folder)
             signal.setitimer(signal.ITIMER_PROF, 0)
             faulthandler.cancel_dump_traceback_later()

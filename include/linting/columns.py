@@ -1,7 +1,7 @@
 """Names of columns and features, between the files of a folder: used and not declared, declared and not to be used.
 
 Two files contradict each other in a name, and either may be the wrong one. The place that more of the folder agrees
-with is taken for right; the other end of the contradiction is named beside it.
+with is taken as correct; the other end of the contradiction is named as well.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Use:
 
     def renamed(self, name: str) -> OtherEnd:
         """This place, with the edit that makes ``name`` of it."""
-        mend = None
+        fix = None
         if isinstance(self.node, ast.Constant):
             before, _, after = self.name.partition(str(self.node.value))
             if name.startswith(before) and name.endswith(after):
                 part = name[len(before) : len(name) - len(after)]
-                mend = self.source.replace(self.node, self.source.quoted(self.node, part))
-        return OtherEnd(self.place, f"or name it {name!r} here", mend)
+                fix = self.source.replace(self.node, self.source.quoted(self.node, part))
+        return OtherEnd(self.place, f"or name it {name!r} here", fix)
 
 
 def written(source: Source, name: str) -> ast.Constant | None:
@@ -73,15 +73,15 @@ def unknown(uses: Iterable[Use], given: Mapping[str, Use], taken: Iterable[str],
         if idle and len(places) > 1 and given[str(near)].node is not None:
             source = given[str(near)]
             ends = tuple(OtherEnd(use.place, f"{name!r} is used") for use in places)
-            sentence = f"{near!r} is used nowhere, and {name!r}, which is no {what}, is used {len(places)} times"
-            mend = source.renamed(name).suggestion
-            yield Problem(source.place, sentence, f"did you mean {name!r}?", suggestion=mend, also=ends)
+            sentence = f"{near!r} is used nowhere, and {name!r}, which is not a {what}, is used {len(places)} times"
+            fix = source.renamed(name).suggestion
+            yield Problem(source.place, sentence, f"did you mean {name!r}?", suggestion=fix, also=ends)
             continue
         for use in places:
             other = (given[str(near)].renamed(name),) if idle else ()
-            mend = use.renamed(str(near)).suggestion if near else None
+            fix = use.renamed(str(near)).suggestion if near else None
             yield Problem(
-                use.place, f"{use.who} {name!r}, which is no {what}", one_of(name, given), suggestion=mend, also=other
+                use.place, f"{use.who} {name!r}, which is not a {what}", one_of(name, given), suggestion=fix, also=other
             )
 
 
@@ -124,8 +124,8 @@ def _known_of(column: Column, declared: Declared) -> tuple[OtherEnd, ...]:
     if keyword is None:
         node = declared.node_of(column)
         return (OtherEnd(declared.run.source.place(node), "declared here"),) if node is not None else ()
-    mend = declared.run.source.replace(keyword.value, '"before"')
-    return (OtherEnd(declared.run.source.place(keyword), 'or declare known="before" here', mend),)
+    fix = declared.run.source.replace(keyword.value, '"before"')
+    return (OtherEnd(declared.run.source.place(keyword), 'or declare known="before" here', fix),)
 
 
 def unmentioned(source: Source, given: Mapping[str, Use]) -> Iterator[Problem]:
@@ -138,8 +138,8 @@ def unmentioned(source: Source, given: Mapping[str, Use]) -> Iterator[Problem]:
         if near and (sorted(near) == sorted(name) or len(near) != len(name)) and _slip(name, near):
             other = Use.of(near, source, texts[near], "").renamed(name)
             what = f"column {name!r} is named nowhere in source.py, which has {near!r}"
-            mend = use.renamed(near).suggestion
-            yield Problem(use.place, what, f"did you mean {near!r}?", "warning", mend, (other,))
+            fix = use.renamed(near).suggestion
+            yield Problem(use.place, what, f"did you mean {near!r}?", "warning", fix, (other,))
 
 
 def _slip(one: str, other: str) -> bool:

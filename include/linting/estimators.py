@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from include.errors import ConfigurationError, ReleaseError
 from include.linting import plain
 from include.linting.columns import Use
-from include.mistakes.explaining import told
+from include.mistakes.explaining import message_of
 from include.mistakes.problem import Place, Problem, Suggestion
 from include.mistakes.running import Traced
 from include.spec import Candidate, Model, Task
@@ -40,7 +40,7 @@ class Candidates:
         self.all = {n: c if isinstance(c, Candidate) else Candidate(c) for n, c in found.items()}
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong beside the names of features and what the run itself has noted."""
+        """What is wrong, in addition to the names of features and to what the run itself has recorded."""
         if self.failed:
             return
         yield from self._together()
@@ -107,7 +107,7 @@ class Candidates:
                         hint = "the label is declared a regression: use what predicts a number"
                         yield Problem(self._of(names.get(str(name))), f"{what} classes", hint)
             except Exception as error:
-                what = f"candidate {str(name)!r} could not be fitted on {len(frame)} made-up rows: {told(error)}"
+                what = f"candidate {str(name)!r} could not be fitted on {len(frame)} made-up rows: {message_of(error)}"
                 hint = "try it on real ones: make try-model MODEL=" + self.model.name
                 yield Problem(self._of(names.get(str(name))), what, hint, "warning")
                 continue
@@ -141,16 +141,16 @@ class Candidates:
                 site = self.run.made.get(id(self.all[name]))
                 keyword = site[1].keyword("baseline") if site else None
                 place = self.run.source.place(keyword) if keyword else self._of(name)
-                what = f"{str(name)!r} is a second baseline beside {str(baselines[0])!r}: exactly one is"
-                mend = self.run.source.without(keyword) if keyword else None
-                yield Problem(place, what, "take baseline=True out of one of them", suggestion=mend)
+                what = f"{str(name)!r} is a second baseline next to {str(baselines[0])!r}: exactly one is"
+                fix = self.run.source.without(keyword) if keyword else None
+                yield Problem(place, what, "remove baseline=True from one of them", suggestion=fix)
             return
         if isinstance(self.returned, Mapping) and len(self.all) > 1 and not baselines:
             dummy = next((n for n, c in self.all.items() if type(c.estimator).__name__.startswith("Dummy")), None)
             what = "candidates() declares no baseline, which every challenger has to beat"
             if dummy is not None:
-                mend = self._add_baseline(self.all[dummy])
-                yield Problem(self._of(dummy), what, "add baseline=True to the trivial one", suggestion=mend)
+                fix = self._add_baseline(self.all[dummy])
+                yield Problem(self._of(dummy), what, "add baseline=True to the trivial one", suggestion=fix)
             else:
                 hint = "add one, e.g. Candidate(DummyClassifier(strategy='prior'), baseline=True)"
                 yield Problem(self._at(None), what, hint)
@@ -166,7 +166,7 @@ class Candidates:
         return self.run.source.add_argument(site[1].node, "baseline=True") if site else None
 
     def _alone(self, name: Any, candidate: Candidate) -> Iterator[Problem]:
-        """What training would refuse of one candidate: asked of training itself, beside a baseline that is right."""
+        """What training would refuse of one candidate: training itself checks it, together with a valid baseline."""
         from sklearn.dummy import DummyClassifier, DummyRegressor
 
         regression = self.model.data.label.task is Task.REGRESSION
@@ -184,9 +184,9 @@ class Candidates:
         keyword = site[1].keyword("window_days") if site else None
         node = self.run.node_of(days) or (keyword.value if keyword else None)
         place = self.run.source.place(node) if node is not None else self._of(name)
-        mend = self.run.source.replace(node, '"all"') if node is not None else None
+        fix = self.run.source.replace(node, '"all"') if node is not None else None
         what = f"window_days of candidate {str(name)!r} is {days!r}"
-        yield Problem(place, what, 'wanted: a number of days (1 or more), or "all"', suggestion=mend)
+        yield Problem(place, what, 'wanted: a number of days (1 or more), or "all"', suggestion=fix)
 
     def _parameters(self, candidate: Candidate) -> Iterator[Problem]:
         """Values of parameters that an estimator of scikit-learn would refuse when it is fitted."""
@@ -199,7 +199,7 @@ class Candidates:
                 validate()
             except ValueError as error:
                 yield self._refused(part, error)
-            except Exception:  # an estimator of somebody else, with another idea of this method
+            except Exception:  # a third-party estimator that defines this method differently
                 continue
 
     def _targets(self, candidate: Candidate) -> Iterator[Problem]:
@@ -212,14 +212,14 @@ class Candidates:
         for wrong in found:
             site = self.run.made.get(id(wrong.part))
             keyword = site[1].keyword(wrong.parameter) if site else None
-            mend = None
+            fix = None
             if wrong.value and keyword is not None:
-                mend = self.run.source.replace(keyword.value, wrong.value)
+                fix = self.run.source.replace(keyword.value, wrong.value)
             elif wrong.value and site is not None:
-                mend = self.run.source.add_argument(site[1].node, f"{wrong.parameter}={wrong.value}")
+                fix = self.run.source.add_argument(site[1].node, f"{wrong.parameter}={wrong.value}")
             place = self.run.source.place(keyword) if keyword is not None else self._at(wrong.part)
             harmless = wrong.settled and label.task is Task.CLASSIFICATION
-            yield Problem(place, wrong.what, wrong.hint, "warning" if harmless else "error", mend)
+            yield Problem(place, wrong.what, wrong.hint, "warning" if harmless else "error", fix)
 
     def _refused(self, part: BaseEstimator, error: ValueError) -> Problem:
         message = " ".join(str(error).split())
@@ -230,14 +230,14 @@ class Candidates:
         node = self.run.node_of(value) or (keyword.value if keyword else None)
         allowed = message.split("Got")[0].split("'")[3::2]
         near = nearest(value, allowed) if isinstance(value, str) else None
-        mend = None
+        fix = None
         if near and node is not None:
-            mend = self.run.source.replace(node, self.run.source.quoted(node, near))
+            fix = self.run.source.replace(node, self.run.source.quoted(node, near))
         elif keyword is not None:
-            mend = self.run.source.without(keyword)
+            fix = self.run.source.without(keyword)
         place = self.run.source.place(node) if node is not None else self._at(part)
         hint = f"did you mean {near!r}?" if near else "leave it out for the default"
-        return Problem(place, message.split(" Got ")[0].rstrip("."), hint if mend else "", suggestion=mend)
+        return Problem(place, message.split(" Got ")[0].rstrip("."), hint if fix else "", suggestion=fix)
 
     def _transformers(self) -> Iterator[ColumnTransformer]:
         for candidate in self.all.values():
@@ -248,7 +248,7 @@ class Candidates:
     def _nested(self, estimator: Any) -> list[Any]:
         try:
             return list(estimator.get_params(deep=True).values())
-        except Exception:  # a broken estimator of somebody else: nothing can be said about what is in it
+        except Exception:  # a broken third-party estimator: its contents cannot be checked
             return []
 
     def _of(self, name: Any) -> Place:
@@ -279,7 +279,7 @@ def _selected(columns: Any, built: Mapping[str, object]) -> Any:
         return columns
     try:
         return [str(name) for name in columns(_frame(built))]
-    except Exception:  # features that are no table, which is told elsewhere, or a selector that wants other ones
+    except Exception:  # features that do not form a table (reported elsewhere), or a selector that needs others
         return None
 
 

@@ -26,7 +26,7 @@ def lint(name: str, folder: Path, stage: Stage = lambda path: None, fit: bool = 
 
     Parameters
     ----------
-    stage : told which file's code runs next, so that somebody outside knows which one hangs or crashes.
+    stage : called with the file whose code runs next, so that the parent process knows which one hangs or crashes.
     fit : whether the candidates are fitted on made-up rows, where nothing else is wrong; most of the time goes there.
     """
     with _importable(name, folder):
@@ -34,22 +34,22 @@ def lint(name: str, folder: Path, stage: Stage = lambda path: None, fit: bool = 
 
 
 def _problems(name: str, folder: Path, stage: Stage, fit: bool) -> Iterator[Problem]:
-    said = catalog.file_problems(folder)
+    first = catalog.file_problems(folder)
     sources = {}
     for file in ("model", *catalog.FILES):
         if (folder / f"{file}.py").is_file():
             source = Source.read(folder / f"{file}.py")
             if isinstance(source, Problem):
-                said.append(source)
+                first.append(source)
             else:
                 sources[file] = source
-                said += static.problems(source, name)
+                first += static.problems(source, name)
     found = None
     if "model" in sources:
         stage(folder / "model.py")
         found = declared.read(folder / "model.py", name)
-        said += [*found.problems, *margins.problems(found), *scorers.problems(folder, found, name)]
-    yield from said
+        first += [*found.problems, *margins.problems(found), *scorers.problems(folder, found, name)]
+    yield from first
     runs = {}
     for file, watch in (("source", None), ("expectations", suite.watch), ("features", None), ("candidates", None)):
         if file in sources:
@@ -63,7 +63,7 @@ def _problems(name: str, folder: Path, stage: Stage, fit: bool) -> Iterator[Prob
             of_files += run.failures
     yield from of_files
     # A file that only fails because another one has mistakes has none of its own: these are reported already.
-    known = {p.place.file for p in [*said, *of_files] if p.severity == "error"}
+    known = {p.place.file for p in [*first, *of_files] if p.severity == "error"}
     yield from (problem for run in runs.values() for blamed, problem in run.elsewhere if blamed not in known)
 
 

@@ -32,6 +32,6 @@ def problems(declared: Declared) -> Iterator[Problem]:
     }
     below = " and ".join(what for what, limit in limits.items() if gate.margin < limit)
     what = f"a margin of {gate.margin:g} is below {below}: such a gate holds for ever"
-    mend = run.source.replace(keyword.value, repr(power.margin)) if keyword else None
+    fix = run.source.replace(keyword.value, repr(power.margin)) if keyword else None
     hint = f"{power.margin:g} or more would do, or a longer holdout and another `make gate-power`"
-    yield Problem(run.source.place(node), what, hint, "warning", mend)
+    yield Problem(run.source.place(node), what, hint, "warning", fix)

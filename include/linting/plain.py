@@ -1,4 +1,4 @@
-"""A model's file executed as it is, with nobody looking: what decides where a library minds how we look."""
+"""Executes a model's file as it is, without instrumentation: decides when a library does not work under it."""
 
 from __future__ import annotations
 

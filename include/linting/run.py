@@ -57,19 +57,19 @@ def _one_process(folders: Mapping[str, Path], seconds: float) -> tuple[list[Prob
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        said = [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
+        lines = [json.loads(line) for line in output.read_text().splitlines()] if output.exists() else []
         trace = Path(f"{output}.trace")
         frames = trace.read_text() if trace.exists() else ""
-    problems = [Problem.from_dict(p) for line in said if "problems" in line for p in line["problems"]]
-    started = [line["start"] for line in said if "start" in line]
-    finished = {line["folder"] for line in said if "folder" in line}
+    problems = [Problem.from_dict(p) for line in lines if "problems" in line for p in line["problems"]]
+    started = [line["start"] for line in lines if "start" in line]
+    finished = {line["folder"] for line in lines if "folder" in line}
     cut = [folder for folder in started if folder not in finished]
     if not cut and len(finished) == len(folders):
         return problems, None
     if not cut:
         return problems, ""
     folder = Path(cut[-1])
-    stages = [Path(line["stage"]) for line in said if "stage" in line]
+    stages = [Path(line["stage"]) for line in lines if "stage" in line]
     place = _stopped_at(frames, folder) or Place(stages[-1] if stages else folder / "model.py")
     problems.append(_ended(place, process.returncode, bool(frames) or hung, seconds))
     problems += [p for p in catalog.file_problems(folder) if p not in problems]
@@ -105,7 +105,7 @@ def chosen(names: list[str]) -> dict[str, Path]:
     known = catalog.folders()
     if not known:
         raise ConfigurationError(
-            "there is no model folder: make one in include/models/ (`make new-model`), or name a folder of models in "
+            "no model folder found: create one in include/models/ (`make new-model`), or name a folder of models in "
             "PERENNIAL_MODELS"
         )
     return {name: catalog.folder(name) for name in names} if names else known

@@ -18,7 +18,7 @@ ARGUMENTS = ("labels", "scores")
 
 
 def problems(folder: Path, declared: Declared, name: str) -> Iterator[Problem]:
-    """A file that is missing or that nobody uses, a function that is missing or takes other arguments."""
+    """A file that is missing or unused, or a function that is missing or takes other arguments."""
     asked = [one for one in getattr(declared.model, "scorers", ()) or () if isinstance(one, Scorer)]
     path = folder / FILE
     if not path.is_file():

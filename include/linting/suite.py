@@ -29,7 +29,7 @@ class Suite:
         self.expectations = [e for e in found if isinstance(e, Expectation)]
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong beside the names of columns and what the run itself has noted."""
+        """What is wrong, in addition to the names of columns and to what the run itself has recorded."""
         wanted = "wanted: a list of great_expectations.expectations, e.g. [gxe.ExpectColumnValuesToNotBeNull(...)]"
         if self.run.failed or self.function is None:
             return
@@ -76,8 +76,8 @@ class Suite:
             text = repr((config.type, sorted((k, repr(v)) for k, v in config.kwargs.items())))
             if made and text in seen:
                 what = f"the same expectation is in line {seen[text]} already"
-                mend = self.run.source.without(made[1].node)
-                yield Problem(self.run.source.place(made[1].node), what, "take one out", "warning", mend)
+                fix = self.run.source.without(made[1].node)
+                yield Problem(self.run.source.place(made[1].node), what, "remove one", "warning", fix)
             elif made:
                 seen[text] = made[1].node.lineno
 
@@ -92,7 +92,7 @@ class Suite:
             given = made[1].kwargs.get("regex") if made else None
             node = self.run.node_of(given) or (made[1].node if made else self.function)
             if node is not None:
-                what = f"{pattern!r} is no regular expression: {error}"
+                what = f"{pattern!r} is not a regular expression: {error}"
                 yield Problem(self.run.source.place(node), what, "wanted: a pattern as Python's `re` takes it")
 
 

@@ -1,1 +1,1 @@
-"""Mistakes in the files of a model: what is wrong, where exactly it stands, and which text would mend it."""
+"""Mistakes in the files of a model: what is wrong, where exactly, and which edit would fix it."""

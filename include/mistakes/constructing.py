@@ -1,6 +1,6 @@
 """Makes declared objects (pydantic's, of either generation) and places every field that they refuse at its argument.
 
-A refused object is made all the same, as well as it can be, so that what is built from it is looked at, too.
+A refused object is made nevertheless, as far as possible, so that what is built from it is checked as well.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from include.mistakes.problem import OtherEnd, Problem, Suggestion, one_of
 from include.mistakes.running import Site, Traced
 from include.spelling import nearest
 
-ROUNDS = 4  # a mended object can show what the first mistake hid
+ROUNDS = 4  # an object with one mistake fixed can show the next one
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class Refusal:
 
 
 class Broken:
-    """Stands for an object that could not be made at all; has no attribute, so whatever needs one says nothing new."""
+    """Stands for an object that could not be made at all. It has no attributes, so that nothing more is reported."""
 
 
 def construct(run: Traced, site: Site) -> Any:
-    """Call a pydantic class; what it refuses goes to the run's problems."""
+    """Call a pydantic class; what it refuses is added to the run's problems."""
     cls, kwargs = site.function, dict(site.kwargs)
     lost: set[str] = set()
     if site.args:
         for node, name, value in zip(site.node.args, _fields(cls), site.args, strict=False):
             at = site.source.place(node)
-            mend = Suggestion(at, at, f"{name}=")
+            fix = Suggestion(at, at, f"{name}=")
             what = f"{cls.__name__} takes keywords only"
-            run.problems.append(Problem(at, what, f"did you mean {name}=...?", suggestion=mend))
+            run.problems.append(Problem(at, what, f"did you mean {name}=...?", suggestion=fix))
             kwargs.setdefault(name, value)
     for _ in range(ROUNDS):
         try:
@@ -57,7 +57,7 @@ def construct(run: Traced, site: Site) -> Any:
             if not hasattr(error, "errors"):
                 break  # a validator met an object that is broken already
             before = dict(kwargs)
-            _mend(run, site, kwargs, [Refusal.of(one) for one in error.errors()], lost)
+            _correct(run, site, kwargs, [Refusal.of(one) for one in error.errors()], lost)
             if kwargs == before:
                 break
         else:
@@ -74,8 +74,8 @@ def _parts(value: Any) -> Iterable[Any]:
     return value if isinstance(value, (tuple, list)) else (value,)
 
 
-def _mend(run: Traced, site: Site, kwargs: dict[str, object], errors: Sequence[Refusal], lost: set[str]) -> None:
-    """Note the errors of one try and change ``kwargs`` so that the next one gets further."""
+def _correct(run: Traced, site: Site, kwargs: dict[str, object], errors: Sequence[Refusal], lost: set[str]) -> None:
+    """Record the errors of one try and change ``kwargs`` so that the next one gets further."""
     seen: set[Any] = set()
     fields = _fields(site.function)
     for error in errors:
@@ -110,12 +110,12 @@ def _unknown(cls: type, key: str, fields: Iterable[str]) -> Finding:
 
 
 def _renamed(kwargs: dict[str, object], name: Any, fields: Iterable[str]) -> bool:
-    """Whether a missing field is there under a misspelt name (that mistake is noted as itself)."""
+    """Whether a missing field was given under a misspelt name (which is reported as a mistake of its own)."""
     return any(key not in fields and nearest(key, set(fields) - set(kwargs)) == name for key in kwargs)
 
 
 def _found(run: Traced, site: Site, kwargs: dict[str, object], finding: Finding, lost: set[str]) -> None:
-    """Note a finding."""
+    """Record a finding."""
     key = str(finding.where[0]) if finding.where else ""
     if key and key not in _fields(site.function):
         _unknown_key(run, site, kwargs, key, finding)
@@ -123,49 +123,49 @@ def _found(run: Traced, site: Site, kwargs: dict[str, object], finding: Finding,
     node, owner, lacking = locate(run, site, finding.where)
     children = [part for value in kwargs.values() for part in _parts(value)]
     if finding.where and finding.where[-1] in run.lost.get(id(owner), ()):
-        return  # follows from a mistake that is noted
+        return  # follows from a mistake that is already recorded
     if finding.wrong is not None and any("name" in run.lost.get(id(child), ()) for child in children):
-        return  # perhaps it is the name that was lost
+        return  # it may be the name that was lost
     source = site.source
-    mend: Suggestion | None = None
+    fix: Suggestion | None = None
     near: str | None = None
     hint = f"wanted: {finding.wanted}" if finding.wanted else ""
     if finding.wrong is not None:
         near = nearest(finding.wrong, finding.known) or (finding.known[0] if finding.known else None)
         hint = one_of(finding.wrong, finding.known)
         if near and not lacking:
-            mend = source.replace(node, source.quoted(node, near))
+            fix = source.replace(node, source.quoted(node, near))
     elif finding.excess:
         keyword = site.keyword(key) if len(finding.where) == 1 else None
-        mend = source.without(keyword or node)
-        hint = "take it out"
+        fix = source.without(keyword or node)
+        hint = "remove it"
     elif finding.wanted and lacking and isinstance(node, ast.Call):
-        mend = source.add_argument(node, f"{lacking}={finding.wanted}")
+        fix = source.add_argument(node, f"{lacking}={finding.wanted}")
         hint = f"add {lacking}={finding.wanted}"
     elif finding.wanted:
-        mend = source.replace(node, finding.wanted)
+        fix = source.replace(node, finding.wanted)
     elif len(finding.where) == 1:
-        mend, hint = _default_instead(site, key, node)
+        fix, hint = _default_instead(site, key, node)
     also = _other_end(run, children, near, finding.wrong) if finding.wrong is not None else ()
-    run.problems.append(Problem(source.place(node), finding.what, hint, suggestion=mend, also=also))
+    run.problems.append(Problem(source.place(node), finding.what, hint, suggestion=fix, also=also))
     if len(finding.where) == 1:
         near = nearest(finding.wrong, finding.known) if finding.wrong is not None else None
         _replace(site.function, kwargs, key, Refusal(context={"expected": repr(near)} if near else {}), lost)
 
 
 def _other_end(run: Traced, children: Sequence[Any], near: str | None, wrong: str) -> tuple[OtherEnd, ...]:
-    """Where the name that was probably meant is given to a part: there it may be the wrong one as well."""
+    """Where the name that was probably meant is given to a part: the mistake may be there instead."""
     for child in children:
         made = run.made.get(id(child))
         name = made[1].kwargs.get("name") if made and getattr(child, "name", None) == near else None
         if isinstance(name, Placed):
-            mend = run.source.replace(name.node, run.source.quoted(name.node, wrong))
-            return (OtherEnd(run.source.place(name.node), f"or name that {wrong!r}", mend),)
+            fix = run.source.replace(name.node, run.source.quoted(name.node, wrong))
+            return (OtherEnd(run.source.place(name.node), f"or name that {wrong!r}", fix),)
     return ()
 
 
 def _unknown_key(run: Traced, site: Site, kwargs: dict[str, object], key: str, finding: Finding) -> None:
-    """A keyword that the class does not have; the nearest free one takes its value."""
+    """A keyword that the class does not have; the nearest one that is not given takes its value."""
     fields = _fields(site.function)
     near = nearest(key, set(fields) - set(kwargs))
     value = kwargs.pop(key)
@@ -176,12 +176,12 @@ def _unknown_key(run: Traced, site: Site, kwargs: dict[str, object], key: str, f
     if keyword is None:
         run.problems.append(Problem(site.source.place(site.node), finding.what, hint))
         return
-    mend = site.source.rename(keyword, key, near) if near else site.source.without(keyword)
-    run.problems.append(Problem(site.source.place(keyword), finding.what, hint, suggestion=mend))
+    fix = site.source.rename(keyword, key, near) if near else site.source.without(keyword)
+    run.problems.append(Problem(site.source.place(keyword), finding.what, hint, suggestion=fix))
 
 
 def _refused(run: Traced, site: Site, error: Refusal, loc: tuple[Any, ...]) -> None:
-    """Note one field that pydantic refuses."""
+    """Record one field that pydantic refuses."""
     cls, source, name = site.function, site.source, str(loc[0])
     if _lacks(error):
         example = _example(cls, name)
@@ -195,15 +195,15 @@ def _refused(run: Traced, site: Site, error: Refusal, loc: tuple[Any, ...]) -> N
     wrong = value if isinstance(value, str) else None
     if allowed:
         near = nearest(wrong, allowed) if wrong else None
-        mend = source.replace(node, source.quoted(node, near)) if near else None
+        fix = source.replace(node, source.quoted(node, near)) if near else None
         hint = f"did you mean {near!r}?" if near else f"wanted one of {', '.join(allowed)}"
-        if mend is None:
-            mend, other = _default_instead(site, name, node)
+        if fix is None:
+            fix, other = _default_instead(site, name, node)
             hint = f"{hint}; {other}" if other else hint
     else:
-        mend, hint = _default_instead(site, name, node)
+        fix, hint = _default_instead(site, name, node)
         hint = hint or f"wanted: {_example(cls, name)}"
-    run.problems.append(Problem(source.place(node), what, hint, suggestion=mend))
+    run.problems.append(Problem(source.place(node), what, hint, suggestion=fix))
 
 
 def locate(run: Traced, site: Site, where: Sequence[str | int]) -> tuple[ast.AST, Any, str]:
@@ -238,7 +238,7 @@ def locate(run: Traced, site: Site, where: Sequence[str | int]) -> tuple[ast.AST
 
 
 def _default_instead(site: Site, name: str, node: ast.AST) -> tuple[Suggestion | None, str]:
-    """Leaving an argument to its default, where it has one that can be written down."""
+    """Replacing an argument by its default, if that can be written as Python; otherwise leaving the argument out."""
     field = _field(site.function, name)
     if field is None or _required(field):
         return None, ""
@@ -250,14 +250,14 @@ def _default_instead(site: Site, name: str, node: ast.AST) -> tuple[Suggestion |
 
 
 def _allowed(error: Refusal) -> list[str]:
-    """The values that an enum or literal would take, of an error that says so."""
+    """The values that an enum or literal accepts, from its error."""
     context = error.context
     members = [str(getattr(v, "value", v)) for v in context.get("enum_values", ())]
     return members or re.findall(r"'([^']*)'", str(context.get("expected", "")))
 
 
 def _replace(cls: Any, kwargs: dict[str, object], name: str, error: Refusal, lost: set[str]) -> None:
-    """Put something that is accepted in the place of a refused or lacking value."""
+    """Replace a refused or missing value by one that is accepted."""
     field = _field(cls, name)
     value = kwargs.get(name)
     near = nearest(value, _allowed(error)) if isinstance(value, str) else None
@@ -303,7 +303,7 @@ def _type(field: Any) -> str:
 
 
 def _example(cls: Any, name: str) -> str:
-    """What an argument has to be, for a person: members of an enum, else the type."""
+    """What an argument must be, for a person: members of an enum, else the type."""
     field = _field(cls, name)
     members = getattr(getattr(field, "annotation", None), "__members__", None)
     if members:

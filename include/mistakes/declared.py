@@ -20,7 +20,7 @@ from include.spelling import nearest
 
 @dataclass(frozen=True)
 class Declared:
-    """What a `model.py` says: the model (as well as it could be made) and the mistakes on the way."""
+    """The model of a `model.py`, as far as it could be made, and the mistakes found."""
 
     model: Model | None
     problems: list[Problem]
@@ -60,12 +60,12 @@ def _no_model(source: Source, run: Traced) -> Problem:
             if isinstance(target, ast.Name):
                 value = run.namespace.get(target.id)
                 if isinstance(value, Model):
-                    mend = source.replace(target, "MODEL")
+                    fix = source.replace(target, "MODEL")
                     return Problem(
                         source.place(target),
                         f"the model is named {target.id!r}",
                         "did you mean 'MODEL'?",
-                        suggestion=mend,
+                        suggestion=fix,
                     )
                 if target.id == "MODEL":
                     return Problem(source.place(node), f"MODEL is {type(value).__name__}", "wanted: MODEL = Model(...)")
@@ -82,5 +82,5 @@ def _other_name(run: Traced, model: Model, name: str) -> Problem:
     node = run.node_of(given) or run.node_of(model)
     source = run.source
     assert node is not None
-    mend = source.replace(node, source.quoted(node, name)) if run.node_of(given) else None
-    return Problem(source.place(node), what, f"make them the same: {name!r}", suggestion=mend)
+    fix = source.replace(node, source.quoted(node, name)) if run.node_of(given) else None
+    return Problem(source.place(node), what, f"make them the same: {name!r}", suggestion=fix)

@@ -41,7 +41,7 @@ def explain(error: BaseException, source: Source) -> Problem:
         place = source.place(error.args[0].node)
     if isinstance(error, SystemExit):
         return Problem(place, "ends the process (SystemExit)", "wanted: a function that returns")
-    return Problem(place, f"fails: {told(error)}", SEE)
+    return Problem(place, f"fails: {message_of(error)}", SEE)
 
 
 def blamed(error: BaseException, source: Source) -> tuple[Path, Place | None] | None:
@@ -69,7 +69,7 @@ def blamed(error: BaseException, source: Source) -> tuple[Path, Place | None] | 
     return (place.file, place) if place else None
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Type and message on one line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")
@@ -97,10 +97,10 @@ def unknown_keyword(source: Source, keyword: ast.keyword, function: Any, known: 
     """A call has a keyword that its function does not take."""
     wrong = keyword.arg or ""
     near = nearest(wrong, known)
-    mend = source.rename(keyword, wrong, near) if near else source.without(keyword)
+    fix = source.rename(keyword, wrong, near) if near else source.without(keyword)
     name = getattr(function, "__name__", str(function))
     hint = one_of(wrong, known)
-    return Problem(source.place(keyword), f"{name} has no {wrong!r}", hint, suggestion=mend)
+    return Problem(source.place(keyword), f"{name} has no {wrong!r}", hint, suggestion=fix)
 
 
 def parameters(function: Any) -> list[str]:

@@ -93,7 +93,7 @@ class _Tracing(ast.NodeTransformer):
         return node
 
     def visit_Try(self, node: ast.Try) -> ast.AST:
-        return node  # whoever catches errors wants to see them
+        return node  # code that catches errors must see them
 
     def visit_Match(self, node: ast.Match) -> ast.AST:
         node.subject = self.visit(node.subject)

@@ -1,4 +1,4 @@
-"""Names that a file uses and nobody defines: found in the symbol tables, so in code that no run reaches, too."""
+"""Names that a file uses and does not define: found in the symbol tables, so also in code that no run reaches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALWAYS = {*dir(builtins), "__file__", "__name__", "__doc__", "__package__", "__p
 
 @lru_cache(maxsize=64)
 def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
-    """Undefined names, each with its problem (at its first use) and the name that was meant, where one is near."""
+    """Undefined names, each with its problem (at its first use) and the nearest name that was probably meant."""
     if any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in source.nodes):
         return {}
     table = symtable.symtable(source.text, str(source.path), "exec")
@@ -52,9 +52,9 @@ def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
             end = source.rename(definition, str(near), name)
             also = (OtherEnd(source.place(definition), f"or name the function {name!r} here", end),)
         hint = one_of(name, known) if near in known or near is None else f"did you mean {near!r}?"
-        mend = source.replace(uses[0], near) if near else None
+        fix = source.replace(uses[0], near) if near else None
         found[name] = (
-            Problem(source.place(uses[0]), f"{name!r} is not defined", hint, suggestion=mend, also=also),
+            Problem(source.place(uses[0]), f"{name!r} is not defined", hint, suggestion=fix, also=also),
             near,
         )
     return found
@@ -79,7 +79,7 @@ def _fitting(source: Source, name: str, known: set[str]) -> set[str]:
 def _has(module: str, attribute: str) -> bool:
     try:
         return hasattr(importlib.import_module(module), attribute)
-    except ImportError:  # a mistake of its own, which is told where it is made
+    except ImportError:  # a separate mistake, which is reported where it is made
         return True
 
 

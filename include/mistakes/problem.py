@@ -1,4 +1,4 @@
-"""One mistake: where, what, what is wanted instead, and, where it can be known, the edit that mends it."""
+"""One mistake: where, what, what is wanted instead, and, if it is known, the edit that fixes it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """An edit: what stands between two positions of a file is replaced by ``text``."""
+    """An edit: the text between two positions of a file is replaced by ``text``."""
 
     start: Place
     end: Place
@@ -56,7 +56,7 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class OtherEnd:
-    """Where two places contradict each other: the second one, and the edit there that would mend it as well."""
+    """The second of two places that contradict each other, and the edit there that would also fix it."""
 
     place: Place
     what: str
@@ -65,7 +65,7 @@ class OtherEnd:
 
 @dataclass(frozen=True)
 class Problem:
-    """A mistake. ``hint`` says what is wanted, as the end of the sentence ``what``; an error ends the lint with 1."""
+    """A mistake. ``hint`` names what is wanted, as the end of the sentence ``what``; an error ends the lint with 1."""
 
     place: Place
     what: str
@@ -78,7 +78,7 @@ class Problem:
     def sentence(self) -> str:
         """What is wrong and what is wanted, without the place."""
         ends = "".join(f" ({end.what}: {end.place})" for end in self.also)
-        # a hint ends the sentence; one that training has written is a sentence of its own
+        # a hint continues the sentence; a hint from training is a separate sentence
         link = ". " if re.match(r"[A-Z][a-z ]", self.hint) else "; " if self.hint else ""
         return f"{self.what}{link}{self.hint}{ends}"
 
@@ -88,7 +88,7 @@ class Problem:
 
     @property
     def annotation(self) -> str:
-        """The line that GitHub Actions shows beside the line of the pull request."""
+        """The line that GitHub Actions shows next to the line of the pull request."""
         text = self.sentence.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
         file = str(shown(self.place.file)).replace("%", "%25").replace(":", "%3A").replace(",", "%2C")
         return f"::{self.severity} file={file},line={self.place.line},col={self.place.column + 1}::{text}"
@@ -123,7 +123,7 @@ class Problem:
 
 
 def shown(path: Path) -> Path:
-    """The path as a person types it: below the working folder relative to it (GitHub matches on that), else whole."""
+    """The path as a person types it: relative to the working folder if possible (GitHub matches on that)."""
     try:
         return path.relative_to(os.getcwd())
     except ValueError:
@@ -132,8 +132,8 @@ def shown(path: Path) -> Path:
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """By file and line, each place and sentence once, an error before a warning about the same place."""
-    told = sorted(problems, key=lambda p: (p.severity == "error", len(p.also), p.suggestion is not None))
-    unique = {(p.place.file, p.place.line, p.what): p for p in told}
+    ranked = sorted(problems, key=lambda p: (p.severity == "error", len(p.also), p.suggestion is not None))
+    unique = {(p.place.file, p.place.line, p.what): p for p in ranked}
     return sorted(unique.values(), key=lambda p: (p.place, p.severity, p.what))
 
 

@@ -43,7 +43,7 @@ class Site:
 
 
 Watch = Callable[["Traced", Site], Any]
-"""Makes the call of a site; returns `NotImplemented` where it is none of its business."""
+"""Makes the call of a site; returns `NotImplemented` for other calls."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Traced:
     Parameters
     ----------
     package : name of the package that the file is in, for what it imports of its own folder.
-    watch : makes the calls that somebody wants to see.
+    watch : makes the calls that must be observed.
     """
 
     source: Source
@@ -127,7 +127,7 @@ class Traced:
             self.failures.append(problem)
             return
         file, place = blamed
-        at = Problem(place, f"fails: {explaining.told(error)}", explaining.SEE) if place else problem
+        at = Problem(place, f"fails: {explaining.message_of(error)}", explaining.SEE) if place else problem
         self.elsewhere.append((file, at))
 
     def _statement(self, node: ast.stmt, code: CodeType) -> None:
@@ -176,7 +176,7 @@ class Traced:
                 else:
                     self.problems.append(problem)
                 found = _member(module, near)
-                self._undefined.pop(near or "", None)  # where it is spelt right it is no second mistake
+                self._undefined.pop(near or "", None)  # spelt correctly, it would not be a second mistake
             if found is None:
                 self._lost.add(bound)
             else:
@@ -195,14 +195,14 @@ class Traced:
                 self._note(error)
                 return None
             self.problems.append(
-                Problem(self.source.place(node), f"{name} cannot be imported: {explaining.told(error)}")
+                Problem(self.source.place(node), f"{name} cannot be imported: {explaining.message_of(error)}")
             )
             self.failed = True
             return None
         meant = _meant(name)
         hint = f"did you mean {meant!r}?" if meant else "install it, or leave the import out"
-        mend = self.source.rename(node, name, meant) if meant else None
-        self.problems.append(Problem(self.source.place(node), f"there is no module {missing!r}", hint, suggestion=mend))
+        fix = self.source.rename(node, name, meant) if meant else None
+        self.problems.append(Problem(self.source.place(node), f"there is no module {missing!r}", hint, suggestion=fix))
         return importlib.import_module(meant) if meant else None
 
     def _call(self, number: int, function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -218,10 +218,10 @@ class Traced:
             try:
                 result = function(*args, **kwargs)
             except TypeError as error:
-                mended = self._misfit(site, error)
-                if mended is None:
+                meant = self._misfit(site, error)
+                if meant is None:
                     raise
-                result = function(*args, **mended)
+                result = function(*args, **meant)
             if isinstance(function, type):
                 self.made[id(result)] = (result, site)
             return result
@@ -233,20 +233,20 @@ class Traced:
         known = explaining.parameters(site.function)
         if not known or not re.search(r"keyword argument|unexpected", str(error)):
             return None
-        mended: dict[str, object] = {}
+        meant: dict[str, object] = {}
         wrong = False
         for name, value in site.kwargs.items():
             if name in known:
-                mended[name] = value
+                meant[name] = value
                 continue
             near = nearest(name, set(known) - set(site.kwargs))
             keyword = site.keyword(name)
             if near is None or keyword is None:
                 return None
             wrong = True
-            mended[near] = value
+            meant[near] = value
             self.problems.append(explaining.unknown_keyword(self.source, keyword, site.function, known))
-        return mended if wrong else None
+        return meant if wrong else None
 
     def _attribute(self, number: int, value: Any, name: str) -> Any:
         try:
@@ -301,7 +301,7 @@ def _meant(name: str) -> str | None:
         found = f"{found}.{part}".removeprefix(".")
         try:
             importlib.import_module(found)
-        except Exception:  # what cannot be imported is no proposal, whatever its reason
+        except Exception:  # a module that cannot be imported is not proposed
             return None
     return found
 

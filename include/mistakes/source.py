@@ -125,7 +125,7 @@ class Source:
         return None
 
     def without(self, node: ast.AST) -> Suggestion | None:
-        """Take an element out of its tuple, dict or call, and the comma beside it; a statement with its lines."""
+        """Take an element out of its tuple, dict or call, and the comma next to it; a statement with its lines."""
         parent = self.parents.get(node)
         if isinstance(parent, ast.Dict) and node in parent.keys:
             at = parent.keys.index(node)
@@ -214,17 +214,17 @@ def _syntax_problem(path: Path, text: str, error: SyntaxError) -> Problem:
         source = Source(path, text, ast.parse(text))
         for node in source.tree.body:
             if isinstance(node, ast.ImportFrom) and node.lineno == error.lineno:
-                mend = source.rename(node, feature[1], near)
-                return Problem(source.place(node), error.msg, f"did you mean {near!r}?", suggestion=mend)
+                fix = source.rename(node, feature[1], near)
+                return Problem(source.place(node), error.msg, f"did you mean {near!r}?", suggestion=fix)
     line = min(error.lineno or 1, len(text.rstrip("\n").split("\n")))
     column = max((error.offset or 1) - 1, 0)
-    mend = _repair(path, text, line, column)
+    fix = _repair(path, text, line, column)
     hint = ""
-    if mend is not None:
-        mended = mend.applied(text).split("\n")
+    if fix is not None:
+        mended = fix.applied(text).split("\n")
         hint = f"did you mean `{mended[line - 1].strip()}`?" if line <= len(mended) else ""
     what = f"no valid Python: {error.msg}"
-    return Problem(Place(path, line, column), what, hint or "see the line and the one before it", suggestion=mend)
+    return Problem(Place(path, line, column), what, hint or "see the line and the one before it", suggestion=fix)
 
 
 def _repeated_keyword(path: Path, text: str, error: SyntaxError, name: str) -> Problem:
@@ -264,10 +264,10 @@ def _repair(path: Path, text: str, line: int, column: int) -> Suggestion | None:
     before = len(above) - len(above.lstrip())
     edits += [(0, indent, " " * before), (0, indent, " " * (before + 4)), (0, indent, "")]
     for start, end, sign in edits:
-        mend = Suggestion(Place(path, line, max(start, 0)), Place(path, line, max(end, 0)), sign)
+        fix = Suggestion(Place(path, line, max(start, 0)), Place(path, line, max(end, 0)), sign)
         try:
-            _compiled(mend.applied(text), path)
+            _compiled(fix.applied(text), path)
         except (SyntaxError, ValueError):
             continue
-        return mend
+        return fix
     return None

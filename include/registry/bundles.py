@@ -57,7 +57,7 @@ class Bundle:
         except OSError as error:
             raise IntegrityError(f"{self.path / name} cannot be read: {error.strerror}.") from None
         if hashlib.sha256(data).hexdigest() != self.sums[name]:
-            raise IntegrityError(f"{self.path / name} changed: its bytes are not those named in {SUMS}.")
+            raise IntegrityError(f"{self.path / name} changed: its bytes do not match {SUMS}.")
         return data
 
     def json(self, name: str) -> Any:
@@ -91,7 +91,7 @@ class BundleStore:
 
         Raises
         ------
-        IntegrityError : it is missing, or its bytes are not those of its name.
+        IntegrityError : it is missing, or its bytes do not match its name.
         """
         target = self._twin(model, digest)
         try:
@@ -99,7 +99,7 @@ class BundleStore:
         except FileNotFoundError:
             raise IntegrityError(f"the twin {target} is missing from the bundle store.") from None
         if hashlib.sha256(data).hexdigest() != digest:
-            raise IntegrityError(f"the twin {target} changed: its bytes are not those of its name.")
+            raise IntegrityError(f"the twin {target} changed: its bytes do not match its name.")
         return data
 
     # -- bundles
@@ -107,7 +107,7 @@ class BundleStore:
     def write(self, model: str, files: Mapping[str, bytes]) -> str:
         """Write a bundle (POSIX name -> bytes) and return its digest: the SHA-256 of its SHA256SUMS.
 
-        All or nothing: written beside its place, synced, then renamed. The same content again is a no-op.
+        All or nothing: written next to its place, synced, then renamed. The same content again is a no-op.
 
         Raises
         ------
@@ -161,14 +161,14 @@ class BundleStore:
             what = f"has no {SUMS}" if path.is_dir() else "is missing from the bundle store"
             raise IntegrityError(f"bundle {path} {what}.") from None
         if hashlib.sha256(listing).hexdigest() != digest:
-            raise IntegrityError(f"{path / SUMS} changed: it is not the list that the bundle is named after.")
+            raise IntegrityError(f"{path / SUMS} changed: it does not match the name of the bundle.")
         sums = _parse(listing, path)
         found = set(_files(path)) - {SUMS}
         problems = [f"{name} is missing" for name in sorted(set(sums) - found)]
         problems += [f"{name} is not part of the bundle" for name in sorted(found - set(sums))]
         problems += [f"{name} changed" for name in sorted(found & set(sums)) if _digest_of(path / name) != sums[name]]
         if problems:
-            raise IntegrityError(f"bundle {path} is not what it was when it was written: {'; '.join(problems)}.")
+            raise IntegrityError(f"bundle {path} has changed since it was written: {'; '.join(problems)}.")
         return Bundle(model, digest, path, sums)
 
     def has(self, model: str, digest: str) -> bool:
@@ -178,7 +178,7 @@ class BundleStore:
     # -- release records
 
     def read_release(self, model: str) -> ReleaseRecord | None:
-        """The release record of a model, verified; ``None`` where nothing is in service.
+        """The release record of a model, verified; ``None`` if nothing is in service.
 
         Raises
         ------
@@ -215,7 +215,7 @@ class BundleStore:
             write_file(self._folder(record.model) / RELEASE, record.to_json())
 
     def remove_release(self, model: str, epoch: int) -> None:
-        """Take a model out of service as of ``epoch``; a no-op where there is no record.
+        """Take a model out of service as of ``epoch``; a no-op if there is no record.
 
         Raises
         ------
@@ -235,9 +235,10 @@ class BundleStore:
         return sorted(path.parent.name for path in self.root.glob(f"*/{RELEASE}") if _MODEL.fullmatch(path.parent.name))
 
     def releases(self) -> dict[str, ReleaseRecord]:
-        """The readable release records by model. A damaged one is logged and left out: it must not stop the others.
+        """The readable release records by model. A damaged one is logged and left out, so that it does not stop the
+        others.
 
-        To tell a damaged record from none, compare with `released`.
+        To distinguish a damaged record from a missing one, compare with `released`.
         """
         records = {}
         for model in self.released():
@@ -262,16 +263,16 @@ class BundleStore:
         return self._folder(model) / TWINS / f"{_valid(_DIGEST, digest, 'digest')}.skops"
 
     def _current(self, model: str) -> ReleaseRecord | None:
-        """The record in place, or ``None`` where it is damaged: the ledger's truth then replaces it."""
+        """The record in place, or ``None`` if it is damaged; the ledger's state then replaces it."""
         try:
             return self.read_release(model)
         except IntegrityError as error:
-            log.warning("%s It is replaced now.", error)
+            log.warning("%s It is now replaced.", error)
             return None
 
     @contextmanager
     def _writing(self, model: str) -> Iterator[None]:
-        """Only one writer of a model's release record on this file system at a time."""
+        """Allow only one writer of a model's release record on this file system at a time."""
         folder = self._folder(model)
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / ".release.lock", "w") as stream:
@@ -286,7 +287,7 @@ def _valid(pattern: re.Pattern[str], value: str, what: str) -> str:
 
 
 def _check_names(names: Mapping[str, str], where: str) -> None:
-    """Refuse a file name that could leave the bundle, hide in it, or stand in another's way."""
+    """Refuse a file name that could leave the bundle, hide in it, or collide with another."""
     for name in names:
         parts = name.split("/")
         if name == SUMS or not all(_PART.fullmatch(part) for part in parts):
@@ -301,7 +302,7 @@ def _parse(listing: bytes, path: Path) -> dict[str, str]:
     for line in listing.decode(errors="replace").splitlines():
         digest, separator, name = line.partition("  ")
         if not separator or not _DIGEST.fullmatch(digest) or name in sums:
-            raise IntegrityError(f"{path / SUMS} has a line that is no checksum: {line!r}.")
+            raise IntegrityError(f"{path / SUMS} has a line that is not a checksum: {line!r}.")
         sums[name] = digest
     _check_names(sums, str(path))
     return sums
@@ -329,7 +330,7 @@ def _read_only(path: str, flags: int) -> int:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Half-written bundles of killed processes; an hour old, so that nobody is still writing them."""
+    """Half-written bundles of killed processes; an hour old, so that no process is still writing them."""
     for path in folder.glob(f"{UNFINISHED}*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:

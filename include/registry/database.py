@@ -1,4 +1,4 @@
-"""The way to the ledger's PostgreSQL: addresses, connections, locks, and its errors in our words."""
+"""Access to the ledger's PostgreSQL: addresses, connections, locks, and errors turned into ours."""
 
 from __future__ import annotations
 
@@ -106,15 +106,15 @@ def _engine(url: URL, process: int) -> Engine:
 
 def _translated(error: SQLAlchemyError, what: str, url: URL) -> Exception:
     where = url.render_as_string(hide_password=True)
-    said = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
+    reason = str(getattr(error, "orig", None) or type(error).__name__).strip().splitlines()[0]
     if url.password:
-        said = said.replace(str(url.password), "***")
+        reason = reason.replace(str(url.password), "***")
     code = getattr(getattr(error, "orig", None), "pgcode", None) or ""
     if code in ("42P01", "3F000"):
         return ConfigurationError(f"could not {what}: {where} has no ledger yet. Call Ledger.migrate() once, first.")
     temporary = type(error).__name__ in ("OperationalError", "InterfaceError")
     if temporary or code[:2] in ("08", "40", "53", "55", "57") or getattr(error, "connection_invalidated", False):
-        return TransientError(f"could not {what}: the ledger at {where} did not answer as it should: {said}")
+        return TransientError(f"could not {what}: the ledger at {where} did not answer as expected: {reason}")
     if isinstance(error, DBAPIError):
-        return IntegrityError(f"could not {what}: the ledger at {where} refused: {said}")
+        return IntegrityError(f"could not {what}: the ledger at {where} refused: {reason}")
     return error

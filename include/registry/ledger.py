@@ -50,12 +50,12 @@ class Ledger(Versions):
     # -- the champion
 
     def standing(self, model: str) -> Standing:
-        """What the ledger says about a model's service; epoch 0 where it was never released."""
+        """What the ledger records about a model's service; epoch 0 if it was never released."""
         with self._database.read(f"read the standing of {model}") as connection:
             return self._standing(connection, model)
 
     def standings(self) -> list[Standing]:
-        """What the ledger says about every model that it knows, by name."""
+        """What the ledger records about every model, by name."""
         query = select(schema.champion).order_by(schema.champion.c.model)
         with self._database.read("read the standing of all models") as connection:
             return [Standing.of(row) for row in connection.execute(query)]
@@ -69,7 +69,7 @@ class Ledger(Versions):
             return {row.model: row.mlflow_version for row in connection.execute(query)}
 
     def champion(self, model: str) -> ChampionRow | None:
-        """The version that serves; ``None`` where nothing does."""
+        """The version that serves; ``None`` if nothing does."""
         now = self.standing(model)
         if now.version is None or now.digest is None or now.since is None:
             return None
@@ -91,16 +91,16 @@ class Ledger(Versions):
         freeze: bool = False,
         old_state: str = "retired",
     ) -> int:
-        """Make a version the champion if the epoch still is ``expected_epoch``; return the new epoch.
+        """Make a version the champion if the epoch is still ``expected_epoch``; return the new epoch.
 
-        Idempotent by run: where ``run_id`` made this version champion by the same action and it still is, that epoch
-        is returned. A run acts once: where its version has been replaced since, a retry does not bring it back.
+        Idempotent by run: if ``run_id`` made this version champion by the same action and it still is, that epoch
+        is returned. A run acts once: if its version has been replaced since, a retry does not bring it back.
 
         Parameters
         ----------
         action : ``promote``, ``rollback`` or ``restore``; a freeze and a newer champion stop only ``promote``.
         freeze : stop automatic promotions in the same transaction, with ``reason``.
-        old_state : what becomes of the champion before: ``retired``, or ``failed``.
+        old_state : new state of the champion before: ``retired``, or ``failed``.
 
         Raises
         ------
@@ -116,17 +116,17 @@ class Ledger(Versions):
                     return now.epoch
                 raise ConflictError(
                     f"run {run_id!r} has already made version {version} of {model} the champion (epoch {done.epoch}), "
-                    f"and now {_serving(now)} (epoch {now.epoch}): it is not done again. Start a new release, by hand, "
-                    f"if it should be."
+                    f"and now {_serving(now)} (epoch {now.epoch}): the run does not repeat it. To repeat it, start a new "
+                    f"release by hand."
                 )
             if now.frozen and action == "promote" and actor == AUTOMATIC:
                 freeze_now = self._frozen(connection, model)
                 if freeze_now is None:
-                    raise IntegrityError(f"promotion of {model} is frozen, and the audit does not have who froze it.")
+                    raise IntegrityError(f"promotion of {model} is frozen, but the audit does not name who froze it.")
                 raise PromotionFrozen(version, freeze_now)
             if now.epoch != expected_epoch:
                 raise ConflictError(
-                    f"the champion of {model} changed meanwhile: expected epoch {expected_epoch}, found {now.epoch} "
+                    f"the champion of {model} has changed in the meantime: expected epoch {expected_epoch}, found {now.epoch} "
                     f"({_serving(now)}, by run {now.run_id!r}). Nothing was changed."
                 )
             row = self._known(connection, model, version)
@@ -139,8 +139,8 @@ class Ledger(Versions):
                     + ": only what was packaged can serve."
                 )
             epoch = self._set(connection, now, version, digest, run_id, old_state, freeze=reason if freeze else None)
-            said = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
-            self._audit(connection, actor, action, model, version, **said)
+            row = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
+            self._audit(connection, actor, action, model, version, **row)
         log.info(
             "Version %d of %s is champion at epoch %d (%s by %s): %s", version, model, epoch, action, actor, reason
         )
@@ -159,12 +159,12 @@ class Ledger(Versions):
                 return now.epoch
             if now.epoch != expected_epoch:
                 raise ConflictError(
-                    f"the champion of {model} changed meanwhile: expected epoch {expected_epoch}, found {now.epoch}. "
+                    f"the champion of {model} has changed in the meantime: expected epoch {expected_epoch}, found {now.epoch}. "
                     f"Nothing was changed."
                 )
             epoch = self._set(connection, now, None, None, run_id, "failed", freeze=None)
-            said = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
-            self._audit(connection, actor, "withdraw", model, None, **said)
+            row = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
+            self._audit(connection, actor, "withdraw", model, None, **row)
         log.warning("%s is out of service at epoch %d: %s", model, epoch, reason)
         return epoch
 
@@ -173,7 +173,7 @@ class Ledger(Versions):
         return self._set_frozen(model, True, actor, reason)
 
     def unfreeze(self, model: str, actor: str, reason: str) -> Standing:
-        """Let automatic promotions go on; a no-op where nothing is frozen."""
+        """Allow automatic promotions again; a no-op if nothing is frozen."""
         return self._set_frozen(model, False, actor, reason)
 
     def frozen(self, model: str) -> FreezeRow | None:
@@ -182,9 +182,9 @@ class Ledger(Versions):
             return self._frozen(connection, model)
 
     def locked(self, model: str) -> AbstractContextManager[None]:
-        """Hold the lock under which a model's release record is written; freed when the process dies.
+        """Hold the lock under which a model's release record is written; released when the process dies.
 
-        Another lock than that of the transitions: a slow projection never delays a rollback's compare-and-set.
+        This is not the lock of the transitions: a slow projection never delays a rollback's compare-and-set.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Ledger(Versions):
         return self._database.locked(model, RECORD)
 
     def locked_in_mlflow(self, model: str) -> AbstractContextManager[None]:
-        """As `locked`, for what is written into MLflow: a server that hangs never delays a release record."""
+        """As `locked`, for writes to MLflow: a server that hangs never delays a release record."""
         return self._database.locked(model, MLFLOW)
 
     # -- history
@@ -213,23 +213,23 @@ class Ledger(Versions):
         return None if row is None else AuditRow.of(row)
 
     def note_once(self, now: Standing, action: str, reason: str, run_id: str = "") -> bool:
-        """Add an audit row about what serves, e.g. that it was verified; whether the epoch had no such row yet.
+        """Add an audit row about what serves, e.g. that it was verified; returns whether the epoch had no such row yet.
 
         Parameters
         ----------
-        action : what is no transition: ``repair`` or ``verify``.
+        action : not a transition: ``repair`` or ``verify``.
         """
         a = schema.audit.c
         same = (a.model == now.model, a.epoch == now.epoch, a.action == action)
         with self._database.change(now.model, f"note {action} of {now.model}") as connection:
             if connection.execute(select(a.id).where(*same).limit(1)).scalar() is not None:
                 return False
-            said = {"epoch": now.epoch, "reason": reason, "run_id": run_id or now.run_id}
-            self._audit(connection, AUTOMATIC, action, now.model, now.version, **said)
+            row = {"epoch": now.epoch, "reason": reason, "run_id": run_id or now.run_id}
+            self._audit(connection, AUTOMATIC, action, now.model, now.version, **row)
         return True
 
     def repaired_unverified(self) -> list[Standing]:
-        """What serves by a release record that was repaired, and was never seen to answer; by model."""
+        """What serves by a repaired release record and has not been verified since, by model."""
         a, c = schema.audit.c, schema.champion.c
 
         def noted(action: str) -> ColumnElement[bool]:
@@ -240,9 +240,9 @@ class Ledger(Versions):
             return [Standing.of(row) for row in connection.execute(query.order_by(c.model))]
 
     def past_champions(self, model: str) -> list[VersionRow]:
-        """The versions that a rollback would go back to, nearest first: as an undo would, without failed ones.
+        """The versions that a rollback would go back to, nearest first, without failed ones; it works like an undo.
 
-        After a return to an older version, the versions that it left behind are not on the way back any more.
+        After a return to an older version, the versions that were skipped are no longer candidates.
         """
         stack: list[int] = []
         for row in self.history(model):
@@ -257,7 +257,7 @@ class Ledger(Versions):
         return [rows[number] for number in seen if rows[number].state != "failed"]
 
     def previous_champion(self, model: str) -> VersionRow | None:
-        """The version that served before the champion and did not fail; ``None`` where there is none."""
+        """The version that served before the champion and did not fail, if there is one."""
         return next(iter(self.past_champions(model)), None)
 
     # -- inside a transaction
@@ -313,7 +313,7 @@ class Ledger(Versions):
             .values(**new, since=func.clock_timestamp())
         )
         if written.rowcount != 1:
-            raise ConflictError(f"the champion of {now.model} changed meanwhile. Nothing was changed.")
+            raise ConflictError(f"the champion of {now.model} has changed in the meantime. Nothing was changed.")
         for number, state in ((now.version, old_state), (version, "champion")):
             if number is not None:
                 where = (v.model == now.model, v.version == number)
@@ -332,18 +332,18 @@ class Ledger(Versions):
 
 
 def _may_promote(now: Standing, row: VersionRow, actor: str) -> None:
-    """Raise `ReleaseError` where an automatic promotion has to stop; a person may go on."""
+    """Raise `ReleaseError` if an automatic promotion must stop; a person can still release the version."""
     if actor != AUTOMATIC:
         return
     if row.state in ("rejected", "held", "failed"):
         raise ReleaseError(
             f"version {row.version} of {row.model} is {row.state}: it is not promoted automatically. "
-            f"A person may, by starting its release by hand."
+            f"A person can promote it by starting its release."
         )
     if now.version is not None and row.version < now.version:
         raise ConflictError(
             f"version {row.version} of {row.model} is superseded: the newer version {now.version} serves since epoch "
-            f"{now.epoch}. Nothing was changed; to go back on purpose, use the rollback."
+            f"{now.epoch}. Nothing was changed. To go back on purpose, use the rollback."
         )
 
 

@@ -1,4 +1,4 @@
-"""The versions of the ledger as MLflow shows them, registered again if somebody deleted them there.
+"""The versions of the ledger in MLflow, registered again if they were deleted there.
 
 The ledger numbers versions. MLflow numbers its own and cannot be asked for a number, so the ledger keeps which version
 of MLflow stands for which of its own. Both are equal unless something was deleted in MLflow. If MLflow has lost a
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def allocate(model: str, run_id: str, mlflow_run_id: str) -> int:
-    """The number of the version that a run makes; the same for the same run, whatever happens to MLflow.
+    """The number of the version that a run makes; always the same for one run, even if MLflow changes.
 
     A new number is higher than all numbers of the ledger and of MLflow. Round trips: 1 for a new one.
     """
@@ -68,7 +68,7 @@ def _place(ledger: Ledger, model: str, version: int, tags: Mapping[str, object])
     number = _create(ledger, row, tags)
     if known is not None:
         log.warning(
-            "Version %d of %s is not in MLflow any longer (it was version %d there). It is registered again as version "
+            "Version %d of %s is no longer in MLflow (it was version %d there). It is registered again as version "
             "%d of MLflow.",
             version, model, known, number,
         )  # fmt: skip
@@ -80,11 +80,11 @@ def _place(ledger: Ledger, model: str, version: int, tags: Mapping[str, object])
 def _create(ledger: Ledger, row: NumberRow, tags: Mapping[str, object]) -> int:
     """Register a version in MLflow (found by its run if it is there) and map it."""
     known = ledger.version(row.model, row.version)
-    told: dict[str, object] = {}
+    labels: dict[str, object] = {}
     if known is not None:
-        told = {"perennial.candidate": known.candidate}
-        told |= {"perennial.bundle": known.bundle} if known.bundle else {}
-    told |= {**tags, tracking.VERSION_TAG: row.version}
-    number = tracking.create_version(row.model, row.run_id, row.mlflow_run_id, told)
+        labels = {"perennial.candidate": known.candidate}
+        labels |= {"perennial.bundle": known.bundle} if known.bundle else {}
+    labels |= {**tags, tracking.VERSION_TAG: row.version}
+    number = tracking.create_version(row.model, row.run_id, row.mlflow_run_id, labels)
     ledger.set_mlflow_version(row.model, row.version, number)
     return number

@@ -17,12 +17,12 @@ class Numbers:
         self._database = Database(url)
 
     def allocate(self, model: str, run_id: str, mlflow_run_id: str | None = None, at_least: int = 1) -> NumberRow:
-        """The number of the version that a run makes: the same for the same run, and never that of another run.
+        """The number of the version that a run makes: always the same for one run, and never that of another run.
 
         Parameters
         ----------
         mlflow_run_id : the MLflow run that the version comes from; replaced until the version is in MLflow.
-        at_least : the lowest new number. With the next number of MLflow, both count alike.
+        at_least : the lowest new number. With the next number of MLflow, both numberings stay equal.
         """
         n = schema.version_number.c
         with self._database.change(model, f"number the version of run {run_id!r} of {model}") as connection:
@@ -72,7 +72,7 @@ class Numbers:
             return [NumberRow.of(row) for row in connection.execute(query)]
 
     def set_mlflow_version(self, model: str, version: int, mlflow_version: int) -> None:
-        """Name the version of MLflow that stands for a version; another that was mapped to it is no longer."""
+        """Name the version of MLflow that stands for a version; an earlier mapping to it is removed."""
         n = schema.version_number.c
         with self._database.change(model, f"map version {version} of {model} to MLflow") as connection:
             others = (n.model == model, n.mlflow_version == mlflow_version, n.version != version)
@@ -81,7 +81,7 @@ class Numbers:
             connection.execute(update(schema.version_number).where(*where).values(mlflow_version=mlflow_version))
 
     def forget_mlflow(self, model: str) -> int:
-        """MLflow has lost all versions of a model: none is mapped any longer. Return how many were."""
+        """Remove the mappings of all versions of a model, because MLflow has lost them; returns how many there were."""
         n = schema.version_number.c
         with self._database.change(model, f"forget the versions of {model} in MLflow") as connection:
             where = (n.model == model, n.mlflow_version.is_not(None))

@@ -1,4 +1,4 @@
-"""What the ledger remembers, row by row: frozen, and small JSON-able dicts on demand."""
+"""The rows of the ledger: frozen, and small JSON-able dicts on demand."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class NumberRow(_AsDict):
 
 @dataclass(frozen=True)
 class Standing(_AsDict):
-    """What the ledger says about a model's service; ``version`` is ``None`` where nothing serves."""
+    """What the ledger records about a model's service; ``version`` is ``None`` if nothing serves."""
 
     model: str
     version: int | None

@@ -1,7 +1,7 @@
 """The tables of the ledger and the numbered migrations that make them; a later issue appends a migration.
 
-The tables are declared twice on purpose: as SQL, which says what the database holds and never changes once released,
-and as SQLAlchemy tables, which say what today's code reads. A test holds them against each other.
+The tables are declared twice on purpose: as SQL, which defines the database and never changes once released,
+and as SQLAlchemy tables, which define what today's code reads. A test compares them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""MLflow as people and tools see it: runs of candidates, versions of a model, the alias of the champion.
+"""What people and tools see in MLflow: runs of candidates, versions of a model, the alias of the champion.
 
 Nothing here decides anything: MLflow's aliases and tags are last-writer-wins, so the ledger is the truth and this is
 its projection. Versions here are MLflow's own; `include.registry.mlflow_versions` finds the one that stands for a
@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-# A task that cannot reach MLflow shall say so within a minute, and let Airflow retry: MLflow's own patience is 7 tries
+# A task that cannot reach MLflow must fail within a minute, so that Airflow retries it: MLflow itself makes 7 tries
 # of 120 s. It prints the address of every run that it ends, which costs a call.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -41,7 +41,7 @@ CHAMPION_ALIAS = "champion"
 _PAGE = 200
 _BATCH = 100  # MLflow takes 100 parameters and 100 tags in one call
 _LONGEST_PARAM = 6000
-# Behind its login MLflow answers "permission denied" also for what does not exist, except to its administrator. The
+# Behind its login, MLflow answers "permission denied" also for what does not exist, except to its administrator. The
 # tasks' user may do everything with runs and models, so it means "missing"; a true one is repeated by the next call.
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED")
 _TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
@@ -50,9 +50,9 @@ T = TypeVar("T")
 
 
 def start_or_resume(model_name: str, run_id: str, candidate: str, mlflow_run_id: str | None = None) -> str:
-    """The MLflow run of one candidate in one Airflow run: the one that a try before has opened, else a new one.
+    """The MLflow run of one candidate in one Airflow run: the one that an earlier try opened, else a new one.
 
-    Found by ``mlflow_run_id`` where it is known, else by its tags; set back to RUNNING if it had ended.
+    Found by ``mlflow_run_id`` if it is known, else by its tags; set back to RUNNING if it had ended.
     Round trips: 3 for a new run, 2-3 for one found by tags, 1-2 for a known one (3 more for the first of a model).
     """
     client = _client()
@@ -107,7 +107,7 @@ def log_artifacts_bytes(mlflow_run_id: str, files: Mapping[str, bytes]) -> None:
             place = PurePosixPath(path)
             if place.is_absolute() or ".." in place.parts or not place.name:
                 raise ConfigurationError(
-                    f"{path!r} is no artifact path: give a relative one, e.g. 'holdout/by_day.parquet'."
+                    f"{path!r} is not an artifact path: give a relative one, e.g. 'holdout/by_day.parquet'."
                 )
             file = Path(temporary, place)
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -134,11 +134,11 @@ def finish(mlflow_run_id: str, status: str = "FINISHED") -> None:
 def create_version(
     model_name: str, run_id: str, mlflow_run_id: str | None, tags: Mapping[str, object] | None = None
 ) -> int:
-    """MLflow's version of the model that an Airflow run makes: the one that a try before has made, else a new one.
+    """MLflow's version of the model that an Airflow run makes: the one that an earlier try created, else a new one.
 
-    ``mlflow_run_id`` is the run that it comes from, ``None`` if that is not known any longer.
-    Where two tries of one task run beside each other and both create one, both return the lower number.
-    Round trips: 1 where it exists, 3 for a new one (4 for the first of a model).
+    ``mlflow_run_id`` is the run that it comes from, ``None`` if that is no longer known.
+    If two tries of one task run at the same time and both create one, both return the lower number.
+    Round trips: 1 if it exists, 3 for a new one (4 for the first of a model).
     """
     client = _client()
     wanted = f"name = {_quoted(model_name)} and tags.`{RUN_TAG}` = {_quoted(run_id)}"
@@ -219,7 +219,7 @@ def remove_champion_alias(model_name: str) -> None:
 
 
 def champion_alias(model_name: str) -> int | None:
-    """The version that the alias points at, for checks; ``None`` where there is none. Round trips: 1."""
+    """The version that the alias points at, for checks; ``None`` if there is no alias. Round trips: 1."""
     gone = (*_MISSING, "INVALID_PARAMETER_VALUE")
     with _speaking(f"read the alias {CHAMPION_ALIAS!r} of {model_name}"):
         found = _unless(gone, lambda: _client().get_model_version_by_alias(model_name, CHAMPION_ALIAS))
@@ -257,7 +257,7 @@ def _experiment(client: MlflowClient, name: str) -> str:
         _unless(("RESOURCE_ALREADY_EXISTS",), lambda: client.create_experiment(name))
         found = client.get_experiment_by_name(name)
     if found is None:
-        raise TransientError(f"the MLflow experiment {name!r} was deleted at this moment.")
+        raise TransientError(f"the MLflow experiment {name!r} was deleted just now.")
     if found.lifecycle_stage != "active":
         logging.getLogger(__name__).warning("The MLflow experiment %r was deleted: it is restored.", name)
         client.restore_experiment(found.experiment_id)
@@ -271,7 +271,7 @@ def _running(client: MlflowClient, run: Run) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A text in MLflow's filter language, which knows no escapes: run ids have no quotes, and none may get in."""
+    """A text in MLflow's filter language, which has no escapes: texts with quotes are refused."""
     if "'" in value or '"' in value:
         raise ConfigurationError(f"{value!r} has a quote in it, which MLflow cannot search for.")
     return f"'{value}'"
@@ -283,7 +283,7 @@ def _text(value: Any) -> str:
 
 
 def _unless(codes: tuple[str, ...], call: Callable[[], T]) -> T | None:
-    """What ``call`` returns; ``None`` where MLflow answers with one of these error codes."""
+    """What ``call`` returns; ``None`` if MLflow answers with one of these error codes."""
     try:
         return call()
     except MlflowException as error:
@@ -294,13 +294,15 @@ def _unless(codes: tuple[str, ...], call: Callable[[], T]) -> T | None:
 
 @contextmanager
 def _speaking(what: str) -> Iterator[None]:
-    """Turn MLflow's errors into ours; no address with a password in it gets out."""
+    """Turn MLflow's errors into ours, without addresses that contain a password."""
     try:
         yield
     except MlflowException as error:
-        said = re.sub(r"//[^/@\s]+@", "//***@", str(error)).strip().splitlines()[0][:500]
+        reason = re.sub(r"//[^/@\s]+@", "//***@", str(error)).strip().splitlines()[0][:500]
         if error.error_code in _TRANSIENT:
-            raise TransientError(f"could not {what}: the MLflow server did not answer as it should: {said}") from None
+            raise TransientError(f"could not {what}: the MLflow server did not answer as expected: {reason}") from None
         if "Changing param values is not allowed" in str(error) or "different value" in str(error):
-            raise IntegrityError(f"could not {what}: it has other parameters already: {said}") from None
-        raise ConfigurationError(f"could not {what}: the MLflow server refused ({error.error_code}): {said}") from None
+            raise IntegrityError(f"could not {what}: it already has other parameters: {reason}") from None
+        raise ConfigurationError(
+            f"could not {what}: the MLflow server refused ({error.error_code}): {reason}"
+        ) from None

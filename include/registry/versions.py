@@ -1,4 +1,4 @@
-"""What was made and judged: the versions of every model and the gate's decisions, each change with its audit row."""
+"""The versions of every model and the gate's decisions, each change with its audit row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.registry import schema
 from include.registry.numbers import Numbers
 from include.registry.rows import DecisionRow, VersionRow
 
-AUTOMATIC = "perennial"  # the actor of everything that nobody asked for by hand
+AUTOMATIC = "perennial"  # the actor of everything that was not started by hand
 
 
 class Versions(Numbers):
@@ -38,9 +38,9 @@ class Versions(Numbers):
 
         Raises
         ------
-        IntegrityError : the ledger knows this version from another run, or this run with another version.
+        IntegrityError : the ledger has this version for another run, or another version for this run.
         """
-        told = {
+        values = {
             "candidate": candidate,
             "recipe": dict(recipe),
             "twin": twin,
@@ -58,9 +58,9 @@ class Versions(Numbers):
                 first = f"that version from run {number.run_id!r}" if number else "another version"
                 other = f"that run as version {known.version}" if known else first
                 raise IntegrityError(
-                    f"version {version} of {model} cannot be recorded for run {run_id!r}: the ledger knows {other}."
+                    f"version {version} of {model} cannot be recorded for run {run_id!r}: the ledger has {other}."
                 )
-            new = {**numbered, "state": "challenger", **told}
+            new = {**numbered, "state": "challenger", **values}
             added = connection.execute(
                 upsert(schema.version).values(**new).on_conflict_do_nothing().returning(t.version)
             ).scalar()
@@ -68,7 +68,9 @@ class Versions(Numbers):
             if added:
                 self._audit(connection, AUTOMATIC, "register", model, version, run_id=run_id, reason=candidate)
             elif row.bundle is None:
-                connection.execute(update(schema.version).where(t.model == model, t.version == version).values(**told))
+                connection.execute(
+                    update(schema.version).where(t.model == model, t.version == version).values(**values)
+                )
             return self._known(connection, model, version)
 
     def set_bundle(self, model: str, version: int, digest: str) -> VersionRow:
@@ -86,7 +88,7 @@ class Versions(Numbers):
             if row.state in ("champion", "retired", "failed"):
                 raise ReleaseError(
                     f"version {version} of {model} has been in service ({row.state}) with bundle {str(row.bundle)[:12]}"
-                    f": a version never changes its bundle then. Retrain for a new version."
+                    f": such a version never changes its bundle. Retrain for a new version."
                 )
             state = "packaged" if row.state == "challenger" else row.state
             connection.execute(
@@ -126,7 +128,7 @@ class Versions(Numbers):
 
         A version that was rejected or held takes that state, unless it has been in service.
         """
-        told = {
+        values = {
             "as_of": as_of,
             "verdict": verdict,
             "reason": reason,
@@ -141,10 +143,10 @@ class Versions(Numbers):
             where = (d.model == model, d.run_id == run_id)
             before = connection.execute(select(schema.decision).where(*where)).one_or_none()
             if before is None:
-                connection.execute(insert(schema.decision).values(model=model, run_id=run_id, **told))
+                connection.execute(insert(schema.decision).values(model=model, run_id=run_id, **values))
             else:
                 connection.execute(
-                    update(schema.decision).where(*where).values(**told, decided_at=func.clock_timestamp())
+                    update(schema.decision).where(*where).values(**values, decided_at=func.clock_timestamp())
                 )
             if version is not None:
                 row = self._known(connection, model, version)
@@ -155,14 +157,14 @@ class Versions(Numbers):
                         update(schema.version).where(v.model == model, v.version == version).values(state=state)
                     )
             if before is None or (before.verdict, before.reason) != (verdict, reason):
-                said = f"{verdict}: {reason}"
-                self._audit(connection, AUTOMATIC, "decide", model, version, run_id=run_id, reason=said)
+                entry = f"{verdict}: {reason}"
+                self._audit(connection, AUTOMATIC, "decide", model, version, run_id=run_id, reason=entry)
             return DecisionRow.of(connection.execute(select(schema.decision).where(*where)).one())
 
     def hold_promotion(self, model: str, version: int, why: str) -> DecisionRow | None:
         """Turn the decision to promote a version into a hold, because a freeze stops its release.
 
-        What the gate found stays: its checks in the decision, its words at the end of the reason, the version as it
+        What the gate found is kept: its checks in the decision, its reason at the end of the new one, the version as it
         is (packaged), so that it can be released once the freeze is lifted. A decision that is not to promote stays as
         it is.
 

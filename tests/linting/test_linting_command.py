@@ -118,7 +118,7 @@ def test_formats_and_exit_codes(tmp_path: Path) -> None:
     ("arguments", "models", "said"),
     [
         (["--model", "bike_demands"], "", "did you mean 'bike_demand'?"),
-        ([], "/nowhere/at/all", "PERENNIAL_MODELS names '/nowhere/at/all', which is no folder"),
+        ([], "/nowhere/at/all", "PERENNIAL_MODELS names '/nowhere/at/all', which is not a folder"),
         (["changed", "--base", "no-such-branch"], "", "no-such-branch"),
     ],
 )

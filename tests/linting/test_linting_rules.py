@@ -85,7 +85,7 @@ def changed(root: Path, file: str, old: str, new: str) -> tuple[list[Problem], P
             "from include.partitions import",
             "from include.data.lake import",
             "include.data.lake",
-            "no part of",
+            "models may not import",
         ),
     ],
 )
