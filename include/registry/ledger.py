@@ -116,8 +116,8 @@ class Ledger(Versions):
                     return now.epoch
                 raise ConflictError(
                     f"run {run_id!r} has already made version {version} of {model} the champion (epoch {done.epoch}), "
-                    f"and now {_serving(now)} (epoch {now.epoch}): the run does not repeat it. To repeat it, start a new "
-                    f"release by hand."
+                    f"and now {_serving(now)} (epoch {now.epoch}): it does not do so again. To repeat it, "
+                    f"start a new release by hand."
                 )
             if now.frozen and action == "promote" and actor == AUTOMATIC:
                 freeze_now = self._frozen(connection, model)
@@ -126,8 +126,8 @@ class Ledger(Versions):
                 raise PromotionFrozen(version, freeze_now)
             if now.epoch != expected_epoch:
                 raise ConflictError(
-                    f"the champion of {model} has changed in the meantime: expected epoch {expected_epoch}, found {now.epoch} "
-                    f"({_serving(now)}, by run {now.run_id!r}). Nothing was changed."
+                    f"the champion of {model} has changed in the meantime: expected epoch {expected_epoch}, found "
+                    f"{now.epoch} ({_serving(now)}, by run {now.run_id!r}). Nothing was changed."
                 )
             row = self._known(connection, model, version)
             if action == "promote":
@@ -139,8 +139,8 @@ class Ledger(Versions):
                     + ": only what was packaged can serve."
                 )
             epoch = self._set(connection, now, version, digest, run_id, old_state, freeze=reason if freeze else None)
-            row = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
-            self._audit(connection, actor, action, model, version, **row)
+            entry = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
+            self._audit(connection, actor, action, model, version, **entry)
         log.info(
             "Version %d of %s is champion at epoch %d (%s by %s): %s", version, model, epoch, action, actor, reason
         )
@@ -159,12 +159,12 @@ class Ledger(Versions):
                 return now.epoch
             if now.epoch != expected_epoch:
                 raise ConflictError(
-                    f"the champion of {model} has changed in the meantime: expected epoch {expected_epoch}, found {now.epoch}. "
-                    f"Nothing was changed."
+                    f"the champion of {model} has changed in the meantime: expected epoch {expected_epoch}, found "
+                    f"{now.epoch}. Nothing was changed."
                 )
             epoch = self._set(connection, now, None, None, run_id, "failed", freeze=None)
-            row = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
-            self._audit(connection, actor, "withdraw", model, None, **row)
+            entry = {"from_version": now.version, "epoch": epoch, "reason": reason, "run_id": run_id}
+            self._audit(connection, actor, "withdraw", model, None, **entry)
         log.warning("%s is out of service at epoch %d: %s", model, epoch, reason)
         return epoch
 
@@ -224,8 +224,8 @@ class Ledger(Versions):
         with self._database.change(now.model, f"note {action} of {now.model}") as connection:
             if connection.execute(select(a.id).where(*same).limit(1)).scalar() is not None:
                 return False
-            row = {"epoch": now.epoch, "reason": reason, "run_id": run_id or now.run_id}
-            self._audit(connection, AUTOMATIC, action, now.model, now.version, **row)
+            entry = {"epoch": now.epoch, "reason": reason, "run_id": run_id or now.run_id}
+            self._audit(connection, AUTOMATIC, action, now.model, now.version, **entry)
         return True
 
     def repaired_unverified(self) -> list[Standing]:

@@ -51,14 +51,14 @@ def reason(text: str | None, command: str) -> str:
     ------
     ConfigurationError : missing, too short or too long.
     """
-    said = " ".join((text or "").split())
-    if not said:
+    reason = " ".join((text or "").split())
+    if not reason:
         raise ConfigurationError(f'REASON is missing: the audit keeps why. Type {command} REASON="..."')
-    if not SHORTEST_REASON <= len(said) <= LONGEST_REASON:
+    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
         raise ConfigurationError(
-            f"REASON has {len(said)} characters: give {SHORTEST_REASON} to {LONGEST_REASON}, for who comes next."
+            f"REASON has {len(reason)} characters: give {SHORTEST_REASON} to {LONGEST_REASON}, for the next reader."
         )
-    return said
+    return reason
 
 
 def _whole(name: str, text: str | None, least: int, most: int) -> int | None:

@@ -1,4 +1,4 @@
-"""What a user can ask right away: the champion's version, and a `curl` line with a real row that works when pasted."""
+"""What a user can try at once: the champion's version, and a `curl` line with a real row that can be pasted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from include.scoring.record import PROBE_HEADER
 from include.stack import credentials
 from include.stack.layout import Stack
 
-REFUSALS = 100  # answers of a server that is there and does not serve the version yet: counted, not timed
+REFUSALS = 100  # answers of a server that does not serve the version yet: counted, not timed
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ def ask(
 
     Parameters
     ----------
-    wanted : version and digest that should serve now; None if none should, then the answer is None as well.
-    check : asked while waiting; raises if that has become pointless.
+    wanted : version and digest that should serve now; ``None`` if none should, and the answer is then ``None`` as well.
+    check : called while waiting; raises if that has become pointless.
 
     Raises
     ------
-    TransientError : the server is there and has answered `REFUSALS` times with something else; with what it said last.
+    TransientError : the server has answered `REFUSALS` times with something else; with its last answer.
     """
     token = credentials.read(stack, "serving_token")
     headers = {PROBE_HEADER: "1", **({"Authorization": f"Bearer {token}"} if token else {})}
@@ -64,7 +64,7 @@ def ask(
         try:
             answer = httpx.post(url, json=body, headers=headers, timeout=10, trust_env=False)
         except httpx.HTTPError:
-            refusals = 0  # it is away: it starts, or is started again
+            refusals = 0  # it is away: it is starting or restarting
         else:
             if answer.status_code == 200 and answer.json().get("version") == version:
                 return Answer(model, version, answer.json(), curl_line(stack, url, body, token is not None))
@@ -77,7 +77,7 @@ def ask(
 
 
 def curl_line(stack: Stack, url: str, body: Mapping[str, Sequence[Row]], with_token: bool) -> str:
-    """One line for a shell. A token is read from its file by the shell, so it is in no history."""
+    """One line for a shell. The shell reads the token from its file, so it does not appear in a history."""
     parts = ["curl", "-s", shlex.quote(url), "-H", "'Content-Type: application/json'"]
     if with_token:
         path = _short(stack.secrets / "serving_token")
@@ -86,7 +86,7 @@ def curl_line(stack: Stack, url: str, body: Mapping[str, Sequence[Row]], with_to
 
 
 def _short(path: Path) -> str:
-    """Relative to the present folder where that is shorter."""
+    """Relative to the current folder if the path is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

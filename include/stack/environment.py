@@ -110,7 +110,7 @@ def parallelism() -> int:
 
 
 def airflow_environment(stack: Stack) -> dict[str, str]:
-    """Airflow's settings as ``AIRFLOW__`` variables; each that differs from the default has a reason beside it.
+    """Airflow's settings as ``AIRFLOW__`` variables; each that differs from the default has a reason next to it.
 
     Its secrets are not among them: see `include.stack.confidential`.
     """

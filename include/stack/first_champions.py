@@ -1,4 +1,4 @@
-"""Brings models to their first champion: one while the user waits, the others while the stack is in use already."""
+"""Brings models to their first champion: one while the user waits, the others while the stack is already in use."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from include.stack.newcomers import Newcomers, refusal
 from include.stack.session import Background, Session, StackFailure, patiently
 
 KINDS = ("collect", "retrain", "release")
-AT_A_TIME = 2  # of the others: while one waits for its training, the collecting of another fills the machine
-READINGS = 2  # of a DAG file without the DAG that is waited for; the first may have begun before the folder was there
+AT_A_TIME = 2  # of the others: while one waits for its training, another can collect
+READINGS = 2  # of a DAG file that lack the expected DAG; the first may have begun before the folder existed
 ATTEMPTS = 10  # at bringing a model to its first champion, while services that it needs are started again
-QUIET_SECONDS = 20.0  # between two lines about one of them: they are not what the user looks at
+QUIET_SECONDS = 20.0  # between two lines about one of them, which are not what the user watches
 
 
 class Abandoned(PerennialError):
-    """The stack is being stopped: there is nothing to say about it."""
+    """The stack is being stopped; this is not reported."""
 
 
 def wait_for_dags(follower: Follower, report: Report) -> None:
     """Wait until Airflow knows the DAGs of a model that we start, and make sure that they are not paused.
 
-    There is no deadline: Airflow may be slow. That a DAG will not appear is known from what Airflow has read meanwhile.
+    There is no deadline, because Airflow can be slow. What Airflow has parsed shows whether a DAG will not appear.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def wait_for_dags(follower: Follower, report: Report) -> None:
 
 
 class Reading:
-    """What Airflow has read of the DAG files since a moment, and what follows for a DAG that is missing."""
+    """What Airflow has parsed of the DAG files since a moment, and what follows for a DAG that is missing."""
 
     def __init__(self, api: AirflowApi, since: datetime) -> None:
         self._api = api
@@ -66,10 +66,10 @@ class Reading:
         self._times: dict[str, set[str]] = defaultdict(set)
 
     def problem(self, dag_id: str) -> str | None:
-        """Why this DAG will not appear; None while it can still appear.
+        """Why this DAG will not appear; ``None`` while it still can.
 
-        The DAGs of one kind are made by one file. When Airflow has read those of other models twice since we began,
-        and this one is not there, then its folder is not seen, or it was broken meanwhile.
+        One file makes all DAGs of one kind. If Airflow has parsed those of other models twice since the start,
+        and this one is missing, then its folder is not found, or it has become broken.
         """
         kind = dag_id[dag_id.rindex("_") :]
         file = f"{kind[1:]}.py: "  # dags/collect.py and so on
@@ -90,9 +90,9 @@ class Reading:
 
 
 def bring(session: Session, follower: Follower, progress: Progress, newcomers: Newcomers) -> bool:
-    """Load the data that the first training of a model needs, train, release; whether it has a champion now.
+    """Load the data for the first training of a model, train, release; returns whether it has a champion now.
 
-    A failure is said, not raised: it is the model's, not the stack's (`StackFailure` is). A folder with mistakes is
+    A failure is printed, not raised: it is the model's, not the stack's (`StackFailure` is). A folder with mistakes is
     not trained.
     """
     model = follower.model
@@ -109,16 +109,16 @@ def bring(session: Session, follower: Follower, progress: Progress, newcomers: N
             return True
         except (Abandoned, StackFailure):
             raise
-        except TransientError as error:  # a service was started again in the middle; every step can be repeated
-            said = str(error)
+        except TransientError as error:  # a service was restarted in between; every step can be repeated
+            reason = str(error)
             if attempt < ATTEMPTS:
-                progress.say(f"{model.name}: {said}; it goes on from there")
+                progress.say(f"{model.name}: {reason}; it continues from there")
                 follower.pause()
         except Exception as error:
-            said = str(error) if isinstance(error, PerennialError) else repr(error)
+            reason = str(error) if isinstance(error, PerennialError) else repr(error)
             break
     progress.say(
-        f"\nerror: {model.name} has no champion yet. {said}\n"
+        f"\nerror: {model.name} has no champion yet. {reason}\n"
         f"Look at it in Airflow ({session.stack.airflow_url}/dags/{model.name}_retrain), correct the cause, and "
         "run it again there.\n"
     )
@@ -137,12 +137,12 @@ def _load_train_release(session: Session, follower: Follower, progress: Progress
         session.wait_for_servers(report, follower.check)
         outcome = follower.retrain(_first_run_id(follower), report, unpause=True)
     progress.say(outcome.sentence)
-    if not has_champion(model):  # a scheduled run may have been faster: that is fine
+    if not has_champion(model):  # a scheduled run may have been faster, which is fine
         raise RunFailed(outcome.sentence)
 
 
 def _first_run_id(follower: Follower) -> str:
-    """``first__<as-of>``; with a number where runs of that name have ended without a champion."""
+    """``first__<as-of>``; with a number if runs of that name have ended without a champion."""
     model = follower.model
     about = newest_closed(utc_now(), model.timezone, model.data.label.delay).key
     for attempt in range(1, 1000):
@@ -161,7 +161,7 @@ def has_champion(model: Model) -> bool:
 def _champion(model: Model) -> tuple[int, str] | None:
     """Version and digest of what serves, by the ledger.
 
-    The driver of PostgreSQL lets no signal through while it waits, so the main thread waits for it from outside.
+    PostgreSQL's driver blocks signals while it waits, so another thread calls it.
     """
     from include.registry.ledger import Ledger
 
@@ -176,12 +176,12 @@ def _champion(model: Model) -> tuple[int, str] | None:
 
 
 def answer_of(stack: Stack, model: Model, check: Callable[[], None]) -> champion.Answer | None:
-    """What the model server says about a row to the champion of this model; None if there is no champion."""
+    """The answer of this model's champion about a row; ``None`` if there is no champion."""
     return champion.ask(stack, model.name, lambda: _champion(model), check)
 
 
 def paste(answer: champion.Answer) -> str:
-    """What a champion answers, and the line to ask it again."""
+    """What a champion answers, and the command to ask again."""
     return f"{short(answer)} Ask it again:\n\n{answer.curl}"
 
 
@@ -191,13 +191,13 @@ def short(answer: champion.Answer) -> str:
 
 
 class Others:
-    """Brings models to their first champion, a few at a time, in their order, and says so as each is done.
+    """Brings models to their first champion, a few at a time, in their order, and prints when each is done.
 
     Parameters
     ----------
     models : those without a champion that are still to be tried.
     house : all models, for the last line.
-    failed : names of those that have none although it was tried.
+    failed : names of those that were tried and have no champion.
     """
 
     def __init__(
@@ -214,7 +214,7 @@ class Others:
         self._newcomers = newcomers
         self._waiting = deque(models)
         self._lock = threading.Lock()
-        self._progress = Progress(terminal=False, quiet=QUIET_SECONDS)  # no spinner: several speak at a time
+        self._progress = Progress(terminal=False, quiet=QUIET_SECONDS)  # no spinner: several print at a time
         self._busy = min(AT_A_TIME, len(models))
         for _ in range(self._busy):
             Background(self._work)
@@ -254,7 +254,7 @@ class Others:
 
 
 def unserved(models: Sequence[Model]) -> list[str]:
-    """Those of these models that have no champion now, by the ledger."""
+    """The models that have no champion now, by the ledger."""
     return [model.name for model in models if not has_champion(model)]
 
 

@@ -36,13 +36,13 @@ class Stack:
 
         Raises
         ------
-        ConfigurationError : a port is no port, or two services share one.
+        ConfigurationError : a value is not a port, or two services share one.
         """
         ports: dict[str, int] = {}
         for service, (variable, default) in PORTS.items():
             text = os.environ.get(variable) or str(default)
             if not text.isdigit() or not 0 < int(text) < 65536:
-                raise ConfigurationError(f"{variable}={text!r} is no port: give a number from 1 to 65535.")
+                raise ConfigurationError(f"{variable}={text!r} is not a port: give a number from 1 to 65535.")
             same = next((other for other, port in ports.items() if port == int(text)), None)
             if same:
                 raise ConfigurationError(f"{PORTS[same][0]} and {variable} are both {text}: give each its own port.")

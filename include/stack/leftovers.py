@@ -42,7 +42,7 @@ def locked(stack: Stack) -> Iterator[None]:
 
 
 def owner(stack: Stack) -> int | None:
-    """The pid of the `run` that holds the home now; ``None`` when nobody does."""
+    """The pid of the `run` that holds the home now; ``None`` if there is none."""
     path = stack.run / "lock"
     try:
         with path.open("r+") as file:
@@ -97,7 +97,7 @@ def _ours(process: psutil.Process, stack: Stack, session: object, started: float
 def clean(stack: Stack, patience: float = 10) -> int:
     """End them all: a supervisord first, in order and with ``patience``; then whatever is left. Returns how many.
 
-    PostgreSQL is told to stop fast before it is killed: it is the only one whose files matter.
+    PostgreSQL is asked for a fast shutdown before it is killed: it is the only one whose files matter.
     """
     ended = find(stack)
     leader = next((p for p in ended if p.pid == stack.recorded().get("supervisor_pid")), None)

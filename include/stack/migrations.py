@@ -33,7 +33,7 @@ def airflow_fingerprint() -> str:
 
 
 def wanted() -> dict[str, str]:
-    """What the databases have to be migrated to."""
+    """The versions that the databases must be migrated to."""
     return {"airflow": airflow_fingerprint(), "mlflow": version("mlflow")}
 
 

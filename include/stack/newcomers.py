@@ -16,11 +16,11 @@ SHOWN = 5  # mistakes of one folder; `make lint-models` shows all
 
 
 class Newcomers:
-    """The folders of a home; what was seen and linted before is kept in ``run/folders.json``.
+    """The folders of a home; what was seen and linted earlier is kept in ``run/folders.json``.
 
     Parameters
     ----------
-    starting : whether the stack is being started: what is new now is not new at the next start.
+    starting : whether the stack is being started; what is new now is not new at the next start.
 
     The file maps each folder that an earlier start has seen to the digest of the content that had no mistake, or to
     an empty text if it was not linted or had mistakes.
@@ -37,7 +37,7 @@ class Newcomers:
             seen = None
         self._seen: dict[str, str] = seen if isinstance(seen, dict) else {}
         names = list(catalog.folders())
-        # at the first start on a home everything is new, which is not worth saying
+        # at the first start on a home everything is new, which is not reported
         self.new = [name for name in names if name not in self._seen] if self._seen else []
         if starting:
             self._write({name: self._seen.get(name, "") for name in names})
@@ -67,7 +67,7 @@ class Newcomers:
 
 
 def refusal(name: str, problems: tuple[Problem, ...], command: str = "make run") -> str:
-    """Why a folder is not trained, where its mistakes are explained, and the command that goes on then."""
+    """Why a folder is not trained, how its mistakes are shown, and the command to repeat afterwards."""
     count = f"{len(problems)} mistake{'' if len(problems) == 1 else 's'}"
     lines = [f"model {name} is not trained: its folder has {count}.", *(f"  {p}" for p in problems[:SHOWN])]
     if len(problems) > SHOWN:

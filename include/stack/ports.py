@@ -55,7 +55,7 @@ def taken(stack: Stack, component: str) -> str:
 
 
 def listens(pid: int, port: int) -> bool:
-    """Whether this process, or one below it, listens on the port: not whoever else answers there."""
+    """Whether this process, or a child of it, listens on the port, rather than another program."""
     with contextlib.suppress(psutil.Error, OSError):
         process = psutil.Process(pid)
         for member in (process, *process.children(recursive=True)):

@@ -46,7 +46,7 @@ def component(stack: Stack) -> Component:
 
 
 def prepare(stack: Stack) -> bool:
-    """Make the cluster when there is none, and clear what a killed server left; True when it was made now."""
+    """Create the cluster if it is missing, and clear what a killed server left; returns whether it was created now."""
     _own(stack.pgdata.parent)
     _own(stack.pg_sockets)
     if _system_user():
@@ -102,7 +102,7 @@ def _write_logins(stack: Stack) -> None:
 
 
 def clear_stale_locks(stack: Stack) -> None:
-    """Remove the pid files of a server that is gone.
+    """Remove the pid files of a server that no longer runs.
 
     PostgreSQL itself removes them unless another process has the recorded pid by now, which after a restart of a
     container is likely.
@@ -173,16 +173,16 @@ def _give(path: Path) -> None:
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def _as_system_user() -> dict[str, Any]:
-    """Arguments of `subprocess` for a process of the system user alone: root's group would bar it, not help it."""
+def _as_system_user() -> Any:
+    """Arguments of `subprocess` for a process of the system user alone, without root's groups."""
     user = _system_user()
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
 
 def _let_through(stack: Stack, path: Path) -> None:
-    """Let the system user pass (not list) the folders above; only if it could not, and as root only.
+    """Let the system user traverse (not list) the parent folders; only as root, and only if it cannot yet.
 
-    In the home that is a right of its group, so that no other user of the machine passes.
+    In the home this is a permission of its group, so that other users of the machine cannot.
     """
     group = pwd.getpwnam(str(_system_user())).pw_gid
     for folder in path.parents:

@@ -24,7 +24,7 @@ def rollback(stack: Stack, model_name: str | None, version: str | None, reason: 
     Raises
     ------
     ConfigurationError : no such model, a reason is missing, no stack runs on this home.
-    ReleaseError : the version cannot be named, or there is no previous one; names those that can be.
+    ReleaseError : the version cannot serve, or there is no previous one; lists the versions that can.
     """
     name = _chosen(stack, model_name, "rollback")
     command = f"make rollback MODEL={name}" + (f" VERSION={version}" if version else "")
@@ -33,7 +33,7 @@ def rollback(stack: Stack, model_name: str | None, version: str | None, reason: 
 
 
 def unfreeze(stack: Stack, model_name: str | None, reason: str | None) -> int:
-    """Let automatic promotions go on; prints the outcome as one line.
+    """Allow automatic promotions again; prints the outcome as one line.
 
     Raises
     ------
@@ -44,9 +44,9 @@ def unfreeze(stack: Stack, model_name: str | None, reason: str | None) -> int:
 
 
 def _chosen(stack: Stack, model_name: str | None, target: str) -> str:
-    """A model by its folder, even if that is broken, or by its versions, if the folder was removed.
+    """A model by its folder, even if that is broken, or by its versions if the folder was removed.
 
-    A bad change of a folder is when a rollback is needed, so the folder must not be in the way of one.
+    A bad change of a folder is a reason for a rollback, so the folder must not prevent one.
     """
     if model_name in catalog.folders():
         return str(model_name)
@@ -69,7 +69,7 @@ def _act(stack: Stack, name: str, action: Action, reason: str, version: int | No
     run_id = f"{command}__{utc_now():%Y-%m-%dT%H-%M-%S}"
     progress = Progress()
     if name not in catalog.folders():
-        with progress.step(f"{name}, whose folder is gone: {action.value}"):
+        with progress.step(f"{name}, whose folder was removed: {action.value}"):
             note = _at_once(name, action, reason, version, run_id)
         progress.say(note)
         return 0
@@ -82,14 +82,14 @@ def _act(stack: Stack, name: str, action: Action, reason: str, version: int | No
         progress.say(f"{name}: FAILED: {failure}")
         return 1
     except KeyboardInterrupt:
-        progress.say(f"\nno longer followed: run {run_id} of {dag_id} goes on ({runs.api.url}/dags/{dag_id}).")
+        progress.say(f"\nno longer followed: run {run_id} of {dag_id} continues ({runs.api.url}/dags/{dag_id}).")
         return 130
     progress.say(" ".join((run.note or f"{name}: done, see run {run.dag_run_id} of {dag_id}.").split()))
     return 0
 
 
 def _at_once(name: str, action: Action, reason: str, version: int | None, run_id: str) -> str:
-    """What the tasks of `<model>_rollback` do, here: Airflow has no DAG of a model that has no folder."""
+    """Do what the tasks of `<model>_rollback` do: Airflow has no DAG for a model without a folder."""
     from include.release import promotion
     from include.release import rollback as going_back
 

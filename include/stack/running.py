@@ -1,4 +1,4 @@
-"""`make run`: from whatever is there to a champion that answers, then in the foreground until told to stop."""
+"""`make run`: from any state of the home to a champion that answers, then in the foreground until it is stopped."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(stack: Stack, only: Sequence[str] = (), signals: StopSignals | None = No
 
     Raises
     ------
-    ConfigurationError : there is no model of a name in ``only`` (with the nearest).
+    ConfigurationError : ``only`` has a name that is not a model's (with the nearest one).
     """
     try:
         check_python(sys.version_info[:2], sys.executable)
@@ -117,14 +117,14 @@ def _left_without(house: list[Model], others: Others | None) -> int:
     try:
         Background(lambda: without.extend(unserved(failed))).join(check)
         return 1 if without else 0
-    except Exception:  # the ledger is gone: what was seen last counts
+    except Exception:  # the ledger does not answer: what was last seen counts
         return 1 if failed else 0
 
 
 def _make_ready(
     session: Session, progress: Progress, house: list[Model], chosen: list[Model], newcomers: Newcomers
 ) -> Others:
-    """Bring one model to a champion that answers, say what can be used, and bring the others to theirs beside it."""
+    """Bring one model to a champion that answers, print what can be used, and bring the others to theirs meanwhile."""
     serving = patiently(lambda: [m for m in house if has_champion(m)], session.check)
     waiting = [m for m in chosen if m not in serving]
     house = [m for m in house if m in serving or m in chosen]  # what was not asked for is not missing
@@ -150,7 +150,7 @@ def _make_ready(
 
 
 def _answer(session: Session, model: Model, progress: Progress) -> champion.Answer | None:
-    """What the champion of a model answers; that one of them does not is said, and the others go on."""
+    """What the champion of a model answers. If one does not answer, that is printed, and the others continue."""
     try:
         return answer_of(session.stack, model, session.check)
     except TransientError as error:
@@ -159,7 +159,7 @@ def _answer(session: Session, model: Model, progress: Progress) -> champion.Answ
 
 
 def _await_dags(session: Session, models: list[Model], progress: Progress, failed: list[str]) -> None:
-    """Wait for the DAGs of models that serve already; one whose DAGs do not appear is said, and keeps serving."""
+    """Wait for the DAGs of models that already serve. One without DAGs is named, and continues to serve."""
     with progress.step("DAGs") as report:
         for model in models:
             try:
@@ -244,7 +244,7 @@ def clean(stack: Stack) -> int:
 
 
 def stop(stack: Stack) -> int:
-    """Stop the stack of this home, whoever started it, and what a killed one left."""
+    """Stop the stack of this home, and what a killed one left."""
     import signal
 
     pid = leftovers.owner(stack)

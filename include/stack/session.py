@@ -48,11 +48,11 @@ COMPONENTS = {
 
 
 class StackFailure(PerennialError):
-    """The stack cannot go on: supervisord is gone, or PostgreSQL has never come up."""
+    """The stack cannot continue: supervisord has ended, or PostgreSQL never came up."""
 
 
 class Background:
-    """A function that runs beside the main thread; its error is raised by `join`."""
+    """A function that runs in a thread of its own; its error is raised by `join`."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._error: BaseException | None = None
@@ -66,7 +66,7 @@ class Background:
             self._error = error
 
     def join(self, check: Callable[[], None]) -> None:
-        """Wait; ``check`` is asked meanwhile and may raise."""
+        """Wait; ``check`` is called in the meantime and can raise."""
         while self._thread.is_alive():
             self._thread.join(0.1)
             check()
@@ -81,7 +81,7 @@ class Session:
         self.stack = stack
         self.signals = signals
         self.environment = environment.common_environment(stack, sys.executable)  # of supervisord: no secret
-        self.ended = threading.Event()  # set when it is being stopped: what runs beside the main thread gives up
+        self.ended = threading.Event()  # set when it is being stopped: other threads give up
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor = supervision.Supervisor(stack)
         self.say: Callable[[str], None] | None = None  # to the terminal; None while the stack starts
@@ -89,7 +89,7 @@ class Session:
         self._since = utc_now()
 
     def start(self, progress: Progress) -> None:
-        """Start everything; returns when Airflow's API answers and its scheduler lives."""
+        """Start everything; returns when Airflow's API answers and its scheduler is healthy."""
         stack = self.stack
         with progress.step("PostgreSQL"):
             fresh = postgres.prepare(stack)
@@ -111,7 +111,7 @@ class Session:
             for part in (airflow, mlflow, perennial):
                 part.join(self.check)
         with progress.step("Airflow") as report:
-            # the imports of all of them at once would keep the processor busy: what the first step needs comes first
+            # imports of all components at once keep the processor busy: what the first step needs is started first
             later = ["airflow-triggerer"] + ([] if fresh else ["airflow-dag-processor"])
             for service in services:
                 if service.name not in later:
@@ -122,7 +122,7 @@ class Session:
         self.say = progress.say
 
     def launch(self, configuration: Path) -> None:
-        """Start supervisord, which has started nothing then."""
+        """Start supervisord, without any component yet."""
         with self.signals.held():
             self._process = supervision.launch(self.stack, configuration, self.environment)
             self.stack.record(**leftovers.identity(self._process.pid))
@@ -139,31 +139,31 @@ class Session:
         if self.say is None or len(self._relaunched) > RELAUNCHES:
             log = self.stack.logs / "supervisord.log"
             raise StackFailure(
-                f"{why}, so nothing can be restarted any more: everything is stopped. Run `make run` again. "
+                f"{why}, so nothing can be restarted: everything is stopped. Run `make run` again. "
                 f"The end of {log}:\n{supervision.tail(log)}"
             )
-        self.say(f"\n{why}: it and everything else is started again, the model server first.\n")
+        self.say(f"\n{why}: it is restarted, with everything else; the model server comes first.\n")
         leftovers.clean(self.stack, patience=0)
         self.launch(self.stack.run / "supervisord.conf")
         names = [state.name for state in self._supervisor.states()]
         for name in sorted(names, key=lambda name: FIRST.get(name, len(FIRST))):
-            with contextlib.suppress(TransientError):  # it is tried again, or supervisord is gone again
+            with contextlib.suppress(TransientError):  # it is tried again, or supervisord has ended again
                 self._supervisor.start(name)
             if name == "postgres":
                 postgres.wait_until_ready(self.stack, self.check)
 
     def _keep_watch(self, watch: Watch, progress: Progress) -> None:
-        said = ""
+        reported = ""
         while not self.ended.wait(LOOK_SECONDS):
             try:
                 watch.look()
-            except Exception as error:  # nothing that goes wrong in here may end the stack, or the watching
-                if repr(error) != said:
-                    said = repr(error)
-                    progress.say(f"warning: the components could not be looked at: {said}")
+            except Exception as error:  # no error in here may end the stack or the watch
+                if repr(error) != reported:
+                    reported = repr(error)
+                    progress.say(f"warning: the components could not be checked: {reported}")
 
     def _surviving(self, migration: Callable[..., None], *arguments: Any) -> None:
-        """Run a migration, and again when PostgreSQL was started anew meanwhile: each can be repeated."""
+        """Run a migration, and repeat it if PostgreSQL was restarted in the meantime; migrations can be repeated."""
         while True:
             before = self._pid_of("postgres")
             try:
@@ -177,7 +177,7 @@ class Session:
         return next((state.pid for state in self._supervisor.states() if state.name == name), 0)
 
     def check_ended(self) -> None:
-        """Raise when the stack is being stopped; for what runs beside the main thread."""
+        """Raise when the stack is being stopped; for threads other than the main one."""
         if self.ended.is_set():
             raise StackFailure("the stack is being stopped")
 
@@ -187,7 +187,7 @@ class Session:
         migrations.mark(self.stack, "mlflow")
 
     def wait_for_airflow(self, report: Report, parts: tuple[str, ...]) -> None:
-        """Wait until these parts of Airflow say that they are healthy."""
+        """Wait until these parts of Airflow report that they are healthy."""
         api = AirflowApi(self.stack)
 
         def missing() -> list[str]:
@@ -211,7 +211,7 @@ class Session:
         self._wait(missing, report, check or self.check)
 
     def _wait(self, missing: Callable[[], list[str]], report: Report, check: Callable[[], None]) -> None:
-        """Wait for these parts without a deadline: they are alive, or the watch says what is down and starts it."""
+        """Wait for these parts without a deadline: the watch reports and restarts what is down."""
         while waiting := missing():
             report(f"waiting for {', '.join(self._described(part) for part in waiting)}")
             check()
@@ -229,11 +229,11 @@ class Session:
         return f"{part} ({found.described}{taken})" if found else f"{part}{taken}"
 
     def check(self) -> None:
-        """Raise when the stack cannot go on; cheap, so ask often.
+        """Raise when the stack cannot continue; cheap, so call it often.
 
         Raises
         ------
-        StackFailure : supervisord is gone while the stack starts, or again and again; with the end of its log. Later it
+        StackFailure : supervisord ends while the stack starts, or repeatedly; with the end of its log. Later it
             is started again.
         """
         self.signals.check_parent()
@@ -241,7 +241,7 @@ class Session:
             self._relaunch(f"supervisord has ended ({_ended(self._process.returncode)})")
 
     def _check_first(self) -> None:
-        """While PostgreSQL starts nothing serves yet, so that it cannot start ends the stack."""
+        """Nothing serves before PostgreSQL has started, so a PostgreSQL that cannot start ends the stack."""
         self.check()
         try:
             states = self._supervisor.states()
@@ -253,14 +253,14 @@ class Session:
                 raise StackFailure(f"{state.name} does not start; the end of {log}:\n{supervision.tail(log)}")
 
     def stop(self) -> None:
-        """Stop everything in order, PostgreSQL last, and whatever is left in the session after that."""
+        """Stop everything in order, PostgreSQL last, and then what is left in the session."""
         self.give_up()
         if self._process is not None:
             supervision.stop(self._process, 14)
         leftovers.clean(self.stack, patience=0)
 
     def give_up(self) -> None:
-        """What runs beside the main thread ends, and from now on a signal kills every process of the stack."""
+        """End the other threads; from now on, a signal kills every process of the stack."""
         self.ended.set()
         self.signals.stopping(self._kill)
 
@@ -269,7 +269,7 @@ class Session:
 
 
 def patiently(call: Callable[[], T], check: Callable[[], None]) -> T:
-    """Call, and again while a service is away; ``check`` raises if waiting has become pointless."""
+    """Call, and repeat while a service is away; ``check`` raises if waiting has become pointless."""
     while True:
         try:
             return call()

@@ -188,7 +188,7 @@ def stop(process: subprocess.Popen[bytes], seconds: float = 20) -> None:
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    """The last lines of a log, or a note that there is none."""
+    """The last lines of a log, or a note that there is no log."""
     try:
         with log.open(errors="replace") as file:
             return "".join(deque(file, lines)).rstrip() or f"({log} is empty)"

@@ -74,7 +74,7 @@ class Watch:
 
     def look(self) -> None:
         """Ask supervisord once, say what is new, and start what has rested long enough."""
-        with contextlib.suppress(TransientError):  # whether supervisord lives is somebody else's question
+        with contextlib.suppress(TransientError):  # the session checks whether supervisord lives
             for state in self._supervisor.states():
                 part = self._parts.setdefault(state.name, Part())
                 with contextlib.suppress(TransientError):  # one that cannot be started hides no other
@@ -103,13 +103,13 @@ class Watch:
 
     def _restarted(self, state: State, part: Part) -> str:
         """That a component has ended and runs again, and from the second time in a row on why it may not work."""
-        if stranger := ports.taken(self._stack, state.name):
-            return f"{state.name} has ended{stranger}. It works only once that program is stopped."
-        said = f"{state.name} has ended and was started again (pid {state.pid})."
+        if other := ports.taken(self._stack, state.name):
+            return f"{state.name} has ended{other}. It works only after that program is stopped."
+        line = f"{state.name} has ended and was restarted (pid {state.pid})."
         if part.in_vain < (2 if self._port(state) is None else 1):  # without a port, young is not broken
-            return said
+            return line
         return (
-            f"\n{said} It had not {self._worked(state)} before ({part.in_vain} in a row). {self._end_of_log(state)}\n"
+            f"\n{line} It had not {self._worked(state)} before ({part.in_vain} in a row). {self._end_of_log(state)}\n"
         )
 
     def _why_down(self, state: State, part: Part) -> str:

@@ -189,7 +189,7 @@ def test_a_component_that_ends_again_and_again_rests_and_comes_back(
         os.kill(pid, signal.SIGKILL)
     assert watching.down == ["victim"]
     assert "ended 5 times within 180 s" in said[-1] and "started again in 5 s" in said[-1]
-    assert sum("was started again" in line for line in said) == watch.RESTARTS + 1
+    assert sum("was restarted" in line for line in said) == watch.RESTARTS + 1
     eventually(lambda: state(supervisor, "victim").state == "STOPPED")
     watching.look()
     assert not state(supervisor, "victim").pid, "it rests"
@@ -247,7 +247,7 @@ def test_a_component_whose_port_is_taken_is_called_down_however_slowly_it_fails(
     assert watching.down == ["mlflow"]
     why = "mlflow is down: it has ended 3 times in a row without having answered on its port; its port"
     assert f"{why} {stack.mlflow_port} is taken (held by" in said[-1] and "The end of" in said[-1]
-    assert "was started again" not in "".join(said), "a pid is no news while another program has the port"
+    assert "was restarted" not in "".join(said), "a pid is no news while another program has the port"
     eventually(lambda: state(supervisor, "mlflow").state == "STOPPED")
     now[0] += 10
     watching.look()
@@ -417,7 +417,7 @@ def test_a_supervisord_that_is_killed_later_is_started_again_with_the_model_serv
         before = after
         there.clear()
     assert session._process
-    assert "supervisord has ended (signal SIGKILL): it and everything else is started again" in said[0]
+    assert "supervisord has ended (signal SIGKILL): it is restarted, with everything else" in said[0]
     session._process.kill()
     session._process.wait()
     with pytest.raises(StackFailure, match="Run `make run` again"):
