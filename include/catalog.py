@@ -1,7 +1,7 @@
 """Finds the models, lints their folders without running them, and imports a model's code when it is needed.
 
 A model is a folder below `include/models/` (or a folder named in ``PERENNIAL_MODELS``) that holds the files in `FILES`.
-One folder that is wrong never hides the others: it becomes an `Entry` with a ``problem``.
+One wrong folder never hides the others: it becomes an `Entry` with a ``problem``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MAKE_A_VERSION = (
     "models/__init__.py", "spec", "statistics", "registry", "scoring", "sources", "data", "training", "gate", "cards",
     "retraining",
 )  # fmt: skip
-"""The packages and modules of `include/` that have a part in the bytes of a version or in the decision about it."""
+"""The packages and modules of `include/` that affect the bytes of a version or the decision about it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def problem(self) -> str | None:
-        """The mistakes, one a line, each with file, line and what is wanted; None for a healthy folder."""
+        """The mistakes, one per line, each with file, line and what is wanted; ``None`` for a healthy folder."""
         return "\n".join(map(str, self.problems)) or None
 
 
@@ -78,7 +78,7 @@ def entries() -> list[Entry]:
 
 
 def by_priority() -> list[Model]:
-    """The models that load, those of the highest `Model.priority` first, then by name."""
+    """The models that load, by descending `Model.priority`, then by name."""
     return sorted((e.model for e in entries() if e.model), key=lambda model: (-model.priority, model.name))
 
 
@@ -87,7 +87,7 @@ def entry(name: str) -> Entry:
 
     Raises
     ------
-    ConfigurationError : there is no folder of this name (with the nearest one).
+    ConfigurationError : no folder has this name; names the nearest one.
     """
     places = [Path(root) / name for root in include.models.__path__]
     folder = next((place for place in places if place.is_dir() and name == place.name and name[0] not in "._"), None)
@@ -102,7 +102,7 @@ def entry(name: str) -> Entry:
             if not problems:
                 return Entry(name, folder, model)
         except ConfigurationError as error:
-            from include.mistakes import declared  # an interpreter, which no healthy folder needs at any parse
+            from include.mistakes import declared  # an interpreter, which healthy folders do not need at a parse
 
             found = declared.read(folder / "model.py", name).problems
             problems += found or [Problem(Place(folder / "model.py"), str(error))]
@@ -114,7 +114,7 @@ def load(name: str) -> Model:
 
     Raises
     ------
-    ConfigurationError : no such model, or its folder is broken; says which file and what was wanted.
+    ConfigurationError : no such model, or its folder is broken; names the file and what was wanted.
     """
     found = entry(name)
     if found.model is None:
@@ -123,15 +123,15 @@ def load(name: str) -> Model:
 
 
 def chosen(name: str | None, target: str) -> Model:
-    """The model of this name; without a name the only one.
+    """The model of this name; without a name, the only one.
 
     Parameters
     ----------
-    target : of make, that was called, for an example.
+    target : the make target that was called, for an example.
 
     Raises
     ------
-    ConfigurationError : as `load`, or none was named and there are several.
+    ConfigurationError : as `load`, or no model was named and there are several.
     """
     if name:
         return load(name)
@@ -192,21 +192,21 @@ def code_of(parts: Iterable[str]) -> dict[str, Path]:
         place = shared / part
         found = [place] if place.is_file() else [p for p in place.rglob("*") if p.suffix in (".py", ".j2")]
         if not found:
-            raise ConfigurationError(f"{place} holds no code.")
+            raise ConfigurationError(f"{place} has no code.")
         files |= {f"include/{p.relative_to(shared).as_posix()}": p for p in found}
     return files
 
 
 def file_problems(folder: Path) -> list[Problem]:
-    """What the syntax trees tell: files that are missing, and functions that are missing or take other arguments."""
+    """What the syntax trees show: files that are missing, and functions that are missing or take other arguments."""
     files = ("model", *FILES)
     present = [p.name for p in folder.glob("*.py")]
-    strangers = [name for name in present if name.removesuffix(".py") not in (*files, "__init__")]
+    others = [name for name in present if name.removesuffix(".py") not in (*files, "__init__")]
     problems = []
     for file in files:
         path = folder / f"{file}.py"
         if not path.is_file():
-            near = nearest(path.name, strangers)
+            near = nearest(path.name, others)
             wanted = SIGNATURES.get(file, "MODEL = Model(...)")
             hint = f"did you mean {near!r}? Rename it to {path.name}" if near else f"wanted: {path.name} with {wanted}"
             problems.append(Problem(Place(path), f"{path.name} is missing", hint))
@@ -216,7 +216,7 @@ def file_problems(folder: Path) -> list[Problem]:
 
 
 def function_problems(path: Path, function: str, arguments: tuple[str, ...], wanted: str) -> tuple[Problem, ...]:
-    """What is wrong with a function that a file is wanted for; ``wanted`` is its signature, for people."""
+    """What is wrong with a file's required function; ``wanted`` is its signature, for people."""
     return _function_problems(path, function, arguments, wanted, _stamp(path))
 
 
@@ -244,7 +244,7 @@ def _imported(name: str, folder: Path, stamp: tuple[int, int]) -> Model:
 def _function_problems(
     path: Path, function: str, arguments: tuple[str, ...], wanted: str, stamp: tuple[int, int]
 ) -> tuple[Problem, ...]:
-    """What is wrong with the one function that a file is wanted for."""
+    """What is wrong with a file's one required function."""
     source = Source.read(path, thorough=False)
     if isinstance(source, Problem):
         return (source,)
@@ -265,7 +265,7 @@ def _function_problems(
     if len(named) > 1:
         again, first = source.place(named[-1]), named[0].lineno
         what = f"{function} is defined twice; the first one, in line {first}, is never used"
-        problems.append(Problem(again, what, "take one of them out", suggestion=source.without(named[-1])))
+        problems.append(Problem(again, what, "remove one of them", suggestion=source.without(named[-1])))
     for node in named[:1]:
         if isinstance(node, ast.AsyncFunctionDef):
             problems.append(Problem(source.place(node), f"{function} is async", f"wanted: {wanted}"))

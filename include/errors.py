@@ -1,4 +1,4 @@
-"""The errors that Perennial raises: each says what was wrong, where, and the nearest right thing.
+"""The errors that Perennial raises: each names what was wrong, where, and the closest valid value.
 
 The class decides what Airflow does with a failed task (`plugins/perennial/operators/base.py`): a `TransientError`
 is retried with back-off, every other `PerennialError` fails the task at once, because a second try would read the
@@ -19,7 +19,7 @@ class PerennialError(Exception):
 
 
 class ConfigurationError(PerennialError):
-    """A setting, a model folder or a parameter of a run is wrong; a person has to mend it."""
+    """A setting, a model folder or a parameter of a run is wrong; a person must fix it."""
 
 
 class DataError(PerennialError):
@@ -27,19 +27,19 @@ class DataError(PerennialError):
 
 
 class NotReady(PerennialError):
-    """The thing asked for is not over, not collected or not matured yet; a later try can succeed."""
+    """What was asked for is not over, not collected or not matured yet; a later try can succeed."""
 
 
 class IntegrityError(PerennialError):
-    """Bytes are not what their digest says, or two views of one thing disagree."""
+    """Bytes do not match their digest, or two views of one thing disagree."""
 
 
 class ReleaseError(PerennialError):
-    """A model version may not, or could not, be put into service."""
+    """A model version must not, or could not, be put into service."""
 
 
 class ConflictError(ReleaseError):
-    """Someone else changed the champion between our read and our write (compare-and-set failed)."""
+    """The champion changed between the read and the write (compare-and-set failed)."""
 
 
 class TransientError(PerennialError):
@@ -48,7 +48,7 @@ class TransientError(PerennialError):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a declaration, so that a person, a log and an editor can be told.
+    """One thing that is wrong with a declaration, for a person, a log or an editor.
 
     Attributes
     ----------

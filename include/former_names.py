@@ -1,6 +1,6 @@
 """Modules under the names that they had before, for the code of models.
 
-A bundle carries its model's code and runs it for as long as it can serve, and a team's folder of models outlives many
+A bundle contains its model's code and runs it as long as it serves, and a team's folder of models outlives many
 versions of Perennial. So a module that a model's files may import is found under its former name as well.
 """
 
@@ -21,7 +21,7 @@ FORMER: dict[str, str] = {
 
 
 class Finder(MetaPathFinder, Loader):
-    """Gives the module itself, not a copy, to whoever imports it under a former name."""
+    """Gives the module itself, not a copy, to code that imports it under a former name."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -34,6 +34,6 @@ class Finder(MetaPathFinder, Loader):
 
 
 def install() -> None:
-    """Let imports find the former names, after everything that is really there."""
+    """Let imports find the former names, after everything that really exists."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.append(Finder())

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from include.errors import ConfigurationError, NotReady
 
 KEY_FORMAT = "%Y-%m-%d"
-FIRST_YEAR, LAST_YEAR = 1900, 2199  # beyond them a day's neighbours or its instants in UTC may not exist in Python
+FIRST_YEAR, LAST_YEAR = 1900, 2199  # beyond them, Python may lack a day's neighbours or its instants in UTC
 CLOCK_CHANGE = timedelta(hours=1)
 
 
@@ -108,8 +108,8 @@ def newest_closed(moment: datetime, timezone: str, delay: timedelta = timedelta(
 def days_back(at: time, delay: timedelta) -> int:
     """How many local days before its own a run at ``at`` finds the newest day whose labels are final: 1 is yesterday.
 
-    Counted by the clock on the wall, so that every day has its turn once whatever the clocks do. A night may be an hour
-    shorter than the clock says; where labels are waited for, that hour is waited, too.
+    Counted in local clock time, so that every day has its turn once despite clock changes. A night can be an hour
+    shorter than the clock shows; if the run waits for labels, it waits for that hour as well.
     """
     if not delay:
         return 1
@@ -128,7 +128,7 @@ def in_time(collects: time, trains: time, delay: timedelta, wait: timedelta) -> 
     day = timedelta(days=1)
     at, begins = (timedelta(hours=t.hour, minutes=t.minute) for t in (collects, trains))
     ticks = (begins + wait - at) // day
-    # the as-of counts true hours: in the night that has one more it may be the day that is final an hour later
+    # the as-of counts elapsed hours: in a night with an extra hour, the day that is final an hour later can be meant
     wanted = 1 + max(0, -((begins + (CLOCK_CHANGE if delay else timedelta(0)) - delay) // day))
     return days_back(collects, delay) - ticks <= wanted
 
@@ -191,7 +191,7 @@ def shift(of: Partition, days: int, timezone: str) -> Partition:
 
 
 def earlier(key: str, days: int) -> str:
-    """The key of so many days before; of days after, where ``days`` is negative."""
+    """The key of so many days before; of days after, if ``days`` is negative."""
     return (date.fromisoformat(key) - timedelta(days=days)).isoformat()
 
 
@@ -205,7 +205,7 @@ _DAY = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def day_of(text: str) -> date:
-    """The day that a text means; ValueError where it is not a day of the calendar, written like 2026-05-03."""
+    """The day that a text means; ValueError if it is not a day of the calendar, written like 2026-05-03."""
     if not _DAY.fullmatch(text):
         raise ValueError(f"{text!r} is not a date: write it like 2026-05-03")
     try:

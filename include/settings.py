@@ -1,4 +1,4 @@
-"""Where things are: folders, databases and services, read from the environment and from nowhere else.
+"""Locations of folders, databases and services, read from the environment only.
 
 Every process of the stack (tasks, model server, command line) gets the same variables, so this is the whole
 deployment configuration. Secrets are only ever read here; they are never logged and never part of a task's arguments.
@@ -14,7 +14,7 @@ from include.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
 UMASK = 0o077
-"""Of every command that writes into the home: what is in there is for its owner alone."""
+"""Of every command that writes into the home: its files are readable by their owner only."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Settings:
     bundles : folder of bundles, twins and release records (``PERENNIAL_BUNDLES``, default ``<home>/bundles``).
     spool : folder of the model server's prediction spool (``PERENNIAL_SPOOL``, default ``<home>/spool``).
     models : additional folders holding model folders (``PERENNIAL_MODELS``, separated by ``:``).
-    tracking_url : MLflow server (``MLFLOW_TRACKING_URI``), ``None`` where it is not set.
+    tracking_url : MLflow server (``MLFLOW_TRACKING_URI``), ``None`` if it is not set.
     tracking_public_url : the address of the same server as a browser sees it (``PERENNIAL_MLFLOW_PUBLIC_URL``).
     serving_url : model server (``PERENNIAL_SERVING_URL``).
     database_url : PostgreSQL of the ledger (``PERENNIAL_DATABASE_URL``), a SQLAlchemy URL.
-    commit : the commit that the code was installed from, where it is not a git repository (``PERENNIAL_COMMIT``).
+    commit : the commit that the code was installed from, if the project is not a git repository (``PERENNIAL_COMMIT``).
     serving_token : bearer token of the model server (``PERENNIAL_SERVING_TOKEN``); ``None``: none asked for.
     serving_read_seconds : how long the model server waits for the head of a request, or for a body that makes no
         progress (``PERENNIAL_SERVING_READ_SECONDS``, default 20).
@@ -80,7 +80,7 @@ class Settings:
         return self.home / "cache" / "matplotlib"
 
     def require(self, name: str) -> str:
-        """Return the value of an optional setting, or say which variable to set.
+        """Return the value of an optional setting, or raise with the variable to set.
 
         Raises
         ------

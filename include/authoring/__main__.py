@@ -17,7 +17,7 @@ UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0: written; 1: refused, with one sentence that says why; 2: wrong usage."""
+    """Exit code 0: written; 1: refused, with one sentence about the reason; 2: wrong usage."""
     asked = _parser().parse_args(arguments)
     from include.authoring.findings import Request
     from include.authoring.new import new_model
@@ -51,13 +51,13 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--name", required=True, help="of the model: lower-case letters, digits and _")
     new.add_argument("--source", required=True, help="a file, a folder of Parquet files, or sql:<connection>/<table>")
     new.add_argument("--target", required=True, help="the column to predict, as the source names it")
-    new.add_argument("--time", required=True, help="the column that says when a row happened")
+    new.add_argument("--time", required=True, help="the column with the time of each row")
     new.add_argument("--timezone", default="", help="IANA name; where a day begins (default: UTC)")
     new.add_argument("--delay", type=_delay, default=None, help="until a day's last label is final, e.g. 6h or 2d")
     new.add_argument("--task", choices=["", *(task.value for task in Task)], default="", help="default: inferred")
     new.add_argument("--positive", default="", help="the class whose probability is the score (default: inferred)")
     new.add_argument("--key", default="", help="columns that identify a row, a,b (default: inferred)")
-    new.add_argument("--time-format", default="", help="how TIME is written, where it cannot be told")
+    new.add_argument("--time-format", default="", help="how TIME is written, if it cannot be inferred")
     new.add_argument("--owner", default="", help="who is asked when it fails")
     new.add_argument("--into", default="", help="a folder of models (PERENNIAL_MODELS) instead of include/models")
     return parser

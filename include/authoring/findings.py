@@ -16,7 +16,7 @@ from include.spec import ColumnType, Task
 
 
 class Role(StrEnum):
-    """What becomes of a column."""
+    """The role of a column."""
 
     FEATURE = "feature"  # a number, a boolean, or a text with few values
     MANY = "many"  # a feature with many text values
@@ -64,7 +64,7 @@ class FoundColumn:
     name, original : as declared, and as the source names it.
     format : how a time is written (`include.sources.EventTime`), for the type timestamp.
     nulls : share of missing values. distinct : number of different values.
-    why : a reason for its role, as the end of a sentence; empty where nothing is special.
+    why : a reason for its role, as the end of a sentence; empty if it is not needed.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Rhythm:
     replay: Replay | None
     empty_days: bool
     window: int
-    second: int  # days of the second candidate: longer where the history has them, else shorter
+    second: int  # days of the second candidate: longer if the history allows it, else shorter
     selection: int
     holdout: int
     slack: int
@@ -110,9 +110,9 @@ class Findings:
 
     Attributes
     ----------
-    rows : a frame of declared types and names, in the order of time (the newest rows where there are very many).
+    rows : a frame of declared types and names, in the order of time (only the newest ones of a very large source).
     total : rows of the source that have a time. counts : rows of each day.
-    said : sentences for the person, by heading.
+    said : sentences to print, by heading.
     """
 
     request: Request

@@ -20,7 +20,7 @@ SEPARATORS = (",", ";", "\t", "|")
 DATES = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
-# Pandas writes 3.0 where values are missing.
+# Pandas writes whole numbers as 3.0 if values are missing.
 WHOLE = {".": re.compile(r"^[+-]?(?:0|[1-9]\d{0,17})(?:\.0)?$"), ",": re.compile(r"^[+-]?(?:0|[1-9]\d{0,17})(?:,0)?$")}
 DECIMAL = {
     ".": re.compile(r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"),
@@ -30,7 +30,7 @@ DIGITS = {8: "%Y%m%d", 10: "epoch_s", 13: "epoch_ms"}
 
 
 def encoding_of(path: Path) -> str:
-    """utf-8, utf-16 by its mark, else cp1252: read to the end, because the first umlaut may come late."""
+    """utf-8, utf-16 by its mark, else cp1252; reads to the end, because the first umlaut can come late."""
     with open_input(path) as file:
         head = file.read(4)
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -69,17 +69,17 @@ def separator_of(path: Path, encoding: str) -> str:
             best = max(best, (counts[0], separator), key=lambda pair: pair[0])
     if not best[1]:
         raise ConfigurationError(
-            f"{path} is no table that can be read: its lines do not have the same number of fields for any of the "
+            f"{path} cannot be read as a table: its lines do not have the same number of fields for any of the "
             f"separators {', '.join(map(repr, SEPARATORS))}. A CSV file wants a header and one row a line."
         )
     return best[1]
 
 
 def time_format(values: pa.Array, share: float = 1.0) -> str | None:
-    """How these texts or numbers write times, in the words of `include.sources.EventTime`; None where they do not.
+    """How these texts or numbers write times, as `include.sources.EventTime` names it; ``None`` if they are not times.
 
-    Of two patterns that fit (03/04/2024) the one in whose order the values were written more steadily is taken; where
-    that says nothing, `ConfigurationError` asks for the pattern.
+    If two patterns fit (03/04/2024), the one is taken by which the values are closer to being in order; if
+    that does not decide, `ConfigurationError` asks for the pattern.
     """
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -110,7 +110,7 @@ def time_format(values: pa.Array, share: float = 1.0) -> str | None:
 
 
 def decimal_of(columns: dict[str, pd.Series], separator: str) -> str:
-    """``,`` where whole columns are numbers only with a decimal comma, else a point."""
+    """``,`` if whole columns are numbers only with a decimal comma, else a point."""
     if separator == ",":
         return "."
     for texts in columns.values():

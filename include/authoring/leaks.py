@@ -1,4 +1,4 @@
-"""Columns that give the target away: known only after the event, whatever their name says.
+"""Columns that leak the target: known only after the event, whatever their names suggest.
 
 Everything is measured on rows that are later than those it was learned from, so that a strong column is one that stays
 strong. The limits are high on purpose: a legitimate column is seldom as good as the label itself, and one that was
@@ -16,15 +16,15 @@ from include.authoring.findings import Findings, FoundColumn, Role
 from include.spec import ColumnType, Task
 
 GIVES_AWAY = {Task.CLASSIFICATION: 0.96, Task.REGRESSION: 0.96}  # ROC-AUC, R2 of one column alone, on later rows
-STRIKING = {Task.CLASSIFICATION: 0.85, Task.REGRESSION: 0.80}  # said, and kept
+STRIKING = {Task.CLASSIFICATION: 0.85, Task.REGRESSION: 0.80}  # reported, and kept
 IDENTITY = 0.9999  # R2 of a sum of several columns that is the target
-ROWS = 20_000  # that are looked at: the newest with a label
+ROWS = 20_000  # that are examined: the newest with a label
 LATER_SHARE = 0.3
 FEATURES = (Role.FEATURE, Role.MANY, Role.AGE)
 
 
 def settle_leaks(found: Findings) -> None:
-    """Declare as known after the event what gives the target away, and say what was measured."""
+    """Declare what leaks the target as known after the event, and report what was measured."""
     _later_times(found)
     _filled_with_the_label(found)
     labelled = found.rows[found.rows[found.target].notna()].tail(ROWS)
@@ -95,7 +95,7 @@ def _later_times(found: Findings) -> None:
 
 
 def _filled_with_the_label(found: Findings) -> None:
-    """Columns that are there exactly where the label is: both come from the outcome."""
+    """Columns that are filled exactly where the label is: both come from the outcome."""
     unlabelled = found.rows[found.target].isna()
     if unlabelled.sum() < 20:
         return

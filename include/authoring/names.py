@@ -1,4 +1,4 @@
-"""Names of columns that the lake can hold, made from whatever the source calls them."""
+"""Names of columns that the lake can hold, made from the names in the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNS = {"%": " percent ", "#": " number ", "€": " eur ", "$": " usd ", "&": "
 
 
 def declared_names(originals: Iterable[str]) -> dict[str, str]:
-    """Declared name by original: the same where it can stay, else a readable one; all distinct whatever their case."""
+    """Declared name by original: unchanged if possible, else a readable one; all distinct, ignoring case."""
     originals = list(originals)
     taken = {name.lower() for name in originals if _can_stay(name)}
     given: dict[str, str] = {}
@@ -47,7 +47,7 @@ def cleaned(original: str) -> str:
 
 
 def free_name(wanted: str, taken: Iterable[str]) -> str:
-    """``wanted``, or with a number where it is taken."""
+    """``wanted``, with a number if it is taken."""
     lower = {name.lower() for name in taken}
     name, number = wanted, 2
     while name.lower() in lower:

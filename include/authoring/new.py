@@ -31,8 +31,8 @@ def new_model(request: Request, today: date | None = None) -> str:
 
     Raises
     ------
-    ConfigurationError : a name, source or column that cannot be used, or something is there already.
-    DataError : the data do not allow an honest model; says what would.
+    ConfigurationError : a name, source or column that cannot be used, or a file exists already.
+    DataError : the data do not allow an honest model; names what would.
     """
     _check(request)
     folder, test = places(request.name, request.into)
@@ -67,7 +67,7 @@ def _check(request: Request) -> None:
         )
     if not NAME.match(request.name):
         raise ConfigurationError(
-            f"NAME={request.name!r} is no name of a model: lower-case letters, digits and _, beginning with a letter, "
+            f"NAME={request.name!r} is not a model name: use lower-case letters, digits and _, beginning with a letter, "
             "e.g. late_orders."
         )
     if request.name in catalog.folders():
@@ -76,5 +76,5 @@ def _check(request: Request) -> None:
         ZoneInfo(request.timezone)
     except (KeyError, ValueError, OSError):  # not found; not a name; the name of a folder
         raise ConfigurationError(
-            f"TIMEZONE={request.timezone} is no IANA timezone, e.g. UTC or Europe/Berlin."
+            f"TIMEZONE={request.timezone} is not an IANA timezone, e.g. UTC or Europe/Berlin."
         ) from None

@@ -19,7 +19,7 @@ from include.spelling import did_you_mean
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
 PARQUET_ENDINGS = (".parquet", ".pq")
 KINDS = ".csv, .tsv, .txt or .parquet, each also with .gz, .zst, .bz2 or .xz; a folder of Parquet files"
-SAMPLE = 1 << 24  # bytes of a CSV file whose times are looked at
+SAMPLE = 1 << 24  # bytes of a CSV file whose times are examined
 
 
 def open_source(request: Request) -> tuple[Source, Mapping[str, str]]:
@@ -27,7 +27,7 @@ def open_source(request: Request) -> tuple[Source, Mapping[str, str]]:
 
     Raises
     ------
-    ConfigurationError : nothing of this kind, no such file, table or column; a password where none belongs.
+    ConfigurationError : unknown kind of source; no such file, table or column; or a password in the wrong place.
     """
     if holds_password(request.source):
         raise ConfigurationError(
@@ -39,7 +39,7 @@ def open_source(request: Request) -> tuple[Source, Mapping[str, str]]:
         return _open_table(request)
     if "://" in request.source:
         raise ConfigurationError(
-            f"SOURCE {request.source.partition('://')[0]}://... is no kind of source that is known: give {KINDS}, or "
+            f"SOURCE {request.source.partition('://')[0]}://... is not a known kind of source: give {KINDS}, or "
             "sql:<connection>/<schema.table>."
         )
     path = Path(request.source).expanduser().absolute()
@@ -51,7 +51,7 @@ def open_source(request: Request) -> tuple[Source, Mapping[str, str]]:
         return _open_parquet(path, request), {}
     if ending in CSV_ENDINGS:
         return _open_csv(path, request), {}
-    raise ConfigurationError(f"{path.name} is no kind of file that is known: give {KINDS}.")
+    raise ConfigurationError(f"{path.name} is not a known kind of file: give {KINDS}.")
 
 
 def _open_table(request: Request) -> tuple[Source, Mapping[str, str]]:

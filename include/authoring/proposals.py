@@ -1,4 +1,4 @@
-"""Expectations proposed from the data: each wide enough that days like those seen pass, and with a reason beside it."""
+"""Expectations proposed from the data: each wide enough for days like those seen, and with its reason."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_RANGES = 20  # columns of a wide table that get a range: each costs time at
 
 @dataclass(frozen=True)
 class Proposal:
-    """One expectation: its class in Great Expectations, its arguments, what it says, and why it was proposed."""
+    """One expectation: its class in Great Expectations, its arguments, what it expects, and why it was proposed."""
 
     expectation: str
     arguments: dict[str, object]
@@ -89,7 +89,7 @@ def _set(column: FoundColumn, values: pd.Series) -> Proposal:
 
 
 def _filled(found: Findings, column: FoundColumn) -> Proposal | None:
-    """A share of missing values far beyond the worst day, of a column that may be missing."""
+    """A share of missing values far beyond the worst day, of a column that is sometimes missing."""
     if not 0 < column.nulls < 0.9:
         return None
     there = per_day(found, found.rows[column.name].notna().astype(float))
@@ -102,7 +102,7 @@ def _filled(found: Findings, column: FoundColumn) -> Proposal | None:
         "ExpectColumnProportionOfNonNullValuesToBeBetween",
         {"column": column.name, "min_value": limit},
         "warning",
-        f"{column.name} is there in {limit:.0%} of the rows",
+        f"{column.name} has a value in {limit:.0%} of the rows",
         f"missing in {column.nulls:.1%} of all rows, in {1 - worst:.0%} on the worst day",
     )
 
@@ -121,7 +121,7 @@ def _outcome(found: Findings) -> list[Proposal]:
                 {"column": target, "value_set": list(classes)},
                 "warning",
                 f"{target} is one of its {len(classes)} classes",
-                "a class that nobody knows must not be trained on: such rows go to quarantine",
+                "an unknown class must not be trained on: such rows go to quarantine",
             )
         ]
     worst = _least_filled(found)

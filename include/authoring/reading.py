@@ -19,13 +19,13 @@ from include.sources.days import typed
 from include.sources.times import instants
 from include.spec import Column, ColumnType
 
-MOST_ROWS = 300_000  # that are looked at: the newest ones
+MOST_ROWS = 300_000  # that are examined: the newest ones
 LONE_DAYS = 180  # a gap this long, with next to nothing behind it, cuts off rows that are dated by mistake
 BOOLEANS = ({"true", "false"}, {"t", "f"})
 
 
 def read(request: Request, source: Source, connections: Mapping[str, str], today: date) -> Findings:
-    """All that can be said of the source without knowing what its columns mean.
+    """All that can be found about the source without knowing what its columns mean.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def read(request: Request, source: Source, connections: Mapping[str, str], today
     if without > 0.05 * (total + without):
         raise DataError(
             f"{without} of {total + without} rows have no time in {request.time} that can be read, and belong to no "
-            "day: mend them, or name another column."
+            "day: fix them, or name another column."
         )
     kept, cut = _without_lone_days(counts, today)
     raw, looked_at = _newest(source, connections, kept)
@@ -135,7 +135,7 @@ def _type(array: pa.Array, original: str, source: Source, request: Request) -> t
 
 
 def _of_texts(array: pa.Array, untyped: bool, decimal: str) -> tuple[ColumnType, str | None]:
-    """What texts mean: only in a CSV file, where everything is text, may they be numbers (a zip code stays a text)."""
+    """The types of texts. Only in a CSV file, where everything is text, can they be numbers (a zip code stays text)."""
     known = [text.strip() for text in array.drop_null().unique().to_pylist()]
     if untyped:
         if all(formats.WHOLE[decimal].match(text) for text in known):

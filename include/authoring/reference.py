@@ -89,7 +89,7 @@ def meanings(part: type) -> dict[str, str]:
 
 
 def in_words(annotation: Any) -> str:
-    """A type as a person would say it: ``int`` with ``ge=1`` is ``whole number, 1 or more``.
+    """A type in words: ``int`` with ``ge=1`` is ``whole number, 1 or more``.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def in_words(annotation: Any) -> str:
 
 
 def _limit(limit: Any) -> list[str]:
-    """What one limit of pydantic's ``Field`` asks of a value; TypeError where it has no words yet."""
+    """What one limit of pydantic's ``Field`` requires of a value; TypeError if there are no words for it yet."""
     words = [text.format(getattr(limit, n)) for n, text in _LIMITS.items() if getattr(limit, n, None) is not None]
     if not words:
         raise TypeError(f"no words for the limit {limit!r}")
@@ -152,7 +152,7 @@ def _part(part: type, heading: bool = True) -> list[str]:
 
 
 def _defaults(part: type) -> Iterator[tuple[str, str]]:
-    """Field names in the order of declaration, with their defaults as one would write them."""
+    """Field names in the order of declaration, with their defaults as Python."""
     if dataclasses.is_dataclass(part):
         for field in dataclasses.fields(part):
             yield field.name, "required" if field.default is dataclasses.MISSING else f"`{_literal(field.default)}`"
@@ -227,9 +227,9 @@ def _markdown(text: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the reference, or say whether it is stale; the exit status."""
+    """Write the reference, or report whether it is stale; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m include.authoring.reference", description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the reference is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the reference is stale")
     parser.add_argument("--file", type=Path, default=README, help="the README; default: %(default)s")
     asked = parser.parse_args(arguments)
     try:

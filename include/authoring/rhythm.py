@@ -17,7 +17,7 @@ from include.spec import Task
 FRESH = timedelta(days=3)  # data that end so shortly before today are taken for a table that grows
 WEEK = 7
 SLACK = 2
-LEAST_OF_A_CLASS = 10  # rows in a holdout: with fewer no metric says anything about the class
+LEAST_OF_A_CLASS = 10  # rows in a holdout: with fewer, no metric is meaningful for the class
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def settle_rhythm(found: Findings, today: date) -> None:
 
     Raises
     ------
-    DataError : too short or too sparse for any honest holdout; says what would be enough.
+    DataError : too short or too sparse for an honest holdout; names what would be enough.
     """
     labels = per_day(found, found.rows[found.target].notna().astype(int))
     rows = np.array([found.counts.get(day.date(), 0) for day in labels.index])
@@ -135,7 +135,7 @@ def _replayed(first: date, last: date, cycle: int, night: int, today: date) -> t
 
 
 def _sliding(values: np.ndarray, days: int, circular: bool) -> np.ndarray:
-    """Sums over every span of ``days`` days; around the end where the history is replayed."""
+    """Sums over every span of ``days`` days; wrapping around if the history is replayed."""
     series = np.concatenate([values, values[: days - 1]]) if circular else values
     return np.convolve(series, np.ones(min(days, len(series))), mode="valid")
 

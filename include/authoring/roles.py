@@ -17,7 +17,7 @@ FEW_TEXTS = 50  # a text with more values than this is encoded by what its value
 IDENTIFYING = re.compile(
     r"(^|_)(id|ids|uuid|guid|key|pk|nr|no|num|number|code|hash|token|ref|reference|serial|index|idx|row)($|_)|Id$|ID$|Nr$",
 )
-CANDIDATES = 10  # columns that may be part of a key of several
+CANDIDATES = 10  # columns that are tried as parts of a composite key
 
 
 def settle_roles(found: Findings) -> None:
@@ -43,7 +43,7 @@ def settle_key(found: Findings) -> None:
                 f"KEY={','.join(found.request.key)} does not identify a row: {twice:,} rows have the key of another "
                 "row of their day. Name more columns, or leave KEY out."
             )
-        found.say("Key", f"{', '.join(found.key)}, as you said.")
+        found.say("Key", f"{', '.join(found.key)}, as given.")
         return
     usable = [
         c for c in found.columns if c.role in (Role.UNUSED, Role.FEATURE, Role.MANY, Role.EVENT_TIME) and not c.nulls
@@ -113,7 +113,7 @@ def _role(column: FoundColumn, values: pd.Series, times: pd.Series) -> tuple[Rol
 
 
 def _role_of_date(found: Findings, column: FoundColumn) -> tuple[Role, str]:
-    """A date that is always as far from the event says nothing besides the event time."""
+    """A date at a constant distance from the event carries no more information than the event time."""
     wall = (found.rows[name].dt.tz_convert(found.request.timezone).dt.normalize() for name in (found.time, column.name))
     event, day = (times.dt.tz_localize(None) for times in wall)
     ages = (event - day).dropna().dt.days.unique()

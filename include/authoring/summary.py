@@ -39,7 +39,7 @@ def _say_columns(found: Findings) -> None:
 
 
 def _grouped(columns: list[FoundColumn]) -> Iterator[str]:
-    """One sentence a column; of a wide table, those with the same reason are told together."""
+    """One sentence per column; in a wide table, columns with the same reason share one."""
     reasons: dict[str, list[str]] = {}
     for column in columns:
         reasons.setdefault(column.why if len(columns) > MOST_NAMES else column.name, []).append(column.name)

@@ -55,7 +55,7 @@ def _task(found: Findings, labels: pd.Series, distinct: int) -> Task:
     if found.request.task is Task.REGRESSION and column.type not in (ColumnType.INTEGER, ColumnType.NUMBER):
         raise DataError(f"TASK=regression, but {name} holds {column.type} values, e.g. {labels.iloc[0]!r}")
     if found.request.task is not None:
-        found.say("Target", f"{found.request.task}, as you said.")
+        found.say("Target", f"{found.request.task}, as given.")
         return found.request.task
     if column.type in (ColumnType.STRING, ColumnType.BOOLEAN):
         kind = "true or false" if column.type is ColumnType.BOOLEAN else f"a text with {distinct} values"
@@ -80,7 +80,7 @@ def _settle_classes(found: Findings, labels: pd.Series) -> None:
     counts = {_plain(value, column.type): int(rows) for value, rows in labels.value_counts().items()}
     if len(classes) > MOST_CLASSES:
         raise DataError(
-            f"the target {column.original} has {len(classes)} classes (at most {MOST_CLASSES} can be told apart here): "
+            f"the target {column.original} has {len(classes)} classes (at most {MOST_CLASSES} can be handled here): "
             "group them in a view, or say TASK=regression if they are amounts"
         )
     rare = {value: rows for value, rows in counts.items() if rows < ROWS_OF_A_CLASS}
@@ -108,7 +108,7 @@ def _positive(found: Findings, classes: list[Any], counts: dict[Any, int]) -> An
             if str(value).lower() == found.request.positive.lower():
                 return value
         near = did_you_mean(found.request.positive, map(str, classes))
-        raise DataError(f"POSITIVE={found.request.positive} is no value of {found.request.target}{near}")
+        raise DataError(f"POSITIVE={found.request.positive} is not a value of {found.request.target}{near}")
     named = [value for value in classes if str(value).lower() in POSITIVE]
     if len(named) == 1:
         return named[0]

@@ -1,4 +1,4 @@
-"""Writes the folder of a model and its test from what was found: whole or not at all, and never over anything."""
+"""Writes the folder of a model and its test from what was found: completely or not at all, and without overwriting."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MARGIN_SHARE = 0.05  # of the trivial baseline's error, that a challenger may be
 
 
 def places(found_name: str, into: Path | None) -> tuple[Path, Path]:
-    """The folder of the model, and its test file; in a folder of its own the test lies beside the model."""
+    """The folder of the model, and its test file; outside of the project the test lies next to the model."""
     folder = (into or MODELS).expanduser().absolute() / found_name
     if folder.parent == MODELS:
         return folder, PROJECT / "tests" / "models" / found_name / f"test_{found_name}.py"
@@ -44,7 +44,7 @@ def places(found_name: str, into: Path | None) -> tuple[Path, Path]:
 
 
 def require_free(*paths: Path) -> None:
-    """ConfigurationError where one of them exists: nothing is ever overwritten."""
+    """ConfigurationError if one of them exists: nothing is ever overwritten."""
     for path in paths:
         if path.exists():
             raise ConfigurationError(
@@ -53,7 +53,7 @@ def require_free(*paths: Path) -> None:
 
 
 def write(found: Findings) -> tuple[Path, Path]:
-    """Render all files into a temporary folder beside the target, format them, and move them into place.
+    """Render all files into a temporary folder next to the target, format them, and move them into place.
 
     Returns
     -------
@@ -73,11 +73,11 @@ def write(found: Findings) -> tuple[Path, Path]:
         else:
             os.replace(working / "test.py", working / test.name)
         try:
-            os.rename(working, folder)  # fails where somebody made the folder meanwhile
+            os.rename(working, folder)  # fails if the folder was created in the meantime
         except OSError:
             if test.parent != folder:
                 test.unlink(missing_ok=True)
-            raise ConfigurationError(f"{folder} was made by somebody else meanwhile; nothing was written") from None
+            raise ConfigurationError(f"{folder} was created in the meantime; nothing was written") from None
     return folder, test
 
 
@@ -168,7 +168,7 @@ def _ages(found: Findings, taken: list[str], kind: ColumnType) -> dict[str, str]
 
 
 def _schedules(delay: timedelta) -> tuple[str, str] | None:
-    """When to collect and to train, where labels become final between the hours at which that is done by default."""
+    """When to collect and to train, if labels become final between the default hours for both."""
     training = Training()
     collects, trains = (time_of_day(s) for s in (Data.model_fields["schedule"].default, training.schedule))
     assert collects and trains, "the defaults tick once a day"
@@ -201,7 +201,7 @@ def _of_columns(found: Findings) -> dict[str, object]:
                     "type": c.type,
                     "nullable": not (group == "KEY" or (group == "FEATURES" and sure and not c.nulls)),
                     "after": group == "OUTCOME",
-                    "description": _told(c),
+                    "description": _described(c),
                 }
                 for c in columns
             ],
@@ -211,7 +211,7 @@ def _of_columns(found: Findings) -> dict[str, object]:
     return {"groups": declared, "after": bool(after)}
 
 
-def _told(column: FoundColumn) -> str:
+def _described(column: FoundColumn) -> str:
     original = f"{column.original!r} in the source" if column.original and column.original != column.name else ""
     return "; ".join(part for part in (column.why, original) if part)
 
@@ -273,14 +273,14 @@ def _comment(text: str) -> str:
 
 
 def _docstring(text: str, indent: str = "") -> str:
-    """Lines for the inside of a docstring, whatever signs are in the names and values that it speaks about."""
+    """Lines for the inside of a docstring, whatever characters its names and values have."""
     plain = text.replace("\\", "\\\\").replace('"', "'")
     return "\n".join(textwrap.wrap(plain, 114, subsequent_indent=indent, break_long_words=False))
 
 
 @contextlib.contextmanager
 def _temporary(parent: Path) -> Iterator[Path]:
-    """A folder that is no model for anybody (its name begins with a point), gone at the end unless it was moved."""
+    """A folder that is not taken for a model (its name begins with a dot), removed at the end unless it was moved."""
     working = Path(tempfile.mkdtemp(prefix=".new-model-", dir=parent))
     working.chmod(0o755)
     try:
@@ -290,7 +290,7 @@ def _temporary(parent: Path) -> Iterator[Path]:
 
 
 def _move_file(source: Path, target: Path) -> None:
-    """Into another folder, which may lie on another disk; never over a file."""
+    """Move into another folder, possibly on another disk; never overwrites a file."""
     with open(target, "x") as sink:
         sink.write(source.read_text())
     source.unlink()

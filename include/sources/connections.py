@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from include.errors import ConfigurationError
 
 PREFIX = "AIRFLOW_CONN_"
-# Airflow's names of connection types, where SQLAlchemy calls the dialect otherwise.
+# Airflow's names of connection types for which SQLAlchemy's dialect has another name.
 DIALECTS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 _WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 

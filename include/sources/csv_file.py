@@ -57,7 +57,7 @@ class CsvFile:
 
         Raises
         ------
-        ConfigurationError : the file is gone, or has no column of the time's name.
+        ConfigurationError : the file is missing, or has no column with the time's name.
         DataError : a line has another number of fields than the header, or a text does not follow the encoding.
         """
         if not self.path.is_file():
@@ -69,7 +69,7 @@ class CsvFile:
             raise DataError(f"{self.path} cannot be read: {str(problem).splitlines()[0]}") from problem
 
     def header(self) -> list[str]:
-        """Names of the columns; what comes twice is told apart: ``price``, ``price (2)``."""
+        """Names of the columns; duplicates get a number: ``price``, ``price (2)``."""
         return header(self.path, self.separator, self.encoding)
 
     def _batches(self) -> Iterator[pa.RecordBatch]:

@@ -63,7 +63,7 @@ def open_cache(
 
     Parameters
     ----------
-    options : whatever else decides what is read; another text, another cache.
+    options : everything else that decides what is read; each text has its own cache.
     batches : reads the file.
     """
     name = hashlib.sha256(f"{path.resolve()}\0{options}\0{when}".encode()).hexdigest()[:16]
@@ -79,7 +79,7 @@ def open_cache(
 
 
 def decompressed(path: Path, open_file: Callable[[Path], pa.NativeFile]) -> Path:
-    """A plain copy of a compressed file, kept beside the caches while the file does not change."""
+    """A plain copy of a compressed file, kept next to the caches while the file does not change."""
     state = path.stat()
     name = hashlib.sha256(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:16]
     target = Settings.from_environment().home / "cache" / f"plain-{name}"
@@ -95,7 +95,7 @@ def decompressed(path: Path, open_file: Callable[[Path], pa.NativeFile]) -> Path
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a cache; what is written meanwhile is for its owner alone, whatever the umask of the caller."""
+    """Hold the lock of a cache; only their owner can read files written under it, whatever the caller's umask."""
     before = os.umask(UMASK)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

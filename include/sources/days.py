@@ -1,4 +1,4 @@
-"""From a source's raw rows to what `fetch` returns: declared names and types, re-dated where a history is replayed."""
+"""From a source's raw rows to what `fetch` returns: declared names and types, re-dated if a history is replayed."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ def rows_of_day(
 
     Parameters
     ----------
-    names : declared name by name in the source, where they differ.
+    names : declared name by name in the source, if they differ.
     formats : how a timestamp column is written, by declared name (see `EventTime.format`); ISO without an entry.
     left_out : columns of the source that are not wanted.
-    row_number : declared name of a column that numbers the rows of a day, where the source has no key of its own. Rows
+    row_number : declared name of a column that numbers the rows of a day, if the source has no key. Rows
         are put in the order of their time and values first, so that the same rows always get the same numbers.
     replay : which day of a finished history stands for the partition; every timestamp and date moves by the same days.
     """
@@ -90,7 +90,7 @@ def rows_of_day(
 
 
 def typed(values: pa.Array, column: Column, decimal: str = ".") -> pa.Array:
-    """The values in the declared type, or as they came where one of them does not fit."""
+    """The values in the declared type, or unchanged if one of them does not fit."""
     try:
         return _CASTS[column.type](values, decimal)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):

@@ -23,7 +23,7 @@ from include.spelling import did_you_mean
 class ParquetFiles:
     """Rows of a Parquet file (itself compressed, too: .parquet.gz), or of a folder with Parquet files.
 
-    Where the time is a timestamp or a date, a day is read by a filter, from the row groups that can hold it; where it
+    If the time is a timestamp or a date, a day is read by a filter, from the row groups that can hold it; if it
     is text or a number, the files are kept by day like a CSV file.
     """
 
@@ -56,7 +56,7 @@ class ParquetFiles:
         return self._days()[1] if _filterable(self._time_type()) else self.cache().without_time()
 
     def cache(self) -> DailyCache:
-        """The files by days, where a day cannot be filtered."""
+        """The files by days, for sources whose days cannot be filtered."""
         try:
             return open_cache(self.path, "parquet", self.time, self._batches)
         except ValueError as problem:
@@ -71,7 +71,7 @@ class ParquetFiles:
 
         Raises
         ------
-        ConfigurationError : nothing is there. DataError : it is no Parquet.
+        ConfigurationError : the path does not exist. DataError : it is not Parquet.
         """
         if not self.path.exists():
             raise ConfigurationError(f"there is no file or folder {self.path}")

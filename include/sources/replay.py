@@ -18,7 +18,7 @@ WEEK = 7
 
 @dataclass(frozen=True)
 class Replay:
-    """A history of ``days`` days that began on ``first``, replayed again and again from ``anchor`` on.
+    """A history of ``days`` days that began on ``first``, replayed repeatedly from ``anchor``.
 
     Parameters
     ----------

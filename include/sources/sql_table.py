@@ -31,7 +31,7 @@ class SqlTable:
     Parameters
     ----------
     connection : name of the connection that holds the database's address; the model lists it in ``data.connections``.
-    table : name, with its schema where it is not the default one: ``sales.orders``.
+    table : name, with its schema if that is not the default one: ``sales.orders``.
     time : the column that tells a row's day: a timestamp (without a timezone: the wall clock of ``time.timezone``) or a
         date. An index on it makes a day cheap.
     """

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-TYPED = "timestamp"  # the column's own type says it: a timestamp with or without timezone, or a date
+TYPED = "timestamp"  # the column's own type is enough: a timestamp with or without timezone, or a date
 ISO = "iso"  # text, 2026-05-03 14:30:00, without an offset from UTC
 ISO_OFFSET = "iso_offset"  # text, 2026-05-03T14:30:00+02:00
 EPOCH = {"epoch_s": "s", "epoch_ms": "ms"}  # whole numbers, counted from 1970-01-01 UTC
@@ -24,7 +24,7 @@ class EventTime:
     Parameters
     ----------
     column : its name in the source.
-    format : ``timestamp`` (its type says it), ``iso``, ``iso_offset``, ``epoch_s``, ``epoch_ms``, or a pattern of
+    format : ``timestamp`` (the column's own type), ``iso``, ``iso_offset``, ``epoch_s``, ``epoch_ms``, or a pattern of
         `datetime.strptime`.
     timezone : IANA name; where a day begins, and the zone of wall clock times that carry no offset.
     """
@@ -35,7 +35,7 @@ class EventTime:
 
 
 def wall_clock(values: pa.Array | pa.ChunkedArray, format: str, timezone: str) -> np.ndarray:
-    """Local times as datetime64[us], NaT where there is none or where a text does not follow the format."""
+    """Local times as datetime64[us], NaT if there is none or if a text does not follow the format."""
     parsed = _parsed(values, format)
     if parsed.tz is not None:
         parsed = parsed.tz_convert(timezone).tz_localize(None)
@@ -62,7 +62,7 @@ def localized(wall: np.ndarray, timezone: str) -> pd.DatetimeIndex:
 
 
 def local_days(values: pa.Array | pa.ChunkedArray, when: EventTime) -> np.ndarray:
-    """The local day of each value as datetime64[D]; NaT where it has none."""
+    """The local day of each value as datetime64[D]; NaT if it has none."""
     return wall_clock(values, when.format, when.timezone).astype("datetime64[D]")
 
 
@@ -79,7 +79,7 @@ def instant_bounds(first: date, last: date, timezone: str) -> tuple[datetime, da
 
 
 def _parsed(values: pa.Array | pa.ChunkedArray, format: str) -> pd.DatetimeIndex:
-    """Aware where the values say their offset, else naive."""
+    """Aware if the values have an offset, else naive."""
     kind = values.type
     if pa.types.is_null(kind):
         return pd.DatetimeIndex(np.full(len(values), "NaT", dtype="datetime64[us]"))

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def spread(scores: np.ndarray) -> float:
-    """The largest standard deviation of a score over the rows: 0 where every row gets the same answer."""
+    """The largest standard deviation of a score over the rows: 0 if every row gets the same answer."""
     return float(np.max(np.std(scores, axis=0)))
 
 

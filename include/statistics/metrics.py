@@ -21,7 +21,7 @@ class Metric:
 
     Attributes
     ----------
-    by_row : where the figure is a mean over rows: ``by_row(labels, scores)`` is what each row contributes.
+    by_row : if the figure is a mean over rows, ``by_row(labels, scores)`` is what each row contributes.
     """
 
     compute: Figure
@@ -66,7 +66,7 @@ def _average_precision(positive: np.ndarray, scores: np.ndarray) -> float:
 
 
 def _ranked(compute: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.ndarray, np.ndarray], float]:
-    """A ranking metric; of several classes the plain mean of one against the rest, over the classes that are there.
+    """A ranking metric; of several classes the plain mean of one against the rest, over the classes that occur.
 
     It is not defined on rows of one class only: nan, never a number that could read as good.
     """
@@ -108,7 +108,7 @@ def _calibration_error(y: np.ndarray, p: np.ndarray) -> float:
 def binned_gap(rows: np.ndarray, gaps: np.ndarray, bins: int = 10) -> float:
     """The calibration error from rows and summed gaps (label - score) of each score, in ascending order of the scores.
 
-    Equal scores share their gap evenly where a bin ends among them, so the order of the rows does not matter.
+    Equal scores share their gap evenly if a bin ends among them, so the order of the rows does not matter.
     """
     total = int(rows.sum())
     edges = np.cumsum([0, *(total // bins + (at < total % bins) for at in range(bins))])

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats
 
 Statistic = Callable[[np.ndarray], float]
-"""A figure of the rows with these positions; nan where it is not defined on them."""
+"""A figure of the rows with these positions; nan if it is not defined on them."""
 
 UNDEFINED = float("nan")
 
@@ -44,11 +44,11 @@ class Estimate:
 
     @property
     def known(self) -> bool:
-        """Whether value and limits are finite: only then may anything be concluded."""
+        """Whether value and limits are finite: otherwise nothing can be concluded."""
         return all(map(math.isfinite, (self.value, self.error, self.lower, self.upper)))
 
     def p_below(self, limit: float) -> float:
-        """One-sided p-value of "the truth is not below ``limit``": small where it surely is; nan where not known."""
+        """One-sided p-value of "the truth is not below ``limit``": small if significantly below; nan if unknown."""
         if not self.known:
             return UNDEFINED
         if self.error == 0:
@@ -84,7 +84,7 @@ def jackknife(statistic: Statistic, blocks: np.ndarray, alpha: float) -> Estimat
 
     Returns
     -------
-    Estimate. With fewer than two blocks, or where the figure is undefined on all rows or without one of the blocks,
+    Estimate. With fewer than two blocks, or if the figure is undefined on all rows or without one of the blocks,
     error and limits are nan: not known, never "no difference".
 
     Raises
@@ -161,7 +161,7 @@ def bootstrap(
 ) -> tuple[float, float]:
     """Two-sided percentile interval of a figure by drawing whole blocks with replacement; for pictures only.
 
-    It is too narrow for decisions on two weeks (measured: 10-13 % where 5 % are nominal). nan, nan where fewer than two
+    It is too narrow for decisions on two weeks (measured: 10-13 % at a nominal 5 %). nan, nan if fewer than two
     blocks or fewer than half of the draws define the figure.
     """
     parts = positions(blocks)

@@ -99,15 +99,15 @@ def test_monthly_data_with_a_row_each_are_too_sparse_and_it_is_said_what_would_d
         ({"key": ("late",)}, "KEY names late, which cannot be part of a key"),
         ({"key": ("x",)}, "KEY=x does not identify a row"),
         ({"target": "at"}, "TARGET and TIME are both at"),
-        ({"name": "Late Orders"}, "NAME='Late Orders' is no name of a model"),
+        ({"name": "Late Orders"}, "NAME='Late Orders' is not a model name"),
         ({"name": ""}, "NAME is missing"),
         ({"name": "bike_demand"}, "there is a model 'bike_demand' already"),
-        ({"timezone": "Mars/Base"}, "TIMEZONE=Mars/Base is no IANA timezone"),
-        ({"positive": "2"}, "POSITIVE=2 is no value of late; known: 0, 1"),
+        ({"timezone": "Mars/Base"}, "TIMEZONE=Mars/Base is not an IANA timezone"),
+        ({"positive": "2"}, "POSITIVE=2 is not a value of late; known: 0, 1"),
         ({"task": Task.REGRESSION, "target": "x", "source": "nowhere.csv"}, "there is no file or folder"),
         ({"source": "{folder}/order.csv"}, "did you mean 'orders.csv'?"),
         ({"source": "orders.xlsx"}, "there is no file or folder"),
-        ({"source": "s3://bucket/orders.csv"}, "is no kind of source that is known"),
+        ({"source": "s3://bucket/orders.csv"}, "is not a known kind of source"),
         ({"source": "sql:orders"}, "names no table: write sql:<connection>/<schema.table>"),
         ({"source": "sql:nowhere/orders"}, "set AIRFLOW_CONN_NOWHERE to its URI"),
     ],
@@ -136,7 +136,7 @@ def test_files_that_are_no_table(home: Path, text: str, reason: str) -> None:
 def test_a_file_of_another_kind(home: Path) -> None:
     request = dataclasses.replace(asked(home), source=str(home / "orders.xlsx"))
     (home / "orders.xlsx").write_bytes(b"PK")
-    assert "is no kind of file that is known: give .csv" in refusal(request)
+    assert "is not a known kind of file: give .csv" in refusal(request)
     (home / "orders.parquet").write_bytes(b"PAR1 no more")
     assert "cannot be read as Parquet" in refusal(dataclasses.replace(request, source=str(home / "orders.parquet")))
 
