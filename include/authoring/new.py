@@ -67,7 +67,7 @@ def _check(request: Request) -> None:
         )
     if not NAME.match(request.name):
         raise ConfigurationError(
-            f"NAME={request.name!r} is not a model name: use lower-case letters, digits and _, beginning with a letter, "
+            f"NAME={request.name!r} is not a model name: use lower-case letters, digits and _, with a letter first, "
             "e.g. late_orders."
         )
     if request.name in catalog.folders():

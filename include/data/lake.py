@@ -137,7 +137,7 @@ class Lake:
     # -- raw and staged batches -------------------------------------------------------------------------------------
 
     def keep_raw(self, partition: Partition, frame: pd.DataFrame) -> RawBatch:
-        """Keep what the source returned, whatever it is, under the digest of its bytes."""
+        """Keep what the source returned, unchanged, under the digest of its bytes."""
         columns, fields = [], []
         for position, name in enumerate(frame.columns):
             series = frame.iloc[:, position]

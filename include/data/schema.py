@@ -30,7 +30,7 @@ EXACT_IN_FLOAT = 2**53
 
 
 class CannotCast(ValueError):
-    """The values do not fit the type; the message says why, as the end of a sentence."""
+    """The values do not fit the type; the message is the reason, as the end of a sentence."""
 
 
 @dataclass

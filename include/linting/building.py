@@ -170,7 +170,7 @@ class Features:
                 self.found.append(Problem(self._at(), text, "wanted: the same names for any rows"))
 
     def _likely_texts(self) -> tuple[Any, dict[str, np.ndarray]] | None:
-        """Build once; where it fails, with other texts in the column that it read last. None: nothing helps."""
+        """Build once; if it fails, with other texts in the column that it read last. ``None``: it always fails."""
         inputs = self.model.data.inputs
         texts = [c.name for c in inputs if c.type.value == "string"]
         noted, problems = len(self.run.failures), len(self.run.problems)
@@ -194,7 +194,7 @@ class Features:
         return None
 
     def _shape_is_right(self, built: Any, rows: int, given: str) -> bool:
-        """Whether `build` returned what training and server can use; each wrong feature is a problem of its own."""
+        """Whether `build` returned what training and server can use; each wrong feature is a separate problem."""
         wanted = "wanted: a dict of name -> 1-d array with one value for each row"
         if not isinstance(built, Mapping) or not built:
             kind = "an empty dict" if isinstance(built, Mapping) else type(built).__name__

@@ -1,4 +1,4 @@
-"""Which models a branch changes: what a pull request has to lint and train."""
+"""Which models a branch changes: what a pull request must lint and train."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from include.mistakes.problem import Place, Problem
 
 
 class NoNetwork(PerennialError):
-    """The code of a folder opens a connection while it is looked at."""
+    """The code of a folder opens a connection while it is linted."""
 
 
 def main(output: str, seconds: float, waiting: float) -> int:
@@ -53,7 +53,7 @@ def main(output: str, seconds: float, waiting: float) -> int:
                 problems = lint(item["name"], folder, lambda path: say({"stage": str(path)}))
             except Exception as error:  # a folder that breaks the lint has not been checked
                 traceback.print_exc()
-                what = f"could not be looked at to the end: {type(error).__name__}: {error}"
+                what = f"could not be linted to the end: {type(error).__name__}: {error}"
                 problems = [Problem(Place(folder / "model.py"), what, "fix the mistakes that are known and lint again")]
                 problems += catalog.file_problems(folder)
             signal.setitimer(signal.ITIMER_PROF, 0)

@@ -19,7 +19,7 @@ from include.spelling import nearest, one_slip
 
 @dataclass(frozen=True)
 class Use:
-    """A name where it is used or given; ``node`` is None where it is computed, and ``who`` begins the sentence."""
+    """A use or a declaration of a name; ``node`` is ``None`` for a computed one; ``who`` begins the sentence."""
 
     name: str
     source: Source
@@ -44,7 +44,7 @@ class Use:
 
 
 def written(source: Source, name: str) -> ast.Constant | None:
-    """The longest text of a file that a computed name is made of, where it is most of the name."""
+    """The longest text of a file that a computed name contains, if it is most of the name."""
     texts = [n for n in source.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str) and n.value in name]
     longest = max(texts, key=lambda node: len(str(node.value)), default=None)
     return longest if longest is not None and len(str(longest.value)) > max(3, len(name) // 3) else None
@@ -90,7 +90,7 @@ def declared_columns(declared: Declared) -> dict[str, Use]:
     found: dict[str, Use] = {}
     assert declared.model is not None and declared.run is not None
     for column in declared.model.data.columns:
-        if column.name in found:  # declared twice, which is a mistake of its own
+        if column.name in found:  # declared twice, which is a separate mistake
             continue
         made = declared.run.made.get(id(column))
         node = declared.run.node_of(made[1].kwargs.get("name")) if made else None
@@ -129,7 +129,7 @@ def _known_of(column: Column, declared: Declared) -> tuple[OtherEnd, ...]:
 
 
 def unmentioned(source: Source, given: Mapping[str, Use]) -> Iterator[Problem]:
-    """Declared columns that `source.py` does not name, where it has another name that is one slip away."""
+    """Declared columns that `source.py` does not name, if it has another name that is one slip away."""
     texts = {n.value: n for n in source.nodes if isinstance(n, ast.Constant) and isinstance(n.value, str)}
     for name, use in given.items():
         if name in texts or len(name) < 4:

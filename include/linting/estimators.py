@@ -83,7 +83,7 @@ class Candidates:
 
     def fits(self, built: Mapping[str, object]) -> Iterator[Problem]:
         """Fit each candidate on made-up features and labels, a few iterations long; store and convert the fit."""
-        names = {str(name): name for name in self.all}  # the same names, which know where they are written
+        names = {str(name): name for name in self.all}  # the same names, with the place where they are written
         frame = _frame(built)
         empty = [n for n in frame if frame[n].dtype != object and frame[n].isna().all()]
         frame = frame.drop(columns=empty)
@@ -147,7 +147,7 @@ class Candidates:
             return
         if isinstance(self.returned, Mapping) and len(self.all) > 1 and not baselines:
             dummy = next((n for n, c in self.all.items() if type(c.estimator).__name__.startswith("Dummy")), None)
-            what = "candidates() declares no baseline, which every challenger has to beat"
+            what = "candidates() declares no baseline, which every challenger must beat"
             if dummy is not None:
                 fix = self._add_baseline(self.all[dummy])
                 yield Problem(self._of(dummy), what, "add baseline=True to the trivial one", suggestion=fix)
@@ -268,13 +268,13 @@ def _halves(message: str) -> tuple[str, str]:
 
 
 def _texts(columns: Any) -> list[str]:
-    """The names in what a `ColumnTransformer` was given as columns; none where it is given otherwise."""
+    """The names in what a `ColumnTransformer` was given as columns; nothing if they are given otherwise."""
     listed = [columns] if isinstance(columns, str) else columns if isinstance(columns, list | tuple) else []
     return list(listed) if all(isinstance(column, str) for column in listed) else []
 
 
 def _selected(columns: Any, built: Mapping[str, object]) -> Any:
-    """What a `ColumnTransformer` was given as columns; a selector is asked for its choice, None where it has none."""
+    """What a `ColumnTransformer` was given as columns; a selector is called for its choice, ``None`` if it fails."""
     if not callable(columns):
         return columns
     try:

@@ -27,7 +27,7 @@ def lint(name: str, folder: Path, stage: Stage = lambda path: None, fit: bool = 
     Parameters
     ----------
     stage : called with the file whose code runs next, so that the parent process knows which one hangs or crashes.
-    fit : whether the candidates are fitted on made-up rows, where nothing else is wrong; most of the time goes there.
+    fit : whether the candidates are fitted on made-up rows if nothing else is wrong; this takes most of the time.
     """
     with _importable(name, folder):
         return in_order(_problems(name, folder, stage, fit))
@@ -62,7 +62,7 @@ def _problems(name: str, folder: Path, stage: Stage, fit: bool) -> Iterator[Prob
         if run.failures and (arguments or plain.call(run, function) is None):
             of_files += run.failures
     yield from of_files
-    # A file that only fails because another one has mistakes has none of its own: these are reported already.
+    # A file that fails only because of mistakes in another one has no mistakes itself: those are already reported.
     known = {p.place.file for p in [*first, *of_files] if p.severity == "error"}
     yield from (problem for run in runs.values() for blamed, problem in run.elsewhere if blamed not in known)
 
@@ -122,7 +122,7 @@ def _usable(found: declared.Declared) -> bool:
 
 
 def _function(sources: dict[str, Source], runs: dict[str, Traced], file: str) -> ast.FunctionDef | None:
-    """The function that a file is wanted for, if it is there and may be called."""
+    """The required function of a file, if it exists and can be called."""
     name, arguments = catalog.FILES[file]
     if not callable(runs[file].namespace.get(name)):
         return None

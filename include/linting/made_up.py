@@ -30,7 +30,7 @@ def inputs(columns: Iterable[Column]) -> list[tuple[str, str]]:
 def arrays(
     columns: Sequence[Column], suite: Iterable[Expectation], kinds: Mapping[str, int], rows: int = ROWS
 ) -> dict[str, np.ndarray]:
-    """Typed columns of ``rows`` rows; where a column is nullable, every fourth value of it is missing.
+    """Typed columns of ``rows`` rows; every fourth value of a nullable column is missing.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from include.spec.gate import STANDARD_ERRORS
 
 
 def problems(declared: Declared) -> Iterator[Problem]:
-    """A margin below 2.5 standard errors, or below the cost of one more stale week; nothing where none was measured."""
+    """A margin below 2.5 standard errors, or below the cost of one more stale week; nothing if neither was measured."""
     gate = getattr(declared.model, "gate", None)
     power = getattr(gate, "power", None)
     run = declared.run

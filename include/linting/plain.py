@@ -12,7 +12,7 @@ from include.mistakes.running import Traced
 
 
 def call(run: Traced, function: str, *args: Any) -> tuple[Any] | None:
-    """What the function of a traced file returns in a plain run, in a tuple of one; None where it fails there too."""
+    """What the function of a traced file returns in a plain run, in a tuple of one; ``None`` if that fails, too."""
     with _module(run) as module:
         try:
             exec(compile(run.source.text, str(run.source.path), "exec", dont_inherit=True), module.__dict__)

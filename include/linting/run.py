@@ -46,7 +46,8 @@ def _one_process(folders: Mapping[str, Path], seconds: float) -> tuple[list[Prob
     with tempfile.TemporaryDirectory(prefix="perennial-lint-") as scratch:
         output = Path(scratch) / "output"
         command = [sys.executable, "-m", "include.linting.child", str(output), str(seconds), str(WAITING * seconds)]
-        # in a group of its own: Ctrl-C is for us, who then end it, and not for the code that it runs
+        # in its own process group: Ctrl-C reaches this process, which then ends the child, and not the code that it
+        # runs
         process = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, text=True, process_group=0)
         try:
             process.communicate(asked, timeout=WAITING * seconds * len(folders) + PATIENCE)

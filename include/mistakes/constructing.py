@@ -110,7 +110,7 @@ def _unknown(cls: type, key: str, fields: Iterable[str]) -> Finding:
 
 
 def _renamed(kwargs: dict[str, object], name: Any, fields: Iterable[str]) -> bool:
-    """Whether a missing field was given under a misspelt name (which is reported as a mistake of its own)."""
+    """Whether a missing field was given under a misspelt name (which is reported separately)."""
     return any(key not in fields and nearest(key, set(fields) - set(kwargs)) == name for key in kwargs)
 
 

@@ -104,7 +104,7 @@ def unknown_keyword(source: Source, keyword: ast.keyword, function: Any, known: 
 
 
 def parameters(function: Any) -> list[str]:
-    """Names that may be given as keywords; empty where they cannot be known, or where anything may be given."""
+    """Names that are accepted as keywords; empty if they are unknown, or if any keyword is accepted."""
     try:
         found = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

@@ -34,7 +34,7 @@ def undefined(source: Source) -> dict[str, tuple[Problem, str | None]]:
         uses = sorted(loads.get(name, []), key=source.place)
         if not uses:
             continue
-        # Candidates: what the module defines; a builtin only where nothing of the module is near.
+        # Candidates: what the module defines; a builtin only if nothing in the module is near.
         # One that is imported or defined and used nowhere explains more than the nearest of those in use.
         fitting = _fitting(source, name, known)
         free = [one for one in fitting if one not in loads and one_slip(name, one)]

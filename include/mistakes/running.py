@@ -1,4 +1,4 @@
-"""Runs a file so that its mistakes can be placed: strings know where they are written, calls where they stand.
+"""Runs a file so that its mistakes can be located: strings and calls carry their place in the file.
 
 A mistake that has a nearest right thing (a keyword, a name of a module, an enum's member) is noted and the run goes on
 with that thing, so that one run finds all of them.
@@ -102,7 +102,7 @@ class Traced:
                     yield explaining.no_attribute(self.source, node, owner, node.attr)
 
     def call(self, function: str, *args: Any) -> Any:
-        """Call one of the file's functions; None, and `failed`, where it raises."""
+        """Call one of the file's functions; ``None``, and `failed`, if it raises."""
         try:
             return self.namespace[function](*args)
         except BaseException as error:

@@ -18,7 +18,7 @@ BRACKETS = {"(": ")", "[": "]", "{": "}"}
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A file that parses. `read` says what is wrong with one that does not."""
+    """A file that parses. `read` returns what is wrong with one that does not."""
 
     path: Path
     text: str
@@ -26,7 +26,7 @@ class Source:
 
     @classmethod
     def read(cls, path: Path, thorough: bool = True) -> Source | Problem:
-        """Parse a file; a `Problem` where it is no Python.
+        """Parse a file; a `Problem` if it is not Python.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class Source:
         return Suggestion(self.place(node), self.end(node), text)
 
     def rename(self, node: ast.AST, old: str, new: str) -> Suggestion | None:
-        """Put ``new`` where the identifier ``old`` first stands inside a node (a keyword, ``def`` or import alias)."""
+        """Replace the first identifier ``old`` inside a node (a keyword, ``def`` or import alias) by ``new``."""
         start, end = self.place(node), self.end(node)
         for line in range(start.line, end.line + 1):
             text = self.lines[line - 1]
@@ -175,7 +175,7 @@ class Source:
         return Suggestion(parts[number - 1][1] if number else first, last, "")
 
     def _before(self, node: ast.AST, sign: str) -> Place:
-        """Where the sign before a node begins (``**`` in a dict has no node of its own)."""
+        """Where the operator before a node begins (``**`` in a dict has no node)."""
         place = self.place(node)
         at = self.lines[place.line - 1].rfind(sign, 0, place.column)
         return Place(self.path, place.line, at if at >= 0 else place.column)
@@ -199,7 +199,7 @@ def _parsed(path: Path, text: str, thorough: bool) -> Source | Problem:
 
 
 def _compiled(text: str, path: Path) -> None:
-    """SyntaxError where the text is no Python; some of them only show when it is compiled."""
+    """SyntaxError if the text is not Python; some errors appear only when it is compiled."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         compile(text, str(path), "exec", dont_inherit=True)

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = commands.add_parser("run", help="start everything, bring every model to a champion, stay until Ctrl-C")
     run.add_argument("--model", action="append", default=[], metavar="NAME", help="bring only this one (repeatable)")
     night = commands.add_parser("night", help="a whole night of one model now, on the running stack")
-    night.add_argument("--model", help="may be left out where there is only one")
+    night.add_argument("--model", help="optional if there is only one")
     night.add_argument("--seed", help="another random seed than the model's")
     night.add_argument("--force", help="1: train even if nothing has changed since the last decision")
     rollback = commands.add_parser("rollback", help="an earlier version of one model, now; freezes its promotion")

@@ -183,7 +183,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent.parent)
     root = parser.parse_args().root
-    for number in (signal.SIGTERM, signal.SIGHUP):  # of a terminal that is closed: no program goes on without us
+    for number in (signal.SIGTERM, signal.SIGHUP):  # of a terminal that is closed: no program continues without us
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
     try:

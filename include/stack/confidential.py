@@ -21,7 +21,10 @@ from include.stack.layout import Stack
 OVERRIDE = "PERENNIAL_AIRFLOW__"
 # Connections, variables, cloud credentials and settings of the caller: for Airflow and its tasks alone.
 CALLERS = (OVERRIDE, "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AWS_", "GOOGLE_", "AZURE_")
-OWN = ("PERENNIAL_DATABASE_URL", "PERENNIAL_SERVING_TOKEN")  # the stack sets them, whatever the caller has
+OWN = (
+    "PERENNIAL_DATABASE_URL",
+    "PERENNIAL_SERVING_TOKEN",
+)  # the stack sets them, whatever the caller's environment has
 
 AIRFLOW = ("airflow-migrate", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
 SCHEDULER = "airflow-scheduler"  # tasks are its grandchildren: `perennial.executor` takes from them what is its own

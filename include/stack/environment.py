@@ -13,7 +13,7 @@ from include.stack.layout import HOST, Stack
 # Imports only, and what `perennial.warm` does: no table is opened and nothing is computed there.
 PRELOAD = (
     "include.stack.quiet",
-    "skops.io",  # first: it looks every NumPy function up in every module that is there
+    "skops.io",  # first: it looks up every NumPy function in every module that is loaded
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.execution_time.supervisor",
@@ -168,7 +168,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(stack.logs / "airflow"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(stack.logs / "airflow" / "dag_processor"),
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-        # the defaults are set by chmod, whatever the umask is, and open logs to everybody
+        # the defaults are set by chmod, despite the umask, and let every user read the logs
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
     }

@@ -1,4 +1,4 @@
-"""Imported last in the fork server: what has been imported is never looked at by a garbage collection again.
+"""Imported last in the fork server: garbage collections no longer scan what has been imported.
 
 A collection in a forked task would otherwise write to (and so copy) every page that holds an object.
 """

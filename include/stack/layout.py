@@ -90,7 +90,7 @@ class Stack:
 
     @property
     def sockets(self) -> Path:
-        """Folder of the Unix sockets: in the home, or in the temporary folder where the home's path is too long or odd.
+        """Folder of the Unix sockets: in the home, or in the temporary folder if the home's path is too long or odd.
 
         The path is part of database URLs, so it has no character that would need escaping there.
         """
@@ -117,14 +117,14 @@ class Stack:
 
         Raises
         ------
-        ConfigurationError : the folder exists, holds other things, and is no Perennial home; or its name has a "%".
+        ConfigurationError : the folder exists, holds other things, and is not a Perennial home; or its name has a "%".
         """
         if "%" in str(self.home):  # starts an expansion in the configuration of supervisord and of Airflow
             raise ConfigurationError(f"PERENNIAL_HOME={self.home} has a '%' in its name: choose another folder.")
         marker = self.home / MARKER
         if self.home.exists() and not marker.exists() and any(self.home.iterdir()):
             raise ConfigurationError(
-                f"PERENNIAL_HOME={self.home} holds other files and is no Perennial home: name an empty or a new folder."
+                f"PERENNIAL_HOME={self.home} has other files and is not a Perennial home: name an empty or new folder."
             )
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         marker.write_text("State of an embedded Perennial stack; `make clean` deletes this folder.\n")

@@ -95,7 +95,7 @@ def _ours(process: psutil.Process, stack: Stack, session: object, started: float
 
 
 def clean(stack: Stack, patience: float = 10) -> int:
-    """End them all: a supervisord first, in order and with ``patience``; then whatever is left. Returns how many.
+    """End them all: a supervisord first, in order and with ``patience``; then the rest. Returns how many.
 
     PostgreSQL is asked for a fast shutdown before it is killed: it is the only one whose files matter.
     """

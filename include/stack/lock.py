@@ -17,7 +17,7 @@ from include.stack.bootstrap import uv_environment
 
 HEADER = """\
 # Every package of Perennial, pinned, for Python 3.11, 3.12 and 3.13. Made by `make lock`: edit pyproject.toml.
-# A direct dependency says why it is here; any other says who needs it.
+# A direct dependency has its reason next to it; any other names what needs it.
 """
 ENTRY = re.compile(r'^\s*"(?P<name>[A-Za-z0-9._-]+)(?P<rest>[^"]*)",\s*(?:#\s*(?P<why>.+))?$')
 
@@ -28,7 +28,7 @@ def normalized(name: str) -> str:
 
 
 def reasons(pyproject: str) -> dict[str, str]:
-    """Why each direct dependency is here, read from the comment on its line.
+    """The reason for each direct dependency, read from the comment on its line.
 
     Raises
     ------

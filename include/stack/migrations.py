@@ -25,7 +25,7 @@ cli(["db", "upgrade", os.environ["MLFLOW_BACKEND_STORE_URI"]], prog_name="mlflow
 
 
 def airflow_fingerprint() -> str:
-    """Changes when Airflow or a provider that may bring tables of its own changes."""
+    """Changes when Airflow changes, or a provider that can have its own tables."""
     names = sorted(
         f"{d.metadata['Name']}=={d.version}" for d in distributions() if "apache-airflow" in (d.metadata["Name"] or "")
     )
@@ -72,7 +72,7 @@ def upgrade_mlflow(stack: Stack) -> None:
 
 
 def migrate_perennial() -> None:
-    """The ledger's schema, and the lake of every model; both are cheap no-ops when they are there."""
+    """The ledger's schema, and the lake of every model; both are cheap no-ops if they exist."""
     from include.data.lake import Lake
     from include.registry.ledger import Ledger
     from include.release.reconcile import reconcile

@@ -29,8 +29,8 @@ def night(stack: Stack, model_name: str | None, seed: str | None = None, force: 
 
     Raises
     ------
-    ConfigurationError : no stack runs on this home; there is no such model, or there are several and none was named; a
-        value is wrong; or the model has no champion yet and its folder has mistakes.
+    ConfigurationError : no stack runs on this home; the model does not exist, or there are several and none was named;
+        a value is wrong; or the model has no champion yet and its folder has mistakes.
     """
     model = catalog.chosen(model_name, "night")
     conf: dict[str, object] = {}

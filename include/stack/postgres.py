@@ -119,7 +119,7 @@ def clear_stale_locks(stack: Stack) -> None:
 def wait_until_ready(stack: Stack, check: Callable[[], None]) -> None:
     """Wait until it accepts connections; after a crash it first replays its log, however long that takes.
 
-    ``check`` is asked meanwhile and raises if waiting has become pointless.
+    ``check`` is called in the meantime and raises if waiting has become pointless.
     """
     import psycopg2
 

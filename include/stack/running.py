@@ -92,7 +92,7 @@ def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
             time.sleep(0.5)
     except Stopped:
         progress.say("\nstopping ...")
-        session.give_up()  # a further signal ends whatever the next line waits for
+        session.give_up()  # another signal ends what the next line waits for
         status = _left_without(house, others)
     except PerennialError as error:
         progress.say(f"\nerror: {error}")
@@ -100,7 +100,7 @@ def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
     finally:
         began = time.monotonic()
         session.stop()
-        progress.say(f"everything is stopped ({time.monotonic() - began:.1f} s); `make run` goes on from here")
+        progress.say(f"everything is stopped ({time.monotonic() - began:.1f} s); `make run` continues from here")
     return status
 
 
@@ -197,16 +197,16 @@ def _show(
 ) -> None:
     """What to open, and one line to paste."""
     lines = [addresses(stack), *(short(answer) for answer in answers[1:]), *(paste(answer) for answer in answers[:1])]
-    night = f"`make night MODEL={models[0].name}` runs a whole night now." if models else "There is no model yet."
+    night = f"`make night MODEL={models[0].name}` runs a whole night now." if models else "There are no models yet."
     lines += ["", f"State is in {stack.home}. Ctrl-C stops everything; {night}"]
     if waiting:
         names = ", ".join(m.name for m in waiting)
-        lines += [f"All this can be used now; meanwhile the first nights of {names} are run.", ""]
+        lines += [f"All this can be used now; in the meantime, the first nights of {names} run.", ""]
     progress.say("\n".join(lines))
 
 
 def _catch_up(session: Session, models: list[Model], progress: Progress) -> None:
-    """In the background of a resumed stack: collect what its models have missed meanwhile."""
+    """In the background of a resumed stack: collect what its models have missed."""
     for model in models:
         follower = Follower(AirflowApi(session.stack), model, session.check_ended)
         days = model.training.days_needed
@@ -234,7 +234,7 @@ def clean(stack: Stack) -> int:
     if not stack.home.exists():
         return 0
     if not (stack.home / MARKER).exists():
-        raise ConfigurationError(f"{stack.home} is no Perennial home (it has no {MARKER}): nothing deleted.")
+        raise ConfigurationError(f"{stack.home} is not a Perennial home (it has no {MARKER}): nothing was deleted.")
     sockets: Path = stack.sockets
     if sockets.parent != stack.run:
         shutil.rmtree(sockets, ignore_errors=True)

@@ -42,7 +42,7 @@ def _below(pid: int, session: int) -> bool:
                 return False
             pid = psutil.Process(pid).ppid()
     except (psutil.NoSuchProcess, OSError):
-        return True  # it ended meanwhile; if its children are orphans now, the next round sees them
+        return True  # it has ended; if its children are orphans now, the next round finds them
     return False
 
 

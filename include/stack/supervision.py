@@ -70,7 +70,7 @@ class State:
         if not self.tried:
             return "not started yet"
         if self.state in ("EXITED", "BACKOFF"):
-            return "has ended and is started again"
+            return "has ended and is being restarted"
         return "down; `make run` starts it again from time to time"
 
 
@@ -141,7 +141,7 @@ def _full(name: str) -> str:
 
 
 def launch(stack: Stack, configuration: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start supervisord in a session of its own (Ctrl-C of the terminal does not reach it).
+    """Start supervisord in its own session (Ctrl-C of the terminal does not reach it).
 
     Everything it starts stays in that session, by which it is found again. On Linux it ends with us, even when we are
     killed.
@@ -161,7 +161,7 @@ def launch(stack: Stack, configuration: Path, environment: dict[str, str]) -> su
 
 
 def wait_until_it_answers(stack: Stack, process: subprocess.Popen[bytes], check: Callable[[], None]) -> None:
-    """Wait for a supervisord that was launched, as long as it lives; ``check`` is asked meanwhile and may raise.
+    """Wait for a supervisord that was launched, as long as it lives; ``check`` is called in the meantime and can raise.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Watches the components of a running stack: says what has ended, and starts again what supervisord has given up.
+"""Watches the components of a running stack: reports what has ended, and restarts what supervisord has given up.
 
 A component never ends the stack. Whatever is broken, the others go on: the model server serves while Airflow is down.
 """
@@ -22,7 +22,7 @@ IN_VAIN = {"port": 2, "no port": RESTARTS}
 WORKED_SECONDS = 1800.0  # after which a component without a port has worked; one with a port has if it listens on it
 FIRST_REST = 5.0  # seconds before a component that is down is started again; doubled at each failure
 LONGEST_REST = 60.0
-BACK_SECONDS = 15  # a component that was down has to live so long before it is called back
+BACK_SECONDS = 15  # how long a component that was down must run before it is reported as back
 LINES = 12  # of a log
 
 
@@ -102,7 +102,7 @@ class Watch:
             self._rest(state, part)
 
     def _restarted(self, state: State, part: Part) -> str:
-        """That a component has ended and runs again, and from the second time in a row on why it may not work."""
+        """That a component has ended and runs again, and from the second time in a row, why it might not work."""
         if other := ports.taken(self._stack, state.name):
             return f"{state.name} has ended{other}. It works only after that program is stopped."
         line = f"{state.name} has ended and was restarted (pid {state.pid})."

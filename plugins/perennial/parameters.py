@@ -195,7 +195,7 @@ class RetrainParameters(Parameters):
 class ReleaseParameters(Parameters):
     """`<model>_release`."""
 
-    former: ClassVar[tuple[str, ...]] = ("released_by",)  # whoever triggers a run can write it: it proves nothing
+    former: ClassVar[tuple[str, ...]] = ("released_by",)  # whoever triggers a run can set it, so it proves nothing
 
     version: Annotated[int, _whole(1, LARGEST_VERSION)]
     reason: Annotated[str, _text(LONGEST_REASON)] = ""
@@ -223,7 +223,7 @@ class RollbackParameters(Parameters):
 
     @property
     def chosen(self) -> Action:
-        """The action, also where the switches of the earlier form say it."""
+        """The action, also if it is given by the switches of the earlier form."""
         if self.lift_freeze:
             return Action.LIFT
         return Action.KEEP if self.freeze is False else self.action

@@ -40,7 +40,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
 
 
 def refuse(dag_run: Any) -> None:
-    """Fail a run of ours that no task could do right, with a note that says why."""
+    """Fail a run of ours that no task could complete, with a note about the reason."""
     if dag_run.dag is None or OURS not in (dag_run.dag.tags or ()):
         return
     problem = _misdated(dag_run) or _problem(dag_run)

@@ -35,7 +35,7 @@ def form() -> None:
 
 
 def certificates() -> None:
-    """The certificates of the system, which the client of Airflow's API reads also where the address is http."""
+    """The certificates of the system, which the client of Airflow's API also reads for an http address."""
     from airflow.sdk.api.client import Client
 
     Client(base_url="http://127.0.0.1", token="").close()

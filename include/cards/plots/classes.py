@@ -61,7 +61,7 @@ def _short(name: str) -> str:
 
 
 def _table(true: np.ndarray, taken: np.ndarray, classes: int) -> np.ndarray:
-    """Shares of each true class; nan where a class has no row."""
+    """Shares of each true class; nan if a class has no rows."""
     counts = np.bincount(true * classes + taken, minlength=classes * classes).reshape(classes, classes)
     with np.errstate(invalid="ignore"):
         return counts / counts.sum(axis=1, keepdims=True)
@@ -128,7 +128,7 @@ def ranking(holdout: Drawn) -> Figure:
 
 
 def calibration(holdout: Drawn) -> Figure:
-    """Is the most probable class right as often as its probability says?"""
+    """Whether the most probable class is right as often as its probability predicts."""
     sides = {}
     for side in holdout.rivals:
         scores = holdout.scores[side]
@@ -136,7 +136,7 @@ def calibration(holdout: Drawn) -> Figure:
     happened, said = sides["challenger"]
     sure, right = said.mean(), happened.mean()
     how = "about as sure as it is right" if abs(sure - right) < 0.02 else "too sure" if sure > right else "too modest"
-    title = f"The challenger is {how}: it says {percent(sure)} on average and is right on {percent(right)}"
+    title = f"The challenger is {how}: it predicts {percent(sure)} on average and is right on {percent(right)}"
     off = "; ".join(f"{side} off by {100 * off_by(*found):.1f} points" for side, found in sides.items())
     subtitle = f"The most probable class of each row: {off}. Bars: 95 % of chance. {holdout.summary}"
     return reliability(

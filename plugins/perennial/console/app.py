@@ -1,4 +1,4 @@
-"""Serves validation results and model cards to whoever may read the model's DAGs in Airflow.
+"""Serves validation results and model cards to users who can read the model's DAGs in Airflow.
 
 A plugin's FastAPI app has no authentication of its own, so every route asks Airflow for the user and the permission;
 without a token or session the answer is 401, as the API's.
@@ -18,7 +18,7 @@ class Reports:
     """The app, built at the first request.
 
     Airflow loads every plugin in every process, tasks included, and importing the web server's security takes longer
-    than most tasks: only the web server, which is asked for a page, shall pay for it.
+    than most tasks: only the web server, which serves the pages, imports it.
     """
 
     def __init__(self) -> None:

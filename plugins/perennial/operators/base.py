@@ -65,7 +65,7 @@ def actor(context: Context) -> str:
     """Who acts, for the audit: the user who triggered the run, or `AUTOMATIC`.
 
     Only what Airflow itself records counts: the kind of the run, and the user whose login has triggered it. A run's
-    conf is whatever the caller writes. A run that another run has started inherits the user of that one, who did not
+    conf is chosen by the caller. A run that another run has started inherits the user of that run, who did not
     ask for it: it is automatic. No login can pass for `AUTOMATIC`, which a freeze stops.
     """
     run: Any = context["dag_run"]
@@ -76,7 +76,7 @@ def actor(context: Context) -> str:
 
 
 def require_begun(model: Model, about: Partition, context: Context) -> None:
-    """Refuse a day before the model's first one, whoever asks for it; a schedule may begin a day earlier.
+    """Refuse a day before the model's first one, for every caller; only a schedule can begin a day earlier.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def require_begun(model: Model, about: Partition, context: Context) -> None:
     run: Any = context["dag_run"]
     if about.date < model.start and run.run_type != "scheduled":
         raise ConfigurationError(
-            f"{model.name} begins on {model.start} (`start` in its model.py): there is no partition {about.key}. "
+            f"{model.name} begins on {model.start} (`start` in its model.py): it has no partition {about.key}. "
             f"Ask for a later day."
         )
 
@@ -99,7 +99,7 @@ def write_note(context: Context, sentence: str) -> None:
 def reason_noted(context: Context) -> Iterator[None]:
     """Offer the error that ends a task as the note of its run: who finds a red run reads there what is wrong.
 
-    A lost connection says nothing about the run as long as the task is tried again.
+    A lost connection is not noted as long as the task is tried again.
     """
     try:
         yield
@@ -122,7 +122,7 @@ def require_same_code(model: str, begun_with: str) -> None:
         raise ConfigurationError(
             f"the code changed during the run: it began with content digest {begun_with[:12]} and is now "
             f"{now[:12]} (include/ or the folder of {model}). One version must come from one code: "
-            f"trigger {model}_retrain again, or clear this run from `snapshot` on."
+            f"trigger {model}_retrain again, or clear this run from `snapshot` onwards."
         )
 
 
