@@ -1,21 +1,22 @@
 """
 ### Collect one day of {model}
 
-Every night, about the newest local day whose labels are final (yesterday, unless `label.delay` says otherwise):
-**collect** fetches the rows from the model's source and keeps them as they came; **validate** holds them against the
+Every night, about the newest local day whose labels are final (yesterday, unless `label.delay` is set):
+**collect** fetches the rows from the model's source and keeps them as they came; **validate** checks them against the
 declared schema and the expectations, and moves bad rows to the `quarantine` table with the expectation they failed;
 **publish** overwrites the day's partition in the lake in one commit.
 
-*Another day, or several:* Trigger with `partition`, or Backfill with the first and the last day. Doing a day twice is
-safe.
+*Another day, or several:* Trigger with `partition`, or Backfill with the first and the last day. It is safe to collect
+a day twice.
 
 #### When a task fails
-* **collect**: the source did not answer (retried by itself), or the day is not over yet. Clear the task when the
+* **collect**: the source did not answer (it is retried automatically), or the day is not over yet. Clear the task when
+the
   source is back.
 * **validate**: the batch broke a critical expectation. Nothing was published; the log's last line and the *Validation
-  result* button say what was wrong, with numbers. Mend the source, or the expectation if it is wrong, then clear
+  result* button show what was wrong, with numbers. Fix the source, or the expectation if it is wrong, then clear
   `collect`.
-* **publish**: storage trouble. Clear it; a half-written partition is impossible.
+* **publish**: a storage problem. Clear it; a partition is never half-written.
 """
 
 from airflow.sdk import Param

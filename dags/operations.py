@@ -1,9 +1,9 @@
 """
 ### The folder of {model} is broken
 
-Its other DAGs are missing because the folder does not load, apart from `{model}_rollback`. The champion serves on. The
-task below fails with the reason; the other models are not affected. Fix the file that it names: the model's DAGs come
-back by themselves within seconds.
+Except for `{model}_rollback`, its other DAGs are missing, because the folder does not load. The champion continues to
+serve, and the other models are not affected. The task below fails with the reason. Fix the file that it names: the
+model's DAGs reappear within seconds.
 """
 
 from datetime import UTC, datetime, timedelta

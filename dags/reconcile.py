@@ -1,5 +1,5 @@
 """
-### Keep servers and MLflow in step with the ledger
+### Keep servers and MLflow consistent with the ledger
 
 Every ten minutes, for all models: **reconcile** compares the ledger with the release record that servers follow and
 with the MLflow alias `champion`. If a promotion or a rollback changed the ledger and could not write the others, it
@@ -7,11 +7,11 @@ writes them now, and then verifies that the model server answers with the versio
 taken out of service, as in a release. The note of the run says what was repaired; most runs find nothing and have no
 note.
 
-A release record that is newer than the ledger is never overwritten. The run stays green, and its note and log say what
-a person has to decide.
+A release record that is newer than the ledger is never overwritten. The run succeeds, and its note and log name what
+a person must decide.
 
 #### When a task fails
-* **reconcile**: the ledger did not answer; it is tried again by itself, and by the next run.
+* **reconcile**: the ledger did not answer; the task is retried automatically, and by the next run.
 """
 
 from airflow.timetables.trigger import CronTriggerTimetable

@@ -3,14 +3,14 @@
 
 Trigger with a reason; leave the version empty for the previous champion. **rollback** puts the version back into
 service and freezes automatic promotion, so that tonight's retraining does not replace it; **verify** waits until the
-server answers with it. Nights go on while promotion is frozen: what passes the gate is packaged and held.
+server answers with it. Nights continue while promotion is frozen: a version that passes the gate is packaged and held.
 
 When the cause is fixed, trigger again and choose *lift the freeze*. From a terminal: `make rollback MODEL={model}
 REASON=...` and `make unfreeze MODEL={model} REASON=...`.
 
 #### When a task fails
 * **rollback**: the version is unknown or was never packaged: the log names those that can be chosen. Nothing changed.
-* **verify**: the server did not take the version over: look at the server's log, then clear the task.
+* **verify**: the server did not switch to the version: see the server's log, then clear the task.
 """
 
 from airflow.sdk import Param
@@ -45,7 +45,7 @@ PARAMS = {
 
 WANTED = [
     *((model.name, model_dag(model, "rollback", __doc__, params=PARAMS)) for model in models("rollback")),
-    # a bad change of a folder is when a rollback is needed
+    # a bad change of a folder is a reason for a rollback
     *((entry.name, broken_dag(entry, "rollback", __doc__, params=PARAMS)) for entry in broken("rollback")),
 ]
 for name, dag in WANTED:

@@ -1,12 +1,13 @@
 """
-### Bring the predictions of {model} home
+### Load the predictions of {model} into the lake
 
 The model server keeps every accepted prediction in a local spool. **load_predictions** loads the closed segments into
 the `predictions` table of the lake, each exactly once, and deletes them from the spool.
 
 #### When a task fails
-* **load_predictions**: storage trouble; retried by itself. Nothing is lost while the spool's disk has room. Lines that
-  cannot be loaded fail nothing: the note counts them, and they are kept with their reasons next to the spool.
+* **load_predictions**: a storage problem; the task is retried automatically. Nothing is lost while the spool's disk has
+  room. Lines that cannot be loaded do not fail the task: the note counts them, and they are kept with their reasons
+  next to the spool.
 """
 
 from airflow.timetables.trigger import CronTriggerTimetable

@@ -19,7 +19,7 @@ NUMBERS = ["hour", "weekday", "workingday", "holiday", *WEATHER]
 def candidates() -> dict[str, Candidate]:
     """The trivial baseline, the mean of the hour of the week, a linear model, and boosting on three windows."""
     return {
-        # the median has the smallest absolute error of all constants, and mae is what is compared
+        # the median has the smallest absolute error of all constants, and candidates are compared by mae
         "baseline": Candidate(DummyRegressor(strategy="median"), baseline=True),
         "hour_of_week": Candidate(_hour_of_week()),
         "ridge_28d": Candidate(_ridge(), window_days=28),
@@ -37,7 +37,7 @@ def _hour_of_week() -> Pipeline:
 
 
 def _ridge() -> Pipeline:
-    """The shape of a working and a free day, moved by the weather; four weeks, for it cannot bend with a season."""
+    """The shape of a working and a free day, moved by the weather; four weeks, because it cannot follow a season."""
     numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     return make_pipeline(
         make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["hour_of_day"]), (numbers, WEATHER)),
@@ -46,7 +46,7 @@ def _ridge() -> Pipeline:
 
 
 def _boosting() -> Pipeline:
-    """Counts: the Poisson loss fits their spread, which grows with their mean, and never predicts less than none."""
+    """Counts: the Poisson loss fits their variance, which grows with their mean, and never predicts below zero."""
     return make_pipeline(
         make_column_transformer(("passthrough", NUMBERS), verbose_feature_names_out=False),
         HistGradientBoostingRegressor(

@@ -1,4 +1,4 @@
-"""What a day of rentals must look like: the known faults of the real data, each with what it does.
+"""What a day of rentals must look like: the known faults of the real data, each with its consequence.
 
 Severity ``warning`` sends the rows that fail to quarantine, or reports a table that is unusual; ``info`` reports what
 is known and harmless. Four days of the two years are stopped: one because its humidity is impossible in every row,
@@ -31,15 +31,15 @@ def suite() -> list[Expectation]:
 
 def _table() -> list[Expectation]:
     return [
-        # An hour in which nobody rode is absent, so a day need not have 24. But a day of less than half its hours is no
-        # day to learn from, and looks like half a delivery: 27 January 2011 (snow, 8 hours), 29 and 30 October 2012
+        # An hour without rentals is absent, so a day can have fewer than 24. But a day with less than half its hours is
+        # not day to learn from, and looks like half a delivery: 27 January 2011 (snow, 8 hours), 29 and 30 October 2012
         # (hurricane Sandy, 1 and 11).
         gxe.ExpectTableRowCountToBeBetween(
             min_value=12, max_value=24, severity="critical", description="a day has 12 to 24 hours with rentals"
         ),
         # 76 of the 731 days lack an hour or more, 165 hours in all, most of them at 3 and 4 on winter nights.
         gxe.ExpectTableRowCountToBeBetween(
-            min_value=24, max_value=24, severity="info", description="every hour of the day is there"
+            min_value=24, max_value=24, severity="info", description="the day has every hour"
         ),
     ]
 
@@ -58,7 +58,7 @@ def _calendar() -> list[Expectation]:
             value_set=[False],
             row_condition=Column("holiday") == True,  # noqa: E712 - a condition for Great Expectations, not for Python
             severity="warning",
-            description="a holiday is no working day",
+            description="a holiday is not a working day",
         ),
     ]
 
@@ -68,11 +68,11 @@ def _weather() -> list[Expectation]:
         _in_set("weathersit", WEATHER, "weathersit is Clear, Mist, Light Rain or Heavy Rain"),
         _between("temp", -30, 45, "temperature is -30 to 45 C (-7 to 39 in the data)"),
         # Humidity is 0 in all 22 rows of 10 March 2011: the sensor was dead. It is a feature, so such rows must not be
-        # learned from; since nothing is left of a whole day of them, that day is stopped.
+        # learned from; because nothing is left of that day, it is rejected.
         _between("hum", 1, 100, "humidity is 1 to 100 % (0 is a dead sensor)"),
         _between("windspeed", 0, 100, "wind is at most 100 km/h (57 in the data; 0 is calm, 13 % of the hours)"),
-        # The felt temperature is stuck at -0.0016 all day on 17 August 2012, at 24 C and more. It is no feature, so the
-        # rows are good enough to keep.
+        # The felt temperature is stuck at -0.0016 all day on 17 August 2012, at 24 C and more. It is not a feature, so
+        # the rows are good enough to keep.
         gxe.ExpectColumnValuesToBeBetween(
             column="atemp",
             min_value=5,
@@ -88,7 +88,7 @@ def _outcome() -> list[Expectation]:
         _between("cnt", 1, 5000, "1 to 5,000 bikes are rented in an hour that is listed (977 at most in the data)"),
         _between("casual", 0, 5000, "no negative rentals"),
         _between("registered", 0, 5000, "no negative rentals"),
-        # Holds in every row of the two years; where it does not, the label itself is in doubt.
+        # Holds in every row of the two years; if it does not, the label itself is in doubt.
         ExpectColumnToBeSumOfOthers(
             column_list=["cnt", "casual", "registered"],
             severity="warning",
@@ -126,7 +126,7 @@ def _in_set(column: str, values: list[str], sentence: str) -> Expectation:
 
 
 class FirstIsSumOfOthers(MulticolumnMapMetricProvider):
-    """Whether the first column is the sum of the others, row by row. Great Expectations knows fixed sums only."""
+    """Whether the first column is the sum of the others, row by row. Great Expectations has fixed sums only."""
 
     condition_metric_name = "multicolumn_values.first_is_sum_of_others"
     condition_domain_keys = ("batch_id", "table", "column_list", "row_condition", "condition_parser", "ignore_row_if")

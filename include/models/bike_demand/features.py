@@ -31,7 +31,7 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     working = np.asarray(columns["workingday"], dtype=np.float64)
     rain = np.array([RAIN.get(text, np.nan) for text in columns["weathersit"]], dtype=np.float32)
     return {
-        # texts, for models that know no interactions: the day's shape differs between working and free days
+        # texts, for models without interactions: the day's shape differs between working and free days
         "hour_of_day": _texts(working, hour),
         "hour_of_week": _texts(weekday, hour),
         "hour": hour.astype(np.float32),
@@ -44,7 +44,7 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _texts(kind: np.ndarray, hour: np.ndarray) -> np.ndarray:
-    """``"<kind> <hour>"`` as text; "" where one of them is missing."""
+    """``"<kind> <hour>"`` as text; "" if one of them is missing."""
     texts = np.empty(len(hour), dtype=object)
     known = np.isfinite(kind) & np.isfinite(hour)
     texts[:] = [f"{int(k)} {int(h)}" if there else "" for k, h, there in zip(kind, hour, known, strict=True)]

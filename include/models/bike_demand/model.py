@@ -20,7 +20,7 @@ CALENDAR = (
     Column(name="weekday", type=TEXT, description="Mon to Sun; missing in 5 % of the rows"),
     Column(name="workingday", type=BOOLEAN, nullable=False, description="neither a weekend nor a holiday"),
 )
-# Observed, not forecast: on the day a caller has a forecast at best, so live predictions will be a little worse.
+# Observed, not forecast: a caller has only a forecast on the day, so live predictions will be slightly worse.
 WEATHER = (
     Column(
         name="weathersit", type=TEXT, description="Clear, Mist, Light Rain or Heavy Rain; missing in 7 % of the rows"
@@ -62,14 +62,14 @@ MODEL = Model(
         label=Label(column="cnt", task=Task.REGRESSION),  # counted when the hour is over: nothing matures later
         schedule="0 5 * * *",
     ),
-    # A day has 24 rows, so what is enough elsewhere never comes together here: a window of 60 days has 1,440 rows, and
+    # A day has 24 rows, so the defaults would never be met here: a window of 60 days has 1,440 rows, and
     # a holdout of 14 days has 336. Wanted are three weeks to fit, and the rows of `gate.min_days` with an hour missing
     # here and there.
     training=Training(schedule="30 5 * * *", window_days=60, metric="mae", min_rows=500),
     gate=Gate(
-        # In bikes an hour (the errors are 35 on average, those of the trivial baseline 138). The standard error of a
-        # difference of two fits a week apart is 1.14, and a model that is a week older errs by 2.3 more. So 2.9 is the
-        # least margin that makes sense; an equal challenger passes it on 68 % of the nights, and 5 on 90 %.
+        # In bikes per hour (the errors are 35 on average, those of the trivial baseline 138). The standard error of a
+        # difference of two fits a week apart is 1.14, and a model that is a week older has an error larger by 2.3. So
+        # 2.9 is the smallest useful margin; an equal challenger passes it on 68 % of the nights, and 5 on 90 %.
         margin=5.0,
         power=Power(standard_error=1.14, stale_week=2.26, measured=date(2026, 10, 24)),
         min_rows=220,

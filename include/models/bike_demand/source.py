@@ -28,7 +28,7 @@ HOURS = {f"{(h - 1) % 12 + 1}{'am' if h < 12 else 'pm'}": h for h in range(24)} 
 
 
 def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
-    """The hours of this local day, in order; an hour in which nobody rented a bike is absent."""
+    """The hours of this local day, in order; an hour without rentals is absent."""
     frame = hours_of(REPLAY.original(partition.date))
     frame = frame.assign(
         ride_date=partition.key,
@@ -48,7 +48,7 @@ def hours_of(original: date) -> pd.DataFrame:
 
 @cache
 def history() -> pa.Table:
-    """The whole file as it is, but Yes and No as what they mean. Reading it takes 15 ms, so each task does so anew."""
+    """The whole file, with Yes and No as booleans. Reading it takes 15 ms, so every task reads it again."""
     options = pcsv.ConvertOptions(
         null_values=[""],
         strings_can_be_null=True,

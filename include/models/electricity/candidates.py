@@ -1,7 +1,7 @@
 """Which estimators compete each night.
 
 The label seldom changes from one half-hour to the next: to say again what was, is right 85.3 % of the time. A model
-that is no better than that has learned nothing, however good it looks beside the trivial baseline. So persistence is
+that is not better has learned nothing, however good it looks next to the trivial baseline. So persistence is
 a candidate like any other, and where it wins, it is what serves.
 
 Over 61 nights of the whole history, means of the 14 days of each holdout: persistence log loss .413, ROC-AUC .847,
@@ -40,7 +40,7 @@ def candidates() -> dict[str, Candidate]:
 
 
 def _persistence() -> Pipeline:
-    """What was, will be: the label of the half-hour before, with how often that held in the window as probability."""
+    """Persistence: the label of the half-hour before, with how often that held in the window as probability."""
     return make_pipeline(
         make_column_transformer((SimpleImputer(strategy="most_frequent"), LABEL)), LogisticRegression(C=100.0)
     )
@@ -56,7 +56,7 @@ def _logistic() -> Pipeline:
 
 
 def _boosting(features: list[str]) -> Pipeline:
-    """Few leaves: with more, it learns the weeks of the window by heart (accuracy 83.6 instead of 84.6 %)."""
+    """Few leaves: with more, it memorises the weeks of the window (accuracy 83.6 instead of 84.6 %)."""
     return make_pipeline(
         make_column_transformer(("passthrough", features), verbose_feature_names_out=False),
         HistGradientBoostingClassifier(

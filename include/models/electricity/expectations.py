@@ -19,8 +19,8 @@ def suite() -> list[Expectation]:
 
 def _table() -> list[Expectation]:
     return [
-        # The market never sleeps: another number is half a delivery, or two days in one. (Also on the days of a clock
-        # change: the history is replayed by the wall clock, and has 48 half-hours on every day.)
+        # The market is always open: another number means half a delivery, or two days in one. (Also on the days of a
+        # clock change: the history is replayed by the wall clock, and has 48 half-hours on every day.)
         gxe.ExpectTableRowCountToBeBetween(
             min_value=48, max_value=48, severity="critical", description="a day has 48 half-hours"
         ),
@@ -46,10 +46,10 @@ def _rows() -> list[Expectation]:
 
 
 def _movement() -> list[Expectation]:
-    """A figure that never moves in a day is no measurement."""
+    """A figure that never changes during a day is not a measurement."""
     return [
         # Victoria's market joined in May 1997: on the 363 days before, these three are constants put in by the
-        # publisher (0.003467, 0.422915, 0.414912). Known and harmless: a constant teaches nothing.
+        # publisher (0.003467, 0.422915, 0.414912). Known and harmless: a constant has no effect.
         # Later the transfer stands still on single days, too.
         *(
             gxe.ExpectColumnUniqueValueCountToBeBetween(
@@ -77,7 +77,7 @@ def _history() -> list[Expectation]:
             column="previous_up",
             min_value=1.0,
             severity="info",
-            description="every half-hour knows the one before (but for the first of the history)",
+            description="every half-hour knows the one before (except the first of the history)",
         ),
         # 6 days have none at all; the most is 42 of 48. A source whose labels are all 1 is broken.
         gxe.ExpectColumnMeanToBeBetween(

@@ -21,7 +21,7 @@ TIME = (
         description="beginning of the half-hour as an instant; the event time",
     ),
 )
-# The data are normalised to 0..1 over the whole history by their publisher: there are no dollars or megawatts.
+# The data are normalised to 0..1 over the whole history by their publisher: they are not dollars or megawatts.
 BEFORE = (
     Column(name="previous_nsw_price", type=NUMBER, description="price in New South Wales, normalised"),
     Column(name="previous_nsw_demand", type=NUMBER, description="demand in New South Wales, normalised"),
@@ -75,7 +75,7 @@ MODEL = Model(
     training=Training(schedule="30 2 * * *", window_days=60, metric="log_loss", min_rows=1000),
     gate=Gate(
         # The standard error of a difference of two fits a week apart is .0051, and a week costs .0071: .013 is the
-        # least margin that makes sense. An equal challenger passes it on 71 % of the nights, and .03 on 96 %.
+        # smallest useful margin. An equal challenger passes it on 71 % of the nights, and .03 on 96 %.
         margin=0.03,
         power=Power(standard_error=0.00514, stale_week=0.00711, measured=date(2026, 10, 26)),
         # In log loss the challenger loses to the base rate on one of 61 nights of the whole history (boosting without
@@ -85,6 +85,6 @@ MODEL = Model(
         # No feature has a ROC-AUC above .932 in 171 fortnights of the whole history; no model of July to November .945.
         leak_alarm=0.96,
         min_class_rows=150,  # 174 in the scarcest two weeks of the history, 282 in most
-        slices=("previous_up",),  # whether it sees a change coming, and whether it sees that all stays as it is
+        slices=("previous_up",),  # whether it predicts a change, and whether it predicts that nothing changes
     ),
 )

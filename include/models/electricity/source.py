@@ -63,7 +63,7 @@ def half_hours_of(original: date) -> pd.DataFrame:
 
 @cache
 def history() -> pd.DataFrame:
-    """The 943 days in order, one row each half-hour. Reading it takes 25 ms, so each task does so anew."""
+    """The 943 days in order, one row each half-hour. Reading it takes 25 ms, so every task reads it again."""
     frame = pcsv.read_csv(FILE, convert_options=pcsv.ConvertOptions(include_columns=list(COLUMNS))).to_pandas()
     kept = np.arange(len(frame)) // PERIODS != DOUBLED
     return frame.loc[kept].reset_index(drop=True).rename(columns=COLUMNS)

@@ -1,4 +1,4 @@
-"""What a day of flights must look like: the known faults of the real data, each with what it does.
+"""What a day of flights must look like: the known faults of the real data, each with its consequence.
 
 Severity ``warning`` sends the rows that fail to quarantine (a physical impossibility must not be learned from), or
 reports a table that is unusual; ``info`` reports what is known and harmless. What ends a partition is in the contract
@@ -12,13 +12,13 @@ from great_expectations.expectations.expectation import Expectation
 from great_expectations.expectations.row_conditions import Column
 
 ORIGINS = ["EWR", "JFK", "LGA"]
-# The carriers that fly every month. OO (SkyWest) flew 32 times in five months; a model knows next to nothing about it.
+# The carriers that fly every month. OO (SkyWest) flew 32 times in five months; a model learns next to nothing about it.
 REGULAR_CARRIERS = ["9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "UA", "US", "VX", "WN", "YV"]
 UNLISTED_AIRPORTS = ["BQN", "PSE", "SJU", "STT"]  # Caribbean; served daily
 # Local times as numbers, hhmm: 517 is 05:17. A pattern, not the set of the 1,441 times: Great Expectations copies a set
 # some hundred times while it plans a validation, which took 0.8 s a partition.
 CLOCK = r"^(?:\d|[1-5]\d|(?:1?\d|2[0-3])[0-5]\d|2400)(?:\.0)?$"
-CLOCK_OF_OUTCOMES = CLOCK.replace("^", r"^(?!0(?:\.0)?$)")  # actual times say 2400 for midnight, never 0
+CLOCK_OF_OUTCOMES = CLOCK.replace("^", r"^(?!0(?:\.0)?$)")  # actual times are 2400 for midnight, never 0
 
 
 def suite() -> list[Expectation]:
@@ -124,7 +124,7 @@ def _coverage() -> list[Expectation]:
             column="temp",
             min_value=0.9,
             severity="warning",
-            description="90 % of the flights have weather (there is none on 31 December after 2013's observations end)",
+            description="90 % of the flights have weather (31 December has none after 2013's observations end)",
         ),
         gxe.ExpectColumnProportionOfNonNullValuesToBeBetween(
             column="plane_year",

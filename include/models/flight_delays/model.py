@@ -49,18 +49,20 @@ PLANE = (
     Column(name="plane_engine", type=TEXT, description="kind of engine"),
 )
 DESTINATION = (
-    Column(name="dest_lat", type=NUMBER, description="degrees; BQN, PSE, SJU and STT are in no table of airports"),
+    Column(
+        name="dest_lat", type=NUMBER, description="degrees; BQN, PSE, SJU and STT are missing in the table of airports"
+    ),
     Column(name="dest_lon", type=NUMBER, description="degrees"),
     Column(name="dest_altitude", type=NUMBER, description="feet"),
     Column(name="dest_utc_offset", type=NUMBER, description="hours from UTC, standard time"),
 )
-# Observed, not forecast: on the day a caller has a forecast at best, so live scores will be a little worse than ours.
+# Observed, not forecast: a caller has only a forecast on the day, so live scores will be slightly worse than ours.
 WEATHER = (
     Column(name="temp", type=NUMBER, description="F, observed at the origin in the hour of the scheduled departure"),
     Column(name="dewp", type=NUMBER, description="dew point, F"),
     Column(name="humid", type=NUMBER, description="relative humidity, %"),
     Column(name="wind_dir", type=NUMBER, description="degrees"),
-    Column(name="wind_speed", type=NUMBER, description="mph; one observation of 2013 says 1048"),
+    Column(name="wind_speed", type=NUMBER, description="mph; one observation of 2013 is 1048"),
     Column(name="wind_gust", type=NUMBER, description="mph; missing (80 %) when there are no gusts"),
     Column(name="precip", type=NUMBER, description="inches"),
     Column(name="pressure", type=NUMBER, description="millibars"),
@@ -94,7 +96,7 @@ MODEL = Model(
     start=date(2025, 1, 1),
     timezone="America/New_York",
     tags=("flights", "classification"),
-    priority=100,  # the first of a first start, and first in line when tasks have to wait
+    priority=100,  # trained first at a first start, and first in the queue when tasks wait
     data=Data(
         columns=(*SCHEDULE, *PLANE, *DESTINATION, *WEATHER, *OUTCOME),
         repeats_after=365,  # a year later the same flights come again
@@ -123,7 +125,7 @@ MODEL = Model(
         # not known.
         leak_alarm=0.88,
         slices=("carrier", "origin"),
-        # No person is in the data; whoever lives near an airport should not be told less than others.
+        # The data have no persons; but predictions should be equally good for every airport.
         fairness=(Fairness(column="origin", measure="equalized_odds", threshold=0.3),),
     ),
 )

@@ -112,4 +112,4 @@ def test_a_working_holiday_is_quarantined() -> None:
     frame = fetch(ORDINARY).assign(workingday=True)
     frame.loc[3, "holiday"] = True
     found = check(frame)
-    assert len(found.quarantined) == 1 and "a holiday is no working day" in found.quarantined["_expectation"][0]
+    assert len(found.quarantined) == 1 and "a holiday is not a working day" in found.quarantined["_expectation"][0]
