@@ -102,7 +102,7 @@ def test_a_pid_that_was_used_again_is_not_ours(stack: Stack, children: list[subp
 def test_a_folder_with_other_files_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     stack = Stack(tmp_path, 1, 2, 3)
-    with pytest.raises(ConfigurationError, match="holds other files"):
+    with pytest.raises(ConfigurationError, match="has other files"):
         stack.prepare()
     with pytest.raises(ConfigurationError, match=f"no {MARKER}"):
         running.clean(stack)
