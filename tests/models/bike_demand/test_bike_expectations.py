@@ -59,7 +59,7 @@ def test_missing_hours_are_reported_and_the_others_kept() -> None:
     """18 January 2011 has 12 hours, the leanest day that is kept."""
     found = check(fetch("2025-01-21"), "2025-01-21")
     assert found.critical == [] and len(found.good) == 12
-    assert "every hour of the day is there: observed 12" in found.warnings
+    assert "the day has every hour: observed 12" in found.warnings
 
 
 def test_missing_weekdays_and_weather_are_tolerated_up_to_a_share() -> None:
@@ -67,7 +67,7 @@ def test_missing_weekdays_and_weather_are_tolerated_up_to_a_share() -> None:
     assert worst["weathersit"].isna().mean() == 0.375
     assert not any("weathersit" in w for w in check(worst, "2025-01-30").warnings)
     assert fetch("2025-08-30")["weekday"].isna().mean() > 0.2
-    assert check(fetch("2025-08-30"), "2025-08-30").warnings == ["every hour of the day is there: observed 18"]
+    assert check(fetch("2025-08-30"), "2025-08-30").warnings == ["the day has every hour: observed 18"]
     frame = fetch(ORDINARY)
     frame.loc[:9, ["weekday", "weathersit"]] = None
     found = check(frame)
