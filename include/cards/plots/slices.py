@@ -60,7 +60,7 @@ def gains(holdout: Drawn) -> Figure:
 
 
 def _judged(found: Sequence[Slice], alpha: float) -> tuple[list[Judged], list[Slice]]:
-    """The values with a gain that is known, and the others; which of them are worse is decided as in the gate (Holm)."""
+    """The values with a gain that is known, and the others; which are worse is decided as in the gate (Holm)."""
     tested = [one for one in found if one.gain is not None]
     worse = uncertainty.holm([uncertainty.UNDEFINED if one.p_worse is None else one.p_worse for one in tested], alpha)
     pairs = [(one, Gain.of(one.gain), is_worse) for one, is_worse in zip(tested, worse, strict=True)]
