@@ -62,11 +62,11 @@ def asked(context: Context, kind: type[P]) -> P:
 
 
 def actor(context: Context) -> str:
-    """Who acts, for the audit: the user who triggered the run, or `AUTOMATIC`.
+    """The actor recorded in the audit: the user who triggered the run, or `AUTOMATIC`.
 
     Only what Airflow itself records counts: the kind of the run, and the user whose login has triggered it. A run's
-    conf is whatever the caller writes. A run that another run has started inherits the user of that one, who did not
-    ask for it: it is automatic. No login can pass for `AUTOMATIC`, which a freeze stops.
+    conf is whatever the caller writes. A run that another run has started inherits the user of that run, who did not
+    request it: it is automatic. No login can pass for `AUTOMATIC`, which a freeze stops.
     """
     run: Any = context["dag_run"]
     if run.run_type != BY_HAND:
@@ -76,17 +76,17 @@ def actor(context: Context) -> str:
 
 
 def require_begun(model: Model, about: Partition, context: Context) -> None:
-    """Refuse a day before the model's first one, whoever asks for it; a schedule may begin a day earlier.
+    """Refuse a day before the model's first one, however the run was started; a schedule may begin a day earlier.
 
     Raises
     ------
-    ConfigurationError : ``about`` lies before ``model.start``.
+    ConfigurationError : ``about`` is before ``model.start``.
     """
     run: Any = context["dag_run"]
     if about.date < model.start and run.run_type != "scheduled":
         raise ConfigurationError(
             f"{model.name} begins on {model.start} (`start` in its model.py): there is no partition {about.key}. "
-            f"Ask for a later day."
+            f"Choose a later day."
         )
 
 
@@ -97,9 +97,9 @@ def write_note(context: Context, sentence: str) -> None:
 
 @contextmanager
 def reason_noted(context: Context) -> Iterator[None]:
-    """Offer the error that ends a task as the note of its run: who finds a red run reads there what is wrong.
+    """Offer the error that ends a task as the note of its run, where people look for the cause of a red run.
 
-    A lost connection says nothing about the run as long as the task is tried again.
+    A lost connection is not noted while the task is still retried.
     """
     try:
         yield
@@ -111,7 +111,7 @@ def reason_noted(context: Context) -> Iterator[None]:
 
 
 def require_same_code(model: str, begun_with: str) -> None:
-    """Refuse to go on with other code than the run began with.
+    """Refuse to continue with other code than the run began with.
 
     Raises
     ------

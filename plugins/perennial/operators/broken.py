@@ -1,4 +1,4 @@
-"""The one task of `<model>_broken`: says why the model's folder does not load."""
+"""The one task of `<model>_broken`: reports why the model's folder does not load."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class CollectOperator(PerennialOperator):
     """Fetch the rows of the run's partition from the model's source and keep them as they came.
 
-    Connections named in ``data.connections`` are resolved by Airflow and handed over as URIs.
+    Connections named in ``data.connections`` are resolved by Airflow and passed as URIs.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class CollectOperator(PerennialOperator):
 
 
 class ValidateOperator(PerennialOperator):
-    """Hold the raw batch against the schema and the model's expectations; bad rows go to quarantine."""
+    """Check the raw batch against the schema and the model's expectations; bad rows go to quarantine."""
 
     template_fields: Sequence[str] = ("raw",)
     operator_extra_links: ClassVar[Any] = (ValidationLink(),)

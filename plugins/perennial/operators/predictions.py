@@ -1,4 +1,4 @@
-"""The task of `<model>_score` that brings the model servers' predictions home."""
+"""The task of `<model>_score` that loads the model servers' predictions into the lake."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class ReconcileOperator(BaseOperator):
     """Repair what a promotion or a rollback could not write, and verify what serves then.
 
-    The task is green also if that fails; its note says what a person has to do.
+    The task is green even if that fails; its note lists what a person must do.
     """
 
     ui_color = PerennialOperator.ui_color
@@ -29,6 +29,6 @@ class ReconcileOperator(BaseOperator):
         problems = [f"{one.model}: {sentence}" for one in found for sentence in one.problems]
         if found:
             parts = [f"repaired: {' '.join(repaired)}"] if repaired else []
-            parts += [f"a person has to look: {' '.join(problems)}"] if problems else []
+            parts += [f"needs a person: {' '.join(problems)}"] if problems else []
             write_note(context, "\n\n".join(parts))
         return {"repaired": repaired, "problems": problems}
