@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "rivals"
 REMEMBERED = 4
-"""Times ``gate.change_days``: scores count and are kept for so many days. Older may no longer be representative."""
+"""Times ``gate.change_days``: how many days scores count and are kept; older ones may not be representative."""
 BLOCK_DAYS = 7
 """Days of one block of the evidence for a change: weeks, because a recipe's luck lasts longer than a day."""
 

@@ -124,7 +124,7 @@ def pictures(mlflow_run_id: str, evaluation: Evaluation) -> dict[str, bytes]:
         found[name] = tracking.artifact_bytes(mlflow_run_id, path)
         if hashlib.sha256(found[name]).hexdigest() != drawn[path]:
             raise IntegrityError(
-                f"the artifact {path} of the MLflow run {mlflow_run_id} is not what evaluate has stored: clear the task "
+                f"the artifact {path} of the MLflow run {mlflow_run_id} is not what evaluate stored: clear the task "
                 "evaluate, and this one with it."
             )
     return found

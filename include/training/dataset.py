@@ -76,7 +76,7 @@ def windows(model: Model, as_of_key: str, window_days: Window | None = None) -> 
 
 
 def between(frame: pd.DataFrame, span: Iterable[str]) -> pd.DataFrame:
-    """The rows whose partition lies in ``span`` (first and last key, both included)."""
+    """The rows whose partition is in ``span`` (first and last key, both included)."""
     first, last = span
     partition = frame["partition"].to_numpy(dtype=object)
     return frame.loc[(partition >= first) & (partition <= last)]
@@ -90,8 +90,8 @@ def labelled(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
 def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
     """The label of each row, as an array of shape (rows,).
 
-    float64 values of a regression; int64 of a classification: 1 (``label.positive``) or 0 where it is binary, else the
-    index of the class in ``label.classes``.
+    float64 values of a regression; int64 of a classification: 1 (``label.positive``) or 0 if the label is binary, else
+    the index of the class in ``label.classes``.
 
     Raises
     ------
@@ -163,8 +163,7 @@ def builder(model: Model) -> Build:
 
 
 def builder_from_source(source: bytes, where: str) -> Build:
-    """`build` of a `features.py` given as bytes: the code that a champion's bundle carries, whatever the folder says
-    today.
+    """`build` of a `features.py` given as bytes: the code in a champion's bundle, whatever the folder contains today.
 
     Raises
     ------
@@ -192,7 +191,7 @@ def features_frame(model: Model, frame: pd.DataFrame, build: Build | None = None
 
     Raises
     ------
-    ConfigurationError : `build` returned something else than named 1-d arrays, one value for each row.
+    ConfigurationError : `build` returned something other than named 1-d arrays, one value for each row.
     """
     return frame_of(model, (build or builder(model))(input_arrays(model, frame)), len(frame), frame.index)
 

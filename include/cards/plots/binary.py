@@ -1,4 +1,4 @@
-"""Pictures of a binary classification: does it rank, are its probabilities true, how do its scores lie?"""
+"""Pictures of a binary classification: ranking, calibration and the distribution of the scores."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def curves(positive: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def calibration(holdout: Drawn) -> Figure:
-    """What happens where a probability is said, with how often it is said below."""
+    """How often the label occurs by predicted probability, with a histogram of the predictions below."""
     y, mine = holdout.y.astype(float), holdout.scores["challenger"]
     title = f"The challenger's probabilities are off by {_points(y, mine)} on average"
     others = [f"; the {s}'s by {_points(y, holdout.scores[s])}" for s in holdout.rivals if s != "challenger"]
     subtitle = f"Tenths of the rows by score{''.join(others)}. Bars: 95 % of chance. {holdout.summary}"
     return reliability(
         holdout, {side: (y, holdout.scores[side]) for side in holdout.rivals}, title, subtitle,
-        ("probability that was said", f"share with the label {holdout.model.data.label.positive!r}"),
+        ("predicted probability", f"share with the label {holdout.model.data.label.positive!r}"),
     )  # fmt: skip
 
 
@@ -111,7 +111,7 @@ def reliability(
     subtitle: str,
     names: tuple[str, str],
 ) -> Figure:
-    """A reliability diagram of each side's (what happened, probability said), and the histogram of the latter."""
+    """A reliability diagram of each side's (observed share, predicted probability), and the histogram of the latter."""
     made, (axes,) = figure(title, subtitle, height=4.1)
     box = axes.get_position()
     axes.set_position((box.x0, box.y0 + 0.21, box.width, box.height - 0.21))

@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours: told apart with any colour vision, and in grey.
+# Okabe and Ito's colours: distinguishable with any colour vision, and in grey.
 COLOURS = {"challenger": "#0072B2", "champion": "#D55E00", "baseline": "#767676"}
 CLASS_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#767676")
 MARGIN: Any = {"color": "#7a0177", "linewidth": 1.5, "linestyle": (0, (4, 2.5))}
@@ -62,7 +62,7 @@ _TITLE_CHARACTERS, _SUBTITLE_CHARACTERS = 78, 108
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn of a holdout: labels, scores and metrics by day of each side, and what is known of them."""
+    """The data of a picture of a holdout: labels, scores and metrics by day of each side, and the evaluation."""
 
     model: Model
     y: np.ndarray
@@ -92,7 +92,7 @@ class Drawn:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw and save inside of this: it sets the style, and nothing that others have set shines through."""
+    """Draw and save inside of this: it sets the style, and ignores what others have set."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -145,7 +145,7 @@ def square(axes: Axes) -> None:
 
 
 def thinned(*curves: np.ndarray, most: int = 300) -> list[np.ndarray]:
-    """Of curves with very many points only so many that the eye cannot tell."""
+    """Thins curves with very many points so that no difference is visible."""
     chosen = np.unique(np.linspace(0, len(curves[0]) - 1, num=min(most, len(curves[0])), dtype=int))
     return [curve[chosen] for curve in curves]
 

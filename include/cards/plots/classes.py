@@ -1,4 +1,4 @@
-"""Pictures of a classification of several classes: what is taken for what, and is the model sure rightly?"""
+"""Pictures of a classification of several classes: confusion, ranking and calibration."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ OTHERS = "all others"
 
 
 def confusion(holdout: Drawn) -> Figure:
-    """Of the rows of each class, which share is predicted as which; challenger next to champion."""
+    """The share of each class that is predicted as each class; challenger next to champion."""
     y = holdout.y
     names, place = _merged(holdout)
     tables = {side: _table(place[y], place[holdout.scores[side].argmax(axis=1)], len(names)) for side in holdout.rivals}
     right = {side: float(np.mean(holdout.scores[side].argmax(axis=1) == y)) for side in holdout.rivals}
     against = "".join(f"; the {side} on {percent(r)}" for side, r in right.items() if side != "challenger")
     title = f"The challenger is right on {percent(right['challenger'])} of the rows{against}{_mistake(names, tables)}"
-    subtitle = f"Of the rows of a class (line), the percentage taken for each (column). {holdout.summary}"
+    subtitle = f"Of the rows of a class (row), the percentage predicted as each (column). {holdout.summary}"
     longest = max(map(len, names))
     made, panels = figure(title, subtitle, len(tables), height=max(2.6, 0.9 + 0.27 * len(names)))
     made.subplots_adjust(left=min(0.3, 0.05 + 0.0115 * longest), wspace=0.12)
@@ -82,7 +82,7 @@ def _matrix(axes: Axes, table: np.ndarray, names: list[str], numbered: bool) -> 
     for spine in axes.spines.values():
         spine.set_visible(False)
     ticks = range(len(names))
-    if max(map(len, names)) * len(names) > 32:  # no room below: the columns have the numbers of the lines
+    if max(map(len, names)) * len(names) > 32:  # no room below: the columns have the numbers of the rows
         axes.set_xticks(ticks, [str(at + 1) for at in ticks])
         names = [f"{name}  {at + 1}" for at, name in enumerate(names)]
     else:
@@ -128,7 +128,7 @@ def ranking(holdout: Drawn) -> Figure:
 
 
 def calibration(holdout: Drawn) -> Figure:
-    """Is the most probable class right as often as its probability says?"""
+    """Whether the most probable class is right as often as its probability promises."""
     sides = {}
     for side in holdout.rivals:
         scores = holdout.scores[side]
@@ -136,7 +136,7 @@ def calibration(holdout: Drawn) -> Figure:
     happened, said = sides["challenger"]
     sure, right = said.mean(), happened.mean()
     how = "about as sure as it is right" if abs(sure - right) < 0.02 else "too sure" if sure > right else "too modest"
-    title = f"The challenger is {how}: it says {percent(sure)} on average and is right on {percent(right)}"
+    title = f"The challenger is {how}: it predicts {percent(sure)} on average and is right on {percent(right)}"
     off = "; ".join(f"{side} off by {100 * off_by(*found):.1f} points" for side, found in sides.items())
     subtitle = f"The most probable class of each row: {off}. Bars: 95 % of chance. {holdout.summary}"
     return reliability(

@@ -45,7 +45,7 @@ def gains(holdout: Drawn) -> Figure:
     made, (axes,) = figure(title, subtitle, height=max(1.4, 0.75 + 0.2 * (len(drawn) + heads)))
     if not drawn:
         of_each = "" if model.data.label.task is Task.REGRESSION else f", {SLICE_NEEDS['class_rows']} of each class"
-        say(axes, f"Judged from {SLICE_NEEDS['rows']} rows{of_each} and {SLICE_NEEDS['days']} days on.")
+        say(axes, f"Judged from at least {SLICE_NEEDS['rows']} rows{of_each} and {SLICE_NEEDS['days']} days.")
         return made
     longest = max(len(_short(one.value)) for one, _, _ in drawn)
     made.subplots_adjust(left=min(0.3, 0.05 + 0.0105 * max(longest, 6)), right=0.88)
@@ -60,7 +60,7 @@ def gains(holdout: Drawn) -> Figure:
 
 
 def _judged(found: Sequence[Slice], alpha: float) -> tuple[list[Judged], list[Slice]]:
-    """The values with a gain that is known, and the others; which are worse is asked as the gate asks (Holm)."""
+    """The values with a gain that is known, and the others; which are worse is decided as in the gate (Holm)."""
     tested = [one for one in found if one.gain is not None]
     worse = uncertainty.holm([uncertainty.UNDEFINED if one.p_worse is None else one.p_worse for one in tested], alpha)
     pairs = [(one, Gain.of(one.gain), is_worse) for one, is_worse in zip(tested, worse, strict=True)]
