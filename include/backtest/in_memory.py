@@ -109,8 +109,8 @@ def scores_of(model: Model, champion: Champion, holdout: HoldoutRows) -> TwinSco
 
 @dataclass(frozen=True)
 class Fits:
-    """What a night fits whoever is champion: its trials, and the twins of the winner of the selection and the
-    baseline."""
+    """The fits of a night that do not depend on the champion: its trials, and the twins of the winner of the selection
+    and the baseline."""
 
     trials: tuple[Trial, ...]
     chosen: Chosen

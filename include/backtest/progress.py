@@ -1,4 +1,4 @@
-"""Says how far a long command is: a bar with rate and time left on a terminal, now and then a plain line elsewhere."""
+"""Shows the progress of a long command: a bar with rate and time left on a terminal, else an occasional plain line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Advance = Callable[[str], None]
 
 
 class Progress:
-    """What a command says, and its bars.
+    """The output of a command, and its progress bars.
 
     Parameters
     ----------

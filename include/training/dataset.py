@@ -49,7 +49,7 @@ def windows(model: Model, as_of_key: str, window_days: Window | None = None) -> 
     earliest = model.start
     if model.data.repeats_after is not None:
         # The copies of the holdout's days are not trained on, nor those of the days that the release model will serve:
-        # the next one, or where nothing but the replay ends the window, of as many as leave window_days of it.
+        # the next one, or if only the replay ends the window, of as many as leave window_days of it.
         training = model.training
         spare = model.data.repeats_after - training.holdout_days - training.selection_days - training.window_days
         ahead = max(1, min(SERVES_DAYS, spare)) if length == "all" else 1

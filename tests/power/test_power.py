@@ -287,7 +287,7 @@ def test_what_it_says_can_be_pasted(report: Report, home: Path) -> None:
     assert gate.power == declared and gate.margin >= declared.least_margin - 1e-9
     assert report["kept"] is (declared.least_margin <= 0.02) is False, "a drift of four degrees a day costs more"
     text = (home / "power.md").read_text()
-    assert report["line"] in text and f"**{report['margin']:g}** is the smallest that will do" in text
+    assert report["line"] in text and f"**{report['margin']:g}** is the smallest sufficient margin" in text
     assert "is below it: such a gate holds healthy models for ever" in text
     typed = PowerReport.of(report)
     assert typed.as_dict() == report
