@@ -208,7 +208,7 @@ def floors(model: Model, evaluation: Evaluation) -> Iterator[Check]:
             continue
         violated = gain.upper < 0
         text = f"Its {floor.metric} is {value:.4f}; {floor.limit:g} is promised"
-        text += f", and it is {sure(model)} sure that this is not kept." if violated else "."
+        text += f", and with {sure(model)} confidence this is not kept." if violated else "."
         yield Check(name, value, floor.limit, not violated, text, "reject")
 
 
@@ -352,7 +352,7 @@ def fairness(model: Model, evaluation: Evaluation) -> Iterator[Check]:
         else:
             violated = gap.lower > rule.limit
             text = f"{between} {gap.value:.3f}; {rule.limit:g} is allowed"
-            text += f", and it is {sure(model)} sure that it is more." if violated else "."
+            text += f", and with {sure(model)} confidence it is more." if violated else "."
             yield Check(name, gap.value, rule.limit, not violated, text, "reject")
 
 

@@ -45,9 +45,9 @@ class Gain:
         return cls(value, error, lower, upper) if lower <= value <= upper and error >= 0 else None
 
     def words(self, confidence: str) -> str:
-        """``0.0012 better (95 % sure: at most 0.0043 worse)``."""
+        """``0.0012 better (95 % confidence: at most 0.0043 worse)``."""
         least = f"at least {self.lower:.4g} better" if self.lower > 0 else f"at most {-self.lower:.4g} worse"
-        return f"{signed(self.value)} ({confidence} sure: {least})"
+        return f"{signed(self.value)} ({confidence} confidence: {least})"
 
 
 def signed(value: float) -> str:

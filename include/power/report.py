@@ -117,14 +117,14 @@ def recommendation(report: PowerReport) -> str:
     """The smallest sufficient margin, why, whether the configured one satisfies it, and the line for `model.py`."""
     declared, own = report.declared, report.protocol.holdout_days
     by_error, week = STANDARD_ERRORS * declared.standard_error, declared.stale_week
-    binding = "the standard errors" if by_error >= week else "the week"
+    binding = "the first" if by_error >= week else "the second"
     verdict = "satisfies both" if report.kept else "is below it: such a gate holds healthy models for ever"
     return "\n".join(
         [
             f"**{report.margin:g}** is the smallest sufficient margin: at least {STANDARD_ERRORS:g} standard errors "
             f"over the {own}-day holdout ({STANDARD_ERRORS:g} x {declared.standard_error:g} = {by_error:.3g}), and at "
-            f"least the cost of one more stale week ({week:g}). The larger decides: {binding}. The configured margin of "
-            f"{report.configured:g} {verdict}.",
+            f"least the cost of one more stale week ({week:g}). The larger is {binding}. The configured margin "
+            f"of {report.configured:g} {verdict}.",
             "",
             "For `make lint-models` to know, write into `gate=Gate(...)` of `model.py` (`Power` is in `include.spec`):",
             "",

@@ -292,7 +292,7 @@ def test_what_it_says_can_be_pasted(report: Report, home: Path) -> None:
     typed = PowerReport.of(report)
     assert typed.as_dict() == report
     kept = power_report.markdown(typed.replace(configured=typed.margin, kept=True))
-    assert f"The configured margin of {report['margin']:g} keeps this." in kept
+    assert f"The configured margin of {report['margin']:g} satisfies both." in kept
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(
