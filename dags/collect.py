@@ -1,7 +1,7 @@
 """
 ### Collect one day of {model}
 
-Every night, about the newest local day whose labels are final (yesterday, unless `label.delay` says otherwise):
+Every night, about the newest local day whose labels are final (yesterday, unless `label.delay` is longer):
 **collect** fetches the rows from the model's source and keeps them as they came; **validate** holds them against the
 declared schema and the expectations, and moves bad rows to the `quarantine` table with the expectation they failed;
 **publish** overwrites the day's partition in the lake in one commit.
@@ -10,7 +10,7 @@ declared schema and the expectations, and moves bad rows to the `quarantine` tab
 safe.
 
 #### When a task fails
-* **collect**: the source did not answer (retried by itself), or the day is not over yet. Clear the task when the
+* **collect**: the source did not answer (retried automatically), or the day is not over yet. Clear the task when the
   source is back.
 * **validate**: the batch broke a critical expectation. Nothing was published; the log's last line and the *Validation
   result* button say what was wrong, with numbers. Mend the source, or the expectation if it is wrong, then clear

@@ -4,14 +4,14 @@
 Every ten minutes, for all models: **reconcile** compares the ledger with the release record that servers follow and
 with the MLflow alias `champion`. If a promotion or a rollback changed the ledger and could not write the others, it
 writes them now, and then verifies that the model server answers with the version. A promoted version that fails is
-taken out of service, as in a release. The note of the run says what was repaired; most runs find nothing and have no
+taken out of service, as in a release. The note of the run lists what was repaired; most runs find nothing and have no
 note.
 
 A release record that is newer than the ledger is never overwritten. The run stays green, and its note and log say what
-a person has to decide.
+a person must decide.
 
 #### When a task fails
-* **reconcile**: the ledger did not answer; it is tried again by itself, and by the next run.
+* **reconcile**: the ledger did not answer; it is retried automatically, and by the next run.
 """
 
 from airflow.timetables.trigger import CronTriggerTimetable

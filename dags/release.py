@@ -1,7 +1,7 @@
 """
 ### Put a version of {model} into service
 
-Started by `{model}_retrain` after the gate said *promote*, or by hand with a version. **smoke_test** opens the
+Started by `{model}_retrain` after the gate decided *promote*, or by hand with a version. **smoke_test** opens the
 bundle, verifies every digest and scores known rows. **promote** makes it the champion, by compare-and-set: if another
 version became champion since the gate decided, this one is refused. **verify** waits until the model server answers
 with the new version and the expected scores; otherwise it puts the old champion back and the run fails.
@@ -12,7 +12,7 @@ with the new version and the expected scores; otherwise it puts the old champion
   rollback; the run's note shows by whom, since when and why. Lift the freeze with `make unfreeze MODEL={model}
   REASON=...` or with `{model}_rollback`, then trigger this DAG with the version.)
 * **verify**: the server could not serve the new version, was away for 3 minutes, or lived and did not take it over for
-  10 minutes (by default); the old champion is back. The log says which; look at the server's log, too.
+  10 minutes (by default); the old champion is back. The log shows which; see the server's log, too.
 """
 
 from airflow.sdk import Param

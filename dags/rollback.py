@@ -3,7 +3,7 @@
 
 Trigger with a reason; leave the version empty for the previous champion. **rollback** puts the version back into
 service and freezes automatic promotion, so that tonight's retraining does not replace it; **verify** waits until the
-server answers with it. Nights go on while promotion is frozen: what passes the gate is packaged and held.
+server answers with it. Nights continue while promotion is frozen: what passes the gate is packaged and held.
 
 When the cause is fixed, trigger again and choose *lift the freeze*. From a terminal: `make rollback MODEL={model}
 REASON=...` and `make unfreeze MODEL={model} REASON=...`.

@@ -5,8 +5,8 @@ The model server keeps every accepted prediction in a local spool. **load_predic
 the `predictions` table of the lake, each exactly once, and deletes them from the spool.
 
 #### When a task fails
-* **load_predictions**: storage trouble; retried by itself. Nothing is lost while the spool's disk has room. Lines that
-  cannot be loaded fail nothing: the note counts them, and they are kept with their reasons next to the spool.
+* **load_predictions**: a storage failure; retried automatically. Nothing is lost while the spool's disk has room. Lines
+  that cannot be loaded fail nothing: the note counts them, and they are kept with their reasons next to the spool.
 """
 
 from airflow.timetables.trigger import CronTriggerTimetable

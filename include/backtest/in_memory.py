@@ -56,7 +56,7 @@ class Champion:
 
     Attributes
     ----------
-    version : its number, from 1 on.
+    version : its number, starting at 1.
     twin : its twin; it is never scored on a holdout that it has seen.
     """
 

@@ -143,7 +143,7 @@ class Lab:
         ----------
         champion : `Night.champion` of an earlier night; ``None``: there is none.
         candidates : the names to try; ``None``: all.
-        max_rows : fit on a sample of at most so many rows (``training.max_rows``, and ``min_rows`` is lowered to it).
+        max_rows : fit on a sample of at most this many rows (``training.max_rows``, and ``min_rows`` is lowered to it).
         window_days : days of training data; ``None``: the model's own.
         past : champions before this one, which the challenger meets as anchors.
 

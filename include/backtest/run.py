@@ -42,7 +42,7 @@ MOST_NIGHTS = 365  # by default; with FIRST, as many as there are
 
 @dataclass(frozen=True)
 class Span:
-    """The days of a back-test, as partition keys: data from ``collected`` on, nights about ``first`` and later, judged
+    """The days of a back-test, as partition keys: data from ``collected``, nights about ``first`` and later, judged
     on days up to ``last``; a release model serves from ``lag`` days after its as-of."""
 
     collected: str
@@ -149,7 +149,7 @@ def _keep(model: Model, found: Report, root: Path, progress: Progress) -> None:
 
     Raises
     ------
-    DataError : no day was judged; the report is there and says why.
+    DataError : no day was judged; the report is written and gives the reason.
     """
     files.write(root / "report.json", (json.dumps(found.as_dict(), indent=1) + "\n").encode())
     if not found.days:
@@ -207,7 +207,7 @@ def _introduce(progress: Progress, model: Model, span: Span, root: Path, bounded
     )
     if bounded and len(keys_between(span.first, span.last)) - span.lag >= MOST_NIGHTS:
         progress.say(f"At most {MOST_NIGHTS} nights are replayed unless FIRST is given.")
-    progress.say(f"Data from {span.collected} on, as a deployment that began then would have it; all in {root}.")
+    progress.say(f"Data since {span.collected}, as in a deployment that began then; all in {root}.")
 
 
 def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], workers: int, progress: Progress) -> None:

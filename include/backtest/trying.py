@@ -33,8 +33,8 @@ def run(
 
     Raises
     ------
-    ConfigurationError, DataError, NotReady : there could be no night; says what to do.
-    ReleaseError : the gate says promote, but the version could not be packaged.
+    ConfigurationError, DataError, NotReady : no night is possible; names the remedy.
+    ReleaseError : the gate decided promote, but the version could not be packaged.
     """
     model = catalog.load(name)
     connections = from_environment(model.data.connections)

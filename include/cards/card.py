@@ -156,7 +156,7 @@ def _plus(value: float) -> str:
     return f"{'+' if value > 0 else ''}{figure(value)}"
 
 
-# -- what it was asked
+# -- the challenge
 
 
 def _challenge(model: Model, evaluation: Evaluation) -> list[str]:

@@ -25,7 +25,7 @@ ALPHA = 0.1
 DRAWS = 200
 
 BIASED = ("calibration_error",)
-"""Days that are drawn twice make every bin look less calibrated than it is: the interval would lie above the figure."""
+"""Days that are drawn twice make every bin look less calibrated than it is: the interval would be above the figure."""
 
 
 def by_side(

@@ -30,7 +30,7 @@ P = TypeVar("P", bound=Past)
 
 
 def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: str) -> list[tuple[int, P | None]]:
-    """For each number of nights the newest earlier champion whose twin ends at least so many days before ``last``.
+    """For each number of nights the newest earlier champion whose twin ends at least that many days before ``last``.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 A fresher fit of the same recipe must only not be worse. Another recipe must be better, on weeks of scores of both:
 until then the champion's recipe is refreshed, and the rival, which won the selection, is scored next to it.
 
-The question is asked again every night: an equal rival passes with probability .05 on one night, but once within 30
+The check is repeated every night: an equal rival passes with probability .05 on one night, but once within 30
 nights with .20, within 180 with .29 (simulated, independent days). That costs nothing as long as it is equal; the
 anchors are there so that many such steps do not lead down.
 """
@@ -29,7 +29,7 @@ class Place(StrEnum):
     """How tonight's run treats the champion's recipe."""
 
     TRIED = "tried"
-    NOT_ASKED = "not asked"  # declared, but a person asked for other candidates or another window
+    NOT_ASKED = "not asked"  # declared, but a person chose other candidates or another window
     GONE = "gone"  # no longer declared, or with another window: there is nothing left to refresh
 
 

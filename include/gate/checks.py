@@ -137,7 +137,7 @@ def no_leak(model: Model, evaluation: Evaluation) -> Check:
         return Check("no leak", None, limit, None, "It is not known how much a single feature explains.")
     unit = "rank correlation" if model.data.label.task is Task.REGRESSION else "ROC-AUC"
     sentence = (
-        f"The strongest feature, {found.feature!r}, has a {unit} of {found.power:.3f} by itself; at {limit:g} "
+        f"The strongest feature, {found.feature!r}, has a {unit} of {found.power:.3f} on its own; at {limit:g} "
         "or more it is a leak."
     )
     return Check("no leak", found.power, limit, found.power < limit, sentence, "reject")
@@ -250,7 +250,7 @@ def another_recipe_is_better(model: Model, change: Change | None, tonight: Gain 
         text = f"{days} of the {wanted} days of scores that another recipe needs are there ({who})"
         return Check(name, days, wanted, None, f"{text}{_so_far(model, gain, tonight)}.{_outlook(change)}")
     if gain is None:
-        text = f"It cannot be concluded from {days} days whether the change is one for the better ({who})."
+        text = f"It cannot be concluded from {days} days whether the change is an improvement ({who})."
         return Check(name, None, 0.0, None, text)
     text = f"On {days} days {who}: {gain.words(sure(model))}; more than 0 is needed."
     passed = gain.lower > 0

@@ -81,7 +81,7 @@ def decide(model: Model, evaluation: Evaluation) -> Decision:
 
 
 def _change(model: Model, evaluation: Evaluation) -> list[Check]:
-    """What a change of the recipe is asked; nothing of any other challenger."""
+    """The check of a change of the recipe; no check for any other challenger."""
     if evaluation.kind != "change":
         return []
     tonight = Gain.of(evaluation.estimate(CHAMPION, model.training.metric))

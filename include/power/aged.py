@@ -120,7 +120,7 @@ def _scores(model: Model, history: History, fit: Fit) -> tuple[Any, np.ndarray]:
         raise DataError(f"no row from {fit.judged[0]} to {fit.judged[1]} has a label.")
     if fitted.last >= str(rows["partition"].iloc[0]):
         raise IntegrityError(
-            f"the fit of {fit.candidate} has seen {fitted.last}, and is judged from {fit.judged[0]} on."
+            f"the fit of {fit.candidate} has seen {fitted.last}, and is judged on days from {fit.judged[0]}."
         )
     return rows, measures.score(model, fitted.pipeline, rows)
 

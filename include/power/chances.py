@@ -90,7 +90,7 @@ class Equal:
         self._lower: dict[int, np.ndarray] = {}
 
     def promoted(self, blocks: int, margin: float, better: float = 0.0) -> float:
-        """How often the gate promotes on holdouts of so many blocks.
+        """How often the gate promotes on holdouts of this many blocks.
 
         Parameters
         ----------

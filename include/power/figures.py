@@ -174,7 +174,7 @@ def _differences(model: Model, night: str, found: Mapping[int, Scored]) -> Diffe
 
 
 def _lags(model: Model, weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> list[Lag]:
-    """What a model that is so many days older loses in the week after, over all nights, its error by days."""
+    """What a model that is this many days older loses in the week after, over all nights, its error by days."""
     metric = measures.metric(model, model.training.metric)
     found: list[Lag] = []
     for lag, parts in weeks.items():

@@ -31,7 +31,7 @@ FEWEST_NIGHTS, MOST_DAYS = 5, 365
 @dataclass(frozen=True)
 class Sample:
     """The nights that are sampled: fits end on ``nights`` and up to `figures.OLDEST` days before, and are judged
-    on the days up to ``last``; data from ``collected`` on."""
+    on the days up to ``last``; data from ``collected``."""
 
     collected: str
     nights: list[str]
@@ -71,7 +71,7 @@ def measure(
     sample = sample_of(model, lab.newest(), first, last, every)
     progress.say(
         f"{name}: {len(sample.nights)} nights, {sample.nights[0]} to {sample.nights[-1]}, every {every} days; judged "
-        f"on days up to {sample.last}. Data from {sample.collected} on; all in {root}."
+        f"on days up to {sample.last}. Data since {sample.collected}; all in {root}."
     )
     many = workers or run.processors()
     run.collect(lab, sample.collected, sample.last, connections, many, progress)

@@ -63,7 +63,7 @@ def promote(
 
     Parameters
     ----------
-    actor : ``"perennial"`` for an automatic promotion (which a freeze stops), else the person who asked for it.
+    actor : ``"perennial"`` for an automatic promotion (which a freeze stops), else the person who requested it.
     expected_epoch : the epoch of the champion that the version was judged against; ``None``: the present one.
 
     Raises

@@ -133,7 +133,7 @@ def _repair(ledger: Ledger, store: BundleStore, model: str, record: bool, alias:
                 write_alias(now)
             repaired.append(f"the MLflow alias differed from the ledger; now it agrees: {_serves(now)}.")
         except PerennialError as error:
-            problems.append(f"the MLflow alias differs from the ledger, which says that {_serves(now)}. {error}")
+            problems.append(f"the MLflow alias differs from the ledger, in which {_serves(now)}. {error}")
     return Reconciled(model, tuple(repaired), tuple(problems))
 
 

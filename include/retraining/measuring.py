@@ -69,7 +69,7 @@ class Measuring:
         )
 
     def anchor(self, ago: int, past: Past | None) -> Anchor:
-        """A champion of so many nights ago; one that several numbers of nights refer to is scored once."""
+        """The champion of a number of nights ago; one that several numbers of nights refer to is scored once."""
         if past is None:
             return anchors.absent(ago)
         if past.version not in self._anchors:

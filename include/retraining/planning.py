@@ -55,7 +55,7 @@ def take(
     Raises
     ------
     NotReady : the partition of the as-of is not published yet.
-    DataError : too few days or rows, or labels that were not final when they were collected; says what to do.
+    DataError : too few days or rows, or labels that were not final when they were collected; names the remedy.
     ConfigurationError : an unknown parameter or candidate.
     """
     settings = _settings(model, params)

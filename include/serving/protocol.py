@@ -120,7 +120,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._open, self._head_complete, self._size = True, False, 0
 
     def on_headers_complete(self) -> None:
-        """Start the answer, unless the head has to be read again without its offer of another protocol."""
+        """Start the answer, unless the head must be read again without its offer of another protocol."""
         if self._size + self._received > MAX_HEAD and self._size_of_head() > MAX_HEAD:
             self._head_too_large = True
             raise ValueError("too large")  # reaches `data_received` as an error of the parser

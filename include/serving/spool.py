@@ -64,7 +64,7 @@ class Entry:
 
 @dataclass
 class SpoolCounts:
-    """What happened to predictions since this process started, in rows unless the name says otherwise."""
+    """What happened to predictions since this process started, in rows unless the name gives another unit."""
 
     accepted: int = 0
     dropped: int = 0

@@ -170,7 +170,7 @@ class Watcher:
             if self.store_reachable:
                 self.store_reachable = False
                 logger.error(
-                    "The bundle store %s cannot be listed (%s): serving goes on with what is loaded or kept locally; "
+                    "The bundle store %s cannot be listed (%s): serving continues with what is loaded or kept locally; "
                     "new releases are not seen until it is back.",
                     self._store.root,
                     error.strerror,

@@ -14,7 +14,7 @@ from pydantic import Field
 from include.spec.base import Declaration, Metric
 
 STANDARD_ERRORS = 2.5
-"""A margin needs at least so many standard errors: then three of four equal challengers pass two weeks of even days."""
+"""A margin needs at least this many standard errors: then 3 of 4 equal challengers pass two weeks of even days."""
 
 
 class Scorer(Declaration):
@@ -84,8 +84,8 @@ class Gate(Declaration):
     """What a challenger must show on the holdout. Everything is judged by whole blocks of days, never by rows."""
 
     margin: Annotated[float, Field(gt=0)] = 0.02
-    """How much worse than the champion it may truly be, in units of ``training.metric``. `make gate-power` says what a
-    margin costs."""
+    """How much worse than the champion it may truly be, in units of ``training.metric``. `make gate-power` reports what
+    a margin costs."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """How often a challenger that is worse by exactly the margin may pass."""
     block_days: Annotated[int, Field(ge=1)] = 1
@@ -99,8 +99,8 @@ class Gate(Declaration):
     min_class_rows: Annotated[int, Field(ge=1)] = 200
     """Labelled rows of each class that the holdout needs; with fewer the gate holds."""
     anchors: tuple[Annotated[int, Field(ge=1)], ...] = (1, 7, 28, 91)
-    """The twins of the champions of so many nights ago are scored, too: small losses, each within the margin, must not
-    add up. The challenger may be worse than the best of them by half the margin."""
+    """The twins of the champions of these numbers of nights ago are scored, too: small losses, each within the margin,
+    must not add up. The challenger may be worse than the best of them by half the margin."""
     change_days: Annotated[int, Field(ge=14)] = 28
     """Days of scores of both that another recipe than the champion's needs before it may take its place."""
     floors: tuple[Floor, ...] = ()

@@ -158,7 +158,7 @@ def seeded(estimator: Any, seed: int) -> Any:
 def stopped_after(pipeline: Any) -> int | None:
     """How many iterations gradient boosting took until it stopped early; None if nothing stopped early.
 
-    It belongs to the recipe: the twin and the release model are fitted with exactly so many, without stopping early.
+    It belongs to the recipe: the twin and the release model are fitted with exactly this many, without early stopping.
     """
     for part in [pipeline, *pipeline.get_params(deep=True).values()]:
         if isinstance(part, _BOOSTING) and getattr(part, "do_early_stopping_", False):

@@ -23,7 +23,7 @@ from include.training.plan import Span, Window, Windows
 
 log = logging.getLogger(__name__)
 
-SERVES_DAYS = 28  # a fit on all days of a replayed history has not seen the copies of so many days after it
+SERVES_DAYS = 28  # a fit on all days of a replayed history has not seen the copies of this many days after it
 Build = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 

@@ -61,7 +61,7 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
     """The pipeline as an ONNX graph: one input of shape [rows, 1] for each feature, text or float32, named like it.
 
     The score is the output `output_name`: probabilities of shape [rows, classes] of a classification (no ZipMap;
-    `evaluation.output_columns` says which column is which class), values of shape [rows, 1] of a regression. The same
+    `evaluation.output_columns` maps columns to classes), values of shape [rows, 1] of a regression. The same
     fit gives the same bytes.
 
     Raises

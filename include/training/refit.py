@@ -25,7 +25,7 @@ GROSSLY_UNLIKE_VALUES = 1.0
 healthy refits of boosting differ by .13 to .51, of ridge by .05 to .21; inverted labels give 1.8 and more."""
 
 MORE_TO_LEARN = 1.25
-"""A release model with at least so many times the rows of its twin is expected to fit the shared rows less closely,
+"""A release model with at least this many times the rows of its twin is expected to fit the shared rows less closely,
 so its loss on them is not a sign of broken days (a short history that fits into the window as a whole)."""
 
 ROWS_TO_COMPARE = 1000

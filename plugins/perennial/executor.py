@@ -34,7 +34,7 @@ OF_THE_SCHEDULER = {
 
 @contextlib.contextmanager
 def put_aside(variables: dict[str, str]) -> Iterator[None]:
-    """Give these variables, where they are set, other values for a while."""
+    """Temporarily give these variables, if they are set, other values."""
     before = {name: os.environ[name] for name in variables if name in os.environ}
     os.environ.update({name: variables[name] for name in before})
     try:

@@ -223,7 +223,7 @@ class RollbackParameters(Parameters):
 
     @property
     def chosen(self) -> Action:
-        """The action, also where the switches of the earlier form say it."""
+        """The action, also if it is given by the switches of the earlier form."""
         if self.lift_freeze:
             return Action.LIFT
         return Action.KEEP if self.freeze is False else self.action

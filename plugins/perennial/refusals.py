@@ -1,6 +1,6 @@
 """Ends a run that cannot be right, before a task starts: at once, and with a sentence.
 
-Two kinds of runs are refused: those whose conf cannot be given to a task, and those whose logical date lies in the
+Two kinds of runs are refused: those whose conf cannot be given to a task, and those whose logical date is in the
 future or before the DAG begins. Airflow would start no task in the latter: a run about the future keeps the next runs
 of its DAG waiting, and one about the past ends as a success, as if a rollback had been done.
 
@@ -40,7 +40,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
 
 
 def refuse(dag_run: Any) -> None:
-    """Fail a run of ours that no task could do right, with a note that says why."""
+    """Fail a run that no task could handle correctly, with a note that explains why."""
     if dag_run.dag is None or OURS not in (dag_run.dag.tags or ()):
         return
     problem = _misdated(dag_run) or _problem(dag_run)

@@ -61,7 +61,7 @@ def _short(name: str) -> str:
 
 
 def _table(true: np.ndarray, taken: np.ndarray, classes: int) -> np.ndarray:
-    """Shares of each true class; nan where a class has no row."""
+    """Shares of each true class; nan if a class has no row."""
     counts = np.bincount(true * classes + taken, minlength=classes * classes).reshape(classes, classes)
     with np.errstate(invalid="ignore"):
         return counts / counts.sum(axis=1, keepdims=True)
@@ -110,7 +110,7 @@ def ranking(holdout: Drawn) -> Figure:
     mine = areas["challenger"]
     hardest, easiest = min(there, key=lambda at: mine[at]), max(there, key=lambda at: mine[at])
     title = (
-        f"The challenger tells {_short(names[easiest])!r} best from the rest (ROC-AUC {mine[easiest]:.3f}), "
+        f"The challenger separates {_short(names[easiest])!r} best from the rest (ROC-AUC {mine[easiest]:.3f}), "
         f"{_short(names[hardest])!r} worst ({mine[hardest]:.3f})"
     )
     common = sorted(there, key=lambda at: -np.sum(y == at))[: len(CLASS_COLOURS)]

@@ -122,7 +122,7 @@ def require_same_code(model: str, begun_with: str) -> None:
         raise ConfigurationError(
             f"the code changed during the run: it began with content digest {begun_with[:12]} and is now "
             f"{now[:12]} (include/ or the folder of {model}). One version must come from one code: "
-            f"trigger {model}_retrain again, or clear this run from `snapshot` on."
+            f"trigger {model}_retrain again, or clear this run from the task `snapshot`."
         )
 
 

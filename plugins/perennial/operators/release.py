@@ -33,7 +33,7 @@ class SmokeTestOperator(PerennialOperator):
 class PromoteOperator(PerennialOperator):
     """Make the version the champion: compare-and-set in the ledger, then the release record and the MLflow alias.
 
-    A freeze that came after the gate holds an automatic release: the run ends green, and its note says who froze it.
+    A freeze that came after the gate holds an automatic release: the run ends green, and its note names who froze it.
     """
 
     def execute(self, context: Context) -> dict[str, Any]:

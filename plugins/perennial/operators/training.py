@@ -196,7 +196,7 @@ class EvaluateOperator(PlannedOperator):
 
 
 class GateOperator(PlannedOperator, BranchMixIn):
-    """Decide promote, hold or reject; only *promote* goes on to ``then``. A rejection is a decision: a green run."""
+    """Decide promote, hold or reject; only *promote* runs ``then``. A rejection is a decision: a green run."""
 
     inherits_from_skipmixin = True
     template_fields: Sequence[str] = ("plan", "selected", "evaluation")
@@ -260,7 +260,7 @@ def release_run_id(version: int, digest: str) -> str:
 class StartReleaseOperator(TriggerDagRunOperator):
     """Start `<model>_release` for what `package` returned; hold the version while automatic promotion is frozen.
 
-    A frozen night is a decision: the run ends green, and its note says who froze it, since when and why.
+    A frozen night is a decision: the run ends green, and its note names who froze it, since when and why.
     """
 
     template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, "packaged", "wanted")
