@@ -197,7 +197,7 @@ def test_very_many_slices_are_the_worst_of_them(models: dict[str, Model]) -> Non
     assert "The 30 worst of 60 values" in texts(picture) and len(picture) < 150_000
     few = tuple(one.replace(gain=None, p_worse=None) for one in found.slices)
     said = texts(plots.draw(model, y, scores, by_day, found.replace(slices=few))["slices.svg"])
-    assert "No value of shop has enough rows to be judged" in said and "from 200 rows, 20 of each class" in said
+    assert "No value of shop has enough rows to be judged" in said and "at least 200 rows, 20 of each class" in said
 
 
 def test_the_same_data_gives_the_same_bytes_in_another_process(models: dict[str, Model]) -> None:

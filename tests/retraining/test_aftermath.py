@@ -89,7 +89,9 @@ def test_a_version_that_serves_is_settled_and_the_message_says_what_to_type(nigh
     told = nights.skipped()
     assert told and "decided promote, and version 1 serves" in told
     assert f"make night MODEL={nights.name} FORCE=1" in told
-    assert "another seed only for candidates that use random numbers" in told and "Give another seed" not in told
+    assert (
+        "another seed does so only for candidates that use random numbers" in told and "Give another seed" not in told
+    )
 
 
 def test_packaging_that_failed_is_tried_again_until_something_serves(

@@ -45,7 +45,7 @@ def gains(holdout: Drawn) -> Figure:
     made, (axes,) = figure(title, subtitle, height=max(1.4, 0.75 + 0.2 * (len(drawn) + heads)))
     if not drawn:
         of_each = "" if model.data.label.task is Task.REGRESSION else f", {SLICE_NEEDS['class_rows']} of each class"
-        say(axes, f"Judged from at least {SLICE_NEEDS['rows']} rows{of_each} and {SLICE_NEEDS['days']} days.")
+        say(axes, f"Judged with at least {SLICE_NEEDS['rows']} rows{of_each} and {SLICE_NEEDS['days']} days.")
         return made
     longest = max(len(_short(one.value)) for one, _, _ in drawn)
     made.subplots_adjust(left=min(0.3, 0.05 + 0.0105 * max(longest, 6)), right=0.88)
