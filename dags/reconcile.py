@@ -4,7 +4,7 @@
 Every ten minutes, for all models: **reconcile** compares the ledger with the release record that servers follow and
 with the MLflow alias `champion`. If a promotion or a rollback changed the ledger and could not write the others, it
 writes them now, and then verifies that the model server answers with the version. A promoted version that fails is
-taken out of service, as in a release. The note of the run says what was repaired; most runs find nothing and have no
+taken out of service, as in a release. The note of the run lists what was repaired; most runs find nothing and have no
 note.
 
 A release record that is newer than the ledger is never overwritten. The run succeeds, and its note and log name what

@@ -22,10 +22,10 @@ failed is tried again: every night while nothing serves, once while another vers
   `snapshot`.
 * **train**: one candidate failed; the others are done. Read its log, fix `candidates.py` or `features.py`, trigger
   again.
-* **evaluate**, **select**, **gate**: usually MLflow or PostgreSQL did not answer; retried by itself, or clear the task.
+* **evaluate**, **select**, **gate**: MLflow or PostgreSQL did not answer; retried automatically; else clear the task.
 * **package**: the ONNX file and scikit-learn disagree, or the newest days look unlike the rest: the log has the
   numbers. The old champion keeps serving.
-* *"the code changed during the run"*: somebody deployed in between. Trigger again.
+* *"the code changed during the run"*: new code was deployed in between. Trigger again.
 """
 
 from airflow.sdk import Param, XComArg

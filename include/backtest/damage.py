@@ -1,7 +1,7 @@
-"""Ways in which the rows that a night learns from get damaged: what a gate is there for.
+"""Ways in which the rows that a night learns from are damaged: the faults that a gate must find.
 
-Each is a pure function of the rows of a night's snapshot. What it returns still keeps the contract of the model (key,
-event time, partition, types, what may be missing), so no expectation about a single row would have stopped it.
+Each is a pure function of the rows of a night's snapshot. Its result still satisfies the contract of the model (key,
+event time, partition, types, what may be missing), so no expectation about a single row would have rejected it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pandas as pd
 from include.spec import Column, ColumnType, Model, Task
 from include.training import dataset
 
-MOST = 0.9  # of the labels of one class get lost
+MOST = 0.9  # of the labels of one class are lost
 NOISE = 0.1  # of a leak, in standard deviations of the label
 
 Apply = Callable[[Model, pd.DataFrame, np.random.Generator], pd.DataFrame]
@@ -24,7 +24,7 @@ Apply = Callable[[Model, pd.DataFrame, np.random.Generator], pd.DataFrame]
 
 @dataclass(frozen=True)
 class Kind:
-    """One way: what it is called, what has happened, and the function that does it to rows."""
+    """One kind of damage: its name, what happened, and the function that does it to rows."""
 
     name: str
     what: str
@@ -38,7 +38,7 @@ def labels_shuffled(model: Model, rows: pd.DataFrame, rng: np.random.Generator) 
 
 
 def labels_inverted(model: Model, rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Classes swapped (of several: each becomes the next one); numbers mirrored about the middle of their range."""
+    """Classes swapped (of several: each becomes the next one); numbers mirrored around the middle of their range."""
     label, there = model.data.label, _labelled(model, rows)
     values = rows[label.column].to_numpy(copy=True)
     known = values[there]
@@ -69,7 +69,7 @@ def labels_lost(model: Model, rows: pd.DataFrame, rng: np.random.Generator) -> p
 
 
 def newest_labels_filled(model: Model, rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """The labels of the newest days (as many as a holdout has) all are the most frequent class, or 0."""
+    """The labels of the newest days (as many as a holdout has) are all the most frequent class, or 0."""
     label, newest = model.data.label, _newest(model, rows) & _labelled(model, rows)
     values = rows[label.column].to_numpy(copy=True)
     frequent = 0 if label.task is Task.REGRESSION else rows.loc[_labelled(model, rows), label.column].mode().iloc[0]
@@ -88,14 +88,14 @@ def newest_inputs_shuffled(model: Model, rows: pd.DataFrame, rng: np.random.Gene
 
 
 def inputs_missing(model: Model, rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Half of the inputs that may be missing are, in every row."""
+    """Half of the nullable inputs are missing in every row."""
     for column in _half(nullable_inputs(model), rng):
         rows = _emptied(rows, column, np.arange(len(rows)))
     return rows
 
 
 def units_changed(model: Model, rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Half of the numeric inputs in another unit: 1.8 x + 32, rounded where it is a whole number."""
+    """Half of the numeric inputs in another unit: 1.8 x + 32, rounded if it is a whole number."""
     for column in _half(numeric_inputs(model), rng):
         values = rows[column.name].astype(np.float64) * 1.8 + 32
         if column.type is ColumnType.INTEGER:
@@ -105,8 +105,8 @@ def units_changed(model: Model, rows: pd.DataFrame, rng: np.random.Generator) ->
 
 
 def leak(model: Model, rows: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """One numeric input has the label in it (and a little noise), around its own mean and in its own spread; in these
-    rows only, so that the model learns what no request will tell it."""
+    """One numeric input contains the label (and a little noise), with its own mean and spread; in these rows only, so
+    that the model learns from something that no request contains."""
     numbers = numeric_inputs(model)
     fractions = [c for c in numbers if c.type is ColumnType.NUMBER] or numbers
     column, there = fractions[int(rng.integers(len(fractions)))], _labelled(model, rows)
@@ -157,7 +157,7 @@ KINDS = {
     )
 }  # fmt: skip
 """Every way, by its name. The last two happen to days that only the release model learns from: no comparison of twins
-sees them, so nothing but the guards of the refit is left."""
+sees them, so only the guards of the refit can find them."""
 
 
 def possible(model: Model) -> list[str]:
@@ -166,7 +166,7 @@ def possible(model: Model) -> list[str]:
 
 
 def numeric_inputs(model: Model) -> list[Column]:
-    """Numbers that features may be built from and that are no part of the key."""
+    """Numbers that features may be built from and that are not part of the key."""
     return [c for c in model.data.inputs if _plain(model, c) and c.type in (ColumnType.INTEGER, ColumnType.NUMBER)]
 
 
@@ -206,7 +206,7 @@ def _with(rows: pd.DataFrame, name: str, values: np.ndarray) -> pd.DataFrame:
 
 
 def _emptied(rows: pd.DataFrame, column: Column, at: np.ndarray) -> pd.DataFrame:
-    """The column without its values at these places, in the type that the lake gives one with gaps."""
+    """The column without its values at these places, in the type that the lake gives a column with gaps."""
     values = rows[column.name]
     if column.type is ColumnType.INTEGER:
         values = values.astype(_numbers(values) if values.dtype.kind == "f" else np.float64)
@@ -218,5 +218,5 @@ def _emptied(rows: pd.DataFrame, column: Column, at: np.ndarray) -> pd.DataFrame
 
 
 def _numbers(values: pd.Series) -> Any:
-    """The type of a column of numbers; that of floats where it had no value at all."""
+    """The type of a column of numbers; float if it had no value at all."""
     return values.dtype if values.dtype.kind in "if" else np.float64

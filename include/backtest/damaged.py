@@ -32,11 +32,11 @@ class DamagedNight:
 
     @property
     def generator(self) -> np.random.Generator:
-        """The same for the same night, whatever else is damaged."""
+        """Depends on this night only, not on which other nights are damaged."""
         return np.random.default_rng(_number("damage", self.seed, self.as_of, self.kind))
 
     def key(self, healthy: str) -> str:
-        """What the fits of this night are kept under; ``healthy``: the key without damage."""
+        """The key under which the fits of this night are kept; ``healthy``: the key without damage."""
         code = Path(damage.__file__).read_bytes() + Path(__file__).read_bytes()
         text = f"{healthy} {self.kind} {self.seed} {hashlib.sha256(code).hexdigest()}"
         return hashlib.sha256(text.encode()).hexdigest()
@@ -55,7 +55,7 @@ def draw(model: Model, as_ofs: Sequence[str], share: float, seed: int) -> dict[s
 
 
 class DamagedRows(History):
-    """The history as one night sees it: its snapshot is damaged once, as a whole, whichever days of it are read then.
+    """The history as one night sees it: its snapshot is damaged once, as a whole, whichever days of it are read later.
 
     So the fits of the selection, the twins and the refit of a night learn from the same damaged rows.
     """
@@ -71,7 +71,7 @@ class DamagedRows(History):
 
 
 def release(model: Model, plan: Plan, recipe: Recipe, twin: Any, rows: Rows) -> tuple[Fitted, str | None]:
-    """`in_memory.release`, and in addition to the guards of the refit what else packaging would find: that ONNX
+    """`in_memory.release`, and, in addition to the guards of the refit, the other check of packaging: whether ONNX
     differs."""
     fitted, guard = in_memory.release(model, plan, recipe, twin, rows)
     if guard is None:

@@ -1,4 +1,4 @@
-"""Draws what damaged nights have done: the metric with the gate and without one, and what became of each of them."""
+"""Draws the effect of damaged nights: the metric with the gate and without one, and the outcome of each night."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _nights(axes: Any, draw: DrawResult) -> None:
     axes.set_yticks(range(len(kinds)), kinds)
     axes.set_ylim(-0.7, len(kinds) + 0.9)  # room for the legend
     axes.tick_params(axis="y", length=0)
-    axes.set_title("what became of them", loc="left", fontsize=9, color="#4a4f57")
+    axes.set_title("outcome", loc="left", fontsize=9, color="#4a4f57")
     axes.legend(**LEGEND, ncols=5)
 
 

@@ -1,4 +1,4 @@
-"""What damaged nights have cost, with the gate and without one: for machines, and as Markdown for people."""
+"""The cost of damaged nights, with the gate and without one: for machines, and as Markdown for people."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _joined(days: Sequence[Day], name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _together(nights: Sequence[DamagedNightResult]) -> Together:
-    """Several damaged nights: how many ended how, and the mean excess of the days that they served."""
+    """Several damaged nights: how many had which outcome, and the mean excess of the days that they served."""
     verdicts = Counter(night.verdict for night in nights)
     counts = {verdict: verdicts.get(verdict, 0) for verdict in VERDICTS}
     return Together(nights=len(nights), nightly=_excess(nights, NIGHTLY), ungated=_excess(nights, UNGATED), **counts)

@@ -1,4 +1,4 @@
-"""What nights that were damaged on purpose have cost, as a part of the report of a back-test."""
+"""The cost of nights that were damaged on purpose, as a part of the report of a back-test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from include.records import PartitionKey, Record
 
 
 class Counted(Record):
-    """A record that counts nights by what became of them (`policies.Decided`) as further fields."""
+    """A record that counts nights by outcome (`policies.Decided`) as further fields."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, int] = Field(init=False)
@@ -44,7 +44,7 @@ class KindResult(Together):
 
 
 class ServedResult(Record):
-    """The days that the model of a damaged night served; ``sound``: the metric, had the night been sound."""
+    """The days that the model of a damaged night served; ``sound``: the metric that a sound night would have had."""
 
     first: PartitionKey
     days: int
@@ -55,7 +55,7 @@ class ServedResult(Record):
 
 
 class DamagedNightResult(Record):
-    """A damaged night: what became of it, and by policy the days on which its model served."""
+    """A damaged night: its outcome, and by policy the days on which its model served."""
 
     as_of: PartitionKey
     damage: str
@@ -96,7 +96,7 @@ class DrawResult(Record):
 
 
 class DamagedResult(Record):
-    """What a share of damaged nights has cost.
+    """The cost of a share of damaged nights.
 
     Attributes
     ----------

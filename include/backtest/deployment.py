@@ -1,8 +1,8 @@
-"""A deployment simulated night after night: who is champion, who was, and what rivals have shown so far.
+"""A deployment simulated night after night: the champion, earlier champions, and the scores of rivals so far.
 
-The nights' fits lie on disk (`include.backtest.store`): those of the winner of the selection, whoever is champion. If
+The nights' fits are on disk (`include.backtest.store`): those of the winner of the selection, whoever is champion. If
 the champion's recipe is refreshed instead, its twin and its release model are fitted here, once, and kept next to them;
-and so is every figure that takes scoring, so that another margin of the gate measures nothing again.
+and so is every figure that needs scoring, so that nothing is measured again for another margin.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class Reigning:
 
     @property
     def key(self) -> str:
-        """Unlike that of any other champion of any back-test of this model."""
+        """Different from that of any other champion of any back-test of this model."""
         return f"{self.night.folder.name}-{self.side}"
 
 
 class KeptTwins:
-    """The twins of a night that is kept; a twin's digest is under what it is kept there."""
+    """The twins of a night that is kept; a twin's digest is its key there."""
 
     def __init__(self, model: Model, plan: Plan, kept: Kept, rows: Rows) -> None:
         self.model, self.plan, self.kept, self.rows = model, plan, kept, rows
@@ -115,7 +115,7 @@ class KeptChampions:
 
 
 class KeptMeasuring(Measuring):
-    """Every figure of a night is kept next to its fits; the holdout is read only if one is not there yet.
+    """Every figure of a night is kept next to its fits; the holdout is read only if one is missing.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class KeptMeasuring(Measuring):
         found = self.kept.note(f"{about}-{self._judges}.json", Evaluation, measure)
         if champion is None or found.champion is None:
             return found
-        # another back-test over the same fits counts its champions for itself
+        # another back-test over the same fits has its own numbers of champions
         return found.replace(champion=found.champion.replace(name=champion.name, version=champion.version))
 
     def other(self) -> tuple[Pair, Scored] | None:
@@ -201,7 +201,7 @@ class Deployment:
         return chosen, measuring.evaluate(judging)
 
     def release(self, plan: Plan, kept: Kept, recipe: Recipe) -> tuple[str, str | None]:
-        """Under what the release model of a challenger is kept, and why the guards of its refit refuse it, or None."""
+        """The key of the release model of a challenger, and why the guards of its refit refuse it, or None."""
         fitting: Callable[..., tuple[Fitted, str | None]] = (
             release_of_damaged if plan.as_of in self.damaged else in_memory.release
         )

@@ -24,7 +24,7 @@ SOUND = {name: f"{name}, sound" for name in POLICIES}
 
 @dataclass(frozen=True)
 class Nights:
-    """The nights of a back-test, fitted on sound rows, and what the gate has made of them."""
+    """The nights of a back-test, fitted on sound rows, and the decisions of the gate about them."""
 
     as_ofs: Sequence[str]
     plans: Mapping[str, Plan]
@@ -36,7 +36,7 @@ class Nights:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One draw of damaged nights, and what the history became by it; ``served`` by `policy` of this draw."""
+    """One draw of damaged nights, and the history that follows from it; ``served`` by `policy` of this draw."""
 
     seed: int
     damaged: Mapping[str, DamagedNight]
@@ -45,7 +45,7 @@ class Drawn:
 
 
 def policy(name: str, seed: int) -> str:
-    """What a policy of one draw is called among all that are scored."""
+    """The name of a policy of one draw among all that are scored."""
     return f"{name} broken {seed}"
 
 
@@ -53,7 +53,7 @@ def redecide(
     model: Model, history: History, nights: Nights, share: float, seeds: Sequence[int], store: Store,
     workers: int, progress: Progress, everywhere: bool = False,
 ) -> list[Drawn]:  # fmt: skip
-    """Damage nights after the first champion came, once for each seed, and let the gate decide again.
+    """Damage nights after the first champion, once for each seed, and let the gate decide again.
 
     Sound nights are not fitted again. A night whose training fails on its rows releases nothing, whether there is a
     gate or not.

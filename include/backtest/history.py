@@ -35,7 +35,7 @@ class History:
 
         Raises
         ------
-        DataError : there is no row at all, or a day was collected before its labels were final.
+        DataError : there is no row, or a day was collected before its labels were final.
         """
         found = lake.snapshot(first, last)
         if found.immature:
@@ -69,7 +69,7 @@ class History:
     ) -> pd.DataFrame:
         """Rows of a snapshot of `snapshot`, never beyond its days."""
         if isinstance(snapshot, str):
-            raise IntegrityError("a history knows its snapshots by their days: hand it the Snapshot, not its digest")
+            raise IntegrityError("a history knows its snapshots by their days: pass the Snapshot, not its digest")
         first = max(first or snapshot.first, snapshot.first)
         last = min(last or snapshot.last, snapshot.last)
         return self._days(first, last, None if columns is None else list(columns))

@@ -56,7 +56,7 @@ class Champion:
 
     Attributes
     ----------
-    version : its number, from 1 on.
+    version : its number, starting at 1.
     twin : its twin; it is never scored on a holdout that it has seen.
     """
 
@@ -109,8 +109,8 @@ def scores_of(model: Model, champion: Champion, holdout: HoldoutRows) -> TwinSco
 
 @dataclass(frozen=True)
 class Fits:
-    """What a night fits whoever is champion: its trials, and the twins of the winner of the selection and the
-    baseline."""
+    """The fits of a night that do not depend on the champion: its trials, and the twins of the winner of the selection
+    and the baseline."""
 
     trials: tuple[Trial, ...]
     chosen: Chosen

@@ -32,7 +32,7 @@ COLLECTED, LAB = "collected", "lab"
 
 
 class Lab:
-    """One model's nights; everything lies under ``root``.
+    """One model's nights; everything is under ``root``.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class Lab:
     # -- days
 
     def missing(self, first: date, last: date) -> list[str]:
-        """Keys between two days (both included) that have to be collected: not published, published before their labels
+        """Keys between two days (both included) that must be collected: not published, published before their labels
         were final, or published by other code of the model's folder than today's. None before ``model.start``."""
         model, there, made_by = self.model, self.lake.published(), self._made_by()
         first = max(first, model.start)
@@ -136,14 +136,14 @@ class Lab:
     ) -> Night:
         """Freeze, fit every candidate, select, compare twins on the holdout, decide: a night up to its verdict.
 
-        Scores of a rival are kept below `root`, never among those of a deployment, and weighed with those of earlier
-        nights of this lab.
+        Scores of a rival are kept below `root`, never among those of a deployment, and judged together with those of
+        earlier nights of this lab.
 
         Parameters
         ----------
         champion : `Night.champion` of an earlier night; ``None``: there is none.
         candidates : the names to try; ``None``: all.
-        max_rows : fit on a sample of so many rows (``training.max_rows``, and ``min_rows`` is lowered to it).
+        max_rows : fit on a sample of at most this many rows (``training.max_rows``, and ``min_rows`` is lowered to it).
         window_days : days of training data; ``None``: the model's own.
         past : champions before this one, which the challenger meets as anchors.
 
@@ -176,13 +176,13 @@ def sampled(model: Model, max_rows: int | None) -> Model:
     if max_rows is None:
         return model
     if max_rows < 1:
-        raise ConfigurationError(f"max_rows is {max_rows}: 1 or more is wanted.")
+        raise ConfigurationError(f"max_rows is {max_rows}: it must be at least 1.")
     capped = {"max_rows": max_rows, "min_rows": min(model.training.min_rows, max_rows)}
     return model.model_copy(update={"training": model.training.model_copy(update=capped)})
 
 
 def _source_digest(model: Model) -> str:
-    """The code that makes a day's rows: the model's folder without what only training and serving use."""
+    """The code that produces a day's rows: the model's folder without the files that only training and serving use."""
     hasher = hashlib.sha256()
     folder = catalog.folder(model.name)
     for path in sorted(folder.rglob("*.py")):

@@ -67,7 +67,7 @@ class Night:
 
 
 def shown_metrics(model: Model, measured: Iterable[str]) -> list[str]:
-    """The metrics worth a column: what selection and gate compare, floors, and one that everybody knows."""
+    """The metrics that get a column: those of selection and gate, floors, and one well-known metric."""
     compared = [model.training.metric, model.gate.baseline_metric or model.training.metric]
     compared += [floor.metric for floor in model.gate.floors]
     there = set(measured)

@@ -58,7 +58,7 @@ def draw(report: Report) -> dict[str, bytes]:
 
 
 def rendered(make: Callable[[], Figure], name: str) -> dict[str, bytes]:
-    """What ``make`` draws, in our style, as ``<name>.svg`` and ``<name>.png``."""
+    """What ``make`` draws, in the style of the project, as ``<name>.svg`` and ``<name>.png``."""
     with rc_context(STYLE):
         figure = make()
         vector, raster = io.BytesIO(), io.BytesIO()
@@ -141,7 +141,7 @@ def _metric(axes: Any, report: Report) -> None:
 
 
 def _decisions(axes: Any, report: Report) -> None:
-    """One row for each kind of verdict that there was."""
+    """One row for each kind of verdict that occurred."""
     there = [verdict for verdict in MARKS if report.decisions.get(verdict)]
     for row, verdict in enumerate(reversed(there)):
         nights = [_day(night.as_of) for night in report.nights if night.verdict == verdict]

@@ -32,7 +32,7 @@ could not be judged at all."""
 class Decided:
     """What one night ended with: ``verdict`` (the gate's, `REFUSED` or `NO_DECISION`), why, and the champion before.
 
-    ``side``: under what the release model of the challenger is kept.
+    ``side``: the key of the challenger's release model.
     """
 
     as_of: str
@@ -55,12 +55,12 @@ def decide(
     damaged: Mapping[str, DamagedNight] | None = None,
     everywhere: bool = False,
 ) -> list[Decided]:
-    """Let the gate decide every night, each against the champion that the nights before it have left.
+    """Let the gate decide every night, each against the champion that results from the nights before it.
 
     Parameters
     ----------
     kept : the fits by as-of; ``refused``: why there are none, by as-of.
-    damaged : the nights whose fits have read damaged rows, by as-of. On them every error is the end of the night.
+    damaged : the nights whose fits have read damaged rows, by as-of. On them, any error ends the night.
     everywhere : the gate judges them on damaged rows, too.
     """
     damaged = damaged or {}

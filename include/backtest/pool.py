@@ -1,4 +1,4 @@
-"""Collects days and fits nights in worker processes, one thread each; what is done is on disk, whatever happens."""
+"""Collects days and fits nights in worker processes, one thread each; finished work is on disk, whatever happens."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 @dataclass(frozen=True)
 class Work:
-    """One night to be fitted: its plan (of `planning.take`), the key that it is kept under, what damages its rows."""
+    """One night to be fitted: its plan (of `planning.take`), the key that it is kept under, the damage to its rows."""
 
     plan: Plan
     key: str
@@ -132,7 +132,7 @@ def _start() -> None:
 
 
 def _end_with_the_parent() -> None:
-    """A worker waits for work for ever, also when nothing is left that gives it any."""
+    """A worker would wait for work for ever, even after its parent has gone."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -160,7 +160,7 @@ def _fit(work: Work) -> tuple[str, float]:
     except Exception as crash:
         if work.damaged is None:
             raise
-        # whatever breaks a task ends its night without a decision, and damaged rows may break anything
+        # what fails in a task ends its night without a decision, and damaged rows can make anything fail
         why = f"the training crashed ({type(crash).__name__}: {crash})"
         store.put(work.as_of, work.key, time.perf_counter() - began, refused=why)
     else:

@@ -24,7 +24,7 @@ DAYS_AT_ONCE = 28
 
 @dataclass(frozen=True, order=True)
 class Release:
-    """A release model: the as-of of its night, under what it is kept there, and the night (whose folder tells it from
+    """A release model: the as-of of its night, its key there, and the night (whose folder tells it from
     another fit of the same as-of)."""
 
     as_of: str

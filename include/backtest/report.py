@@ -36,7 +36,7 @@ class WithMetrics(Record):
 
 
 class Protocol(Record):
-    """Everything that the figures depend on."""
+    """All that the figures depend on."""
 
     collected_from: PartitionKey
     missing_days: tuple[PartitionKey, ...]
@@ -180,7 +180,7 @@ def rolling(model: Model, days: Sequence[Day], policy: str) -> list[float | None
 
 
 def table(model: Model, report: Report) -> str:
-    """A line for each policy: what it was over all days, and how often it changed."""
+    """A line for each policy: its metrics over all days, and how often it changed."""
     decisions, policies = report.decisions, report.policies
     metrics = shown_metrics(model, next(iter(policies.values())).metrics) if policies else []
     lines = [["policy", *metrics, "releases", "promoted", "rejected", "held", "refused", "no decision"]]
@@ -195,7 +195,7 @@ def table(model: Model, report: Report) -> str:
 
 
 def titles(protocol: Protocol) -> dict[str, str]:
-    """What the policies are called, by how often there was a night."""
+    """The names of the policies, with the interval between nights."""
     often = "nightly" if protocol.every == 1 else f"every {protocol.every} nights"
     return {
         FROZEN: "frozen (the first champion for ever)",

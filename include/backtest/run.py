@@ -1,4 +1,4 @@
-"""`make backtest`: replays a model's history night by night, and reports what each policy would have been worth."""
+"""`make backtest`: replays a model's history night by night, and reports how good each policy would have been."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MOST_NIGHTS = 365  # by default; with FIRST, as many as there are
 
 @dataclass(frozen=True)
 class Span:
-    """The days of a back-test, as partition keys: data from ``collected`` on, nights about ``first`` and later, judged
+    """The days of a back-test, as partition keys: data from ``collected``, nights about ``first`` and later, judged
     on days up to ``last``; a release model serves from ``lag`` days after its as-of."""
 
     collected: str
@@ -77,8 +77,8 @@ def run(
     draws: int = 1,
     everywhere: bool = False,
 ) -> int:
-    """Collect, fit, decide, score, draw. Everything lies in ``home`` (by default ``PERENNIAL_HOME/backtest/<model>``),
-    and what is there already is used again: a back-test that was killed goes on where it was.
+    """Collect, fit, decide, score, draw. Everything is in ``home`` (by default ``PERENNIAL_HOME/backtest/<model>``),
+    and what exists already is used again: a back-test that was killed continues where it stopped.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def run(
 
     Raises
     ------
-    ConfigurationError : an unknown model, a span that is none.
+    ConfigurationError : an unknown model, or an empty span.
     DataError : too little history, or no night that could be judged.
     """
     model = catalog.load(name)
@@ -96,13 +96,13 @@ def run(
     root = home or Settings.from_environment().home / "backtest" / name
     lab, store, progress = Lab(model, root), Store(root / "nights"), Progress()
     if every < 1 or (workers is not None and workers < 1):
-        raise ConfigurationError(f"every is {every} and workers {workers}: whole numbers from 1 on are wanted.")
+        raise ConfigurationError(f"every is {every} and workers {workers}: both must be whole numbers of at least 1.")
     if not 0 <= broken < 1 or draws < 1:
         raise ConfigurationError(
-            f"broken is {broken} and draws {draws}: a share from 0 to less than 1, and a number from 1 on, are wanted."
+            f"broken is {broken} and draws {draws}: broken must be from 0 to less than 1, draws at least 1."
         )
     if everywhere and not broken:
-        raise ConfigurationError("everywhere says how nights are broken, but broken is 0: give a share, e.g. 0.15.")
+        raise ConfigurationError("everywhere has no effect while broken is 0: set a share, e.g. 0.15.")
     span = span_of(model, lab.newest(), first, last, every)
     _introduce(progress, model, span, root, bounded=first is None)
 
@@ -149,13 +149,13 @@ def _keep(model: Model, found: Report, root: Path, progress: Progress) -> None:
 
     Raises
     ------
-    DataError : no day was judged; the report is there and says why.
+    DataError : no day was judged; the report is written and gives the reason.
     """
     files.write(root / "report.json", (json.dumps(found.as_dict(), indent=1) + "\n").encode())
     if not found.days:
         nights = found.nights
         raise DataError(
-            f"no night of {model.name} from {nights[0].as_of} to {nights[-1].as_of} came to a champion. The last "
+            f"no night of {model.name} from {nights[0].as_of} to {nights[-1].as_of} led to a champion. The last "
             f"one: {nights[-1].verdict}, {nights[-1].reason} All reasons are in {root / 'report.json'}."
         )
     damaged = found.broken
@@ -191,7 +191,7 @@ def span_of(model: Model, newest: str, first: str | None, last: str | None, ever
     if begin + timedelta(days=lag) > until:
         raise DataError(
             f"too little history: the first night of {model.name} that can be judged is about {begin} (it starts on "
-            f"{model.start}, a night wants {training.days_needed} days), and its model serves from "
+            f"{model.start}, a night needs {training.days_needed} days), and its model serves from "
             f"{begin + timedelta(days=lag)} on, but the last day with final labels is {until}."
         )
     collected = max(model.start, begin - timedelta(days=training.days_needed - 1))
@@ -207,7 +207,7 @@ def _introduce(progress: Progress, model: Model, span: Span, root: Path, bounded
     )
     if bounded and len(keys_between(span.first, span.last)) - span.lag >= MOST_NIGHTS:
         progress.say(f"At most {MOST_NIGHTS} nights are replayed unless FIRST is given.")
-    progress.say(f"Data from {span.collected} on, as a deployment that began then would have it; all in {root}.")
+    progress.say(f"Data since {span.collected}, as in a deployment that began then; all in {root}.")
 
 
 def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], workers: int, progress: Progress) -> None:
@@ -252,6 +252,6 @@ def _protocol(model: Model, span: Span, history: History, code: str) -> report.P
 
 
 def processors() -> int:
-    """How many this process may use."""
+    """How many processors this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The fits of each night on disk, under everything that determines them, so that no fit is ever made twice."""
+"""The fits of each night on disk, under a digest of everything that determines them, so that no fit is made twice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RECORD = "night.json"
 TWIN, BASELINE, RELEASE = "twin", "baseline", "release"
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
 FITS = ("spec", "statistics", "scoring", "data", "training", "retraining", "backtest/in_memory.py")
-"""Packages of `include/` (and one module) whose code makes a fit: after a change there every fit is made again."""
+"""Packages of `include/` (and one module) whose code makes a fit: after a change there, every fit is made again."""
 JUDGES = ("statistics", "gate", "retraining")
 """Packages of `include/` that make its figures: after a change there what is fitted already is measured again."""
 
@@ -78,7 +78,7 @@ class NightRecord(Record):
 
 @dataclass(frozen=True)
 class Kept:
-    """The fits of one night, as they lie on disk.
+    """The fits of one night on disk.
 
     Fits of other candidates, which the back-test asks for, are kept next to them (`also`), and so are notes.
     """
@@ -97,7 +97,7 @@ class Kept:
         return self.record.recipe.candidate
 
     def side(self, kind: str, candidate: str) -> str:
-        """Under what the ``twin`` or ``release`` fit of a candidate is kept."""
+        """The key of the ``twin`` or ``release`` fit of a candidate."""
         return kind if candidate == self.winner else f"{kind}-{rivals.plain(candidate)}"
 
     def about(self, side: str) -> FitRecord:
@@ -141,7 +141,7 @@ def _json(record: Record) -> bytes:
     return json.dumps(record.as_dict(), indent=1).encode()
 
 
-@lru_cache(maxsize=16)  # champion and anchors are wanted night after night; all nights would not fit into memory
+@lru_cache(maxsize=16)  # champion and anchors are needed every night; all nights would not fit into memory
 def _pipeline(path: Path) -> Any:
     return export.from_skops(path.read_bytes())
 
@@ -170,7 +170,7 @@ class Store:
         guard: str | None = None,
         refused: str | None = None,
     ) -> None:
-        """Keep a night; it appears whole, whenever the process ends."""
+        """Keep a night; it is written atomically, even if the process is killed."""
         record = NightRecord(as_of=as_of, refused=refused, guard=guard, seconds=round(seconds, 3))
         self.root.mkdir(parents=True, exist_ok=True)
         working = Path(tempfile.mkdtemp(prefix=".", dir=self.root))
@@ -199,7 +199,7 @@ class Store:
 
 
 def settings_of(model: Model) -> dict[str, object]:
-    """What of a model's declaration its fits depend on; never the gate."""
+    """The part of a model's declaration that its fits depend on; never the gate."""
     settings = model.model_dump(mode="json", include={"start", "timezone", "training", "data"})
     settings["data"] = {name: settings["data"][name] for name in ("columns", "key", "event_time", "label")}
     settings["training"] = {k: v for k, v in settings["training"].items() if k not in ("schedule", "wait_for_data")}
@@ -225,7 +225,7 @@ def judged_by(model: Model) -> str:
 
 
 def code_digest(model: Model) -> str:
-    """The code and the libraries that make a fit: the model's folder but for its declaration, and our part in it."""
+    """The code and the libraries that make a fit: the model's folder without its declaration, and our part."""
     folder = catalog.folder(model.name)
     named = catalog.code_of(FITS)
     named |= {f"model/{p.relative_to(folder)}": p for p in folder.rglob("*.py") if p.name != "model.py"}

@@ -29,12 +29,12 @@ def run(
     root: Path | None = None,
     summary: Path | None = None,
 ) -> int:
-    """Collect what one night needs, run it, print candidates, checks and verdict. 0 for a decision of any kind.
+    """Collect what one night needs, run it, print candidates, checks and verdict. 0 for any decision.
 
     Raises
     ------
-    ConfigurationError, DataError, NotReady : there could be no night; says what to do.
-    ReleaseError : the gate says promote, but the version could not be packaged.
+    ConfigurationError, DataError, NotReady : no night is possible; names the remedy.
+    ReleaseError : the gate decided promote, but the version could not be packaged.
     """
     model = catalog.load(name)
     connections = from_environment(model.data.connections)
@@ -102,7 +102,7 @@ def report(night: Night, stopped: dict[str, str]) -> str:
 
 
 def _days(model: Model, asked: int | None) -> tuple[int, int | None]:
-    """Days to collect, and the training window where these are fewer than the model wants."""
+    """Days to collect, and the training window if they are fewer than the model needs."""
     training = model.training
     if asked is None or asked >= training.days_needed:
         return asked or training.days_needed, None

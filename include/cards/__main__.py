@@ -13,7 +13,7 @@ from include.settings import UMASK
 def main(arguments: list[str] | None = None) -> int:
     """Print the path; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m include.cards", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--model", help="may be left out where only one has versions")
+    parser.add_argument("--model", help="may be omitted if only one model has versions")
     parser.add_argument("--version", help="a packaged version; default: the champion")
     asked = parser.parse_args(arguments)
     try:

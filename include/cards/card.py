@@ -33,7 +33,7 @@ from include.training import evaluation as measures
 from include.training.recipes import Trial
 
 Pictures = Mapping[str, bytes]
-"""SVG files by name, of `plots.draw`."""
+"""SVG files by name, from `plots.draw`."""
 
 SIDES = {CHALLENGER: "this version", CHAMPION: "champion so far", BASELINE: "trivial baseline"}
 RESULTS = {True: "passed", False: "FAILED", None: "unknown"}
@@ -55,7 +55,7 @@ def html(model: Model, facts: Facts, pictures: Pictures | None = None) -> str:
 
 
 def _view(model: Model, facts: Facts) -> dict[str, object]:
-    """What both templates show, put into words and rows of cells."""
+    """What both templates show, as sentences and table rows."""
     evaluation, manifest = facts.evaluation, facts.manifest
     metrics = list(measures.metrics_of(model))
     metrics.sort(key=lambda name: name != model.training.metric)
@@ -156,11 +156,11 @@ def _plus(value: float) -> str:
     return f"{'+' if value > 0 else ''}{figure(value)}"
 
 
-# -- what it was asked
+# -- the challenge
 
 
 def _challenge(model: Model, evaluation: Evaluation) -> list[str]:
-    """What kind of challenge it was, in sentences."""
+    """The kind of the challenge, in sentences."""
     change, margin = evaluation.change, f"{model.gate.margin:g}"
     so_far = ""
     if change is not None:
@@ -178,7 +178,7 @@ def _challenge(model: Model, evaluation: Evaluation) -> list[str]:
         ]
         lines += [f"Meanwhile another recipe is observed. {so_far}"] if change else []
     elif evaluation.kind == "change":
-        lines = [f"A change: another recipe than the champion's. It has to be better. {so_far}".rstrip()]
+        lines = [f"A change: another recipe than the champion's. It must be better. {so_far}".rstrip()]
     else:
         lines = ["It is not recorded whether this is a first model, a refresh or a change of the recipe."]
     unusable = evaluation.champion_unusable
@@ -271,7 +271,7 @@ def _heads(model: Model, measure: str) -> list[str]:
 
 
 def _quality(facts: Facts) -> list[str]:
-    """What is known of the rows of the snapshot's days that did not get into it."""
+    """What is known about rows of the snapshot's days that are not in it."""
     missing, bad = facts.manifest.snapshot.missing, facts.quarantined
     lines = [f"Days that are missing: {', '.join(missing)}." if missing else "No day is missing."]
     if bad is None:
@@ -286,7 +286,7 @@ def _quality(facts: Facts) -> list[str]:
 
 
 def _labels(model: Model, holdout: Holdout) -> str:
-    """How the labels of the holdout lie."""
+    """How the labels of the holdout are distributed."""
     label, mean = model.data.label, holdout.label_mean
     if label.classes is not None:
         shares = holdout.label_shares or {}
@@ -334,7 +334,7 @@ def _template(kind: str) -> Template:
         lstrip_blocks=True,
         finalize=None if page else lambda value: str(value).replace("<", "&lt;"),
     )
-    # names and notes come from data and people: in Markdown they may neither break a table nor become a tag
+    # names and notes come from data and people: in Markdown they must not break a table or become a tag
     environment.filters["line"] = lambda text: " ".join(str(text).split())
     environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
     template = Path(__file__).with_name("card.html.j2" if page else "card.md.j2")

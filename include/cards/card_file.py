@@ -1,4 +1,4 @@
-"""Where the model card of a version lies in the bundle store; needs no running service."""
+"""Where the model card of a version is in the bundle store; needs no running service."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ MANIFESTS = "[0-9a-f]*/manifest.json"  # not those of bundles that are being wri
 
 
 def find(store: BundleStore, model: str | None = None, asked: str | int | None = None) -> Path:
-    """The card of a version; of the champion where none is named. Every byte of its bundle is verified.
+    """The card of a version; of the champion if none is named. Every byte of its bundle is verified.
 
     Parameters
     ----------
-    model : may be left out where only one model has versions.
+    model : may be omitted if only one model has versions.
     asked : the number of the version.
 
     Raises
     ------
-    ConfigurationError : there is no such model, or no such version of it, or nothing serves; with the nearest that is.
-    IntegrityError : the bundle is damaged, or its release record is.
+    ConfigurationError : there is no such model, or no such version of it, or nothing serves; names the nearest valid
+    value. IntegrityError : the bundle is damaged, or its release record is.
     """
     name = _model(store, model)
     version, packaged = _number(asked), versions(store, name)
@@ -60,7 +60,7 @@ def versions(store: BundleStore, model: str) -> dict[int, str]:
         try:
             version = int(json.loads(path.read_bytes())["version"])
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # a damaged bundle is said to be one when it is asked for
+            continue  # a damaged bundle is reported when it is requested
         found[version] = max(found.get(version, (0.0, "")), (path.parent.stat().st_mtime, path.parent.name))
     return {version: digest for version, (_, digest) in sorted(found.items())}
 
@@ -74,7 +74,7 @@ def _number(asked: str | int | None) -> int | None:
 
 
 def _model(store: BundleStore, asked: str | None) -> str:
-    """The name of the model, one that has versions."""
+    """The name of a model that has versions."""
     there = sorted({path.parent.parent.name for path in store.root.glob(f"*/{MANIFESTS}")})
     if asked in there:
         return str(asked)

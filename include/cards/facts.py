@@ -60,7 +60,7 @@ class Compared(Record):
 
     @property
     def sides(self) -> list[str]:
-        """Those that there are, as a card shows them."""
+        """Those that exist, as a card shows them."""
         return [CHALLENGER, *([CHAMPION] if self.champion else []), BASELINE]
 
     def side(self, name: str) -> Side | UnscoredChampion:
@@ -105,7 +105,7 @@ class Manifest(Record):
 
 
 class CardParameters(Record):
-    """What to trigger a run with that makes the version again."""
+    """The parameters of a run that makes the version again."""
 
     as_of: PartitionKey
     candidates: tuple[str, ...]
@@ -114,7 +114,7 @@ class CardParameters(Record):
 
 
 class Facts(Record):
-    """What a card shows: the manifest, and what was found on the way to it.
+    """What a card shows: the manifest, and the findings of the packaging.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
-"""How far each side's metrics would move on other days like these: intervals for the card and the pictures.
+"""How far each side's metrics would move on other, similar days: intervals for the card and the pictures.
 
 Two-sided percentile intervals by drawing whole blocks of days with replacement (`uncertainty.bootstrap`); the gate does
-not read them, for they are too narrow for a decision on two weeks. A metric is put together from figures of its blocks
-wherever that gives the same number as looking at every row again, which a draw would otherwise do.
+not read them, for they are too narrow for a decision on two weeks. A metric is computed from figures of its blocks if
+that gives the same number as going through all rows in each draw.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ALPHA = 0.1
 DRAWS = 200
 
 BIASED = ("calibration_error",)
-"""Days that are drawn twice make every bin look less calibrated than it is: the interval would lie above the figure."""
+"""Days that are drawn twice make every bin look less calibrated than it is: the interval would be above the figure."""
 
 
 def by_side(
@@ -71,7 +71,7 @@ def _rmse(y: np.ndarray, scores: np.ndarray, place: np.ndarray, blocks: int) -> 
 
 
 def _r2(y: np.ndarray, scores: np.ndarray, place: np.ndarray, blocks: int) -> Statistic:
-    # around the mean of all rows, so that a large mean takes no digits away from the spread
+    # around the mean of all rows, so that a large mean does not reduce the precision of the spread
     centred = y - y.mean()
     error, mean, square = (_of_means(values, place) for values in ((y - scores) ** 2, centred, centred**2))
 
@@ -126,7 +126,7 @@ def _average_precision(positive: np.ndarray, scores: np.ndarray, place: np.ndarr
         np.bincount(tied * blocks + place, kind, len(values) * blocks).reshape(-1, blocks)
         for kind in (positive.astype(float), np.ones(len(place)))
     )
-    here = np.flatnonzero(found.sum(axis=1))  # elsewhere precision counts for nothing
+    here = np.flatnonzero(found.sum(axis=1))  # elsewhere the precision is not used
     found, above = found[here], (np.cumsum(found, axis=0)[here], np.cumsum(rows, axis=0)[here])
 
     everything = np.bincount(place, minlength=blocks)
@@ -155,7 +155,6 @@ def _pair(found: tuple[float, float]) -> tuple[float, float] | None:
 
 
 def between(evaluation: Evaluation | None, side: str, metric: str) -> tuple[float, float] | None:
-    """One interval of an evaluation; None if it is not known, or never another (a constant ranks nothing on any
-    days)."""
+    """One interval of an evaluation; None if it is not known, or has no width (a constant ranks nothing on any day)."""
     found = (evaluation.intervals or {}).get(side, {}).get(metric) if evaluation else None
     return None if found is None or found[0] == found[1] else found

@@ -30,13 +30,13 @@ P = TypeVar("P", bound=Past)
 
 
 def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: str) -> list[tuple[int, P | None]]:
-    """For each number of nights the newest earlier champion whose twin ends at least so many days before ``last``.
+    """For each number of nights the newest earlier champion whose twin ends at least that many days before ``last``.
 
     Parameters
     ----------
     nights : ``gate.anchors``.
     past : every version that has served and has not failed.
-    champion : the version that serves now: the challenger meets it anyway.
+    champion : the version that serves now: the challenger is compared with it anyway.
     last : the last day of the challenger's twin.
 
     Returns
@@ -52,14 +52,14 @@ def pick(nights: Sequence[int], past: Iterable[P], champion: int | None, last: s
 
 
 def absent(ago: int) -> Anchor:
-    """The answer for a night by which nothing else had served."""
+    """The result for a night by which no other version had served."""
     return Anchor(
         nights_ago=ago, version=None, name=None, last=None, rows=0, value=None, error="nothing else served by then"
     )
 
 
 def scored(model: Model, labels: np.ndarray, ago: int, past: P, score: Callable[[P], np.ndarray]) -> Anchor:
-    """The ``training.metric`` of an anchor on the holdout; one that cannot be scored has a reason and stops nothing.
+    """The ``training.metric`` of an anchor on the holdout; one that cannot be scored gets a reason, not an error.
 
     Parameters
     ----------

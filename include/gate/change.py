@@ -1,9 +1,9 @@
-"""Refresh or change: whether tonight's challenger is the champion's recipe made fresh, or another recipe.
+"""Refresh or change: whether tonight's challenger refreshes the champion's recipe, or is another recipe.
 
 A fresher fit of the same recipe must only not be worse. Another recipe must be better, on weeks of scores of both:
-until then the champion's recipe goes on being refreshed, and the rival, which won the selection, is scored next to it.
+until then the champion's recipe is refreshed, and the rival, which won the selection, is scored next to it.
 
-The question is asked again every night: an equal rival passes with probability .05 on one night, but once within 30
+The check is repeated every night: an equal rival passes with probability .05 on one night, but once within 30
 nights with .20, within 180 with .29 (simulated, independent days). That costs nothing as long as it is equal; the
 anchors are there so that many such steps do not lead down.
 """
@@ -26,10 +26,10 @@ from include.training.recipes import Recipe, Trial
 
 
 class Place(StrEnum):
-    """What tonight's run makes of the champion's recipe."""
+    """How tonight's run treats the champion's recipe."""
 
     TRIED = "tried"
-    NOT_ASKED = "not asked"  # declared, but a person asked for other candidates or another window
+    NOT_ASKED = "not asked"  # declared, but a person chose other candidates or another window
     GONE = "gone"  # no longer declared, or with another window: there is nothing left to refresh
 
 
@@ -69,7 +69,7 @@ def place(model: Model, plan: Plan, incumbent: Recipe) -> Place:
 
 
 def kind_of(model: Model, plan: Plan, recipe: Recipe, incumbent: Recipe | None) -> Kind:
-    """What a challenger of this recipe is to a champion of the recipe ``incumbent`` (None: there is none)."""
+    """How a challenger of this recipe relates to a champion of the recipe ``incumbent`` (None: there is none)."""
     if incumbent is None:
         return "first"
     return "refresh" if recipe.refreshes(incumbent) or place(model, plan, incumbent) is Place.GONE else "change"
@@ -97,7 +97,7 @@ def choose(
     name, rival = pair.names
     own = next((trial for trial in trials if trial.candidate == incumbent.candidate), None)
     if own is None or place(model, plan, incumbent) is not Place.TRIED:
-        asked = f"{who}, and this run was not asked to try {name}, the champion's recipe: {rival} is judged as a change"
+        asked = f"{who}, and this run does not try {name}, the champion's recipe: {rival} is judged as a change"
         return Choice(kind, winner, recipe, f"{asked}.")
     refreshed = recipe_of(model, plan, own.candidate, own.iterations)
     before = earlier(plan.as_of, 1)
@@ -132,6 +132,6 @@ def weighed(
 
 
 def sentence(model: Model, change: Change) -> str:
-    """How far a change is, as the gate would say it."""
+    """The progress of a change, in the words of the gate."""
     check: Check = another_recipe_is_better(model, change)
     return check.sentence

@@ -31,7 +31,7 @@ Otherwise = Literal["reject", "hold"]
 
 @dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 class Check:
-    """One question to the evidence, and the answer.
+    """One question about the evidence, and the answer.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def complete(gone: list[str]) -> Check:
 
 
 def scored(evaluation: Evaluation) -> Check:
-    """Whether the challenger could be scored at all; its scores are what would serve."""
+    """Whether the challenger could be scored at all; a model without usable scores cannot serve."""
     error = evaluation.challenger.error
     if error is None:
         return Check("scores", "finite", "finite", True, "Every score of the challenger is a finite number.", "reject")
@@ -131,20 +131,20 @@ def unseen(evaluation: Evaluation, sides: list[str]) -> Check:
 
 
 def no_leak(model: Model, evaluation: Evaluation) -> Check:
-    """One feature that explains everything is most likely the answer under another name."""
+    """A feature that explains everything is most likely the label in another form."""
     limit, found = model.gate.leak_alarm, evaluation.strongest
     if found is None:
         return Check("no leak", None, limit, None, "It is not known how much a single feature explains.")
     unit = "rank correlation" if model.data.label.task is Task.REGRESSION else "ROC-AUC"
     sentence = (
-        f"The strongest feature, {found.feature!r}, has a {unit} of {found.power:.3f} by itself; at {limit:g} "
+        f"The strongest feature, {found.feature!r}, has a {unit} of {found.power:.3f} on its own; at {limit:g} "
         "or more it is a leak."
     )
     return Check("no leak", found.power, limit, found.power < limit, sentence, "reject")
 
 
 def not_too_good(model: Model, evaluation: Evaluation) -> Iterator[Check]:
-    """A challenger that all of a sudden knows nearly everything most likely knows the answer, from several features."""
+    """A challenger that is suddenly almost perfect most likely gets the label from a combination of features."""
     metric = "r2" if model.data.label.task is Task.REGRESSION else "roc_auc"
     mine, theirs = (evaluation.metric(side, metric) for side in (CHALLENGER, CHAMPION))
     if mine is None or theirs is None:
@@ -208,7 +208,7 @@ def floors(model: Model, evaluation: Evaluation) -> Iterator[Check]:
             continue
         violated = gain.upper < 0
         text = f"Its {floor.metric} is {value:.4f}; {floor.limit:g} is promised"
-        text += f", and it is {sure(model)} sure that this is not kept." if violated else "."
+        text += f", and with {sure(model)} confidence this is not kept." if violated else "."
         yield Check(name, value, floor.limit, not violated, text, "reject")
 
 
@@ -234,12 +234,12 @@ def not_worse_than_champion(model: Model, evaluation: Evaluation, sound: bool) -
 
 
 def another_recipe_is_better(model: Model, change: Change | None, tonight: Gain | None = None) -> Check:
-    """Another recipe than the champion's has to be better, on weeks of scores of both.
+    """Another recipe than the champion's must be better, on weeks of scores of both.
 
     Parameters
     ----------
     change : None if nothing is known about it.
-    tonight : how much better it is on tonight's holdout, which counts for nothing.
+    tonight : how much better it is on tonight's holdout; this is reported only.
     """
     wanted, name = model.gate.change_days, "another recipe is better"
     if change is None:
@@ -250,7 +250,7 @@ def another_recipe_is_better(model: Model, change: Change | None, tonight: Gain 
         text = f"{days} of the {wanted} days of scores that another recipe needs are there ({who})"
         return Check(name, days, wanted, None, f"{text}{_so_far(model, gain, tonight)}.{_outlook(change)}")
     if gain is None:
-        text = f"It cannot be concluded from {days} days whether the change is one for the better ({who})."
+        text = f"It cannot be concluded from {days} days whether the change is an improvement ({who})."
         return Check(name, None, 0.0, None, text)
     text = f"On {days} days {who}: {gain.words(sure(model))}; more than 0 is needed."
     passed = gain.lower > 0
@@ -281,10 +281,10 @@ def _outlook(change: Change, gain: Gain | None = None) -> str:
 
 
 def anchors(model: Model, evaluation: Evaluation) -> Iterator[Check]:
-    """Small losses within the margin must not add up: champions of earlier nights are the measure, too.
+    """Small losses within the margin must not add up: the challenger is also compared with champions of earlier nights.
 
-    A challenger that is significantly better than the champion is not a step down: to hold it would keep what is worse
-    still.
+    A challenger that is significantly better than the champion is not a step down: a hold would keep a champion that
+    is worse.
     """
     limit, metric = -model.gate.margin / 2, model.training.metric
     mine, first = evaluation.metric(CHALLENGER, metric), evaluation.holdout.first
@@ -352,7 +352,7 @@ def fairness(model: Model, evaluation: Evaluation) -> Iterator[Check]:
         else:
             violated = gap.lower > rule.limit
             text = f"{between} {gap.value:.3f}; {rule.limit:g} is allowed"
-            text += f", and it is {sure(model)} sure that it is more." if violated else "."
+            text += f", and with {sure(model)} confidence it is more." if violated else "."
             yield Check(name, gap.value, rule.limit, not violated, text, "reject")
 
 

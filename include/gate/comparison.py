@@ -32,7 +32,7 @@ from include.training import dataset
 from include.training import evaluation as measures
 
 MISSING = "(missing)"
-ENOUGH = 200  # rows with a value, before it is asked what the value explains
+ENOUGH = 200  # rows with a value, below which their power is not computed
 
 
 def gain(
@@ -59,7 +59,7 @@ def gains(model: Model, y: np.ndarray, mine: np.ndarray, theirs: np.ndarray, blo
 
 
 def floors(model: Model, y: np.ndarray, scores: np.ndarray, block: np.ndarray) -> tuple[FloorResult, ...]:
-    """For each declared floor how far the challenger is on its good side, and its value."""
+    """For each declared floor by how much the challenger satisfies it, and its value."""
     return tuple(_floor(model, floor, y, scores, block) for floor in model.gate.floors)
 
 
@@ -128,7 +128,7 @@ class _Size:
 
     @property
     def enough(self) -> bool:
-        """Whether the part is large enough to be judged by itself."""
+        """Whether the part is large enough to be judged on its own."""
         scarce = self.class_rows is None or self.class_rows >= SLICE_NEEDS["class_rows"]
         return self.rows >= SLICE_NEEDS["rows"] and self.days >= SLICE_NEEDS["days"] and scarce
 
@@ -152,9 +152,9 @@ def groups(values: pd.Series) -> np.ndarray:
 def fairness(
     model: Model, rows: pd.DataFrame, y: np.ndarray, scores: np.ndarray, block: np.ndarray
 ) -> tuple[FairnessResult, ...]:
-    """For each declared rule the largest difference between the groups, with its error, and each group by itself.
+    """For each declared rule the largest difference between the groups, with its error, and each group on its own.
 
-    Only groups as large as a slice must be are compared.
+    Only groups that have the minimum size of a slice are compared.
     """
     return tuple(_rule(model, rule, rows, y, scores, block) for rule in model.gate.fairness)
 
@@ -165,7 +165,7 @@ def _rule(
     group, day = groups(rows[rule.column]), rows["partition"].astype(str).to_numpy(dtype=object)
     figure = _figure(model, rule, y, scores)
     members = {value: np.flatnonzero(group == value) for value in np.unique(group.astype(str))}
-    # Of a handful of rows every share is a matter of luck, and the largest difference would be made of nothing else.
+    # A share of a handful of rows is mostly chance, and would dominate the largest difference.
     judged = [value for value, at in members.items() if _size(model, y, day, at).enough]
 
     def difference(at: np.ndarray) -> float:
@@ -216,12 +216,12 @@ def _figure(model: Model, rule: Fairness, y: np.ndarray, scores: np.ndarray) -> 
 
 
 def strongest(model: Model, features: pd.DataFrame, y: np.ndarray, block: np.ndarray) -> Strongest | None:
-    """The feature that explains most by itself; None if there is no feature, or none with a power that is defined.
+    """The feature that explains most on its own; None if there is no feature, or none with a power that is defined.
 
     Its power is the ROC-AUC of its values, in the better direction (of several classes the best of one against the
-    rest), or the absolute rank correlation with a number: on the rows that have a value, where those are `ENOUGH`, and
-    of whether there is one. A text counts as the mean label of its value in other blocks, so that a name that occurs
-    once explains nothing.
+    rest), or the absolute rank correlation with a number: on the rows that have a value, if there are at least
+    `ENOUGH` of them, and of whether a value is present. A text counts as the mean label of its value in other blocks,
+    so that a name that occurs once explains nothing.
     """
     found: Strongest | None = None
     for name in features.columns:
@@ -257,13 +257,13 @@ def _readings(column: pd.Series, target: np.ndarray, block: np.ndarray) -> Itera
 
 
 def _rank_correlation(values: np.ndarray, target: np.ndarray) -> float:
-    """Spearman's, without its sign; 0 where one of them is constant."""
+    """Spearman's, without its sign; 0 if one of them is constant."""
     ranks = [pd.Series(one).rank().to_numpy() for one in (values, target)]
     return abs(float(np.corrcoef(*ranks)[0, 1])) if min(map(np.std, ranks)) > 0 else 0.0
 
 
 def _mean_elsewhere(column: pd.Series, target: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """The mean target of a row's value in the other blocks; that of all rows where it does not occur there."""
+    """The mean target of a row's value in the other blocks; that of all rows if it does not occur there."""
     frame = pd.DataFrame({"value": groups(column), "block": block, "target": target})
     whole = frame.groupby("value")["target"].agg(["sum", "size"])
     here = frame.groupby(["value", "block"])["target"].agg(["sum", "size"])

@@ -1,7 +1,7 @@
-"""Which figures a decision needs and an evaluation does not have.
+"""Which figures a decision needs and an evaluation lacks.
 
-A record holds finite numbers or None, so what is left to ask is whether everything that this model's gate needs is
-there, and whether it covers the whole holdout.
+A record holds finite numbers or None, so this module checks whether everything that this model's gate needs is
+present, and whether it covers the whole holdout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SLICE_NEEDS = {"rows": 200, "days": 7, "class_rows": 20}
 
 
 def missing(model: Model, evaluation: Evaluation) -> list[str]:
-    """Everything that is needed and not known, in words."""
+    """Everything that is needed and missing, in words."""
     gone = [name for name in ("blocks", "spread") if getattr(evaluation, name) is None]
     gone += _champion(evaluation)
     sides = sides_of(evaluation)
@@ -80,7 +80,7 @@ def _against_the_champion(model: Model, evaluation: Evaluation) -> Iterator[str]
 
 
 def _judged_or_small(model: Model, one: Slice) -> bool:
-    """Whether a slice was compared, or is smaller than what can be."""
+    """Whether a slice was compared, or is too small to be compared."""
     if model.data.label.task is Task.CLASSIFICATION and one.class_rows is None:
         return False
     sizes = {"rows": one.rows, "days": one.days, "class_rows": one.class_rows}

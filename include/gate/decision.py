@@ -1,7 +1,7 @@
 """May the challenger replace the champion? A pure decision made of checks, each with a value, a limit and a sentence.
 
-Nothing here reads a file, a clock or a database: the same evaluation always gives the same decision. Evidence that is
-missing or contradictory never reads as good: it ends in *hold*, and scores that cannot be used in *reject*. What is not
+Nothing here reads a file, a clock or a database: the same evaluation always gives the same decision. Missing or
+contradictory evidence never counts as good: it ends in *hold*, and scores that cannot be used in *reject*. What is not
 a finite number does not get into an evaluation at all (`include.records`).
 """
 
@@ -81,7 +81,7 @@ def decide(model: Model, evaluation: Evaluation) -> Decision:
 
 
 def _change(model: Model, evaluation: Evaluation) -> list[Check]:
-    """What a change of the recipe is asked; nothing of any other challenger."""
+    """The check of a change of the recipe; no check for any other challenger."""
     if evaluation.kind != "change":
         return []
     tonight = Gain.of(evaluation.estimate(CHAMPION, model.training.metric))

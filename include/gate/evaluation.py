@@ -1,4 +1,4 @@
-"""What is known about a challenger when the gate decides: figures on the holdout, each with how sure it is.
+"""What is known about a challenger when the gate decides: figures on the holdout, each with its uncertainty.
 
 A figure that could not be computed is None, and the gate never reads None as good (`include.gate.completeness`).
 """
@@ -13,7 +13,7 @@ from include.records import PartitionKey, Record, Text
 from include.statistics import uncertainty
 
 Kind = Literal["first", "refresh", "change"]
-"""What a challenger is: the first model, the champion's recipe made fresh, or another recipe."""
+"""What a challenger is: the first model, the champion's recipe refreshed, or another recipe."""
 Role = Literal["rival", "incumbent"]
 """What is scored next to a challenger: the recipe that won the selection, or the champion's whose place it would
 take."""
@@ -45,9 +45,9 @@ class Gain:
         return cls(value, error, lower, upper) if lower <= value <= upper and error >= 0 else None
 
     def words(self, confidence: str) -> str:
-        """``0.0012 better (95 % sure: at most 0.0043 worse)``."""
+        """``0.0012 better (95 % confidence: at most 0.0043 worse)``."""
         least = f"at least {self.lower:.4g} better" if self.lower > 0 else f"at most {-self.lower:.4g} worse"
-        return f"{signed(self.value)} ({confidence} sure: {least})"
+        return f"{signed(self.value)} ({confidence} confidence: {least})"
 
 
 def signed(value: float) -> str:
@@ -124,7 +124,7 @@ class UnscoredChampion(Record):
 
 
 class FloorResult(Record):
-    """How far the challenger is on the good side of a declared floor (``gain``)."""
+    """By how much the challenger satisfies a declared floor (``gain``)."""
 
     metric: str
     limit: float
@@ -155,7 +155,7 @@ class Slice(Record):
 
 
 class Group(Record):
-    """One group of a fairness rule; ``judged``: it is large enough for its figures to count."""
+    """One group of a fairness rule; ``judged``: whether it is large enough for its figures to count."""
 
     value: str
     rows: int
@@ -174,7 +174,7 @@ class FairnessResult(Record):
 
 
 class Strongest(Record):
-    """The feature that explains most by itself."""
+    """The feature that explains most on its own."""
 
     feature: Text
     power: float
@@ -228,7 +228,7 @@ class ByDay(Record):
 
 
 Intervals = dict[str, tuple[float, float] | None]
-"""Of one side, by metric."""
+"""The metrics of one side, by name."""
 
 
 class Evaluation(Record):

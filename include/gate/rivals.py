@@ -1,4 +1,4 @@
-"""The scores of two recipes' twins on the same days, kept night by night until they show which one is better."""
+"""The scores of two recipes' twins on the same days, kept night by night until they show which is better."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 FOLDER = "rivals"
 REMEMBERED = 4
-"""Times ``gate.change_days``: so many days back scores count and are kept. What was true before may no longer be."""
+"""Times ``gate.change_days``: how many days scores count and are kept; older ones may not be representative."""
 BLOCK_DAYS = 7
 """Days of one block of the evidence for a change: weeks, because a recipe's luck lasts longer than a day."""
 
@@ -56,7 +56,7 @@ class Pair:
 
     @property
     def names(self) -> tuple[str, str]:
-        """What people call incumbent and rival: the candidates, with their windows if only those differ."""
+        """The displayed names of incumbent and rival: the candidates, with their windows if only those differ."""
         mine, theirs = self.incumbent, self.rival
         if mine.candidate != theirs.candidate:
             return mine.candidate, theirs.candidate
@@ -86,7 +86,7 @@ class Scored:
 
 
 class Stored(Protocol):
-    """Where the nights of a pair are kept; one night of one pair is kept once, the last one stays."""
+    """Where the nights of a pair are kept; a night of a pair is stored once, and the last write wins."""
 
     def keep(self, model: Model, pair: Pair, night: Scored) -> None: ...
     def nights(self, model: Model, pair: Pair, until: str) -> Iterable[Scored]:

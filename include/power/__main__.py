@@ -18,16 +18,16 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 def main(arguments: list[str] | None = None) -> int:
     """Measure, and print where the report is; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m include.power", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--model", help="may be left out where there is only one")
+    parser.add_argument("--model", help="may be omitted if there is only one model")
     parser.add_argument("--first", help="the day that the first night is about; default: the first possible, a year")
     parser.add_argument("--last", help="the last day that is judged; default: the newest whose labels are final")
-    parser.add_argument("--every", type=int, default=7, help="a night every so many days; default: %(default)s")
+    parser.add_argument("--every", type=int, default=7, help="days from one night to the next; default: %(default)s")
     parser.add_argument("--workers", type=int, help="processes that fit; default: one for each processor")
-    parser.add_argument("--home", type=Path, help="folder of it all; default: PERENNIAL_HOME/backtest/<model>")
+    parser.add_argument("--home", type=Path, help="folder for all files; default: PERENNIAL_HOME/backtest/<model>")
     parser.add_argument("--candidate", help="whose fits are compared; default: the one that wins most selections")
     asked = parser.parse_args(arguments)
     handler = logging.StreamHandler(sys.stderr)
-    # A handler's level binds every logger, also one that sets its own; hundreds of days and fits would only make noise.
+    # A handler's level binds every logger, also one that sets its own; hundreds of days and fits would fill the log.
     handler.setLevel(logging.ERROR)
     logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[handler])
     try:
@@ -48,5 +48,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # deltalake's threads can abort the interpreter while it ends; everything of ours is closed by now
+    # deltalake's threads can abort the interpreter while it ends; all our files are closed by now
     os._exit(code)

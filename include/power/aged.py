@@ -1,7 +1,7 @@
-"""Fits of one recipe that end on different days, and what each says about the days after; none is ever made twice.
+"""Fits of one recipe that end on different days, and their scores of the days after; no fit is made twice.
 
-A fit has the window of its candidate and ends on a day of its own, as a release model does. A fit of boosting that
-stops by itself finds its iterations by itself.
+A fit has the window of its candidate and ends on a day of its own, as a release model does. A fit of boosting with
+early stopping finds its own number of iterations.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VERSION = 1  # of the files
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit to be made, or made: ``candidate`` fitted on ``days`` and judged on ``judged``, both spans of keys."""
+    """One fit, made or not: ``candidate`` fitted on ``days`` and judged on ``judged``, both spans of keys."""
 
     candidate: str
     days: dataset.Span
@@ -45,7 +45,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a fit says about days that it has not seen.
+    """The scores of a fit on days that it has not seen.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ def planned(model: Model, history: History, name: str, last: str, reach: int, co
 
 
 def make(model: Model, history: History, fit: Fit) -> str:
-    """Fit, score and keep; a fit that is refused is kept as such. The day that it ends on."""
+    """Fit, score and keep; a refusal is kept, too. The day that it ends on."""
     try:
         rows, scores = _scores(model, history, fit)
     except DataError as refused:
@@ -120,13 +120,13 @@ def _scores(model: Model, history: History, fit: Fit) -> tuple[Any, np.ndarray]:
         raise DataError(f"no row from {fit.judged[0]} to {fit.judged[1]} has a label.")
     if fitted.last >= str(rows["partition"].iloc[0]):
         raise IntegrityError(
-            f"the fit of {fit.candidate} has seen {fitted.last}, and is judged from {fit.judged[0]} on."
+            f"the fit of {fit.candidate} has seen {fitted.last}, and is judged on days from {fit.judged[0]}."
         )
     return rows, measures.score(model, fitted.pipeline, rows)
 
 
 def _refuse_missing(model: Model, history: History, fit: Fit) -> None:
-    """As a night would (`training.max_missing_days`), of the days that every window has."""
+    """Raises as a night would (`training.max_missing_days`), for the days that every window has."""
     end, length = date.fromisoformat(fit.last), model.training.window_days
     first = max(fit.days[0], (end - timedelta(days=length - 1)).isoformat())
     there = history.published()

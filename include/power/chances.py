@@ -24,7 +24,7 @@ MOST_DAYS = 365
 
 @dataclass(frozen=True)
 class Differences:
-    """What each block says about the difference of two fits, and its rows; both of shape (blocks,)."""
+    """The difference of two fits in each block, and the block's rows; both of shape (blocks,)."""
 
     values: np.ndarray
     rows: np.ndarray
@@ -74,7 +74,7 @@ class Equal:
 
     Parameters
     ----------
-    nights : for each sampled night its `Differences`; those of fewer than two blocks say nothing and are left out.
+    nights : for each sampled night its `Differences`; those of fewer than two blocks are left out.
     alpha : of the gate.
     """
 
@@ -90,7 +90,7 @@ class Equal:
         self._lower: dict[int, np.ndarray] = {}
 
     def promoted(self, blocks: int, margin: float, better: float = 0.0) -> float:
-        """How often the gate promotes on holdouts of so many blocks.
+        """How often the gate promotes on holdouts of this many blocks.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class Equal:
 
 
 def _centred(night: Differences) -> np.ndarray:
-    """The differences less their mean, stretched by what that takes from their spread."""
+    """The differences less their mean, scaled to restore the spread that this removes."""
     mean = float(np.average(night.values, weights=night.rows))
     blocks = len(night.values)
     return np.asarray((night.values - mean) * math.sqrt(blocks / (blocks - 1)))

@@ -32,7 +32,7 @@ AGES = tuple(sorted({0, *LAGS, *APART}))
 OLDEST = max(AGES)
 HOLDOUTS = (7, 14, 21, 28)
 TIMES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-"""Margins that are shown, in standard errors, in addition to the configured and the recommended one."""
+"""Displayed margins, in standard errors, in addition to the configured and the recommended one."""
 
 
 class Lag(Record):
@@ -63,7 +63,7 @@ class Promoted(Record):
 
 
 class DaysNeeded(Record):
-    """The days that a margin needs; None: more than are looked at."""
+    """The days that a margin needs; None: more than the longest examined holdout."""
 
     margin: float
     days: int | None
@@ -89,7 +89,7 @@ class Figures(Record):
 
 
 def holdouts(model: Model) -> list[int]:
-    """The lengths that are looked at, in days; the model's own is one of them."""
+    """The examined lengths, in days; the model's own is one of them."""
     return sorted({*HOLDOUTS, model.training.holdout_days})
 
 
@@ -99,7 +99,7 @@ def reach(model: Model) -> int:
 
 
 def following(night: str, days: int) -> list[str]:
-    """The keys of so many days after ``night``."""
+    """The keys of this many days after ``night``."""
     return keys_between(earlier(night, -1), earlier(night, -days))
 
 
@@ -167,14 +167,14 @@ def _errors(model: Model, night: str, found: Mapping[int, Scored], errors: dict[
 
 
 def _differences(model: Model, night: str, found: Mapping[int, Scored]) -> Differences:
-    """Of the fits that are a week apart: that is what has to pass where the gate has held."""
+    """Of the fits that are a week apart: such a challenger must pass after the gate has held."""
     y, newer, older, day = aged.paired(found[0], found[WEEK], following(night, max(holdouts(model))))
     metric = measures.metric(model, model.training.metric)
     return chances.by_block(metric, y, newer, older, uncertainty.blocks(day, model.gate.block_days))
 
 
 def _lags(model: Model, weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> list[Lag]:
-    """What a model that is so many days older loses in the week after, over all nights, its error by days."""
+    """What a model that is this many days older loses in the week after, over all nights, its error by days."""
     metric = measures.metric(model, model.training.metric)
     found: list[Lag] = []
     for lag, parts in weeks.items():
@@ -231,5 +231,5 @@ def _last(weeks: Mapping[int, Sequence[tuple[np.ndarray, ...]]]) -> str:
 
 
 def _rounded(value: float) -> float:
-    """Three digits: what a person writes into `model.py`."""
+    """Rounded to three digits, for `model.py`."""
     return float(f"{value:.3g}")

@@ -1,4 +1,4 @@
-"""`make gate-power`: what lag costs, how sure a comparison is, and what a gate of this or that margin promotes."""
+"""`make gate-power`: the cost of lag, the uncertainty of a comparison, and what a gate promotes, by margin."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FEWEST_NIGHTS, MOST_DAYS = 5, 365
 @dataclass(frozen=True)
 class Sample:
     """The nights that are sampled: fits end on ``nights`` and up to `figures.OLDEST` days before, and are judged
-    on the days up to ``last``; data from ``collected`` on."""
+    on the days up to ``last``; data from ``collected``."""
 
     collected: str
     nights: list[str]
@@ -48,7 +48,7 @@ def measure(
     home: Path | None,
     candidate: str | None = None,
 ) -> int:
-    """Collect, fit, compare, draw; ``home`` is that of the back-test, and what is there already is used again.
+    """Collect, fit, compare, draw; ``home`` is that of the back-test, and what exists already is used again.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def measure(
 
     Raises
     ------
-    ConfigurationError : an unknown model or candidate, a span that is none.
+    ConfigurationError : an unknown model or candidate, or an empty span.
     DataError : too little history.
     """
     model = catalog.load(name)
@@ -64,14 +64,14 @@ def measure(
     root = home or Settings.from_environment().home / "backtest" / name
     lab, progress = Lab(model, root), Progress()
     if every < 1 or (workers is not None and workers < 1):
-        raise ConfigurationError(f"every is {every} and workers {workers}: whole numbers from 1 on are wanted.")
+        raise ConfigurationError(f"every is {every} and workers {workers}: both must be whole numbers of at least 1.")
     declared = candidates.load(model)
     if candidate is not None and candidate not in declared:
         raise ConfigurationError(f"{name} has no candidate {candidate!r}{did_you_mean(candidate, declared)}")
     sample = sample_of(model, lab.newest(), first, last, every)
     progress.say(
         f"{name}: {len(sample.nights)} nights, {sample.nights[0]} to {sample.nights[-1]}, every {every} days; judged "
-        f"on days up to {sample.last}. Data from {sample.collected} on; all in {root}."
+        f"on days up to {sample.last}. Data since {sample.collected}; all in {root}."
     )
     many = workers or run.processors()
     run.collect(lab, sample.collected, sample.last, connections, many, progress)
@@ -129,13 +129,13 @@ def sample_of(model: Model, newest: str, first: str | None, last: str | None, ev
     if begin < earliest:
         raise ConfigurationError(
             f"FIRST can be {earliest} at the earliest: {model.name} starts on {model.start}, and a fit that is "
-            f"{figures.OLDEST} days old wants its {window} days, too."
+            f"{figures.OLDEST} days old needs its {window} days, too."
         )
     nights = keys_between(begin.isoformat(), end.isoformat())[::every] if begin <= end else []
     if len(nights) < FEWEST_NIGHTS:
         raise DataError(
             f"too little history: {len(nights)} nights of {model.name} from {begin} to {end} (every {every} days) can "
-            f"be measured, and {FEWEST_NIGHTS} are wanted. A night wants {before.days + 1} days before it from "
+            f"be measured, and {FEWEST_NIGHTS} are needed. A night needs {before.days + 1} days before it from "
             f"{model.start} on, and {(until - end).days} after it."
         )
     return Sample((begin - before).isoformat(), nights, until.isoformat(), every)

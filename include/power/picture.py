@@ -10,7 +10,7 @@ from typing import Any
 from include.backtest.picture import name_of, rendered
 
 # isort: split
-from matplotlib.figure import Figure  # after `picture`, which says where matplotlib keeps its files
+from matplotlib.figure import Figure  # after `picture`, which sets where matplotlib keeps its files
 from matplotlib.ticker import PercentFormatter
 
 from include.power.report import PowerReport, sentence

@@ -1,4 +1,4 @@
-"""Which recipe a model's nights choose: the candidate that wins most of their selections."""
+"""The recipe that a model's nights choose: the candidate that wins most of their selections."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from include.spec import Model
 from include.training.plan import Plan
 
 NIGHTS = 15
-"""Whose selection is made; evenly spread, the first and the last of all nights among them."""
+"""How many nights make their selection: evenly spaced, with the first and the last of all nights."""
 
 
 def winners(
@@ -34,7 +34,7 @@ def winners(
 
     Raises
     ------
-    DataError : no night selects anything.
+    DataError : no night selects a candidate.
     """
     store, won, chosen = Store(root / "nights"), {}, spread(nights, NIGHTS)
     asked: list[tuple[Plan, Path]] = []
@@ -81,7 +81,7 @@ def sentence(won: Mapping[str, str]) -> str:
 
 
 def spread(nights: Sequence[str], count: int) -> list[str]:
-    """``count`` of the nights, evenly spread, the first and the last among them."""
+    """``count`` of the nights, evenly spaced, with the first and the last."""
     if len(nights) <= count:
         return list(nights)
     return [nights[round(at * (len(nights) - 1) / (count - 1))] for at in range(count)]

@@ -114,17 +114,17 @@ def markdown(report: PowerReport) -> str:
 
 
 def recommendation(report: PowerReport) -> str:
-    """The smallest margin that will do, why, whether the configured one keeps it, and what to write down."""
+    """The smallest sufficient margin, why, whether the configured one satisfies it, and the line for `model.py`."""
     declared, own = report.declared, report.protocol.holdout_days
     by_error, week = STANDARD_ERRORS * declared.standard_error, declared.stale_week
-    binding = "the standard errors" if by_error >= week else "the week"
-    verdict = "keeps this" if report.kept else "is below it: such a gate holds healthy models for ever"
+    binding = "the first" if by_error >= week else "the second"
+    verdict = "satisfies both" if report.kept else "is below it: such a gate holds healthy models for ever"
     return "\n".join(
         [
-            f"**{report.margin:g}** is the smallest that will do: at least {STANDARD_ERRORS:g} standard errors over "
-            f"the holdout of {own} days ({STANDARD_ERRORS:g} x {declared.standard_error:g} = {by_error:.3g}), and at "
-            f"least what one more stale week costs ({week:g}). What decides is {binding}. The configured margin of "
-            f"{report.configured:g} {verdict}.",
+            f"**{report.margin:g}** is the smallest sufficient margin: at least {STANDARD_ERRORS:g} standard errors "
+            f"over the {own}-day holdout ({STANDARD_ERRORS:g} x {declared.standard_error:g} = {by_error:.3g}), and at "
+            f"least the cost of one more stale week ({week:g}). The larger is {binding}. The configured margin "
+            f"of {report.configured:g} {verdict}.",
             "",
             "For `make lint-models` to know, write into `gate=Gate(...)` of `model.py` (`Power` is in `include.spec`):",
             "",
@@ -138,7 +138,9 @@ def sentence(report: PowerReport) -> str:
     own = report.protocol.holdout_days
     rate = next((one.equal for one in report.power if (one.holdout, one.margin) == (own, report.configured)), None)
     passes = "" if rate is None else f" lets an equal model pass {_percent(rate)} of {own}-day holdouts;"
-    return f"{report.model}: the margin of {report.configured:g}{passes} {report.margin:g} is the least to take"
+    return (
+        f"{report.model}: the margin of {report.configured:g}{passes} {report.margin:g} is the smallest sufficient one"
+    )
 
 
 def _lags(report: PowerReport) -> str:
@@ -184,8 +186,8 @@ def _power(report: PowerReport) -> str:
     needed = [most if one.days is None else str(one.days) for one in report.days_needed]
     rows.append([f"days for {_percent(report.protocol.wanted)}", *needed, ""])
     note = (
-        "How often an equally good challenger is promoted, by holdout and margin; in the last column, how often one "
-        "that is worse by exactly the margin is (whatever the margin)."
+        "How often an equally good challenger is promoted, by holdout and margin; in the last column, how often "
+        "one that is worse by exactly the margin is promoted (the same for every margin)."
     )
     return f"{note}\n\n{_table(head, rows)}"
 

@@ -1,10 +1,10 @@
-"""What `<model>_rollback` can be asked to do. Imports nothing: a DAG file reads it at every parse."""
+"""The actions of `<model>_rollback`. Imports nothing: a DAG file reads it at every parse."""
 
 from enum import StrEnum
 
 
 class Action(StrEnum):
-    """One choice, so that the form cannot contradict itself."""
+    """A single choice, so that the form cannot contain contradictions."""
 
     FREEZE = "roll back and freeze"
     KEEP = "roll back, keep promoting"

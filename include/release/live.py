@@ -30,13 +30,13 @@ class Sign(StrEnum):
 
 
 PATIENCE = {Sign.FAILED: 1, Sign.AWAY: 3, Sign.BUSY: 10}
-"""How often ``release.verify_timeout`` each sign may add up to before it is a verdict.
+"""The multiple of ``release.verify_timeout`` that each sign may add up to before verification fails.
 
-* *failed*: the server reports that it cannot serve this bundle. It tries again every 5 s, so a damaged read has passed.
+* *failed*: the server reports that it cannot serve this bundle. It tries again every 5 s, so a transient error passes.
 * *away*: nothing accepts connections. A restart takes seconds, on a busy machine a minute; a version that makes the
-  server crash looks the same, and is an outage, so this is not stretched further.
+  server crash looks the same, and is an outage, so the time is not extended further.
 * *busy*: the server lives, and has not taken the version over yet. Clients get answers by the old version meanwhile,
-  and a slow machine says nothing about the version. The bound is there for a server that follows another store.
+  and a slow machine is not evidence against the version. The limit exists for a server that follows another store.
 """
 LONGEST_LOOK = 12.0
 """Seconds that one look counts at most, a request's timeouts included: while this process did not run (a suspended or
@@ -44,7 +44,7 @@ overloaded machine), the server did not run either."""
 
 
 class Patience:
-    """Adds up the time by `Sign`, and reports when one is over.
+    """Adds up the time by `Sign`, and reports when the time for one is over.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Patience:
         self._before = time.monotonic()
 
     def over(self, sign: Sign) -> bool:
-        """Count the time since the last call for this sign; whether there was more of it than allowed."""
+        """Count the time since the last call for this sign; whether it exceeded the allowed time."""
         now = time.monotonic()
         self._spent[sign] += min(now - self._before, LONGEST_LOOK)
         self._before = now
@@ -73,7 +73,7 @@ class LiveServer:
 
     Raises
     ------
-    ReleaseError : from every method, if the server does not do what was asked in time; with what it did last.
+    ReleaseError : from every method, if the server does not do as expected in time; reports what it did last.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
@@ -127,7 +127,7 @@ class LiveServer:
         if answer.status_code in _REFUSED:
             raise ReleaseError(_refused(self.url, answer.status_code))
         if answer.status_code == 404:
-            return Sign.SERVES if version is None else Sign.BUSY, "it serves no such model"
+            return Sign.SERVES if version is None else Sign.BUSY, "it does not serve this model"
         try:
             found = msgspec.json.decode(answer.content, type=ModelStatus)  # of a model that is not served: with a 503
         except ValueError:
@@ -141,7 +141,7 @@ class LiveServer:
             return Sign.BUSY, said
         # a server of an older release does not report which bundle its error is about
         failed = digest is not None and found.pending_digest in (digest, UNSET)
-        return Sign.FAILED if failed else Sign.BUSY, f"{said}; what stands in the way: {found.pending_error}"
+        return Sign.FAILED if failed else Sign.BUSY, f"{said}; reason: {found.pending_error}"
 
     def _predict(self, model: str, probe: Probe, seconds: float) -> Predictions:
         """One request; tried again while the server is away or busy."""
@@ -166,7 +166,7 @@ class LiveServer:
 
 
 def _silent(error: httpx.HTTPError) -> Sign:
-    """What it means that a request got no answer: a timeout is that of a server (or a machine) that is busy."""
+    """The sign of a request without an answer: a timeout means that the server (or the machine) is busy."""
     return Sign.BUSY if isinstance(error, httpx.TimeoutException) else Sign.AWAY
 
 
@@ -182,6 +182,6 @@ def _predictions(answer: httpx.Response) -> Predictions:
 
 def _refused(url: str, status: int) -> str:
     return (
-        f"the model server at {url} refused our token (HTTP {status}): it was started with another "
+        f"the model server at {url} refused the token (HTTP {status}): it was started with another "
         f"PERENNIAL_SERVING_TOKEN than this process has."
     )

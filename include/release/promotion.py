@@ -1,4 +1,4 @@
-"""Putting a version into service: the ledger's compare-and-set, its projections, and the check of the running server.
+"""Putting a version into service: the ledger's compare-and-set, its projections, and its verification on the server.
 
 The order is always the same: the ledger changes first, in one transaction; then `project` writes the ledger's state
 into the release record and the MLflow alias. A process that is killed in between leaves a ledger that is ahead of its
@@ -63,7 +63,7 @@ def promote(
 
     Parameters
     ----------
-    actor : ``"perennial"`` for an automatic promotion (which a freeze stops), else the person who asked for it.
+    actor : ``"perennial"`` for an automatic promotion (which a freeze stops), else the person who requested it.
     expected_epoch : the epoch of the champion that the version was judged against; ``None``: the present one.
 
     Raises
@@ -98,7 +98,7 @@ def project(model_name: str, *, alias_required: bool = True) -> Standing:
     Parameters
     ----------
     alias_required : whether an MLflow server that does not answer is an error (the servers follow the record, not the
-        alias) or only a warning, as on the way back to an older version, which must not wait for it.
+        alias) or only a warning, as on the return to an older version, which must not wait for it.
     """
     ledger, store = Ledger.default(), BundleStore.default()
     with ledger.locked(model_name):
@@ -137,7 +137,7 @@ def write_record(store: BundleStore, now: Standing) -> None:
             store.write_release(record)
     except OSError as error:
         raise TransientError(
-            f"the release record of {now.model} cannot be written: {error}. The ledger says that "
+            f"the release record of {now.model} cannot be written: {error}. According to the ledger, "
             f"{'nothing serves' if now.version is None else f'version {now.version} serves'} (epoch {now.epoch}); the "
             f"servers keep what they have until the record is written. perennial_reconcile does that once the bundle "
             f"store {store.root} can be written."
@@ -172,7 +172,7 @@ def verify(
     ConflictError : another change of the champion came between; nothing was verified or changed.
     ConfigurationError : no model server is configured; nothing was verified or changed.
     """
-    Settings.from_environment().require("serving_url")  # without an address there is no verdict: change nothing
+    Settings.from_environment().require("serving_url")  # without an address, verification has no result: change nothing
     seconds = (timeout or settings_of(model_name).verify_timeout).total_seconds()
     ledger = Ledger.default()
     now = project(model_name, alias_required=False)
@@ -189,7 +189,7 @@ def verify(
         _, bundle = packaged(model_name, version)
         waited, difference = _look(bundle, version, seconds)
     except TransientError:
-        raise  # the ledger did not answer: nothing is known about the version, a retry will
+        raise  # the ledger did not answer: nothing is known about the version until a retry
     except PerennialError as error:
         if not go_back:
             raise ReleaseError(
@@ -207,7 +207,7 @@ def verify(
 
 
 def restore(model_name: str, epoch: int, reason: str) -> AuditRow:
-    """Take the champion of ``epoch`` out of service as failed: back to the newest past champion that is whole.
+    """Take the champion of ``epoch`` out of service as failed: back to the newest past champion whose bundle is intact.
 
     If there is none, nothing serves: the release record is removed, and the epoch grows further at the next promotion.
 

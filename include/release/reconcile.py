@@ -5,7 +5,7 @@ MLflow does not answer at that moment, they stay behind. `reconcile` brings them
 record that is newer than the ledger: the ledger may be the one that is wrong, and a person decides.
 
 A version that goes into service in this way has not been verified, because the release that promoted it ended before.
-`verify_repaired` does that, and goes back to the champion before as a release does. The audit has a row for both,
+`verify_repaired` does that, and returns to the previous champion, as a release does. Each has a row in the audit,
 ``repair`` and ``verify``: if a process is killed between them, the next call does the rest.
 """
 
@@ -29,7 +29,7 @@ NOT_VERIFIED = "version {} was not verified by its release; now the server answe
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What was different for one model: what was repaired, and what could not be repaired, in sentences."""
+    """The differences of one model: what was repaired and what could not be repaired, in sentences."""
 
     model: str
     repaired: tuple[str, ...] = ()
@@ -78,7 +78,7 @@ def reconcile(*, alias: bool = True) -> list[Reconciled]:
 def verify_repaired(*, timeout: timedelta | None = None) -> list[Reconciled]:
     """Verify what serves by a repaired release record (see `include.release.promotion.verify`), model by model.
 
-    A promotion that fails goes back to the champion before, as in a release. A rollback or a return is only reported.
+    A failed promotion returns to the previous champion, as in a release. A rollback or a return is only reported.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def _repair(ledger: Ledger, store: BundleStore, model: str, record: bool, alias:
                 write_alias(now)
             repaired.append(f"the MLflow alias differed from the ledger; now it agrees: {_serves(now)}.")
         except PerennialError as error:
-            problems.append(f"the MLflow alias differs from the ledger, which says that {_serves(now)}. {error}")
+            problems.append(f"the MLflow alias differs from the ledger, in which {_serves(now)}. {error}")
     return Reconciled(model, tuple(repaired), tuple(problems))
 
 

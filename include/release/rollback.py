@@ -48,7 +48,7 @@ class Lifted:
     lifted : False if nothing was frozen.
     was : the reason of the freeze.
     version, epoch : what serves.
-    note : a sentence about it; it names the version that the freeze has held.
+    note : a sentence about it; it names the version that the freeze held.
     """
 
     lifted: bool
@@ -66,19 +66,17 @@ def rollback(
     Parameters
     ----------
     version : a version with a bundle; ``None``: the one that served before the champion and did not fail.
-    reason, actor : kept in the ledger; the reason is what a frozen promotion quotes.
+    reason, actor : kept in the ledger; a frozen promotion quotes the reason.
     run_id : the run that does it. Called again with the same run, it does not go back any further.
     freeze : stop automatic promotions, in the same transaction, until `lift_freeze`.
 
     Raises
     ------
-    ReleaseError : no such version, no (whole) bundle, or it serves already; names the versions that can be named.
+    ReleaseError : no such version, no (intact) bundle, or it serves already; lists the versions that can be chosen.
     ConfigurationError : the reason is empty.
     """
     if not reason.strip():
-        raise ConfigurationError(
-            f"a rollback of {model_name} needs a reason: the next person on call needs to know it."
-        )
+        raise ConfigurationError(f"a rollback of {model_name} needs a reason: the next person on call will need it.")
     ledger = Ledger.default()
     done = [row for row in ledger.history(model_name) if (row.run_id, row.action) == (run_id, "rollback")]
     for attempt in range(_TRIES):
@@ -131,7 +129,7 @@ def lift_freeze(model_name: str, actor: str, reason: str) -> Lifted:
     ledger = Ledger.default()
     before = ledger.standing(model_name)
     after = ledger.unfreeze(model_name, actor, reason)
-    note = f"automatic promotion of {model_name} was not frozen; nothing to lift."
+    note = f"automatic promotion of {model_name} was not frozen, so there is nothing to lift."
     if before.frozen:
         note = f"automatic promotion of {model_name} is allowed again, by {actor}: {reason}. {_held(ledger, after)}"
         log.info("%s", note)

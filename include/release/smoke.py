@@ -1,4 +1,4 @@
-"""The smoke test: a packaged version is opened, loaded and asked for known answers before it serves anyone."""
+"""The smoke test: a packaged version is opened and loaded, and must reproduce known scores before it serves."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def smoke_test(model_name: str, version: int) -> SmokeTested:
 
     Raises
     ------
-    ReleaseError : no such version, no bundle, a bundle of another version, other scores than when it was packaged, or
-        a row that takes too long.
+    ReleaseError : no such version, no bundle, a bundle of another version, scores that differ from the packaged ones,
+        or a row that takes too long.
     IntegrityError : a file of the bundle is changed, missing or extra.
     """
     known, bundle = packaged(model_name, version)
@@ -109,4 +109,4 @@ def nameable(ledger: Ledger, store: BundleStore, model_name: str, most: int = 10
     if not usable:
         return "No other version has a bundle in the store."
     more = f" and {len(usable) - most} older" if len(usable) > most else ""
-    return f"Versions that can be named: {', '.join(usable[:most])}{more}."
+    return f"Versions to choose from: {', '.join(usable[:most])}{more}."

@@ -42,7 +42,7 @@ class Aftermath:
     def settled(self) -> str | None:
         """Why a run on the same rows would change nothing, as the rest of a sentence; None: it can change something.
 
-        * A version that serves or has served settles it. A rollback is final for these rows.
+        * A version that serves or has served is final for these rows, as is a rollback.
         * *hold* and *reject* stay as they are until the champion changes (it was the measure) or a freeze is lifted
           (it may have made the hold).
         * A *promote* that was not carried out is tried again: always while nothing serves; while another version

@@ -1,4 +1,4 @@
-"""The task `gate`: the gate's decision, made known to the ledger, to MLflow, in the log and in the note of the run."""
+"""The task `gate`: the gate's decision, recorded in the ledger, in MLflow, in the log and in the note of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task `evaluate`: the twins measured on the holdout, and what people want to see kept with the MLflow run."""
+"""The task `evaluate`: the twins measured on the holdout, and scores and pictures kept with the MLflow run."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def in_one_process(
 ) -> Outcome:
     """Run snapshot, train, select, evaluate, gate and package one after the other, as the retrain DAG does.
 
-    Unlike the DAG it goes on if nothing is new (`plan_of`, ``nothing_new``).
+    Unlike the DAG it continues if nothing is new (`plan_of`, ``nothing_new``).
 
     Parameters
     ----------

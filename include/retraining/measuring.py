@@ -69,7 +69,7 @@ class Measuring:
         )
 
     def anchor(self, ago: int, past: Past | None) -> Anchor:
-        """A champion of so many nights ago; the answer to several numbers of nights is scored once."""
+        """The champion of a number of nights ago; one that several numbers of nights refer to is scored once."""
         if past is None:
             return anchors.absent(ago)
         if past.version not in self._anchors:
@@ -81,7 +81,7 @@ class Measuring:
 
 
 def evaluate(measuring: Measuring) -> Evaluation:
-    """Everything that the gate decides by. Tonight's scores of a rival are kept, and weighed with those of before."""
+    """Everything that the gate decides by. Tonight's scores of a rival are kept, and judged with earlier ones."""
     model, plan, chosen, ports = measuring.model, measuring.plan, measuring.chosen, measuring.ports
     champion = ports.champions.serving()
     evaluation, scored = measuring.compared(), measuring.other() if chosen.other else None

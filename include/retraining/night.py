@@ -143,7 +143,7 @@ def select(model: Model, plan: Plan, trials: Sequence[Trial], ports: Ports) -> t
 
 @dataclass(frozen=True)
 class ReleaseModel:
-    """The recipe of a challenger refitted on all matured rows, as files, and what its guards found."""
+    """The recipe of a challenger refitted on all matured rows, as files, and the findings of its guards."""
 
     fitted: Fitted
     proven: Proven
@@ -199,7 +199,7 @@ def twin_of(recipe: Recipe, fitted: Fitted, digest: str = "") -> Twin:
 
 def winner_of(model: Model, plan: Plan, trials: Sequence[Trial]) -> Trial:
     """The trial that wins the selection."""
-    # The trivial baseline is what the gate measures by and cannot beat itself: it stands only if nothing else does.
+    # The gate compares with the trivial baseline, which cannot beat itself: it wins only if nothing else can.
     real = [name for name in plan.candidates if name != plan.baseline]
     return best(model, real or plan.candidates, trials)
 
@@ -221,8 +221,8 @@ def best(model: Model, names: Sequence[str], trials: Sequence[Trial]) -> Trial:
             winner = known[name], value
     if winner is None:
         raise DataError(
-            f"no candidate of {model.name} has a {metric} on the selection days: look at the logs of the train "
-            f"tasks ({', '.join(names)})."
+            f"no candidate of {model.name} has a {metric} on the selection days: see the logs of the train tasks "
+            f"({', '.join(names)})."
         )
     return winner[0]
 

@@ -1,4 +1,4 @@
-"""The task `package`: the recipe refitted up to the as-of, as a bundle that is proven before it is named."""
+"""The task `package`: the recipe refitted up to the as-of, as a bundle that is checked before it is recorded."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Packaged(Record):
 def package(
     model: Model, plan: Plan, selection: Selection, evaluation: Evaluation, decision: Decision, run_id: str
 ) -> Packaged:
-    """Refit the challenger's recipe on all matured rows, check the fit, write the bundle and name it in the ledger.
+    """Refit the challenger's recipe on all matured rows, check the fit, write the bundle and record it in the ledger.
 
     The same run again makes the same bytes and so the same digest.
 
@@ -111,7 +111,7 @@ def package(
 
 
 def pictures(mlflow_run_id: str, evaluation: Evaluation) -> dict[str, bytes]:
-    """The most telling pictures of the holdout, as `evaluate` has kept them; a changed one is refused.
+    """The most informative pictures of the holdout, as `evaluate` stored them; a changed one is refused.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def pictures(mlflow_run_id: str, evaluation: Evaluation) -> dict[str, bytes]:
         found[name] = tracking.artifact_bytes(mlflow_run_id, path)
         if hashlib.sha256(found[name]).hexdigest() != drawn[path]:
             raise IntegrityError(
-                f"the artifact {path} of the MLflow run {mlflow_run_id} is not what evaluate has drawn: clear the task "
+                f"the artifact {path} of the MLflow run {mlflow_run_id} is not what evaluate stored: clear the task "
                 "evaluate, and this one with it."
             )
     return found
@@ -179,7 +179,7 @@ def manifest(
 def card_facts(
     made: Manifest, plan: Plan, chosen: Chosen, evaluation: Evaluation, guards: tuple[str, ...], parity: float
 ) -> Facts:
-    """What `card` shows: the manifest, and what was found on the way to it."""
+    """What `card` shows: the manifest, and the findings of the packaging."""
     return Facts(
         manifest=made,
         evaluation=evaluation,
@@ -192,7 +192,7 @@ def card_facts(
 
 
 def source_files(folder: Path) -> dict[str, bytes]:
-    """The code of the model folder as it is now, below ``source/``: what it is made with and what serves."""
+    """The code of the model folder as it is now, below ``source/``: it was used for the fits, and it serves."""
     files = sorted(p for p in folder.rglob("*.py") if "__pycache__" not in p.parts)
     return {f"source/{p.relative_to(folder).as_posix()}": p.read_bytes() for p in files}
 

@@ -21,7 +21,7 @@ from include.training.rows import Rows
 log = logging.getLogger(__name__)
 
 PARAMETERS = ("as_of", "window_days", "candidates", "seed", "note", "force")
-"""What a person may hand to a run; an empty value means the model's own. ``force`` runs although nothing is new."""
+"""What a person may pass to a run; an empty value means the model's own. ``force`` runs although nothing is new."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def take(
     Raises
     ------
     NotReady : the partition of the as-of is not published yet.
-    DataError : too few days or rows, or labels that were not final when they were collected; says what to do.
+    DataError : too few days or rows, or labels that were not final when they were collected; names the remedy.
     ConfigurationError : an unknown parameter or candidate.
     """
     settings = _settings(model, params)
@@ -121,9 +121,9 @@ def nothing_new(last: Aftermath | None, plan: Plan) -> str | None:
         return None
     return (
         f"no new labels since the last decision: run {decision.run_id} about {plan.as_of}, on the same rows "
-        f"({plan.snapshot.digest[:12]}), code and parameters, {settled}. The same again gives the same model; "
-        "another window or choice of candidates gives another one, another seed only for candidates that use random "
-        f"numbers. To run it anyway: make night MODEL={decision.model} FORCE=1."
+        f"({plan.snapshot.digest[:12]}), code and parameters, {settled}. Another run would give the same model. "
+        "Another window or choice of candidates gives another one; another seed does so only for candidates that use "
+        f"random numbers. To run it anyway: make night MODEL={decision.model} FORCE=1."
     )
 
 
@@ -151,7 +151,7 @@ def _settings(model: Model, params: Mapping[str, object]) -> Settings:
         names = [name.strip() for name in names.split(",") if name.strip()]
     force = params.get("force") or False
     if not isinstance(force, bool):
-        raise ConfigurationError(f"force is {force!r}: true or false is wanted.")
+        raise ConfigurationError(f"force is {force!r}: use true or false.")
     note = str(params.get("note") or "")
     return Settings(window, seed, names, note, force)
 
@@ -162,7 +162,7 @@ def _whole(name: str, value: Any) -> int:
             raise ValueError
         return int(float(value))
     except (TypeError, ValueError):
-        raise ConfigurationError(f"{name} is {value!r}: a whole number that is not negative is wanted.") from None
+        raise ConfigurationError(f"{name} is {value!r}: use a whole number that is not negative.") from None
 
 
 def _windows(model: Model, as_of: str, declared: Mapping[str, Candidate], window_days: Window) -> dict[str, Windows]:
@@ -182,7 +182,7 @@ def _refuse_missing_days(model: Model, as_of: str, window_days: Window, publishe
 
 
 def _count_labels(model: Model, lake: Rows, snapshot: Snapshot, spans: Mapping[str, Windows]) -> LabelCounts:
-    """Days and rows with labels in each part of the protocol; refuses a run that could not end in a decision."""
+    """Days and rows with labels in each part of the protocol; refuses a run that cannot reach a decision."""
     frame = lake.read_snapshot(snapshot, columns=["partition", model.data.label.column])
     frame = dataset.labelled(model, frame)
     any_span = next(iter(spans.values()))
@@ -195,7 +195,7 @@ def _count_labels(model: Model, lake: Rows, snapshot: Snapshot, spans: Mapping[s
         if count < model.training.min_rows:
             raise DataError(
                 f"candidate {name!r} has {count} labelled rows to train on ({own.train[0]} to {own.train[1]}); "
-                f"training.min_rows is {model.training.min_rows}. Back-fill {model.name}_collect, or ask for a "
+                f"training.min_rows is {model.training.min_rows}. Back-fill {model.name}_collect, or choose a "
                 "longer window."
             )
     if selection.rows == 0:
@@ -210,7 +210,7 @@ def _count_labels(model: Model, lake: Rows, snapshot: Snapshot, spans: Mapping[s
 
 
 def _quarantined(lake: Rows, snapshot: Snapshot) -> Quarantined | None:
-    """What validation has kept out of these days; frozen here, because a day that is collected again changes it."""
+    """What validation quarantined of these days; frozen here, because a day that is collected again changes it."""
     if not isinstance(lake, Lake):
         return None
     bad = lake.quarantined(snapshot.first, snapshot.last)

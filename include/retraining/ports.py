@@ -34,7 +34,7 @@ class Twins(Protocol):
 
 @dataclass(frozen=True)
 class Serving:
-    """The version that serves; ``recipe`` is None if nothing but its number is known."""
+    """The version that serves; ``recipe`` is None if only its number is known."""
 
     version: int
     name: str

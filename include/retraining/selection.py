@@ -1,4 +1,4 @@
-"""What a run has selected: its challenger, the twins that are compared, and the version that stands for it."""
+"""What a run has selected: its challenger, the twins that are compared, and the version that represents it."""
 
 from __future__ import annotations
 

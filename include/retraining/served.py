@@ -90,7 +90,7 @@ def _as_it_was_asked(model: Model, schema: Schema) -> Model:
 
 
 def with_its_dates(model: Model, schema: Schema) -> Model:
-    """The model with dates declared as they were for a champion: its features may want a text, or a date.
+    """The model with dates declared as they were for a champion: its features may need a text, or a date.
 
     The lake holds both in one form, so a declaration may change between them.
     """

@@ -74,7 +74,7 @@ def columns_from_rows(inputs: Inputs, rows: Sequence[Row]) -> dict[str, np.ndarr
 
 
 def columns_from_frame(inputs: Inputs, frame: Any) -> dict[str, np.ndarray]:
-    """`columns_for` for a pandas DataFrame, of whatever dtypes hold the declared types (str, object, Int64, ...)."""
+    """`columns_for` for a pandas DataFrame, of any dtypes that hold the declared types (str, object, Int64, ...)."""
     columns = {}
     for name, kind in inputs:
         if name not in frame.columns:
@@ -90,7 +90,7 @@ def array_of(kind: str, values: list[Any]) -> np.ndarray:
     """One column from a list of Python values, ``None`` if missing; timestamps as `datetime` or ISO 8601 text.
 
     The hot path of the server: no work beyond the conversion. ValueError, TypeError or OverflowError on a value that
-    cannot be held.
+    does not fit the type.
     """
     if kind == "string":
         texts = np.empty(len(values), dtype=object)

@@ -21,8 +21,8 @@ from include.scoring.messages import Problem
 from include.spelling import did_you_mean
 
 MAX_PROBLEMS = 20
-INTEGER_LIMIT = 2**53 - 1  # what float64 and every JSON reader hold exactly
-NUMBER_LIMIT = 1e32  # features and ONNX models compute in float32: beyond it a scaled number is soon infinite
+INTEGER_LIMIT = 2**53 - 1  # what float64 and every JSON reader represent exactly
+NUMBER_LIMIT = 1e32  # features and ONNX models compute in float32: beyond this, a scaled number can become infinite
 _DAY = 86_400
 _EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 
@@ -137,13 +137,13 @@ class InputContract:
         try:
             columns = self._one(rows[0]) if len(rows) == 1 else self._many(rows)
         except (TypeError, ValueError, OverflowError, AttributeError):
-            columns = None  # something is wrong: say exactly what, off the fast path
+            columns = None  # something is wrong: find out exactly what, off the fast path
         if columns is None or (now is not None and not self._accepts(columns, now)):
             raise InvalidRows(self.problems(rows, now=now) or [Problem(None, None, "the rows could not be read")])
         return columns
 
     def _accepts(self, columns: Mapping[str, np.ndarray], now: float) -> bool:
-        """Whether a live request may have these values."""
+        """Whether these values are allowed in a live request."""
         if any("" in columns[name].tolist() for name in self._texts):
             return False
         if self.event_times is None:
@@ -161,7 +161,7 @@ class InputContract:
             if type(value) not in allowed:
                 return None
             if limit is not None and value is not None and not (-limit <= value <= limit and _whole(kind, value)):
-                return None  # also nan, which compares false
+                return None  # also refuses nan, which compares false
             if kind == "string":
                 columns[name] = text = np.empty(1, dtype=object)
                 text[0] = value or ""

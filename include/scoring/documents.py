@@ -80,7 +80,7 @@ class InputSchema(Document, frozen=True, kw_only=True):
     key, event_time : names of columns, kept with each prediction.
     event_times : absent in bundles made before it was checked.
     output : name of the graph's output with the scores.
-    output_kind : ``"probabilities"``, or another word for a value.
+    output_kind : ``"probabilities"``, or any other text for a value.
     """
 
     FILE = "input_schema.json"
@@ -138,7 +138,7 @@ class Probe(Document, frozen=True):
 
         Raises
         ------
-        ReleaseError : other than one answer for each row, or a difference of more than `TOLERANCE`.
+        ReleaseError : not exactly one answer for each row, or a difference of more than `TOLERANCE`.
         """
         if not len(answers) == len(self.rows) == len(self.scores):
             raise ReleaseError(

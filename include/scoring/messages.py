@@ -1,4 +1,4 @@
-"""The JSON that the model server takes and answers, one definition for both sides: it writes, a release reads.
+"""The JSON of the model server's requests and answers, one definition for both sides: it writes, a release reads.
 
 Readers accept unknown fields, so that a release can talk to a newer server. Fields are only ever added, with a default.
 The docstrings and descriptions are shown in ``/openapi.json``.
@@ -61,7 +61,7 @@ class Predictions(msgspec.Struct, frozen=True):
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server serves of one model, and why something newer is not in service."""
+    """Which version of a model the server serves, and why a newer one is not in service."""
 
     model: str
     serving: bool

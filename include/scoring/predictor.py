@@ -4,7 +4,7 @@ The server answers with it, and what a version must pass is measured on it: pari
 the scores of the probe rows, the smoke test, in a night as in a back-test and a trial.
 
 `Predictor.load` runs nothing but the bundle's verified bytes: the ONNX model, the input schema, and the model's own
-`features.py`, which is executed under a module name of its own, so that two versions of one model never share code.
+`features.py`, which is executed under a module name of its own, so that two versions of a model never share code.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Predictor:
     schema : what the ONNX model and its inputs are.
     onnx : the ONNX model.
     build : the model's `features.build`.
-    where : what the files are named in errors.
+    where : how errors name the files.
 
     Raises
     ------
@@ -142,7 +142,7 @@ class Predictor:
         return self._checked(scores)
 
     def score_features(self, features: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
-        """Score what `features.build` returned, whatever numbers come of it.
+        """Score what `features.build` returned, without a check that the scores are finite.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class Predictor:
         ReleaseError : a probe row is refused, or scores differently here; see `Probe.difference`.
         """
         if not probe.rows:
-            raise ReleaseError("probe.json has no rows: there is nothing to warm up with or to compare.")
+            raise ReleaseError("probe.json has no rows: nothing can be warmed up or compared.")
         try:
             for row in probe.rows[:3]:
                 self.predict([row])

@@ -11,8 +11,8 @@ WARM_UP, BATCHES, CALLS = 5, 5, 20
 def milliseconds(call: Callable[[int], object]) -> float:
     """Processor time of the calling thread for one call, in milliseconds: the mean of the fastest of `BATCHES` batches.
 
-    A wall clock would count the time in which other processes run. The fastest batch is the one that shared caches and
-    processor cores with others the least. Time that a call waits, for a disk or a network, is not counted, and neither
+    A wall clock would count the time in which other processes run. The fastest batch is the one that was disturbed
+    least by other processes. Time that a call waits, for a disk or a network, is not counted, and neither
     is work in other threads: onnxruntime works in the calling thread while ``intra_op_num_threads`` is 1.
 
     Parameters

@@ -4,7 +4,7 @@
 in ``.jsonl.open`` and is not listed. Numbers of one ``<server_id>/<model>`` only ever grow, also across restarts and
 after segments were deleted, so (``app_id``, ``number``) can be a Delta application transaction: loaded exactly once.
 
-Each line is a `Line` and ends with a line feed. Split at nothing else: texts may hold every other line separator.
+Each line is a `Line` and ends with a line feed. Split at line feeds only: texts may contain any other line separator.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from include.scoring.messages import Row
 CLOSED = ".jsonl"
 OPEN = ".jsonl.open"
 PROBE_HEADER = "X-Perennial-Probe"
-"""Marks a request as a check of ours (verification, the example of `make run`): answered as any other, not spooled."""
+"""Marks a request as an internal check (verification, the example of `make run`): answered as usual, not spooled."""
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -1,1 +1,1 @@
-"""What answers predictions: a bundle as a predictor, the server around it, and its spool of what was answered."""
+"""What answers predictions: a bundle as a predictor, the server around it, and its spool of predictions."""

@@ -47,7 +47,7 @@ class ModelServer(FastAPI):
 
 
 def create_app(settings: Settings | None = None) -> ModelServer:
-    """The application; it begins to follow the release records and to spool when it is started (lifespan)."""
+    """The application; it starts to follow the release records and to spool on startup (lifespan)."""
     settings = settings or Settings.from_environment()
     metrics = Metrics()
     store, local = store_and_local(settings.bundles, settings.home)
@@ -136,7 +136,7 @@ def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes |
         return _json(Health("live"))
 
     @app.get(
-        "/health/ready", tags=["health"], summary="Has every release record been looked at?", response_class=Response,
+        "/health/ready", tags=["health"], summary="Has every release record been read?", response_class=Response,
         responses={200: {"content": content(Health)}, 503: {"content": content(Health)}},
     )  # fmt: skip
     async def ready(request: Request) -> Response:

@@ -1,6 +1,6 @@
 """The documentation pages: Swagger UI from this server's own files, the description of the routes behind the token.
 
-The page itself holds no name of a model. It asks for the token, keeps it in the tab (``sessionStorage``), and fetches
+The page itself contains no model name. It asks for the token, keeps it in the tab (``sessionStorage``), and fetches
 ``/openapi.json`` with it. Its content security policy lets it load from and talk to this server only.
 """
 
@@ -29,7 +29,7 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-cache",  # asked for again and answered with 304
+    "Cache-Control": "no-cache",  # revalidated, and answered with 304
 }
 
 
@@ -45,7 +45,7 @@ def add_documentation(app: FastAPI, guarded: list[Depends], token_required: bool
 
     Parameters
     ----------
-    guarded : dependencies of the routes that ask for the token.
+    guarded : dependencies of the routes that require the token.
     token_required : whether the server has a token; the page then asks for it before its first request.
     """
     page = Template((FILES / "page.html").read_text()).substitute(required=str(token_required).lower())

@@ -1,7 +1,7 @@
 """The last verified bundle of every model, kept with the server so that it can start without the store and the ledger.
 
-It is a bundle store of its own (bundle first, then the record that names it), so every write is atomic and every load
-is verified like any other.
+It is itself a bundle store (the bundle is written first, then the record that names it), so every write is atomic and
+every load is verified like any other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Prometheus sees of the model server; every name begins with ``perennial_serving_``."""
+"""The metrics of the model server for Prometheus; every name begins with ``perennial_serving_``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREFIX = "perennial_serving"
 BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5)
 OUTCOMES = ("answered", "invalid", "failed")
 NO_VERSION = ("unavailable", "refused")
-"""Outcomes without a version: no such model or none in service; no token, too large, not JSON by its content type."""
+"""Outcomes without a version: model unknown or not in service; no token, too large, content type not JSON."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Metrics:
         ProcessCollector(registry=r)
         PlatformCollector(registry=r)
         self._requests = Counter(
-            f"{PREFIX}_requests", "Prediction requests by what became of them.", (*labels, "outcome"), registry=r
+            f"{PREFIX}_requests", "Prediction requests by outcome.", (*labels, "outcome"), registry=r
         )
         self._rows = Counter(f"{PREFIX}_rows", "Rows scored.", labels, registry=r)
         self._seconds = Histogram(
@@ -54,7 +54,7 @@ class Metrics:
         )
 
     def of_version(self, model: str, version: int) -> VersionMeters:
-        """The meters of a version; series start at zero, so that the first error already shows as a rate."""
+        """The meters of a version; series start at zero, so that the first error already appears in a rate."""
         answered, invalid, failed = (self._requests.labels(model, str(version), o) for o in OUTCOMES)
         return VersionMeters(
             answered, invalid, failed, self._rows.labels(model, str(version)), self._seconds.labels(model, str(version))

@@ -1,4 +1,4 @@
-"""The OpenAPI description: schemas from the structs that the server reads and writes, limits from what enforces them.
+"""The OpenAPI description: schemas from the structs that the server reads and writes, limits from the enforcing code.
 
 FastAPI lists its routes. Here the prediction routes are added (one for any model, and one with schema and example for
 each model in service), and what every route can answer.
@@ -38,13 +38,13 @@ _REQUEST_ID = {
     "name": "X-Request-ID",
     "in": "header",
     "required": False,
-    "description": "Your id of this request; answered, and recorded with every prediction. Made up if absent.",
+    "description": "Your id of this request; returned, and recorded with every prediction. Generated if absent.",
     "schema": {"type": "string", "pattern": f"^{REQUEST_ID.pattern.decode()}$"},
 }
-_NO_TOKEN = "No token, or not the token of this server. Only if the server has a token."
+_NO_TOKEN = "No token, or not the token of this server. Only if the server is configured with a token."
 _TAGS = [
     {"name": "predictions", "description": "One request, one version: the answer names it."},
-    {"name": "models", "description": "What serves, and why something newer does not."},
+    {"name": "models", "description": "The version in service, and why a newer one is not."},
     {"name": "health", "description": "For health checks and Prometheus."},
     {"name": "documentation", "description": "For tools that read OpenAPI."},
 ]
@@ -110,7 +110,7 @@ def with_predictions(described: Document, served: Mapping[str, Served], token: b
 
 
 def example_row(served: Served) -> Row:
-    """A made-up row, from the types of the columns alone: rows of data are not for those who read documentation."""
+    """A made-up row, from the types of the columns alone: the documentation must not show real data."""
     today = datetime.now(UTC).date().isoformat()
     examples = {
         "string": "text",
@@ -157,7 +157,7 @@ def _schemas_of(served: Served, shared: Document) -> Document:
 
 
 def _prediction_schema(served: Served) -> Document:
-    """What the answer to one row of this version looks like."""
+    """The schema of the answer to one row of this version."""
     schema, classes = served.predictor.schema, served.predictor.classes
     probability = msgspec.json.schema(Annotated[float, Meta(ge=0, le=1)])
     if classes is not None:

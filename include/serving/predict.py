@@ -80,10 +80,10 @@ class PredictEndpoint:
 
     Parameters
     ----------
-    watcher : names the version in service; asked once per request.
-    spool : takes what was answered; ``None`` until the server has started.
+    watcher : knows the version in service; read once per request.
+    spool : receives the predictions; ``None`` until the server has started.
     metrics : the counters.
-    token : the bearer token to ask for, or ``None``.
+    token : the required bearer token, or ``None``.
     """
 
     def __init__(self, watcher: Watcher, metrics: Metrics, token: str | None) -> None:
@@ -160,7 +160,7 @@ class PredictEndpoint:
         await send({"type": "http.response.body", "body": answer})
 
     def close(self) -> None:
-        """Give the threads back."""
+        """Release the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _check_headers(self, method: str, headers: dict[bytes, bytes]) -> None:
@@ -199,7 +199,7 @@ class PredictEndpoint:
             self._large -= 1
 
     def _failed(self, error: Exception, served: Served | None, name: str, request_id: str) -> bytes:
-        """A fault of the model or of ours: counted, and logged with its traceback once in ten seconds."""
+        """A fault of the model or of the server: counted, and logged with its traceback at most once in ten seconds."""
         if served is not None:
             served.meters.failed.inc()
         now = time.monotonic()
@@ -231,9 +231,9 @@ def _rows(body: bytes) -> list[Any]:
 
 
 def _explained(body: bytes) -> list[Any]:
-    """Raise `Refused` with what is wrong with a body that is not `Rows`; of rows that are not objects, all rows.
+    """Raise `Refused` with what is wrong with a body that is not `Rows`; if rows are not objects, return all rows.
 
-    These are for the input contract: it names each of them.
+    The input contract reports each of them.
     """
     try:
         document = _decode(body)

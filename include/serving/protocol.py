@@ -2,9 +2,9 @@
 
 uvicorn bounds only the time between two requests. Here, the head of a request must arrive within a fixed time, and its
 body at a minimum rate, as with the default of Apache's ``mod_reqtimeout``
-(https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html): a slow upload that makes progress ends well, a client that
-sends half a request is answered with 408 and disconnected. A client that does not read its answer is disconnected, too.
-A request that arrives in one piece and a small answer, as nearly all do, set no timer.
+(https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html): a slow upload that makes progress succeeds, and a client
+that sends half a request is answered with 408 and disconnected. A client that does not read its answer is disconnected,
+too. A request that arrives in one piece and a small answer set no timer, and nearly all are like that.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection.
 
     A request is *open* from its first byte to its last. While one is open, `_deadline` bounds it; while none is and
-    nothing is being answered, the connection is *idle*, and uvicorn's keep-alive timer bounds it. A first request must
-    begin as soon as its head must arrive. Bytes between requests (empty lines) do not start the timer again.
+    nothing is being answered, the connection is *idle*, and uvicorn's keep-alive timer bounds it. A first request
+    must begin within the time that its head has. Bytes between requests (empty lines) do not start the timer again.
     """
 
     limits = ConnectionLimits()
@@ -73,7 +73,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """What is being answered; ``cycle`` is the newest request, which may wait for its turn."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Make room for a connection beyond the limit, or refuse it; one that never sends anything ends soon."""
+        """Make room for a connection beyond the limit, or refuse it; one that never sends anything is closed soon."""
         full = len(self.connections) >= self.limits.connections
         super().connection_made(transport)
         if full and not self._make_room():
@@ -82,7 +82,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._wait_for_a_request(self.limits.read_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave no timer behind, and no answer that goes on writing."""
+        """Leave no timer behind, and no answer that continues to write."""
         self._stop_reading_timer()
         self._stop_writing_timer()
         if self._answered is not None and not self._answered.response_complete:
@@ -120,7 +120,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._open, self._head_complete, self._size = True, False, 0
 
     def on_headers_complete(self) -> None:
-        """Start the answer, unless the head has to be read again without its offer of another protocol."""
+        """Start the answer, unless the head must be read again without its offer of another protocol."""
         if self._size + self._received > MAX_HEAD and self._size_of_head() > MAX_HEAD:
             self._head_too_large = True
             raise ValueError("too large")  # reaches `data_received` as an error of the parser
@@ -138,7 +138,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection, without the end of an answer that the client has not read in all that time."""
+        """Close an idle connection, and drop the rest of an answer that the client has not read in that time."""
         self.timeout_keep_alive_task = None
         if self.transport.get_write_buffer_size():
             self.transport.abort()
@@ -152,12 +152,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._close_in_time()
 
     def pause_writing(self) -> None:
-        """The client does not read as fast as the server answers: see that it goes on reading."""
+        """The client does not read as fast as the server answers: make sure that it continues to read."""
         super().pause_writing()
         self._close_in_time()
 
     def resume_writing(self) -> None:
-        """The client has read most of what waited for it."""
+        """The client has read most of the waiting bytes."""
         super().resume_writing()
         if not self.transport.is_closing():
             self._stop_writing_timer()
@@ -217,7 +217,7 @@ class LimitedProtocol(HttpToolsProtocol):
             )
 
     def _make_room(self) -> bool:
-        """Close the other connection that has been idle longest; false if there is none."""
+        """Close the other connection that has been idle longest; false if no other one is idle."""
         idle = [other for other in self.connections if isinstance(other, LimitedProtocol) and other._is_idle()]
         if not idle:
             return False
@@ -280,7 +280,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._reading = self.loop.call_at(self._deadline, self._look_at_the_deadline)
             return
         if of_this_request:
-            if self.cycle.response_started:  # refused before its end, and the rest is too large or too late
+            if self.cycle.response_started:  # refused before its end, because the rest is too large or too late
                 self.transport.close()
                 return
             self.cycle.disconnected = True  # the application need not wait any longer

@@ -2,8 +2,8 @@
 
 `offer` puts a request on a bounded queue and returns. One thread writes the queue out every 50 ms, syncs to disk
 every second, and closes a segment after 60 s or 5 MB; the files are those of `include.scoring.record`. So a killed
-process loses the last 50 ms, a power cut the last second. Both are counted: an mmapped pair of counters
-("accepted", "settled") survives the process, and the next start reports the difference.
+process loses the last 50 ms of predictions, and a power cut the last second. Both are counted: an mmapped pair of
+counters ("accepted", "settled") survives the process, and the next start reports the difference.
 
 Each server owns one folder by a lock on its file `lock`. A server that starts takes over the first folder that no other
 one holds, and closes what dead servers left open in all such folders.
@@ -49,7 +49,7 @@ _ACCEPTED, _SETTLED, _COUNTERS_SIZE = 0, _COUNTER.size, 2 * _COUNTER.size  # off
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One answered request: what its rows' lines in the spool are made of. ``at`` is POSIX seconds."""
+    """One answered request: the data for its rows' lines in the spool. ``at`` is POSIX seconds."""
 
     model: str
     version: int
@@ -64,7 +64,7 @@ class Entry:
 
 @dataclass
 class SpoolCounts:
-    """What happened to predictions since this process started, in rows unless the name says otherwise."""
+    """What happened to predictions since this process started, in rows unless the name gives another unit."""
 
     accepted: int = 0
     dropped: int = 0
@@ -147,7 +147,7 @@ class Spool:
         return True
 
     def close(self, timeout: float = 3.0) -> None:
-        """Write, sync and close everything, and give the folder up. For a clean stop of the server."""
+        """Write, sync and close everything, and release the folder, for a clean stop of the server."""
         self._stop.set()
         self._thread.join(timeout)
         if self._thread.is_alive():
@@ -174,7 +174,7 @@ class Spool:
                 for model, segment in list(self._segments.items()):
                     if stopping or now - segment.opened >= self._close_seconds:
                         self._close_segment(model)
-            except Exception:  # the thread must outlive whatever happens to one batch
+            except Exception:  # the thread must survive any failure of one batch
                 logger.exception("The prediction spool's writer failed; it continues.")
 
     def _write_queue(self) -> None:
@@ -185,7 +185,7 @@ class Spool:
                 entry = self._queue.popleft()
                 try:
                     batches.setdefault(entry.model, []).extend(_lines(entry))
-                except Exception:  # the thread must outlive any one entry
+                except Exception:  # the thread must survive any failure of one entry
                     self.counts.dropped += len(entry.rows)
                     logger.exception("A prediction of %s could not be written to the spool.", entry.model)
                 rows += len(entry.rows)
@@ -276,7 +276,7 @@ class Spool:
             folder = self.root / f"server-{secrets.token_hex(4)}"
             folder.mkdir()
             lock = _try_lock(folder)
-            if lock is not None:  # else another server that starts now was quicker
+            if lock is not None:  # else another server that starts now was faster
                 mine = (folder.name, lock)
         return mine
 

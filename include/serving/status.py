@@ -1,4 +1,4 @@
-"""What the status routes answer, besides `ModelStatus`. The docstrings and descriptions are shown in /openapi.json."""
+"""What the status routes answer, apart from `ModelStatus`. Docstrings and descriptions are shown in /openapi.json."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ class Models(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Health of the server. A model that is not in service is named and does not make the server unready."""
+    """Health of the server. A model that is not in service is named, but the server is still ready."""
 
     status: str
     serving: Annotated[
         list[str] | UnsetType, Meta(description="Models in service; only for those who send the token.")
     ] = UNSET
     not_serving: Annotated[
-        dict[str, str] | UnsetType, Meta(description="The others, each with the reason; likewise.")
+        dict[str, str] | UnsetType,
+        Meta(description="The other models, each with the reason; also only for those who send the token."),
     ] = UNSET

@@ -38,12 +38,12 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 RETRY_SECONDS = 5.0
 _MODEL = re.compile(r"[a-z][a-z0-9_]{1,49}")
-_ABSENT_LOOKS = 2  # so that one odd answer of a network file system withdraws nothing
+_ABSENT_LOOKS = 2  # so that one wrong answer of a network file system withdraws nothing
 
 
 @dataclass(frozen=True)
 class Served:
-    """One version in service; a request holds on to one of these from beginning to end."""
+    """One version in service; a request keeps one of these from beginning to end."""
 
     model: str
     version: int
@@ -61,7 +61,7 @@ class Served:
 
 @dataclass(frozen=True)
 class ModelState:
-    """What is known about one model: what serves, and why something newer does not."""
+    """The state of one model: the version in service, and why a newer one is not."""
 
     name: str
     served: Served | None = None
@@ -100,7 +100,7 @@ class _Memory:
 
 
 class Watcher:
-    """Keeps `served` and `states` as the bundle store says.
+    """Keeps `served` and `states` in line with the bundle store.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow; `first_look_done` is set once every model was looked at."""
+        """Begin to follow; `first_look_done` is set once every model was checked."""
         self._thread.start()
 
     def stop(self, timeout: float = 1.0) -> None:
@@ -138,7 +138,7 @@ class Watcher:
         while not self._stop.is_set():
             try:
                 self.look()
-            except Exception:  # the thread must outlive any one look
+            except Exception:  # the thread must survive any failure of one look
                 logger.exception("Following the release records failed; trying again.")
             self.first_look_done.set()
             self._stop.wait(POLL_SECONDS)
@@ -157,7 +157,7 @@ class Watcher:
                 else:
                     memory.absent, memory.signature = 0, None
                     where = f"{self._store.root} has no folder of it" if folders is not None else self._unreachable()
-                    self._not_decided(name, memory, f"the bundle store does not say what serves: {where}")
+                    self._not_decided(name, memory, f"the bundle store does not show what serves: {where}")
             except Exception as error:
                 self._not_decided(name, memory, f"{type(error).__name__}: {error}")
                 logger.exception("Looking at %s failed.", name)
@@ -170,7 +170,7 @@ class Watcher:
             if self.store_reachable:
                 self.store_reachable = False
                 logger.error(
-                    "The bundle store %s cannot be listed (%s): serving goes on with what is loaded or kept locally; "
+                    "The bundle store %s cannot be listed (%s): serving continues with what is loaded or kept locally; "
                     "new releases are not seen until it is back.",
                     self._store.root,
                     error.strerror,
@@ -223,8 +223,8 @@ class Watcher:
             if record.epoch < floor or (served is not None and record.epoch == floor):
                 raise IntegrityError(
                     f"the release record of {name} is at epoch {record.epoch} (version {record.version}), and epoch "
-                    f"{floor} was in service here already: records only grow, so it is refused. If the ledger was set "
-                    f"back on purpose, remove {self._local.folder(name)} and restart this server."
+                    f"{floor} was in service here already: epochs only grow, so it is refused. If the ledger was "
+                    f"set back on purpose, remove {self._local.folder(name)} and restart this server."
                 )
             started = time.perf_counter()
             bundle = self._store.open(name, record.digest)

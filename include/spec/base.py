@@ -1,4 +1,4 @@
-"""What every declaration of a model is made of: frozen, strict, with an error that names the nearest known key."""
+"""The base of every declaration of a model: frozen, strict, with an error that names the nearest known key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds of what a run may be asked for: of the forms, of the tasks' parameters, of the command line."""
+"""Bounds of the parameters of a run, for the forms, the tasks and the command line."""
 
 LARGEST_VERSION = 2**31 - 1  # PostgreSQL's integer
 LARGEST_EPOCH = 2**53 - 1  # the largest whole number that every JSON reader keeps exact

@@ -1,6 +1,6 @@
-"""Whether a cron expression is one: five fields, every value in its range, a day that exists.
+"""Whether a cron expression is valid: five fields, every value in its range, a day that exists.
 
-Airflow reads schedules when a DAG file is parsed, where one bad expression would take the DAGs of all models with it.
+Airflow reads schedules when a DAG file is parsed, so one bad expression would break the DAGs of all models.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def require_cron(expression: str) -> str:
 
     Raises
     ------
-    Misdeclared : it is no cron expression of five fields; says which field and its range.
+    Misdeclared : it is not a cron expression of five fields; names the field and its range.
     """
     preset = PRESETS.get(expression.strip(), PRESETS.get(nearest(expression.strip(), PRESETS) or ""))
     if preset:
         raise Misdeclared([Finding((), f"{expression!r} is a preset: write its five fields", wanted=f'"{preset}"')])
     parts = expression.split()
     if len(parts) != len(FIELDS) or " ".join(parts) != expression:
-        what = f"{expression!r} is no cron expression: it has {len(parts)} fields"
+        what = f"{expression!r} is not a cron expression: it has {len(parts)} fields"
         if len(parts) == len(FIELDS):
-            what = f"{expression!r} is no cron expression: one blank between two fields, none around them"
+            what = f"{expression!r} is not a cron expression: one blank between two fields, none around them"
         raise Misdeclared([Finding((), f"{what}; wanted 5 (minute hour day month weekday), e.g. '30 2 * * *'")])
     found = []
     values = []
@@ -65,7 +65,7 @@ def require_cron(expression: str) -> str:
 
 
 def time_of_day(expression: str) -> time | None:
-    """When a valid expression ticks every day; None where that is not once, at one time, every day."""
+    """When a valid expression ticks every day; None if it is not exactly once a day, at the same time."""
     minute, hour, *days = expression.split()
     if days != ["*", "*", "*"] or not (minute.isdigit() and hour.isdigit()):
         return None
@@ -73,7 +73,7 @@ def time_of_day(expression: str) -> time | None:
 
 
 def _values(text: str, low: int, high: int, names: tuple[str, ...]) -> set[int]:
-    """The values that a field stands for; ValueError with what is wrong, as the end of a sentence."""
+    """The values that a field means; ValueError with what is wrong, as the end of a sentence."""
     found: set[int] = set()
     for item in text.split(","):
         match = re.fullmatch(r"(\*|\w+(?:-\w+)?)(?:/(\w+))?", item)

@@ -14,14 +14,14 @@ from pydantic import Field
 from include.spec.base import Declaration, Metric
 
 STANDARD_ERRORS = 2.5
-"""A margin has to be so many standard errors: then three of four equal challengers pass two weeks of even days."""
+"""A margin needs at least this many standard errors: then 3 of 4 equal challengers pass two weeks of even days."""
 
 
 class Scorer(Declaration):
-    """A figure of your own beside the usual ones: a function of `scorers.py`, computed wherever those are."""
+    """A metric of your own, in addition to the built-in ones: a function in `scorers.py`, computed with them."""
 
     name: Metric
-    """The name of the function, ``name(labels, scores)``. It is handed arrays: labels as 0 and 1, numbers, or indices
+    """The name of the function, ``name(labels, scores)``. It gets arrays: labels as 0 and 1, numbers, or indices
     of ``label.classes``; scores as probabilities (a column for each of several classes) or numbers."""
     larger_is_better: bool
     """Whether a larger value is better."""
@@ -30,7 +30,7 @@ class Scorer(Declaration):
 
 
 class Floor(Declaration):
-    """What the challenger's metric may not fall below (or, of a loss, rise above): a promise to those who use it."""
+    """A limit that the challenger's metric must not fall below (or, for a loss, rise above): a promise to the users."""
 
     metric: Metric
     """Which figure."""
@@ -39,8 +39,8 @@ class Floor(Declaration):
 
 
 class Fairness(Declaration):
-    """How differently a model may treat the groups of a sensitive attribute. Groups of fewer than 200 rows, 7 days or
-    20 rows of a class are shown, and not judged."""
+    """How differently a model may treat the groups of a sensitive attribute. Groups with fewer than 200 rows, 7 days
+    or 20 rows of a class are shown but not judged."""
 
     column: str
     """A declared column, known before the event; it need not be a feature."""
@@ -54,20 +54,20 @@ class Fairness(Declaration):
 
 
 class Power(Declaration):
-    """What `make gate-power` has measured on the model's own history; it prints the line to write down. With it,
+    """What `make gate-power` has measured on the model's own history; it prints the line for `model.py`. With it,
     `make lint-models` warns of a margin that holds healthy models for ever."""
 
     standard_error: Annotated[float, Field(ge=0)]
     """Standard error, over the holdout, of the difference between two fits of one recipe that end a week apart, in
     units of ``training.metric``: the median of the sampled nights."""
     stale_week: float
-    """What serving a model that is a week older costs, in units of ``training.metric``; negative where it is better."""
+    """What serving a model that is a week older costs, in units of ``training.metric``; negative if it is better."""
     measured: date
     """The last day of the history that it was measured on."""
 
     @property
     def least_margin(self) -> float:
-        """The smallest margin that healthy models pass often enough, and that costs no less than what it lets wait."""
+        """The smallest margin that healthy models pass often enough, and at least the cost of one more week of age."""
         return max(STANDARD_ERRORS * self.standard_error, self.stale_week, 0.0)
 
     @property
@@ -81,17 +81,17 @@ class Power(Declaration):
 
 
 class Gate(Declaration):
-    """What a challenger has to show on the holdout. Everything is judged by whole blocks of days, never by rows."""
+    """What a challenger must show on the holdout. Everything is judged by whole blocks of days, never by rows."""
 
     margin: Annotated[float, Field(gt=0)] = 0.02
-    """How much worse than the champion it may truly be, in units of ``training.metric``. `make gate-power` says what a
-    margin costs."""
+    """How much worse than the champion it may truly be, in units of ``training.metric``. `make gate-power` reports what
+    a margin costs."""
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     """How often a challenger that is worse by exactly the margin may pass."""
     block_days: Annotated[int, Field(ge=1)] = 1
     """Days that count as one observation; their rows share weather, prices and events."""
     baseline_metric: Metric | None = None
-    """The metric in which it has to beat the trivial baseline; ``None``: ``training.metric``."""
+    """The metric in which it must beat the trivial baseline; ``None``: ``training.metric``."""
     min_days: Annotated[int, Field(ge=1)] = 10
     """Days with labels that the holdout needs; with fewer a run refuses, and the gate holds."""
     min_rows: Annotated[int, Field(ge=1)] = 2000
@@ -99,24 +99,24 @@ class Gate(Declaration):
     min_class_rows: Annotated[int, Field(ge=1)] = 200
     """Labelled rows of each class that the holdout needs; with fewer the gate holds."""
     anchors: tuple[Annotated[int, Field(ge=1)], ...] = (1, 7, 28, 91)
-    """The twins of the champions of so many nights ago are scored, too: small losses, each within the margin, must not
-    add up. The challenger may be worse than the best of them by half the margin."""
+    """The twins of the champions of these numbers of nights ago are scored, too: small losses, each within the margin,
+    must not add up. The challenger may be worse than the best of them by half the margin."""
     change_days: Annotated[int, Field(ge=14)] = 28
     """Days of scores of both that another recipe than the champion's needs before it may take its place."""
     floors: tuple[Floor, ...] = ()
-    """Limits of single metrics; they reject where they are violated with confidence."""
+    """Limits of single metrics; they reject if they are significantly violated."""
     slices: tuple[str, ...] = ()
     """Columns, known before the event, by whose values champion and challenger are compared, too."""
     slice_margin: Annotated[float, Field(gt=0)] | None = None
     """How much worse it may be on one value of such a column; ``None``: twice the margin."""
     fairness: tuple[Fairness, ...] = ()
-    """Groups that must not be treated too differently."""
+    """Fairness rules between groups."""
     leak_alarm: Annotated[float, Field(gt=0.5, le=1)] = 0.99
     """How much a single feature may explain on the holdout: ROC-AUC, or for a number the absolute rank correlation. The
-    challenger itself (ROC-AUC, R2) may not reach it either where the champion does not. Set just above what healthy
+    challenger itself (ROC-AUC, R2) must not reach it either, unless the champion does. Set just above what healthy
     nights show, it also finds leaks that are not quite the answer."""
     max_psi: Annotated[float, Field(gt=0)] = 3.0
     """How far the distribution of its scores may be from that of the champion on the same rows (population stability
     index, ten bins)."""
     power: Power | None = None
-    """What is known of how far a margin may go down; ``None``: nothing was measured, and nothing is warned of."""
+    """The measured power of the gate, from which the smallest margin follows; ``None``: not measured, no warning."""

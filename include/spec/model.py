@@ -75,7 +75,7 @@ class Column(Declaration):
     """Whether a value may be missing. A row that lacks a value of a column that is not nullable goes to quarantine."""
     known: Known = Known.BEFORE
     """``after`` keeps a column in the lake but out of every feature and out of the server's input: leakage is
-    impossible by construction, because `features.build` is never handed such a column."""
+    impossible by construction, because `features.build` never gets such a column."""
     description: str = ""
     """What it means, with its unit; for those who read `model.py`."""
 
@@ -91,7 +91,7 @@ class Label(Declaration):
     task: Task
     """Whether a class or a number is predicted."""
     delay: timedelta = timedelta(0)
-    """How long after the end of its partition the last label of it is final. The as-of of a run lies so far back."""
+    """How long after the end of its partition the last label of it is final. The as-of of a run is that far back."""
     positive: Class = 1
     """Of a binary classification: the class whose probability is the score."""
     classes: tuple[Class, ...] | None = None
@@ -130,13 +130,13 @@ class Data(Declaration):
     key: tuple[str, ...]
     """Names of the columns that identify a row; a doubled key is critical. None is nullable or known after."""
     event_time: str
-    """Name of the timestamp column that says to which partition a row belongs; a row of another day is critical."""
+    """Name of the timestamp column that decides to which partition a row belongs; a row of another day is critical."""
     label: Label
     """What is predicted."""
     schedule: Cron = "0 2 * * *"
     """When the newest day with final labels is collected: five cron fields in the model's timezone, one tick a day."""
     connections: tuple[str, ...] = ()
-    """Ids of the Airflow connections that `fetch` is handed as URIs."""
+    """Ids of the Airflow connections that `fetch` gets as URIs."""
     keep: timedelta = timedelta(days=400)
     """How long older versions of the lake's tables stay readable, and with them past trainings repeatable."""
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.05
@@ -176,10 +176,10 @@ class Data(Declaration):
         ):
             if name not in names:
                 part = ".".join(w for w in where if isinstance(w, str))
-                yield Finding(where, f"{part} names {name!r}, which is no declared column", name, fitting)
+                yield Finding(where, f"{part} names {name!r}, which is not a declared column", name, fitting)
 
     def _roles(self) -> Iterator[Finding]:
-        """What the key, the event time and the label have to be declared as."""
+        """How the key, the event time and the label must be declared."""
         index = {c.name: n for n, c in enumerate(self.columns)}
         if self.column(self.event_time).type is not ColumnType.TIMESTAMP:
             where = ("columns", index[self.event_time], "type")
@@ -195,7 +195,7 @@ class Data(Declaration):
                 yield Finding(("columns", index[name], "known"), f'{role} known="before"', wanted='"before"')
 
     def _label_fits(self) -> Iterator[Finding]:
-        """Values that the label's column can never have make no class."""
+        """A class must be a value that the label's column can have."""
         column = self.column(self.label.column)
         text = column.type is ColumnType.STRING
         if column.type is ColumnType.DATE:
@@ -211,7 +211,9 @@ class Data(Declaration):
             values = (self.label.positive,) if part == "positive" else self.label.classes or ()
             wrong = [value for value in values if isinstance(value, str) is not text]
             if wrong:
-                what = f"label.{part} {wrong[0]!r} can be no value of {column.name!r}, which is declared {column.type}"
+                what = (
+                    f"label.{part} {wrong[0]!r} cannot be a value of {column.name!r}, which is declared {column.type}"
+                )
                 yield Finding(("label", part), what)
 
     @property
@@ -233,13 +235,13 @@ class Training(Declaration):
     schedule: Cron = "0 3 * * *"
     """When a run begins: five cron fields in the model's timezone; later than `Data.schedule`."""
     window_days: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = 60
-    """Days that a candidate is fitted on, where it names no window of its own."""
+    """Days that a candidate is fitted on, unless it has a window of its own."""
     selection_days: Annotated[int, Field(ge=1)] = 7
     """Days on which the candidates are compared; the best becomes the challenger."""
     holdout_days: Annotated[int, Field(ge=1)] = 14
     """The newest days with labels, on which challenger and champion are compared; no twin has seen them."""
     slack_days: Annotated[int, Field(ge=0)] = 4
-    """Days that are loaded for the first training beyond those that it needs."""
+    """Days that are loaded for the first training in addition to those that it needs."""
     max_missing_days: Annotated[int, Field(ge=0)] = 3
     """Days of the needed span that may be absent from the lake; with more of them a run refuses."""
     min_rows: Annotated[int, Field(ge=1)] = 1000
@@ -255,7 +257,7 @@ class Training(Declaration):
 
     @property
     def days_needed(self) -> int:
-        """Days of data that the first training wants: window, selection, holdout and slack."""
+        """Days of data that the first training needs: window, selection, holdout and slack."""
         return self.window_days + self.selection_days + self.holdout_days + self.slack_days
 
 
@@ -265,36 +267,36 @@ class Model(Declaration):
     name: Name
     """The name of the folder."""
     owner: Annotated[str, Field(min_length=1)]
-    """Who is asked when something is wrong; the owner of its DAGs in Airflow."""
+    """The contact when something is wrong; the owner of its DAGs in Airflow."""
     description: Annotated[str, Field(min_length=1)]
     """What is predicted, for whom, in one sentence."""
     intended_use: str = ""
-    """What the predictions are for, and what they are not for; on the model card. Empty: the card says that nobody has
-    written it down."""
+    """What the predictions are for, and what they are not for; on the model card. Empty: the card shows that it is
+    not documented."""
     limitations: str = ""
     """What is known to be wrong or missing in data and model, and for whom it matters; on the model card."""
     start: date
     """The first partition that exists; nothing earlier is trained on."""
     timezone: str = "UTC"
-    """IANA name; decides when a day begins, and in which the schedules are meant."""
+    """IANA name; the timezone of its days and schedules."""
     tags: tuple[str, ...] = ()
     """More tags of its DAGs in Airflow."""
     priority: Annotated[int, Field(ge=1, le=100)] = 1
-    """Where several models want to run, the higher go first (Airflow's ``priority_weight``; a first start)."""
+    """If several models are due, those with the higher value run first (Airflow's ``priority_weight``; first start)."""
     data: Data
     """Where a day's rows come from and what they look like."""
     scorers: tuple[Scorer, ...] = ()
-    """Figures of its own, e.g. what a wrong prediction costs; selection, gate and floors can be declared in them."""
+    """Metrics of its own, e.g. the cost of a wrong prediction; selection, gate and floors can be declared in them."""
     training: Training = Training()
     """When and on which days it is trained."""
     gate: Gate = Gate()
-    """What a challenger has to show."""
+    """What a challenger must show."""
     release: Release = Release()
     """How a version goes into service."""
     serving: Serving = Serving()
     """Which requests the model server accepts."""
     monitoring: Monitoring = Monitoring()
-    """How predictions are brought home."""
+    """How predictions are loaded into the lake."""
 
     @field_validator("timezone")
     @classmethod
@@ -303,7 +305,7 @@ class Model(Declaration):
             ZoneInfo(value)
         except Exception:
             zones = tuple(available_timezones())
-            what = f"{value!r} is no IANA timezone, e.g. 'UTC' or 'America/New_York'"
+            what = f"{value!r} is not an IANA timezone, e.g. 'UTC' or 'America/New_York'"
             raise Misdeclared([Finding((), what, value, zones if nearest(value, zones) else ("UTC",))]) from None
         return value
 
@@ -330,7 +332,7 @@ class Model(Declaration):
                 yield Finding(("scorers", n), f"scorers: {name!r} is declared twice", excess=True)
 
     def _metrics_fit(self) -> Iterator[Finding]:
-        """Wherever a metric is named, it is one of the task or a scorer."""
+        """Every metric that is named is one of the task or a scorer."""
         task, own = self.data.label.task, tuple(scorer.name for scorer in self.scorers)
         named: list[tuple[tuple[str | int, ...], str | None]] = [
             (("training", "metric"), self.training.metric),
@@ -342,11 +344,11 @@ class Model(Declaration):
                 part = ".".join(w for w in where if isinstance(w, str))
                 what = f"{part} {metric!r} does not fit a {task} label"
                 if not any(metric in known for known in METRICS.values()):
-                    what = f"{part} {metric!r} is no metric, and none of the declared scorers"
+                    what = f"{part} {metric!r} is neither a metric nor a declared scorer"
                 yield Finding(where, what, metric, (*METRICS[task], *own))
 
     def _too_late(self) -> Finding | None:
-        """Why the day that a nightly run is about can not be in the lake by then, or None."""
+        """Why the day that a nightly run is about cannot be in the lake by then, or None."""
         collects, trains = time_of_day(self.data.schedule), time_of_day(self.training.schedule)
         delay, wait = self.data.label.delay, self.training.wait_for_data
         if collects is None or trains is None or in_time(collects, trains, delay, wait):
@@ -356,7 +358,7 @@ class Model(Declaration):
         if delay:
             final = (delay + CLOCK_CHANGE) % timedelta(days=1) // timedelta(minutes=1)
             what = (
-                f"a run at {trains:%H:%M} wants a day that data.schedule, at {collects:%H:%M}, collects in the next "
+                f"a run at {trains:%H:%M} needs a day that data.schedule, at {collects:%H:%M}, collects in the next "
                 f"night only: labels are final {delay} after the end of their day, and a night may be an hour shorter. "
                 f"Let data.schedule be at {final // 60:02}:{final % 60:02} or later, and training.schedule after it"
             )

@@ -7,7 +7,7 @@ from include.spec.cron import Cron
 
 
 class Monitoring(Declaration):
-    """How predictions are brought home."""
+    """How predictions are loaded into the lake."""
 
     schedule: Cron = "*/15 * * * *"
     """When the servers' spools of predictions are loaded into the lake."""

@@ -1,4 +1,4 @@
-"""What a model accepts from those who ask it: the part of the vocabulary that the model server enforces."""
+"""What requests a model accepts: the part of the vocabulary that the model server enforces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from include.spec.base import Declaration
 
 
 class Serving(Declaration):
-    """Which requests the model server accepts, besides those that fit the declared columns."""
+    """Which requests the model server accepts, in addition to the checks of the declared columns."""
 
     max_past_days: Annotated[int, Field(ge=1, le=36_500)] = 730
     """How many days before the request an event may have happened. Earlier event times are answered 422."""

@@ -115,7 +115,7 @@ def _called(estimator: Any) -> str:
 
 
 def choose(declared: Mapping[str, Candidate], names: Iterable[str] | None) -> list[str]:
-    """The names of the candidates of a run: all, or those asked for, in the order of declaration. The baseline is
+    """The names of the candidates of a run: all, or those requested, in the order of declaration. The baseline is
     always in.
 
     Raises
@@ -129,7 +129,7 @@ def choose(declared: Mapping[str, Candidate], names: Iterable[str] | None) -> li
     chosen = [name for name, candidate in declared.items() if candidate.baseline or name in wanted]
     if len(chosen) < 2:
         raise ConfigurationError(
-            f"only the baseline {chosen[0]!r} was asked for: name at least one more of {', '.join(declared)}."
+            f"only the baseline {chosen[0]!r} was chosen: name at least one more of {', '.join(declared)}."
         )
     return chosen
 
@@ -156,9 +156,9 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 
 def stopped_after(pipeline: Any) -> int | None:
-    """How many iterations gradient boosting took until it stopped early; None where nothing stopped early.
+    """How many iterations gradient boosting took until it stopped early; None if nothing stopped early.
 
-    It belongs to the recipe: the twin and the release model are fitted with exactly so many, without stopping early.
+    It belongs to the recipe: the twin and the release model are fitted with exactly this many, without early stopping.
     """
     for part in [pipeline, *pipeline.get_params(deep=True).values()]:
         if isinstance(part, _BOOSTING) and getattr(part, "do_early_stopping_", False):
@@ -204,7 +204,7 @@ def fit(
 
     Parameters
     ----------
-    iterations : of gradient boosting, where a fit before has found them (`stopped_after`).
+    iterations : of gradient boosting, if an earlier fit found them (`stopped_after`).
 
     Raises
     ------
@@ -256,8 +256,8 @@ def fit(
 def _learnable(model: Model, rows: pd.DataFrame, span: str) -> tuple[pd.DataFrame, np.ndarray]:
     """The rows that can be learned from, and their labels.
 
-    A class with one row only teaches nothing, and early stopping and calibration fail on it (they split by class): it
-    is left out with a warning, as is said of a class that is absent.
+    Nothing can be learned from a class with one row, and early stopping and calibration fail on it (they split by
+    class): it is left out with a warning, like a class that is absent.
     """
     label = model.data.label
     target = dataset.labels(model, rows)
@@ -266,7 +266,7 @@ def _learnable(model: Model, rows: pd.DataFrame, span: str) -> tuple[pd.DataFram
         few = [repr(c) for c, count in zip(label.classes, counts, strict=True) if count < 2]
         if few:
             log.warning(
-                "%s of %s has less than two rows of %s: the fit will give it the probability 0.",
+                "%s of %s has fewer than two rows of %s: the fit will give it the probability 0.",
                 span, model.name, ", ".join(few),
             )  # fmt: skip
             kept = counts[target] > 1

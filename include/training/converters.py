@@ -24,9 +24,9 @@ from include.errors import ReleaseError
 def register() -> None:
     """Register the converters below with skl2onnx, once in a process.
 
-    The trivial estimators (constant probabilities, constant value) have no converter. That of gradient boosting leaves
-    out the exponential that turns the sum of the trees into a value if the loss is Poisson's or the gamma
-    distribution's: it converts without an error, and wrongly.
+    The trivial estimators (constant probabilities, constant value) have no converter. That of gradient boosting omits
+    the exponential that turns the sum of the trees into a value if the loss is Poisson or gamma: the conversion is
+    wrong and raises no error.
     """
     update_registered_converter(
         DummyClassifier,

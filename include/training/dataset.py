@@ -23,7 +23,7 @@ from include.training.plan import Span, Window, Windows
 
 log = logging.getLogger(__name__)
 
-SERVES_DAYS = 28  # a fit on all days of a replayed history has not seen the copies of so many days after it
+SERVES_DAYS = 28  # a fit on all days of a replayed history has not seen the copies of this many days after it
 Build = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
@@ -49,7 +49,7 @@ def windows(model: Model, as_of_key: str, window_days: Window | None = None) -> 
     earliest = model.start
     if model.data.repeats_after is not None:
         # The copies of the holdout's days are not trained on, nor those of the days that the release model will serve:
-        # the next one, or where nothing but the replay ends the window, of as many as leave window_days of it.
+        # the next one, or if only the replay ends the window, of as many as leave window_days of it.
         training = model.training
         spare = model.data.repeats_after - training.holdout_days - training.selection_days - training.window_days
         ahead = max(1, min(SERVES_DAYS, spare)) if length == "all" else 1
@@ -76,7 +76,7 @@ def windows(model: Model, as_of_key: str, window_days: Window | None = None) -> 
 
 
 def between(frame: pd.DataFrame, span: Iterable[str]) -> pd.DataFrame:
-    """The rows whose partition lies in ``span`` (first and last key, both included)."""
+    """The rows whose partition is in ``span`` (first and last key, both included)."""
     first, last = span
     partition = frame["partition"].to_numpy(dtype=object)
     return frame.loc[(partition >= first) & (partition <= last)]
@@ -90,8 +90,8 @@ def labelled(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
 def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
     """The label of each row, as an array of shape (rows,).
 
-    float64 values of a regression; int64 of a classification: 1 (``label.positive``) or 0 where it is binary, else the
-    index of the class in ``label.classes``.
+    float64 values of a regression; int64 of a classification: 1 (``label.positive``) or 0 if the label is binary, else
+    the index of the class in ``label.classes``.
 
     Raises
     ------
@@ -163,8 +163,7 @@ def builder(model: Model) -> Build:
 
 
 def builder_from_source(source: bytes, where: str) -> Build:
-    """`build` of a `features.py` given as bytes: the code that a champion's bundle carries, whatever the folder says
-    today.
+    """`build` of a `features.py` given as bytes: the code in a champion's bundle, whatever the folder contains today.
 
     Raises
     ------
@@ -192,7 +191,7 @@ def features_frame(model: Model, frame: pd.DataFrame, build: Build | None = None
 
     Raises
     ------
-    ConfigurationError : `build` returned something else than named 1-d arrays, one value for each row.
+    ConfigurationError : `build` returned something other than named 1-d arrays, one value for each row.
     """
     return frame_of(model, (build or builder(model))(input_arrays(model, frame)), len(frame), frame.index)
 

@@ -1,4 +1,4 @@
-"""Scores and metrics: what a model says about rows, and how good that was, on the whole and by day."""
+"""Scores and metrics: a model's scores of rows, and how good they are, overall and by day."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def score(model: Model, pipeline: Any, raw_frame: pd.DataFrame, build: dataset.B
 
     Returns
     -------
-    float64 array of shape (rows,); of shape (rows, classes), in the order of ``label.classes``, where those are
+    float64 array of shape (rows,); of shape (rows, classes), in the order of ``label.classes``, if those are
     declared.
 
     Raises
     ------
-    DataError : a score that is nan or infinite; a feature that the pipeline wants and `build` does not return.
+    DataError : a score that is nan or infinite; a feature that the pipeline needs and `build` does not return.
     """
     frame = dataset.features_frame(model, raw_frame, build)
     return score_features(model, pipeline, frame)
@@ -62,13 +62,13 @@ def score_features(model: Model, pipeline: Any, frame: pd.DataFrame) -> np.ndarr
 
 
 def unchecked(model: Model, pipeline: Any, frame: pd.DataFrame) -> np.ndarray:
-    """`score_features`, with whatever numbers the pipeline gives."""
+    """`score_features`, without a check that the scores are finite."""
     wanted = getattr(pipeline, "feature_names_in_", None)
     if wanted is not None:
         absent = [str(name) for name in wanted if name not in frame.columns]
         if absent:
             raise DataError(
-                f"the model wants the features {', '.join(absent)}, which features.build of {model.name} does not "
+                f"the model needs the features {', '.join(absent)}, which features.build of {model.name} does not "
                 f"return{did_you_mean(absent[0], map(str, frame.columns))}"
             )
         frame = frame[list(wanted)]
@@ -128,7 +128,7 @@ def arranged(table: np.ndarray, columns: Sequence[int | None]) -> np.ndarray:
 
 
 def metrics(model: Model, y: np.ndarray, p: np.ndarray) -> dict[str, float]:
-    """All metrics of the model's task; nan where a metric is not defined on these rows.
+    """All metrics of the model's task; nan if a metric is not defined on these rows.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ def metrics(model: Model, y: np.ndarray, p: np.ndarray) -> dict[str, float]:
 
     Raises
     ------
-    DataError : no rows, shapes that do not fit, or a score that is not finite.
+    DataError : no rows, shapes that do not match, or a score that is not finite.
     """
     classes = model.data.label.classes
     y, p = np.asarray(y, dtype=np.int64 if classes else np.float64), np.asarray(p, dtype=np.float64)

@@ -1,11 +1,11 @@
 """A fitted pipeline as files that are safe to load: ONNX for serving, skops for Python.
 
-skl2onnx converts some estimators without an error and wrongly. What is done about it:
+skl2onnx converts some estimators wrongly, without an error. The remedies:
 
-* thresholds of gradient boosting are float64, and skl2onnx rounds them to the nearest float32, which can lie on the
+* thresholds of gradient boosting are float64, and skl2onnx rounds them to the nearest float32, which can be on the
   other side of a feature's value: here they are rounded down, which decides every float32 value as scikit-learn does;
 * native categorical splits, and single trees with missing values: `parity` finds them;
-* dummy estimators have no converter, and that of gradient boosting forgets the exponential of a Poisson loss:
+* dummy estimators have no converter, and that of gradient boosting omits the exponential of a Poisson loss:
   `converters` has its own.
 """
 
@@ -43,8 +43,8 @@ log = logging.getLogger(__name__)
 OPSET = {"": 21, "ai.onnx.ml": 3}
 
 TRUSTED = (
-    # Beyond what skops trusts by itself (scikit-learn's estimators, numpy arrays, plain Python values). Each was read:
-    # plain containers of numbers, restored by their state, that run nothing while they are loaded.
+    # In addition to what skops trusts by default (scikit-learn's estimators, numpy arrays, plain Python values). Each
+    # was read: plain containers of numbers, restored by their state, that execute nothing while they are loaded.
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
@@ -61,7 +61,7 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
     """The pipeline as an ONNX graph: one input of shape [rows, 1] for each feature, text or float32, named like it.
 
     The score is the output `output_name`: probabilities of shape [rows, classes] of a classification (no ZipMap;
-    `evaluation.output_columns` says which column is which class), values of shape [rows, 1] of a regression. The same
+    `evaluation.output_columns` maps columns to classes), values of shape [rows, 1] of a regression. The same
     fit gives the same bytes.
 
     Raises
@@ -93,8 +93,8 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
 def _side_by_side(pipeline: Any, fitted: Fitted) -> Any:
     """The pipeline behind a step that puts its features into one matrix, as scikit-learn does with a frame.
 
-    skl2onnx passes several inputs to a `ColumnTransformer` and to few others: an estimator that is a candidate by
-    itself, without a pipeline, could not be converted.
+    skl2onnx passes several inputs to a `ColumnTransformer` and to few others: an estimator that is a candidate on its
+    own, without a pipeline, could not be converted.
     """
     first = pipeline.steps[0][1] if isinstance(pipeline, Pipeline) else pipeline
     knows = isinstance(first, (ColumnTransformer, DummyClassifier, DummyRegressor))
@@ -165,7 +165,7 @@ def to_skops(pipeline: Any) -> bytes:
 
 
 def proven_skops(pipeline: Any, who: str) -> bytes:
-    """`to_skops`, read back once: every fit that is kept passes here, in a night, a trial and the lint.
+    """`to_skops`, read back once: every fit that is kept goes through this function, in a night, a trial and the lint.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How far the scores of the ONNX model are from those of scikit-learn: two programs must give the same answer."""
+"""How far the scores of the ONNX model are from those of scikit-learn: both must give the same scores."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def difference(model: Model, predictor: Predictor, pipeline: Any, raw_frame: pd.
 
     Compared on the given real rows, on rows with each nullable input and then all of them missing, and on rows whose
     texts were never seen. A probability is compared as it is. A value of a regression is compared relative to its size
-    or to how far the values of the real rows spread (`score_scale`), whichever is larger, because ONNX computes in
-    float32: a value near 0 that is the difference of two large ones has no more digits than they have.
+    or to the spread of the values of the real rows (`score_scale`), whichever is larger, because ONNX computes in
+    float32: a value near 0 that is the difference of two large ones has no more precision than they have.
     """
     frames = list(_trials(model, raw_frame))
     real = len(frames[0])
@@ -47,7 +47,7 @@ def scores(predictor: Predictor, frame: pd.DataFrame) -> np.ndarray:
 def score_scale(model: Model, scores: np.ndarray) -> float:
     """What differences of scores are relative to: 1 for probabilities, the standard deviation of a regression's values.
 
-    If these are all the same it is 1, too.
+    If these are all the same, it is 1 as well.
     """
     spread = float(np.std(scores)) if model.data.label.task is Task.REGRESSION else 0.0
     return spread if spread > 0 else 1.0

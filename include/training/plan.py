@@ -53,7 +53,7 @@ class Quarantined(Record):
 
 
 class Parameters(Record):
-    """What makes two runs over the same data different; recorded with the decision."""
+    """The settings in which two runs over the same data can differ; recorded with the decision."""
 
     candidates: tuple[str, ...]
     window_days: Window
@@ -61,14 +61,14 @@ class Parameters(Record):
 
 
 class Plan(Record):
-    """Everything that the later tasks of a run read.
+    """All that the later tasks of a run read.
 
     Attributes
     ----------
     code_digest : `catalog.digest` of the model, which every later task compares with its own.
     windows : by candidate.
     days : what has labels in the selection days and the holdout.
-    quarantined : None where it is not known.
+    quarantined : None if it is not known.
     nothing_new : a reason to end the run here, or None.
     """
 

@@ -24,7 +24,7 @@ PARITY_ROWS = 5_000
 
 @dataclass(frozen=True)
 class Proven:
-    """A release model as files, after all that a bundle must pass: see `prove`."""
+    """A release model as files, after all the checks that a bundle must pass: see `prove`."""
 
     onnx: bytes
     skops: bytes
@@ -161,7 +161,7 @@ def _json_row(model: Model, row: Mapping[str, object]) -> Row:
 
 
 def _spread(rows: pd.DataFrame, most: int) -> pd.DataFrame:
-    """At most ``most`` rows, evenly spread over all."""
+    """At most ``most`` rows, evenly spaced."""
     chosen = np.zeros(len(rows), dtype=bool)
     chosen[np.linspace(0, len(rows) - 1, num=min(most, len(rows)), dtype=int)] = True
     return rows.loc[chosen]

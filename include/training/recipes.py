@@ -7,7 +7,7 @@ from include.training.plan import Window
 
 
 class Recipe(Record):
-    """What a model is fitted by. Two fits of different nights are the same model, only fresher, if candidate and window
+    """How a model is fitted. Two fits of different nights are the same model, only fresher, if candidate and window
     are the same (`refreshes`).
 
     Attributes
@@ -33,9 +33,9 @@ class Trial(Record):
 
     Attributes
     ----------
-    mlflow_run_id : None where nothing is tracked.
-    metrics : on the selection days; None where a metric is not defined.
-    seconds : of the fit; None where that is not known.
+    mlflow_run_id : None if nothing is tracked.
+    metrics : on the selection days; None if a metric is not defined.
+    seconds : of the fit; None if not known.
     rows, first, last : what it was fitted on.
     iterations : see `Recipe`.
     dropped : features that were missing in all rows.
@@ -67,7 +67,7 @@ class Twin(Record):
     Attributes
     ----------
     name : of the candidate.
-    digest : under which the bundle store has it; empty where it is kept elsewhere.
+    digest : under which the bundle store has it; empty if it is kept elsewhere.
     rows, first, last : what it was fitted on.
     """
 

@@ -22,18 +22,18 @@ nights, inverted labels give .42 to .71 (measured on a year of real days)."""
 
 GROSSLY_UNLIKE_VALUES = 1.0
 """The same of a regression, in standard deviations of the label. Two years of hourly bike rentals, windows of 60 days:
-healthy refits of boosting differ by .13 to .51, of ridge by .05 to .21; labels turned upside down give 1.8 and more."""
+healthy refits of boosting differ by .13 to .51, of ridge by .05 to .21; inverted labels give 1.8 and more."""
 
 MORE_TO_LEARN = 1.25
-"""A release model with at least so many times the rows of its twin is expected to know the shared rows less by heart:
-its own loss on them is not a sign of broken days then (a young history, of which nothing is left out yet)."""
+"""A release model with at least this many times the rows of its twin is expected to fit the shared rows less closely,
+so its loss on them is not a sign of broken days (a short history that fits into the window as a whole)."""
 
 ROWS_TO_COMPARE = 1000
-"""Fewer shared rows are known by heart: on 320 to 657 of them healthy release models lost .011 to .034 log loss to
-their twins, on the 2,208 of electricity hardly any loses .007."""
+"""With fewer shared rows, the twin overfits them: on 320 to 657 of them healthy release models lost .011 to .034 log
+loss to their twins, on the 2,208 of electricity hardly any loses .007."""
 
 ENOUGH = 10
-"""Rows of a class that every older day must have, before a newer day may be called short of them."""
+"""Rows of a class that every older day must have, before a newer day can be said to have too few."""
 
 
 def refit(
@@ -66,14 +66,14 @@ def refit(
 def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[str]:
     """Compare each day that only the release model learns from with the twin's days; sentences about what was checked.
 
-    A day may have half to twice the rows of the leanest and the fullest older day. Classification: its share of the
-    positive class (of each of several classes) may be half of the lowest older one, or half as far from 1 as the
-    highest, where older days have at least `ENOUGH` rows on that side. Regression: its mean may leave the older range
-    by as much as that range is wide, or by a standard deviation of a day's labels; its standard deviation may be a
-    quarter of the lowest older one to four times the highest. Wide on purpose: a healthy day passes, a broken one (no
-    label arrived, all are 0, another unit) does not.
+    A day may have from half the rows of the smallest older day to twice the rows of the largest one. Classification:
+    its share of the positive class (of each of several classes) may be half of the lowest older one, or half as far
+    from 1 as the highest, if older days have at least `ENOUGH` rows on that side. Regression: its mean may leave the
+    older range by as much as that range is wide, or by a standard deviation of a day's labels; its standard deviation
+    may be a quarter of the lowest older one to four times the highest. Wide on purpose: a healthy day passes, a broken
+    one (no label arrived, all are 0, another unit) does not.
 
-    What a day of few rows may be by chance two weeks may not: the classes of all newest days together are held to the
+    Two weeks vary less by chance than one day of few rows: the classes of all newest days together are held to the
     same limits, against as many older days in a row.
 
     Raises
@@ -117,7 +117,7 @@ def guard_days(model: Model, older: pd.DataFrame, newest: pd.DataFrame) -> list[
 
 
 def _days(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each day: ``rows``, and what its labels are like, each figure under the name that a person reads."""
+    """One row for each day: ``rows``, and the statistics of its labels, each under its displayed name."""
     y = dataset.labels(model, rows)
     names = dataset.class_names(model)
     columns: dict[str, np.ndarray] = {"mean label": y}
@@ -132,7 +132,7 @@ def _days(model: Model, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _together(model: Model, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, tuple[float, float, float]]:
-    """Of each class the share in all newest days, and what it may be: by figure, value and limits."""
+    """Of each class the share in all newest days, and its allowed range: by figure, value and limits."""
     if model.data.label.task is Task.REGRESSION:
         return {}
     length = min(len(after), len(before))
@@ -150,7 +150,7 @@ def _limits(model: Model, before: pd.DataFrame, figure: str) -> tuple[float, flo
     values = before[figure]
     low, high = float(values.min()), float(values.max())
     if model.data.label.task is Task.CLASSIFICATION:
-        # Of a few rows none may come on a healthy day, so too few can be said of plenty only.
+        # A healthy day can have no row of a rare class, so a lower limit applies to frequent classes only.
         enough = (values * before["rows"]).min() >= ENOUGH
         enough_others = ((1 - values) * before["rows"]).min() >= ENOUGH
         return low / 2 if enough else 0.0, 1 - (1 - high) / 2 if enough_others else 1.0
@@ -192,8 +192,8 @@ def guard_likeness(model: Model, release: Any, twin: Any, rows: pd.DataFrame, ne
 def guard_shared(model: Model, release: Any, twin: Any, shared: pd.DataFrame, growth: float) -> str:
     """Compare two fitted pipelines, release model and twin, on the rows that both were fitted on; a sentence about it.
 
-    No holdout is left that could judge a release model: what its newest days have done to it shows in how well it still
-    answers the older ones. Half of ``gate.margin`` may be lost, as against the anchors. Inputs of the newest two weeks
+    No holdout is left that could judge a release model: the effect of its newest days shows in how well it still
+    predicts the older ones. It may lose half of ``gate.margin``, as against the anchors. Inputs of the newest two weeks
     that are joined wrongly, or labels that are filled, cost .014 to .06 log loss of electricity there, where 111 of 112
     healthy nights lose less than .007.
 
@@ -217,7 +217,7 @@ def guard_shared(model: Model, release: Any, twin: Any, shared: pd.DataFrame, gr
     both = f"{model.training.metric} is {mine:.4f} to {theirs:.4f} on the {len(shared)} rows that both were fitted on"
     if not lost <= limit:
         raise ReleaseError(
-            f"the release model of {model.name} has unlearned what its twin knows: its {both}, {lost:.4g} worse "
+            f"the release model of {model.name} is worse than its twin on older rows: its {both}, {lost:.4g} worse "
             f"({limit:.4g} is allowed). The newest days contradict the older ones: look at their validation reports "
             "and collect them again."
         )

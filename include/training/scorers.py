@@ -21,7 +21,7 @@ def of(model: Model) -> dict[str, Metric]:
     Raises
     ------
     ConfigurationError : `scorers.py` cannot be imported or lacks a function; when computed, a function that fails, or
-        returns something else than was declared. That is told and never counts as a bad score.
+        returns something other than was declared. This is reported and never counts as a bad score.
     """
     if not model.scorers:
         return {}

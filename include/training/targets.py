@@ -68,7 +68,7 @@ FITTING: dict[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Misread:
-    """A part of an estimator that treats the target as another kind than it is.
+    """A part of an estimator that treats the target as the wrong kind.
 
     Attributes
     ----------
@@ -95,10 +95,10 @@ def kind_of(label: Label) -> Kind:
 
 
 def misread(label: Label, estimator: Any) -> Iterator[Misread]:
-    """The parts of an unfitted estimator, at any depth, that treat this label as another kind than it is."""
+    """The parts of an unfitted estimator, at any depth, that treat this label as the wrong kind."""
     kind = kind_of(label)
     if is_classifier(estimator) is (kind == "continuous"):
-        return  # the whole of it is of the other task, which is reported as such
+        return  # the estimator as a whole is of the other task, which is reported as such
     for part in _parts(estimator):
         if isinstance(part, TargetEncoder):
             yield from _encoder(kind, part)
@@ -135,7 +135,7 @@ def settle(label: Label, estimator: Any, target: np.ndarray) -> None:
 
 
 def learned_classes(fitted: Any) -> Iterator[tuple[str, int]]:
-    """Parts of a fitted estimator that hold classes, at any depth: the name of each and how many they are."""
+    """Parts of a fitted estimator that hold classes, at any depth: the name of each and their number."""
     seen: set[int] = set()
     waiting = [fitted]
     while waiting:
@@ -188,7 +188,7 @@ def _function(test: Any) -> Any:
 
 
 def _searched(label: Label, part: Any) -> Iterator[Misread]:
-    """Values that a search over parameters would try and that treat the label as another kind than it is."""
+    """Values that a search over parameters would try and that treat the label as the wrong kind."""
     parameters = part.get_params(deep=False)
     found: set[str] = set()
     for name in GRIDS:

@@ -1,6 +1,6 @@
 """Ends a run that cannot be right, before a task starts: at once, and with a sentence.
 
-Two kinds of runs are refused: those whose conf cannot be given to a task, and those whose logical date lies in the
+Two kinds of runs are refused: those whose conf cannot be given to a task, and those whose logical date is in the
 future or before the DAG begins. Airflow would start no task in the latter: a run about the future keeps the next runs
 of its DAG waiting, and one about the past ends as a success, as if a rollback had been done.
 

@@ -101,7 +101,7 @@ class DailyPartitionTimetable(CronPartitionTimetable):
 
         Raises
         ------
-        InvalidBackfillDateRange : a bound lies in a year without partitions, or the bounds are more than `MOST_DAYS`
+        InvalidBackfillDateRange : a bound is in a year without partitions, or the bounds are more than `MOST_DAYS`
             apart: their runs would be created one by one, and keep Airflow busy for days.
         """
         years = (earliest.year, latest.year)

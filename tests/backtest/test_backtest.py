@@ -367,7 +367,7 @@ def test_without_a_champion_there_is_nothing_to_draw(drifting: Path, model: Mode
     text = file.read_text()
     try:
         file.write_text(text.replace("min_rows=50, min_class", "min_rows=5000, min_class"))
-        with pytest.raises(DataError, match=r"came to a champion.*at least 5000 are needed"):
+        with pytest.raises(DataError, match=r"led to a champion.*at least 5000 are needed"):
             replay(model.name, tmp_path, last="2026-01-20")
     finally:
         file.write_text(text)

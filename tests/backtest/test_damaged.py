@@ -231,7 +231,7 @@ def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
 
 @pytest.mark.parametrize(("share", "draws"), [(1.0, 1), (-0.1, 1), (0.1, 0)])
 def test_refusals(toy: Model, share: float, draws: int) -> None:
-    with pytest.raises(ConfigurationError, match="a share from 0 to less than 1"):
+    with pytest.raises(ConfigurationError, match="from 0 to less than 1"):
         run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), share, draws)
     with pytest.raises(ConfigurationError, match="give a share"):
         run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), everywhere=True)

@@ -289,7 +289,7 @@ def test_it_is_promoted_when_surely_not_worse_by_the_margin_and_rejected_when_su
     decision = decide(model, evaluation(theirs={metric: theirs}))
     assert decision.verdict is verdict
     assert "champion version 3" in named(decision, "not worse than the champion").sentence
-    assert "95 % sure" in decision.reason
+    assert "95 % confidence" in decision.reason
 
 
 @pytest.mark.parametrize(("name", "value"), [("days", 4), ("rows", 299)])

@@ -79,7 +79,7 @@ def changed(root: Path, file: str, old: str, new: str) -> tuple[list[Problem], P
         ("model", "max_quarantined=0.2", 'schedule="0 7 * * *"', "training=", "data.schedule collects at 07:00 only"),
         ("model", "positive=1", 'delay="PT3H"', "training=", "Let data.schedule be at 04:00 or later"),
         ("model", 'event_time="at"', 'event_time="shop"', 'name="shop"', "must be of type timestamp"),
-        ("model", "positive=1", 'positive="yes"', 'positive="yes"', "can be no value of 'late'"),
+        ("model", "positive=1", 'positive="yes"', 'positive="yes"', "cannot be a value of 'late'"),
         (
             "source",
             "from include.partitions import",

@@ -287,12 +287,12 @@ def test_what_it_says_can_be_pasted(report: Report, home: Path) -> None:
     assert gate.power == declared and gate.margin >= declared.least_margin - 1e-9
     assert report["kept"] is (declared.least_margin <= 0.02) is False, "a drift of four degrees a day costs more"
     text = (home / "power.md").read_text()
-    assert report["line"] in text and f"**{report['margin']:g}** is the smallest that will do" in text
+    assert report["line"] in text and f"**{report['margin']:g}** is the smallest sufficient margin" in text
     assert "is below it: such a gate holds healthy models for ever" in text
     typed = PowerReport.of(report)
     assert typed.as_dict() == report
     kept = power_report.markdown(typed.replace(configured=typed.margin, kept=True))
-    assert f"The configured margin of {report['margin']:g} keeps this." in kept
+    assert f"The configured margin of {report['margin']:g} satisfies both." in kept
 
 
 def test_a_second_run_makes_nothing_and_says_the_same(
@@ -321,7 +321,7 @@ def test_the_picture_shows_every_cell(report: Report, home: Path) -> None:
     for holdout in (4, 7, 14, 21, 28):
         cells = [(one["margin"], one["equal"]) for one in report["power"] if one["holdout"] == holdout]
         assert any(np.array_equal(line.get_xydata(), cells) for line in axes.lines), holdout
-    assert f"{report['margin']:g} is the least" in power_picture.sentence(PowerReport.of(report))
+    assert f"{report['margin']:g} is the smallest sufficient one" in power_picture.sentence(PowerReport.of(report))
 
 
 def test_refusals_say_what_would_do(model: Model, tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_refusals_say_what_would_do(model: Model, tmp_path: Path) -> None:
         sample("2026-02-04", LAST)
     with pytest.raises(ConfigurationError, match="LAST can be 2026-06-30 at most"):
         sample(FIRST, "2026-07-01")
-    with pytest.raises(DataError, match=r"too little history: 4 nights .* wants 36 days before it .* and 28 after"):
+    with pytest.raises(DataError, match=r"too little history: 4 nights .* needs 36 days before it .* and 28 after"):
         sample(FIRST, "2026-03-31")
     line = [sys.executable, "-m", "include.power", "--model", model.name, "--home", str(tmp_path)]
     done = subprocess.run([*line, "--candidate", "linaer"], cwd=ROOT, capture_output=True, text=True, timeout=600)

@@ -106,6 +106,6 @@ def test_a_wrong_token_is_said_to_be_one(
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
     monkeypatch.setenv("PERENNIAL_SERVING_TOKEN", "another")
-    with pytest.raises(ReleaseError, match="refused our token .HTTP 401."):
+    with pytest.raises(ReleaseError, match="refused the token .HTTP 401."):
         verify(model, 1, 1, timeout=PATIENCE, go_back=False)
     assert Ledger.default().champion(model).version == 1  # type: ignore[union-attr]

@@ -95,7 +95,7 @@ def test_a_server_that_never_takes_it_over_is_a_verdict_in_the_end(
 def test_a_server_that_cannot_serve_it_is_a_verdict_soon(app: ModelServer, store: BundleStore, clock: Clock) -> None:
     digest = release(store, 2, probe_is_wrong=True)
     app.watcher.look()
-    with pytest.raises(ReleaseError, match=r"within 60 s .*what stands in the way: .*probe row 0"):
+    with pytest.raises(ReleaseError, match=r"within 60 s .*reason: .*probe row 0"):
         seen(TestClient(app)).wait_for(MODEL, 2, digest, TIMEOUT)
     assert clock.now < 2 * TIMEOUT
 

@@ -56,7 +56,7 @@ def test_what_cannot_serve_is_refused_with_what_can(
         model, 4, run_id="r4", candidate="c", recipe={}, twin="t", twin_first="a", twin_last="b", metrics={}
     )
     serve(model, versions, 1, 3)
-    with pytest.raises(ReleaseError, match=rf"{problem}.* Versions that can be named: 2 \(packaged\), 1 \(retired\)\."):
+    with pytest.raises(ReleaseError, match=rf"{problem}.* Versions to choose from: 2 \(packaged\), 1 \(retired\)\."):
         rollback(model, version, "bad", "ada", "b1")
     assert Ledger.default().standing(model).epoch == 2
 

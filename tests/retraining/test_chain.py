@@ -185,7 +185,7 @@ def test_the_same_run_again_makes_the_same_bundle(chain: Chain) -> None:
     again = package.package(chain.model, *arguments)
     assert again.replace(row_milliseconds=night.packaged.row_milliseconds) == night.packaged
     changed = night.evaluation.replace(plots=dict.fromkeys(night.evaluation.plots or (), "0" * 64))
-    with pytest.raises(IntegrityError, match="is not what evaluate has drawn"):
+    with pytest.raises(IntegrityError, match="is not what evaluate stored"):
         package.package(chain.model, night.plan, night.selection, changed, night.decision, night.run_id)
     without = night.evaluation.replace(plots=None)  # evaluated before there were pictures
     assert package.pictures(night.selection.mlflow_run_id, without) == {}

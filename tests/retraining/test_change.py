@@ -197,7 +197,7 @@ def test_a_choice_by_hand_still_needs_the_evidence(home: Path, patient: Model, a
     assert decision.verdict == "hold" and "0 of the 14 days" in decision.reason
     table = decisions.table(decision.checks)
     for told in (decision.reason, decision.note, next(line for line in table if "another recipe" in line)):
-        assert "on tonight's holdout it is 0." in told and "better (95 % sure" in told
+        assert "on tonight's holdout it is 0." in told and "better (95 % confidence" in told
         assert "It can pass in the night about 2026-05-10 at the earliest" in told
 
 

@@ -127,7 +127,7 @@ def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: 
     mine, trivial = (measured.metric(side, "log_loss") for side in ("challenger", "baseline"))
     assert mine is not None and trivial is not None and mine < trivial
     assert worse.decision.verdict == "reject" and worse.package is None
-    assert "worse (95 % sure" in worse.decision.reason and "significantly more than" in worse.decision.reason
+    assert "worse (95 % confidence" in worse.decision.reason and "significantly more than" in worse.decision.reason
     assert f"Against champion version {first.packaged.version}" in worse.decision.reason
     assert worse.evaluation.kind == "change", "a choice by hand of another recipe than the champion's"
     ledger = Ledger.default()

@@ -191,7 +191,7 @@ def test_a_class_with_one_row_does_not_stop_a_fit(
     numbers = make_column_transformer(("passthrough", ["x", "z"]))
     candidate = Candidate(make_pipeline(numbers, HistGradientBoostingClassifier(max_iter=10, early_stopping=True)))
     fitted = candidates.fit(model, candidate, some, seed=0)
-    assert "less than two rows of 2, 3" in caplog.text
+    assert "fewer than two rows of 2, 3" in caplog.text
     scores = evaluation.score(model, fitted.pipeline, rows)
     assert scores.shape == (len(rows), 4) and not scores[:, 2:].any()
 

@@ -97,7 +97,7 @@ def test_one_that_is_not_defined_is_no_evidence(with_file: Callable[..., Model])
     [
         (
             {"training": Training(metric="eurs")},
-            "training.metric 'eurs' is no metric, and none of the declared scorers",
+            "training.metric 'eurs' is neither a metric nor a declared scorer",
         ),
         ({"gate": Gate(floors=(Floor(metric="mae", limit=1),))}, "gate.floors.metric 'mae' does not fit"),
         ({"scorers": (EUROS, EUROS)}, "'euros' is declared twice"),

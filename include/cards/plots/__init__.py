@@ -58,7 +58,7 @@ def draw(
     evaluation : without it there are no limits, and no slices.
 
     What is not defined on these rows (a ranking of one class) is stated in the picture. A picture that cannot be drawn
-    is left out with a warning: it is not a reason to stop a night.
+    is left out with a warning: it does not stop a night.
     """
     if "challenger" not in scores:
         return {}

@@ -62,7 +62,7 @@ _TITLE_CHARACTERS, _SUBTITLE_CHARACTERS = 78, 108
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is drawn of a holdout: labels, scores and metrics by day of each side, and what is known of them."""
+    """The data of a picture of a holdout: labels, scores and metrics by day of each side, and the evaluation."""
 
     model: Model
     y: np.ndarray
@@ -92,7 +92,7 @@ class Drawn:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw and save inside of this: it sets the style, and nothing that others have set shines through."""
+    """Draw and save inside of this: it sets the style, and ignores what others have set."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)

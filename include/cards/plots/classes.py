@@ -1,4 +1,4 @@
-"""Pictures of a classification of several classes: what is taken for what, and is the model sure rightly?"""
+"""Pictures of a classification of several classes: confusion, ranking and calibration."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ OTHERS = "all others"
 
 
 def confusion(holdout: Drawn) -> Figure:
-    """Of the rows of each class, which share is predicted as which; challenger next to champion."""
+    """The share of each class that is predicted as each class; challenger next to champion."""
     y = holdout.y
     names, place = _merged(holdout)
     tables = {side: _table(place[y], place[holdout.scores[side].argmax(axis=1)], len(names)) for side in holdout.rivals}
     right = {side: float(np.mean(holdout.scores[side].argmax(axis=1) == y)) for side in holdout.rivals}
     against = "".join(f"; the {side} on {percent(r)}" for side, r in right.items() if side != "challenger")
     title = f"The challenger is right on {percent(right['challenger'])} of the rows{against}{_mistake(names, tables)}"
-    subtitle = f"Of the rows of a class (line), the percentage taken for each (column). {holdout.summary}"
+    subtitle = f"Of the rows of a class (row), the percentage predicted as each (column). {holdout.summary}"
     longest = max(map(len, names))
     made, panels = figure(title, subtitle, len(tables), height=max(2.6, 0.9 + 0.27 * len(names)))
     made.subplots_adjust(left=min(0.3, 0.05 + 0.0115 * longest), wspace=0.12)
@@ -82,7 +82,7 @@ def _matrix(axes: Axes, table: np.ndarray, names: list[str], numbered: bool) -> 
     for spine in axes.spines.values():
         spine.set_visible(False)
     ticks = range(len(names))
-    if max(map(len, names)) * len(names) > 32:  # no room below: the columns have the numbers of the lines
+    if max(map(len, names)) * len(names) > 32:  # no room below: the columns have the numbers of the rows
         axes.set_xticks(ticks, [str(at + 1) for at in ticks])
         names = [f"{name}  {at + 1}" for at, name in enumerate(names)]
     else:
@@ -110,7 +110,7 @@ def ranking(holdout: Drawn) -> Figure:
     mine = areas["challenger"]
     hardest, easiest = min(there, key=lambda at: mine[at]), max(there, key=lambda at: mine[at])
     title = (
-        f"The challenger tells {_short(names[easiest])!r} best from the rest (ROC-AUC {mine[easiest]:.3f}), "
+        f"The challenger separates {_short(names[easiest])!r} best from the rest (ROC-AUC {mine[easiest]:.3f}), "
         f"{_short(names[hardest])!r} worst ({mine[hardest]:.3f})"
     )
     common = sorted(there, key=lambda at: -np.sum(y == at))[: len(CLASS_COLOURS)]

@@ -97,7 +97,7 @@ def difference_by_day(holdout: Drawn) -> Figure:
 
 
 def _conclusion(gain: Gain, metric: str, other: str, margin: float | None) -> str:
-    """What the limits say, in a sentence."""
+    """What the limits mean, in a sentence."""
     who, by = f"In {metric} the challenger is", f"by {shown(abs(gain.value))} on these days"
     if gain.lower > 0:
         return f"{who} significantly better than the {other}, {by}"
@@ -112,10 +112,10 @@ def _conclusion(gain: Gain, metric: str, other: str, margin: float | None) -> st
 
 
 def _day_axis(axes: Axes, days: list[str]) -> None:
-    """At most a dozen days named, the year once."""
+    """At most a dozen tick labels, the year once."""
     step = max(1, -(-len(days) // 12))
     named = range(0, len(days), step)
-    air = max(0.6, (7 - len(days)) / 2)  # a few days do not fill the page
+    air = max(0.6, (7 - len(days)) / 2)  # narrow bars for a few days
     axes.set_xlim(-air, len(days) - 1 + air)
     axes.set_xticks(list(named), [days[at] if at == 0 else days[at][5:] for at in named])
     axes.grid(axis="x", visible=False)

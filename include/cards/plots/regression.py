@@ -1,4 +1,4 @@
-"""Pictures of a regression: what was predicted and what came, and how large the errors are, and where."""
+"""Pictures of a regression: predicted and actual values, and the size and place of the errors."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def predicted(holdout: Drawn) -> Figure:
 
 
 def residuals(holdout: Drawn) -> Figure:
-    """Errors by predicted value: the middle one and where four of five lie, in tenths of the rows."""
+    """Errors by predicted value: the median and the range of four of five, in tenths of the rows."""
     y = holdout.y
     bias = float(np.mean(y - holdout.scores["challenger"]))
     size = float(np.mean(np.abs(y - holdout.scores["challenger"])))
     if abs(bias) < 0.1 * size or size == 0:
-        title = "The challenger predicts neither too little nor too much on the whole"
+        title = "On average, the challenger predicts neither too low nor too high"
     else:
         title = f"The challenger predicts {shown(abs(bias))} too {'little' if bias > 0 else 'much'} on average"
-    subtitle = f"Line: the middle error of each tenth of the rows; band: four of five. {holdout.summary}"
+    subtitle = f"Line: the median error of each tenth of the rows; band: four of five. {holdout.summary}"
     made, panels = figure(title, subtitle, len(holdout.rivals), height=3.4)
     rows = sample(len(y))
     gaps = {side: y - holdout.scores[side] for side in holdout.rivals}
@@ -99,7 +99,7 @@ def _points(axes: Axes, x: np.ndarray, y: np.ndarray, side: str, alpha: float = 
 
 
 def _range(values: np.ndarray) -> tuple[float, float]:
-    """What is drawn: all but the outermost five in a thousand, with a little air."""
+    """What is drawn: all but the outermost five in a thousand, with a small margin."""
     low, high = np.quantile(values, [0.0025, 0.9975])
     air = 0.04 * (high - low) or 0.5
     return float(low - air), float(high + air)

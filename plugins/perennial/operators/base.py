@@ -62,7 +62,7 @@ def asked(context: Context, kind: type[P]) -> P:
 
 
 def actor(context: Context) -> str:
-    """Who acts, for the audit: the user who triggered the run, or `AUTOMATIC`.
+    """The actor recorded in the audit: the user who triggered the run, or `AUTOMATIC`.
 
     Only what Airflow itself records counts: the kind of the run, and the user whose login has triggered it. A run's
     conf is chosen by the caller. A run that another run has started inherits the user of that run, who did not
@@ -80,7 +80,7 @@ def require_begun(model: Model, about: Partition, context: Context) -> None:
 
     Raises
     ------
-    ConfigurationError : ``about`` lies before ``model.start``.
+    ConfigurationError : ``about`` is before ``model.start``.
     """
     run: Any = context["dag_run"]
     if about.date < model.start and run.run_type != "scheduled":
@@ -97,7 +97,7 @@ def write_note(context: Context, sentence: str) -> None:
 
 @contextmanager
 def reason_noted(context: Context) -> Iterator[None]:
-    """Offer the error that ends a task as the note of its run: who finds a red run reads there what is wrong.
+    """Offer the error that ends a task as the note of its run, where people look for the cause of a red run.
 
     A lost connection is not noted as long as the task is tried again.
     """
@@ -111,7 +111,7 @@ def reason_noted(context: Context) -> Iterator[None]:
 
 
 def require_same_code(model: str, begun_with: str) -> None:
-    """Refuse to go on with other code than the run began with.
+    """Refuse to continue with other code than the run began with.
 
     Raises
     ------

@@ -60,7 +60,7 @@ class PromoteOperator(PerennialOperator):
 class VerifyOperator(PerennialOperator):
     """Wait until the server answers with the new version; otherwise go back to the old champion and fail.
 
-    ``go_back=False`` only reports: what a rollback wants, because a person chose the version.
+    ``go_back=False`` only reports: as a rollback needs it, because a person chose the version.
     """
 
     template_fields: Sequence[str] = ("promoted",)

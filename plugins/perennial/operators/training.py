@@ -90,7 +90,7 @@ class SnapshotOperator(BaseSensorOperator):
     def _release_under_way(self, context: Context, last: VersionRow | None) -> bool:
         """Whether a release of the model runs, or the one of the last decision waits: it may still be carried out.
 
-        Other runs that wait do not count: Airflow accepts a run that is to begin in a hundred years.
+        Other waiting runs do not count: Airflow accepts a run that starts in a hundred years.
         """
         releases, ti = f"{self.model}_release", context["ti"]
         if ti.get_dr_count(dag_id=releases, states=["running"]) > 0:
@@ -149,13 +149,13 @@ class TrainOperator(PlannedOperator):
             state.set("mlflow_run_id", mlflow_run_id)
             set_link(self, MlflowRunLink, tracking.run_url(mlflow_run_id))
 
-        # a first try has no state yet: it need not ask the API server for it
+        # a first try has no state yet, so the API server is not queried
         known = state.get("mlflow_run_id") if context["ti"].try_number > 1 else None
         return train.train(self.load(), plan, self.candidate, context["run_id"], known, opened)
 
 
 class SelectOperator(PlannedOperator):
-    """Choose the challenger (the best candidate, or the champion's recipe made fresh), fit its twin, register it."""
+    """Choose the challenger (the best candidate, or the champion's recipe refreshed), fit its twin, register it."""
 
     template_fields: Sequence[str] = ("plan", "results")
     operator_extra_links: ClassVar[Any] = (MlflowRunLink(),)
@@ -196,7 +196,7 @@ class EvaluateOperator(PlannedOperator):
 
 
 class GateOperator(PlannedOperator, BranchMixIn):
-    """Decide promote, hold or reject; only *promote* goes on to ``then``. A rejection is a decision: a green run."""
+    """Decide promote, hold or reject; only *promote* runs ``then``. A rejection is a decision: a green run."""
 
     inherits_from_skipmixin = True
     template_fields: Sequence[str] = ("plan", "selected", "evaluation")
@@ -226,7 +226,7 @@ class GateOperator(PlannedOperator, BranchMixIn):
 
 
 class PackageOperator(PlannedOperator):
-    """Refit the recipe on all matured rows and make the bundle: ONNX, skops, manifest, card; parity or nothing."""
+    """Refit the recipe on all matured rows and make the bundle: ONNX, skops, manifest, card. Fails without parity."""
 
     template_fields: Sequence[str] = ("plan", "selected", "evaluation", "decision")
     operator_extra_links: ClassVar[Any] = (ModelCardLink(), MlflowRunLink())
@@ -260,7 +260,7 @@ def release_run_id(version: int, digest: str) -> str:
 class StartReleaseOperator(TriggerDagRunOperator):
     """Start `<model>_release` for what `package` returned; hold the version while automatic promotion is frozen.
 
-    A frozen night is a decision: the run ends green, and its note says who froze it, since when and why.
+    A frozen night is a decision: the run ends green, and its note names who froze it, since when and why.
     """
 
     template_fields: Sequence[str] = (*TriggerDagRunOperator.template_fields, "packaged", "wanted")
