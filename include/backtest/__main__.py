@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
+from include import command_line
 from include.errors import PerennialError
-from include.settings import UMASK
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # before numpy: tasks use one thread, and threads change bytes
@@ -65,9 +65,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    os.umask(UMASK)
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # deltalake's threads can abort an interpreter that ends (exit code 134 after success); our files are closed by now
-    os._exit(code)
+    command_line.run(main)

@@ -28,7 +28,7 @@ from include.backtest.report import Report
 from include.gate.decision import Verdict
 from include.spec import Model
 from include.statistics import metrics
-from include.training import evaluation as measures
+from include.training import measures
 
 VERDICTS = (str(Verdict.PROMOTE), str(Verdict.REJECT), str(Verdict.HOLD), REFUSED, NO_DECISION)
 SHOWN = ("promoted", "rejected", "held", "refit refused", "no decision")

@@ -12,8 +12,7 @@ from include.retraining import night
 from include.retraining.ports import HoldoutRows, Past, Ports, Serving, TwinScores, seen
 from include.retraining.selection import Chosen
 from include.spec import Model
-from include.training import candidates, dataset, export
-from include.training import evaluation as measures
+from include.training import candidates, dataset, export, measures
 from include.training import refit as refitting
 from include.training.candidates import Fitted
 from include.training.plan import Plan

@@ -15,8 +15,7 @@ from include.errors import IntegrityError
 from include.partitions import earlier, keys_between
 from include.progress import Advance
 from include.spec import Model
-from include.training import dataset
-from include.training import evaluation as measures
+from include.training import dataset, measures
 from include.training.candidates import Fitted
 
 DAYS_AT_ONCE = 28

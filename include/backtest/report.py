@@ -18,7 +18,7 @@ from include.gate.evaluation import SIDES, Change, Holdout, Kind, finite
 from include.partitions import earlier
 from include.records import PartitionKey, Record
 from include.spec import Model
-from include.training import evaluation as measures
+from include.training import measures
 
 ROLLING_DAYS, FEWEST_DAYS = 28, 7
 Metrics = dict[str, float | None]

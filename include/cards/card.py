@@ -29,7 +29,7 @@ from include.gate.evaluation import (
 )
 from include.spec import Fairness, Model, Task
 from include.statistics.metrics import gain as difference
-from include.training import evaluation as measures
+from include.training import measures
 from include.training.recipes import Trial
 
 Pictures = Mapping[str, bytes]

@@ -17,7 +17,7 @@ from include.spec import Model
 from include.statistics import uncertainty
 from include.statistics.metrics import Metric
 from include.statistics.uncertainty import Statistic
-from include.training import evaluation as measures
+from include.training import measures
 
 ALPHA = 0.1
 """Both sides together: intervals of 90 %."""

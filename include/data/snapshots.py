@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
 
 import pandas as pd
 import pyarrow as pa
@@ -51,11 +50,6 @@ class Snapshot(Record):
     path: str
     missing: tuple[PartitionKey, ...]
     immature: tuple[PartitionKey, ...]
-
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> Self:
-        """The same as `of`."""
-        return cls.of(document)
 
 
 class Manifest(Record):

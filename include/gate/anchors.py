@@ -12,7 +12,7 @@ from include.errors import PerennialError, TransientError
 from include.gate.evaluation import Anchor, finite
 from include.partitions import earlier
 from include.spec import Model
-from include.training import evaluation as measures
+from include.training import measures
 
 log = logging.getLogger(__name__)
 

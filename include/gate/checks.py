@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from include.gate.evaluation import BASELINE, CHALLENGER, CHAMPION, Anchor, Change, Evaluation, Gain, signed
 from include.spec import Model, Task
 from include.statistics import metrics, uncertainty
-from include.training import evaluation as measures
+from include.training import measures
 
 SAME = 1e-6
 """Scores that differ by less are those of the same model."""

@@ -28,8 +28,7 @@ from include.statistics import uncertainty
 from include.statistics.distances import largest_difference, psi, spread
 from include.statistics.metrics import METRICS, Metric
 from include.statistics.uncertainty import blocks
-from include.training import dataset
-from include.training import evaluation as measures
+from include.training import dataset, measures
 
 MISSING = "(missing)"
 ENOUGH = 200  # rows with a value, below which their power is not computed

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from include.gate.evaluation import BASELINE, CHALLENGER, CHAMPION, Champion, Evaluation, Gain, Slice
 from include.spec import Model, Task
-from include.training import evaluation as measures
+from include.training import measures
 
 SLICE_NEEDS = {"rows": 200, "days": 7, "class_rows": 20}
 """What one value of a slice column needs to be judged; with less it is reported."""

@@ -24,7 +24,7 @@ from include.gate.evaluation import Change, Estimate, Gain
 from include.partitions import earlier
 from include.spec import Model
 from include.statistics import uncertainty
-from include.training import evaluation as measures
+from include.training import measures
 from include.training.recipes import Recipe
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,7 @@ from include.backtest.store import settings_of
 from include.errors import DataError, IntegrityError
 from include.partitions import keys_between
 from include.spec import Model
-from include.training import candidates, dataset
-from include.training import evaluation as measures
+from include.training import candidates, dataset, measures
 
 VERSION = 1  # of the files
 

@@ -21,7 +21,7 @@ from include.progress import Advance
 from include.records import PartitionKey, Record
 from include.spec import Model, Power
 from include.statistics import uncertainty
-from include.training import evaluation as measures
+from include.training import measures
 
 WEEK = 7
 LAGS = (WEEK, 14, 28)

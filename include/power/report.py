@@ -10,7 +10,7 @@ from include.power.figures import Figures
 from include.records import PartitionKey, Record
 from include.spec import Model, Power
 from include.spec.gate import STANDARD_ERRORS
-from include.training import evaluation as measures
+from include.training import measures
 
 
 class Sampled(Record):

@@ -23,7 +23,7 @@ from include.retraining.ports import HoldoutRows
 from include.retraining.selection import Selection
 from include.spec import Model
 from include.statistics import uncertainty
-from include.training import evaluation as measures
+from include.training import measures
 from include.training.plan import Plan
 
 log = logging.getLogger(__name__)

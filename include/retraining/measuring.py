@@ -27,8 +27,7 @@ from include.gate.rivals import Pair, Scored
 from include.retraining.ports import HoldoutRows, Past, Ports, seen
 from include.retraining.selection import Chosen
 from include.spec import Model
-from include.training import dataset
-from include.training import evaluation as measures
+from include.training import dataset, measures
 from include.training.plan import Plan
 from include.training.rows import Rows, read
 

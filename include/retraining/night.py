@@ -20,8 +20,7 @@ from include.retraining.ports import Ports, Twins
 from include.retraining.selection import Chosen, Other
 from include.spec import Candidate, Model
 from include.statistics import metrics
-from include.training import candidates, dataset, proving
-from include.training import evaluation as measures
+from include.training import candidates, dataset, measures, proving
 from include.training import refit as refitting
 from include.training.candidates import Fitted
 from include.training.plan import Plan

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,12 +11,9 @@ from include.errors import DataError, IntegrityError, PerennialError
 from include.registry.bundles import BundleStore
 from include.registry.rows import VersionRow
 from include.retraining.ports import HoldoutRows, seen
+from include.scoring.documents import InputSchema
 from include.spec import ColumnType, Model, Task
-from include.training import dataset, export
-from include.training import evaluation as measures
-
-Schema = Mapping[str, Any]
-"""`input_schema.json` of a bundle."""
+from include.training import dataset, export, measures
 
 
 class Served:
@@ -42,7 +37,7 @@ class Served:
         if row.bundle is None:
             raise IntegrityError(f"version {row.version} has no bundle")
         bundle = self.store.open(self.model.name, row.bundle)
-        schema = bundle.json("input_schema.json")
+        schema = InputSchema.of(bundle)
         then = with_its_dates(_as_it_was_asked(self.model, schema), schema)
         source = bundle.read("source/features.py")
         try:
@@ -66,7 +61,7 @@ class Served:
         return self._features[digest]
 
 
-def _as_it_was_asked(model: Model, schema: Schema) -> Model:
+def _as_it_was_asked(model: Model, schema: InputSchema) -> Model:
     """The model with the classes that a champion was fitted for: their indices mean something else after a change.
 
     Raises
@@ -74,27 +69,27 @@ def _as_it_was_asked(model: Model, schema: Schema) -> Model:
     DataError : the champion answers another question: another task, or another positive class.
     """
     label = model.data.label
-    several = schema.get("class_columns") is not None
-    then = (schema["task"], several, schema.get("positive"))
+    several = schema.class_columns is not None
+    then = (schema.task, several, schema.positive)
     now = (label.task.value, label.multiclass, None if several or label.task is Task.REGRESSION else label.positive)
     if then != now:
-        asked = f"one of {schema['classes']}" if several else f"the positive class {schema.get('positive')!r}"
+        asked = f"one of {schema.classes}" if several else f"the positive class {schema.positive!r}"
         raise DataError(
             f"it answers another question than the model of today: a {then[0]} of "
             f"{'a value' if then[0] == Task.REGRESSION.value else asked}"
         )
     if not several:
         return model
-    declared = label.model_copy(update={"classes": tuple(schema["classes"])})
+    declared = label.model_copy(update={"classes": tuple(schema.classes or ())})
     return model.model_copy(update={"data": model.data.model_copy(update={"label": declared})})
 
 
-def with_its_dates(model: Model, schema: Schema) -> Model:
+def with_its_dates(model: Model, schema: InputSchema) -> Model:
     """The model with dates declared as they were for a champion: its features may need a text, or a date.
 
     The lake holds both in one form, so a declaration may change between them.
     """
-    then = {str(column["name"]): str(column["type"]) for column in schema.get("columns", ())}
+    then = {column.name: column.type for column in schema.columns}
     either = {ColumnType.STRING, ColumnType.DATE}
     columns = tuple(
         column.model_copy(update={"type": ColumnType(then[column.name])})

@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 
+from include import command_line
 from include.errors import PerennialError
-from include.settings import PROJECT, UMASK
+from include.settings import PROJECT
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,9 +88,4 @@ def _run(models: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    os.umask(UMASK)
-    code = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # deltalake's threads can abort an interpreter that ends (exit code 134 after success); our files are closed by now
-    os._exit(code)
+    command_line.run(main)

@@ -74,7 +74,7 @@ PRELOAD = (
     "include.gate.change",
     "include.training.dataset",
     "include.retraining.evaluate",
-    "include.training.evaluation",
+    "include.training.measures",
     "include.training.export",
     "include.gate.decision",
     "include.retraining.package",

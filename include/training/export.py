@@ -35,7 +35,7 @@ from include.errors import IntegrityError, ReleaseError
 from include.scoring.documents import Column, EventDays, Feature, InputSchema
 from include.scoring.predictor import Predictor
 from include.spec import Model, Task
-from include.training import converters, dataset, evaluation
+from include.training import converters, dataset, measures
 from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def output_name(onnx_bytes: bytes) -> str:
 def input_schema(model: Model, fitted: Fitted, onnx_bytes: bytes) -> InputSchema:
     """What the server needs to know about the ONNX model and its inputs."""
     label = model.data.label
-    columns = evaluation.output_columns(model, fitted.pipeline)
+    columns = measures.output_columns(model, fitted.pipeline)
     positive, classes, index = None, None, None
     if label.classes is not None:
         classes = list(label.classes)

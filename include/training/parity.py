@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.scoring.predictor import Predictor
 from include.spec import Model, Task
-from include.training import dataset, evaluation
+from include.training import dataset, measures
 
 UNSEEN = "\N{REPLACEMENT CHARACTER} never seen"
 
@@ -26,7 +26,7 @@ def difference(model: Model, predictor: Predictor, pipeline: Any, raw_frame: pd.
     frames = list(_trials(model, raw_frame))
     real = len(frames[0])
     frame = pd.concat(frames, ignore_index=True)
-    expected, found = evaluation.unchecked(model, pipeline, frame), scores(predictor, frame)
+    expected, found = measures.unchecked(model, pipeline, frame), scores(predictor, frame)
     if not (np.isfinite(expected[:real]).all() and np.isfinite(found[:real]).all()):
         return float("inf")
     # Made-up extremes may overflow (the exponential of a Poisson regression), if both do: the server answers 422.
@@ -39,7 +39,7 @@ def difference(model: Model, predictor: Predictor, pipeline: Any, raw_frame: pd.
 
 
 def scores(predictor: Predictor, frame: pd.DataFrame) -> np.ndarray:
-    """float64 scores of a feature frame, in the shape of `evaluation.score`."""
+    """float64 scores of a feature frame, in the shape of `measures.score`."""
     features = {str(name): column.to_numpy() for name, column in frame.items()}
     return np.asarray(predictor.score_features(features, len(frame)), dtype=np.float64)
 

@@ -10,8 +10,7 @@ import pandas as pd
 from include.errors import ReleaseError
 from include.spec import Model, Task
 from include.statistics import metrics
-from include.training import candidates, dataset
-from include.training import evaluation as measures
+from include.training import candidates, dataset, measures
 from include.training.plan import Plan
 from include.training.recipes import Recipe
 from include.training.rows import Rows, read

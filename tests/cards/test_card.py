@@ -22,7 +22,7 @@ from include.gate.evaluation import Estimate, Evaluation
 from include.partitions import keys_between, partition
 from include.retraining import decide, evaluate, package
 from include.spec import Fairness, Floor, Model
-from include.training import evaluation
+from include.training import measures
 from tests.training import chain_models, toy_days
 
 BEFORE, AS_OF = "2026-05-11", "2026-05-13"
@@ -89,7 +89,7 @@ def of_night(lab: Lab, champion: Any) -> Made:
     model, plan, measuring = lab.model, night.plan, night.steps.measuring
     holdout, scores = measuring.holdout, measuring.measured.scores
     evaluated = night.evaluation.replace(intervals=evaluate.intervals_of(model, holdout, scores))
-    by_day = {side: evaluation.by_day(model, holdout.rows, found) for side, found in scores.items()}
+    by_day = {side: measures.by_day(model, holdout.rows, found) for side, found in scores.items()}
     pictures = plots.draw(model, holdout.labels, scores, by_day, evaluated)
     decided = gate.decide(model, evaluated)
     chosen = night.chosen.replace(twin=night.chosen.twin.replace(digest="d" * 64))

@@ -12,7 +12,7 @@ from include import catalog
 from include.cards import intervals
 from include.spec import Model, Task
 from include.statistics import metrics, uncertainty
-from include.training import evaluation
+from include.training import measures
 from tests.training import chain_models
 
 NAMES = ("toy", "toy_classes", "toy_counts")
@@ -48,15 +48,15 @@ def case(model: Model, rows: int, days: int = 7, one_class: bool = False) -> Cas
 def test_they_are_those_of_the_plain_bootstrap(models: dict[str, Model], name: str) -> None:
     model, y, scores, block = case(models[name], rows=500)
     for side, mine in scores.items():
-        for metric in evaluation.metrics(model, y, mine):
+        for metric in measures.metrics(model, y, mine):
 
             def of_rows(at: np.ndarray, mine: np.ndarray = mine, metric: str = metric) -> float:
-                return evaluation.metric(model, metric).compute(y[at], mine[at])
+                return measures.metric(model, metric).compute(y[at], mine[at])
 
             plain = uncertainty.bootstrap(of_rows, block, intervals.ALPHA, draws=60)
-            quick = intervals.interval(metric, evaluation.metric(model, metric), y, mine, block, draws=60)
+            quick = intervals.interval(metric, measures.metric(model, metric), y, mine, block, draws=60)
             assert quick == pytest.approx(plain), (metric, side)
-            if evaluation.metric(model, metric).by_row is not None and side == "challenger":
+            if measures.metric(model, metric).by_row is not None and side == "challenger":
                 assert plain[0] < of_rows(np.arange(len(y))) < plain[1], (metric, side)
 
 

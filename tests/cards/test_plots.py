@@ -22,7 +22,7 @@ from include.gate import comparison
 from include.gate.evaluation import Evaluation, Holdout, Intervals, Side
 from include.spec import Label, Model, Task
 from include.statistics import uncertainty
-from include.training import evaluation
+from include.training import measures
 from tests.training import chain_models
 
 OWN = {
@@ -67,7 +67,7 @@ def holdout(model: Model, rows: int = 900, days: int = 7, sides: tuple[str, ...]
                   for s in sides}  # fmt: skip
     partition = [f"2026-05-{1 + day:02d}" for day in np.sort(random.integers(0, days, size=rows))]
     frame = pd.DataFrame({"partition": np.array(partition, dtype=object), label.column: values})
-    return model, y, scores, {side: evaluation.by_day(model, frame, s) for side, s in scores.items()}
+    return model, y, scores, {side: measures.by_day(model, frame, s) for side, s in scores.items()}
 
 
 def texts(picture: bytes) -> str:
@@ -100,7 +100,7 @@ def test_every_picture_is_drawn_whatever_there_is(
 
 def test_titles_say_the_figures(models: dict[str, Model]) -> None:
     model, y, scores, by_day = holdout(models["toy"])
-    measured = {side: evaluation.metrics(model, y, s) for side, s in scores.items()}
+    measured = {side: measures.metrics(model, y, s) for side, s in scores.items()}
     drawn = {name: texts(picture) for name, picture in plots.draw(model, y, scores, by_day).items()}
     assert f"{100 * measured['challenger']['roc_auc']:.1f}\N{NO-BREAK SPACE}% of pairs" in drawn["ranking.svg"]
     for side, found in measured.items():
@@ -145,7 +145,7 @@ def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shop
         slices=comparison.slices(model, rows, y, mine, theirs, block),
         intervals=intervals.by_side(model, y, scores, block, draws=20),
     )
-    return model, y, scores, {side: evaluation.by_day(model, rows, s) for side, s in scores.items()}, found
+    return model, y, scores, {side: measures.by_day(model, rows, s) for side, s in scores.items()}, found
 
 
 def coordinates(picture: bytes, colour: str) -> list[list[float]]:

@@ -32,7 +32,7 @@ def test_a_snapshot_names_what_it_has_and_what_is_missing(filled: Lake) -> None:
     assert (found.rows, found.table_version) == (60, 3)
     assert found.missing == ("2026-05-03", "2026-05-05") and found.immature == ()
     assert found.path == f"snapshots/{found.digest}.parquet"
-    assert Snapshot.from_dict(found.as_dict()) == found
+    assert Snapshot.of(found.as_dict()) == found
 
 
 def test_rows_are_sorted_and_days_and_columns_can_be_chosen(filled: Lake) -> None:

@@ -32,7 +32,7 @@ from include.retraining.in_process import Outcome
 from include.scoring.documents import Probe
 from include.scoring.predictor import Predictor
 from include.spec import Model
-from include.training import dataset, evaluation, export, proving
+from include.training import dataset, export, measures, proving
 from tests.services import Services, model_server
 from tests.training import chain_models
 
@@ -140,8 +140,8 @@ def test_kept_scores_give_the_metrics_again(chain: Chain) -> None:
     }
     assert set(kept.columns) == {"partition", "label"} | expected
     for side in ("challenger", "baseline", "champion"):
-        scores = evaluation.read_named(chain.model, side, kept)
-        again = evaluation.metrics(chain.model, kept["label"].to_numpy(), scores)
+        scores = measures.read_named(chain.model, side, kept)
+        again = measures.metrics(chain.model, kept["label"].to_numpy(), scores)
         found = chain.second.evaluation.side(side)
         assert found is not None and again == pytest.approx(found.metrics)
 
@@ -196,7 +196,7 @@ def test_the_bundle_scores_as_scikit_learn_does(chain: Chain) -> None:
     predictor = Predictor.load(chain.bundle)
     assert predictor.warm_up(Probe.of(chain.bundle)) <= 1e-6
     features = proving._features_of(chain.model, probe["rows"])
-    expected = evaluation.score_features(chain.model, export.from_skops(chain.bundle.read("model.skops")), features)
+    expected = measures.score_features(chain.model, export.from_skops(chain.bundle.read("model.skops")), features)
     scored = predictor.predict(probe["rows"])
     if several(chain):
         assert schema["classes"] == ["quiet", "normal", "busy"] and schema["class_columns"] == [0, 1, 2]

@@ -29,7 +29,7 @@ from include.retraining import decide as decisions
 from include.scoring.documents import Probe
 from include.scoring.predictor import Predictor
 from include.spec import Candidate, Model
-from include.training import dataset, evaluation, export, parity, proving, refit
+from include.training import dataset, export, measures, parity, proving, refit
 from include.training.plan import Plan
 from include.training.recipes import Trial
 from tests.training import toy_days
@@ -415,4 +415,4 @@ def test_scores_of_the_bundle_are_those_of_the_release_fit(home: Path, toy: Mode
     pipeline = export.from_skops(bundle.read("model.skops"))
     rows = toy_days.days(toy, "2026-05-14", "2026-05-14")
     mine = parity.scores(Predictor.load(bundle), dataset.features_frame(toy, rows))
-    np.testing.assert_allclose(mine, evaluation.score(toy, pipeline, rows), atol=1e-5)
+    np.testing.assert_allclose(mine, measures.score(toy, pipeline, rows), atol=1e-5)

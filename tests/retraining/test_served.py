@@ -8,6 +8,7 @@ import pandas as pd
 
 from include.registry.bundles import BundleStore
 from include.retraining.served import Served, with_its_dates
+from include.scoring.documents import Column, InputSchema
 from include.spec import ColumnType
 from tests.data.sensors import small_model
 
@@ -24,7 +25,17 @@ def test_a_version_that_was_made_of_texts_gets_texts_and_one_of_dates_gets_dates
     served = Served(model, BundleStore(tmp_path))
     assert model.data.column("installed").type is ColumnType.DATE
     for kind, source in (("string", OF_TEXT), ("date", OF_DATE)):
-        schema = {"columns": [{"name": "installed", "type": kind}, {"name": "sensor", "type": "string"}]}
+        schema = InputSchema(
+            model=model.name,
+            task=model.data.label.task.value,
+            columns=[Column("installed", kind, nullable=True), Column("sensor", "string", nullable=False)],
+            key=list(model.data.key),
+            event_time=model.data.event_time,
+            timezone=model.timezone,
+            features=[],
+            output="probabilities",
+            output_kind="probabilities",
+        )
         then = with_its_dates(model, schema)
         assert then.data.column("installed").type == kind and then.data.column("sensor").type is ColumnType.STRING
         assert served._features_of(then, frame, source, "features.py")["year"].tolist() == [2025.0, 2025.0]

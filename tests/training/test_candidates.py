@@ -20,7 +20,7 @@ from sklearn.svm import LinearSVC
 from include import catalog
 from include.errors import ConfigurationError, DataError
 from include.spec import Candidate, Label, Model, Task
-from include.training import candidates, evaluation, export
+from include.training import candidates, export, measures
 
 BASELINE = Candidate(DummyClassifier(), baseline=True)
 
@@ -84,16 +84,16 @@ def test_a_column_that_is_all_missing_is_left_out_with_a_warning(
         assert fitted.dropped == ("empty",) and "empty" not in fitted.feature_names
         assert "missing in all" in caplog.text and "empty" in caplog.text
         filled = rows.head(100).assign(empty=1.0)
-        assert np.isfinite(evaluation.score(toy, fitted.pipeline, filled)).all(), "it may be there again one day"
+        assert np.isfinite(measures.score(toy, fitted.pipeline, filled)).all(), "it may be there again one day"
 
 
 def test_a_whole_part_of_a_column_transformer_may_vanish(toy: Model, rows: pd.DataFrame) -> None:
     columns = make_column_transformer((OrdinalEncoder(), ["empty"]), ("passthrough", ["items", "hour"]))
     fitted = candidates.fit(toy, Candidate(make_pipeline(columns, LogisticRegression())), rows, seed=0)
-    assert np.isfinite(evaluation.score(toy, fitted.pipeline, rows)).all()
+    assert np.isfinite(measures.score(toy, fitted.pipeline, rows)).all()
     chosen = make_column_transformer(("passthrough", make_column_selector(pattern="items|empty")))
     fitted = candidates.fit(toy, Candidate(make_pipeline(chosen, LogisticRegression())), rows, seed=0)
-    assert np.isfinite(evaluation.score(toy, fitted.pipeline, rows)).all()
+    assert np.isfinite(measures.score(toy, fitted.pipeline, rows)).all()
 
 
 def test_one_class_or_too_few_rows_are_refused_in_words(toy: Model, rows: pd.DataFrame) -> None:
@@ -133,11 +133,11 @@ def test_a_missing_score_is_an_error(toy: Model, rows: pd.DataFrame) -> None:
             return scores
 
     with pytest.raises(DataError, match="1 of 20 scores"):
-        evaluation.score(toy, Broken(), rows.head(20))
+        measures.score(toy, Broken(), rows.head(20))
 
 
 def test_metrics_of_one_class_are_undefined_not_good(toy: Model) -> None:
-    found = evaluation.metrics(toy, np.zeros(5), np.full(5, 0.1))
+    found = measures.metrics(toy, np.zeros(5), np.full(5, 0.1))
     assert np.isnan(found["roc_auc"]) and np.isnan(found["average_precision"])
     assert found["log_loss"] == pytest.approx(-np.log(0.9))
 
@@ -145,8 +145,8 @@ def test_metrics_of_one_class_are_undefined_not_good(toy: Model) -> None:
 def test_metrics_by_day_add_up(toy: Model, rows: pd.DataFrame) -> None:
     there = rows[rows["late"].notna()]
     scores = np.random.default_rng(0).random(len(there))
-    days = evaluation.by_day(toy, there, scores)
-    whole = evaluation.metrics(toy, there["late"].to_numpy(dtype=float), scores)
+    days = measures.by_day(toy, there, scores)
+    whole = measures.metrics(toy, there["late"].to_numpy(dtype=float), scores)
     assert list(days["partition"]) == sorted(set(there["partition"])) and days["rows"].sum() == len(there)
     for name in ("log_loss", "brier"):
         assert np.average(days[name], weights=days["rows"]) == pytest.approx(whole[name])
@@ -192,7 +192,7 @@ def test_a_class_with_one_row_does_not_stop_a_fit(
     candidate = Candidate(make_pipeline(numbers, HistGradientBoostingClassifier(max_iter=10, early_stopping=True)))
     fitted = candidates.fit(model, candidate, some, seed=0)
     assert "fewer than two rows of 2, 3" in caplog.text
-    scores = evaluation.score(model, fitted.pipeline, rows)
+    scores = measures.score(model, fitted.pipeline, rows)
     assert scores.shape == (len(rows), 4) and not scores[:, 2:].any()
 
 

@@ -30,7 +30,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from include import catalog
 from include.errors import DataError, ReleaseError
 from include.spec import Candidate, Model
-from include.training import candidates, converters, dataset, evaluation, export, parity
+from include.training import candidates, converters, dataset, export, measures, parity
 from tests.training import chain_models
 
 CLASSIFIERS = [
@@ -101,9 +101,7 @@ def check(model: Model, rows: pd.DataFrame, estimator: Any, one_hot: bool) -> No
     onnx = export.to_onnx(fitted, model)
     assert parity.difference(model, export.predictor(model, fitted, onnx), fitted.pipeline, there) <= 1e-5
     loaded = export.from_skops(export.to_skops(fitted.pipeline))
-    np.testing.assert_array_equal(
-        evaluation.score(model, loaded, there), evaluation.score(model, fitted.pipeline, there)
-    )
+    np.testing.assert_array_equal(measures.score(model, loaded, there), measures.score(model, fitted.pipeline, there))
     assert onnx == export.to_onnx(candidates.fit(model, pipeline(model, estimator, one_hot), rows, seed=0), model)
 
 
@@ -155,12 +153,12 @@ def test_a_class_that_the_window_did_not_have_has_probability_0(
     fitted = candidates.fit(model, pipeline(model, estimator, False), known, seed=0)
     there = dataset.labelled(model, rows)
     at = (model.data.label.classes or ()).index(absent)
-    scores = evaluation.score(model, fitted.pipeline, there)
+    scores = measures.score(model, fitted.pipeline, there)
     assert scores.shape == (len(there), 3) and not scores[:, at].any() and scores.sum(axis=1) == pytest.approx(1)
-    assert evaluation.output_columns(model, fitted.pipeline)[at] is None
+    assert measures.output_columns(model, fitted.pipeline)[at] is None
     served = export.predictor(model, fitted, export.to_onnx(fitted, model))
     assert parity.difference(model, served, fitted.pipeline, there) <= 1e-5
-    measured = evaluation.metrics(model, dataset.labels(model, there), scores)
+    measured = measures.metrics(model, dataset.labels(model, there), scores)
     assert all(map(np.isfinite, measured.values())) and measured["log_loss"] > 1
 
 
@@ -171,7 +169,7 @@ def test_an_overflow_on_made_up_extremes_is_no_difference_and_on_real_rows_it_is
     fitted = candidates.fit(model, pipeline(model, PoissonRegressor(), True), rows, seed=0)
     there, served = dataset.labelled(model, rows), export.predictor(model, fitted, export.to_onnx(fitted, model))
     far = list(parity._trials(model, there))[-1]
-    assert not np.isfinite(evaluation.unchecked(model, fitted.pipeline, far.assign(warmth=np.float32(1e6)))).all()
+    assert not np.isfinite(measures.unchecked(model, fitted.pipeline, far.assign(warmth=np.float32(1e6)))).all()
     assert parity.difference(model, served, fitted.pipeline, there) <= 1e-5
     assert parity.difference(model, served, fitted.pipeline, there.assign(warmth=1e6)) == float("inf")
 
@@ -215,4 +213,4 @@ def test_an_estimator_that_refuses_missing_values_is_told_what_to_do(toy: Model)
     frame = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]}, dtype=np.float32)
     bare = LogisticRegression().fit(frame, [0, 1, 0, 1])
     with pytest.raises(DataError, match="put a SimpleImputer before"):
-        evaluation.score_features(toy, bare, frame.assign(a=np.float32("nan")))
+        measures.score_features(toy, bare, frame.assign(a=np.float32("nan")))

@@ -26,7 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from include.errors import IntegrityError, ReleaseError
 from include.spec import Candidate, Model, Task
-from include.training import candidates, dataset, evaluation, export, parity
+from include.training import candidates, dataset, export, measures, parity
 
 NAMES = ["baseline", "logistic", "boosting", "coarse"]
 TEXTS, NUMBERS = ["shop"], ["x", "z", "items", "hour"]
@@ -87,7 +87,7 @@ def test_a_threshold_between_two_float32_values_flips_no_row(toy: Model) -> None
     pipeline = make_pipeline(HistGradientBoostingClassifier(max_iter=50)).fit(frame, (at % 3 == 0).astype(int))
     fitted = candidates.Fitted(pipeline, ("x",), ("number",), len(frame), "", "")
     predictor = export.predictor(toy, fitted, export.to_onnx(fitted, toy))
-    expected = evaluation.score_features(toy, pipeline, frame)
+    expected = measures.score_features(toy, pipeline, frame)
     assert np.abs(parity.scores(predictor, frame) - expected).max() < 1e-5
     assert np.ptp(expected) > 0.5, "the rows differ, so a flip would show"
 
@@ -104,7 +104,7 @@ def test_real_features_of_fifty_thousand_rows_flip_none(toy: Model, rows: pd.Dat
         frame[name] = np.where(random.random(len(frame)) < 0.5, random.choice(near, len(frame)), frame[name])
     frame = frame.astype(dict.fromkeys(("x", "z", "hour"), np.float32))
     scores = parity.scores(export.predictor(toy, fitted, export.to_onnx(fitted, toy)), frame)
-    assert np.abs(scores - evaluation.score_features(toy, fitted.pipeline, frame)).max() < 1e-5
+    assert np.abs(scores - measures.score_features(toy, fitted.pipeline, frame)).max() < 1e-5
 
 
 def test_native_categorical_splits_are_found_by_parity(toy: Model, rows: pd.DataFrame) -> None:
@@ -177,7 +177,7 @@ def test_a_skops_file_loads_and_scores_the_same(
 ) -> None:
     data = export.to_skops(fits[name].pipeline)
     loaded = export.from_skops(data)
-    np.testing.assert_array_equal(evaluation.score(toy, loaded, rows), evaluation.score(toy, fits[name].pipeline, rows))
+    np.testing.assert_array_equal(measures.score(toy, loaded, rows), measures.score(toy, fits[name].pipeline, rows))
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
 

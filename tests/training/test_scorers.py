@@ -14,7 +14,7 @@ from include.errors import ConfigurationError, Misdeclared
 from include.gate import comparison, decision
 from include.gate.evaluation import Evaluation
 from include.spec import Floor, Gate, Model, Scorer, Training
-from include.training import evaluation
+from include.training import measures
 from tests.gate.test_gate import evaluation as measured
 
 EUROS = Scorer(name="euros", larger_is_better=False, by_row=True)
@@ -49,7 +49,7 @@ def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 def test_it_is_a_metric_like_any_other(with_file: Callable[..., Model]) -> None:
     model = with_file(EUROS, Scorer(name="hits", larger_is_better=True), euros=euros, hits=lambda y, p: np.mean(y == 1))
     y, mine, theirs, day = rows()
-    found = evaluation.metrics(model, y, mine)
+    found = measures.metrics(model, y, mine)
     assert found["euros"] == pytest.approx(euros(y, mine).mean()) and found["hits"] == pytest.approx(y.mean())
     gains = comparison.gains(model, y, mine, theirs, day)
     assert gains["euros"].value == pytest.approx(euros(y, theirs).mean() - euros(y, mine).mean())
@@ -83,7 +83,7 @@ def test_what_is_wrong_with_it_is_said(
 ) -> None:
     y, mine, *_ = rows()
     with pytest.raises(ConfigurationError, match=said.replace("(", r"\(").replace(")", r"\)")):
-        evaluation.metrics(with_file(scorer, **functions), y, mine)
+        measures.metrics(with_file(scorer, **functions), y, mine)
 
 
 def test_one_that_is_not_defined_is_no_evidence(with_file: Callable[..., Model]) -> None:

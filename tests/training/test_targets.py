@@ -45,7 +45,7 @@ from include.gate import comparison
 from include.partitions import partition
 from include.spec import Candidate, Label, Model, Task
 from include.statistics import uncertainty
-from include.training import candidates, dataset, evaluation, export, targets
+from include.training import candidates, dataset, export, measures, targets
 
 NUMBER = Label(column="y", task=Task.REGRESSION)
 TWO = Label(column="y", task=Task.CLASSIFICATION)
@@ -238,7 +238,7 @@ def test_a_target_of_whole_numbers_is_what_it_is_declared(name: str, folder: Pat
     declared = candidates.load(model)
     for candidate in ("baseline", *(n for n in declared if n not in ("baseline", "boosting_short", "boosting_long"))):
         pipeline = candidates.fit(model, declared[candidate], fit_on, seed=0, iterations=30).pipeline
-        scores[candidate] = evaluation.score_features(model, pipeline, features)
+        scores[candidate] = measures.score_features(model, pipeline, features)
         found = encoders(pipeline)
         assert len(found) == (kind is not None and candidate != "baseline")
         for encoder in found:
@@ -248,12 +248,12 @@ def test_a_target_of_whole_numbers_is_what_it_is_declared(name: str, folder: Pat
             widest = features.shape[1] + (0 if found else 150)  # of classes the linear model has one for each text
             assert pipeline[-1].n_features_in_ <= widest
             assert list(targets.learned_classes(pipeline)) == [] or not regression
-    judge = evaluation.metric(model, model.training.metric)
+    judge = measures.metric(model, model.training.metric)
     block = uncertainty.blocks(judged["partition"].astype(str).to_numpy(), model.gate.block_days)
     gain = comparison.gains(model, y, scores["boosting"], scores["baseline"], block)[model.training.metric]
     assert gain.lower is not None and gain.lower > 0, "it has learned something"
     assert judge.compute(y, scores["boosting"]) == pytest.approx(
-        evaluation.metrics(model, y, scores["boosting"])[model.training.metric]
+        measures.metrics(model, y, scores["boosting"])[model.training.metric]
     )
     strongest = comparison.strongest(model, features, y, block)
     assert (comparison.class_rows(model, y) is None) is regression

@@ -21,7 +21,7 @@ from include.cards.plots.canvas import (
 )
 from include.gate.evaluation import Gain
 from include.statistics import metrics
-from include.training import evaluation as measures
+from include.training import measures
 
 
 def metric_by_day(holdout: Drawn) -> Figure:

@@ -9,7 +9,7 @@ import pytest
 from include.models.bike_demand import source
 from include.models.bike_demand.model import MODEL
 from include.partitions import keys_between, partition
-from include.training import candidates, dataset, evaluation, export, parity
+from include.training import candidates, dataset, export, measures, parity
 
 
 def days(first: str, last: str) -> pd.DataFrame:
@@ -32,8 +32,8 @@ def test_every_candidate_learns_and_converts(night: tuple[pd.DataFrame, pd.DataF
     errors = {}
     for name, candidate in declared.items():
         fitted = candidates.fit(MODEL, candidate, train, MODEL.training.seed)
-        scores = evaluation.score(MODEL, fitted.pipeline, holdout)
-        errors[name] = evaluation.metrics(MODEL, dataset.labels(MODEL, holdout), scores)["mae"]
+        scores = measures.score(MODEL, fitted.pipeline, holdout)
+        errors[name] = measures.metrics(MODEL, dataset.labels(MODEL, holdout), scores)["mae"]
         served = export.predictor(MODEL, fitted, export.to_onnx(fitted, MODEL))
         differs = parity.difference(MODEL, served, fitted.pipeline, holdout)
         assert differs <= MODEL.release.parity, name
@@ -55,7 +55,5 @@ def test_the_history_drifts() -> None:
     summer = days("2026-06-01", "2026-06-14")
     fresh = candidates.fit(MODEL, boosting, days("2026-04-02", "2026-05-31"), 0)
     labels = dataset.labels(MODEL, summer)
-    stale, good = (
-        float(np.mean(np.abs(labels - evaluation.score(MODEL, f.pipeline, summer)))) for f in (frozen, fresh)
-    )
+    stale, good = (float(np.mean(np.abs(labels - measures.score(MODEL, f.pipeline, summer)))) for f in (frozen, fresh))
     assert good < 70 < 120 < stale

@@ -8,7 +8,7 @@ import pytest
 from include.models.electricity import source
 from include.models.electricity.model import MODEL
 from include.partitions import keys_between, partition
-from include.training import candidates, dataset, evaluation, export, parity
+from include.training import candidates, dataset, export, measures, parity
 
 
 def days(first: str, last: str) -> pd.DataFrame:
@@ -26,8 +26,8 @@ def measured() -> dict[str, dict[str, float]]:
     found = {}
     for name, candidate in candidates.load(MODEL).items():
         fitted = candidates.fit(MODEL, candidate, train, MODEL.training.seed)
-        scores = evaluation.score(MODEL, fitted.pipeline, holdout)
-        found[name] = evaluation.metrics(MODEL, dataset.labels(MODEL, holdout), scores)
+        scores = measures.score(MODEL, fitted.pipeline, holdout)
+        found[name] = measures.metrics(MODEL, dataset.labels(MODEL, holdout), scores)
         served = export.predictor(MODEL, fitted, export.to_onnx(fitted, MODEL))
         found[name]["parity"] = parity.difference(MODEL, served, fitted.pipeline, holdout)
     return found

@@ -15,7 +15,7 @@ from include import catalog
 from include.errors import DataError
 from include.retraining import served
 from include.spec import Label, Model, Task
-from include.training import dataset, evaluation
+from include.training import dataset, measures
 from tests.training import chain_models
 
 
@@ -44,7 +44,7 @@ def random_scores(seed: int, rows: int, ties: bool) -> tuple[np.ndarray, np.ndar
 @pytest.mark.parametrize("ties", [False, True])
 def test_metrics_of_classes_are_those_of_scikit_learn(model: Model, seed: int, ties: bool) -> None:
     y, p = random_scores(seed, 200, ties)
-    found = evaluation.metrics(model, y, p)
+    found = measures.metrics(model, y, p)
     rest = np.eye(3)[y]
     assert found["log_loss"] == pytest.approx(theirs.log_loss(y, np.clip(p, 1e-15, None), labels=[0, 1, 2]), rel=1e-6)
     assert found["accuracy"] == pytest.approx(theirs.accuracy_score(y, p.argmax(axis=1)))
@@ -58,7 +58,7 @@ def test_metrics_of_classes_are_those_of_scikit_learn(model: Model, seed: int, t
 def test_binary_metrics_are_those_of_scikit_learn(toy: Model, seed: int, ties: bool) -> None:
     y, p = random_scores(seed, 100 + seed, ties)
     y, p = (y == 1).astype(int), p[:, 1]
-    found = evaluation.metrics(toy, y, p)
+    found = measures.metrics(toy, y, p)
     assert found["roc_auc"] == pytest.approx(theirs.roc_auc_score(y, p))
     assert found["average_precision"] == pytest.approx(theirs.average_precision_score(y, p))
     assert found["log_loss"] == pytest.approx(theirs.log_loss(y, np.clip(p, 1e-15, 1 - 1e-15)))
@@ -68,33 +68,33 @@ def test_binary_metrics_are_those_of_scikit_learn(toy: Model, seed: int, ties: b
 def test_two_of_three_classes_are_enough_to_rank_one_is_not(model: Model) -> None:
     y, p = random_scores(0, 50, False)
     two, one = y != 1, y == 1
-    found = evaluation.metrics(model, y[two], p[two])
+    found = measures.metrics(model, y[two], p[two])
     each = [theirs.roc_auc_score(y[two] == at, p[two][:, at]) for at in (0, 2)]
     assert found["roc_auc"] == pytest.approx(np.mean(each))
-    alone = evaluation.metrics(model, y[one], p[one])
+    alone = measures.metrics(model, y[one], p[one])
     assert np.isnan(alone["roc_auc"]) and np.isnan(alone["average_precision"]) and alone["log_loss"] > 0
 
 
 def test_a_class_that_was_never_seen_costs_much_and_not_infinitely(model: Model) -> None:
-    found = evaluation.metrics(model, np.array([0, 1]), np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
+    found = measures.metrics(model, np.array([0, 1]), np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]))
     assert found["log_loss"] == pytest.approx(-np.log(1e-15) / 2)
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 2), (3, 3), (0, 3)])
 def test_scores_of_the_wrong_shape_are_refused(model: Model, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="cannot compare"):
-        evaluation.metrics(model, np.zeros(4 if shape[0] else 0, dtype=int), np.full(shape, 0.5))
+        measures.metrics(model, np.zeros(4 if shape[0] else 0, dtype=int), np.full(shape, 0.5))
 
 
 def test_a_regression_by_hand(toy: Model) -> None:
     model = with_label(toy, task=Task.REGRESSION)
     y, p = np.array([0.0, 2.0, 4.0]), np.array([1.0, 2.0, 1.0])
-    found = evaluation.metrics(model, y, p)
+    found = measures.metrics(model, y, p)
     expected = {"mae": 4 / 3, "rmse": np.sqrt(10 / 3), "r2": theirs.r2_score(y, p)}
     for level in (10, 50, 90):
         expected[f"pinball_{level}"] = theirs.mean_pinball_loss(y, p, alpha=level / 100)
     assert found == pytest.approx(expected)
-    assert np.isnan(evaluation.metrics(model, np.ones(3), p)["r2"])
+    assert np.isnan(measures.metrics(model, np.ones(3), p)["r2"])
 
 
 def test_labels_are_indices_in_the_declared_order(model: Model) -> None:
@@ -109,9 +109,9 @@ def test_labels_are_indices_in_the_declared_order(model: Model) -> None:
 
 def test_scores_survive_a_table(model: Model) -> None:
     scores = random_scores(1, 20, False)[1]
-    frame = pd.DataFrame(evaluation.named(model, "champion", scores))
+    frame = pd.DataFrame(measures.named(model, "champion", scores))
     assert list(frame.columns) == ["champion.quiet", "champion.normal", "champion.busy"]
-    np.testing.assert_array_equal(evaluation.read_named(model, "champion", frame), scores)
+    np.testing.assert_array_equal(measures.read_named(model, "champion", frame), scores)
 
 
 SCHEMA = {
@@ -155,6 +155,6 @@ def test_a_champion_of_another_positive_class_is_not_compared(toy: Model, positi
 def test_an_infinite_feature_is_named_and_not_tried_again(toy: Model) -> None:
     rows = pd.DataFrame({"x": np.arange(6.0), "z": np.arange(6.0)[::-1]})
     fitted = LogisticRegression().fit(rows, [0, 0, 1, 0, 1, 1])
-    assert evaluation.score_features(toy, fitted, rows).shape == (6,)
+    assert measures.score_features(toy, fitted, rows).shape == (6,)
     with pytest.raises(DataError, match=r"an infinite feature \(z\)"):
-        evaluation.score_features(toy, fitted, rows.assign(z=[0.0, np.inf, 2, 3, 4, 5]))
+        measures.score_features(toy, fitted, rows.assign(z=[0.0, np.inf, 2, 3, 4, 5]))
