@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pandas as pd
 from pydantic import AwareDatetime
@@ -15,7 +15,7 @@ from include.data import quality
 from include.data.lake import Lake, RawBatch
 from include.data.report import render
 from include.errors import DataError
-from include.partitions import Partition, keys_between
+from include.partitions import Partition, keys_between, shift
 from include.records import PartitionKey, Record
 from include.scoring import record
 from include.settings import Settings
@@ -106,18 +106,33 @@ def collect(
     partition.require_over(now)
     lake = lake or Lake.of(model)
     lake.create()
-    frame = catalog.module(model.name, "source").fetch(partition, connections)
-    if not isinstance(frame, pd.DataFrame):
+    lake.begin(partition, now)
+    try:
+        frame = catalog.module(model.name, "source").fetch(partition, connections)
+        return keep(model, partition, frame, now, lake)
+    except Exception:
+        lake.end(partition)
+        raise
+
+
+def keep(model: Model, partition: Partition, fetched: object, now: datetime, lake: Lake) -> Collected:
+    """Keep what a source returned for a partition, as it came.
+
+    Raises
+    ------
+    DataError : it is not a DataFrame.
+    """
+    if not isinstance(fetched, pd.DataFrame):
         raise DataError(
-            f"fetch() of {model.name} returned {type(frame).__name__} for {partition.key}; it must return a DataFrame"
+            f"fetch() of {model.name} returned {type(fetched).__name__} for {partition.key}; it must return a DataFrame"
         )
-    batch = lake.keep_raw(partition, frame)
+    batch = lake.keep_raw(partition, fetched)
     log.info(
         "Fetched %s of %s: %d rows with %d columns, kept as %s.",
         partition.key,
         model.name,
         batch.rows,
-        frame.shape[1],
+        fetched.shape[1],
         lake.root / batch.path,
     )
     return Collected(
@@ -141,15 +156,10 @@ def validate(model: Model, partition: Partition, raw: Collected, lake: Lake | No
     suite = catalog.module(model.name, "expectations").suite()
     found = quality.validate(model, partition, lake.read_raw(raw), suite, lake.undeclared())
     lake.quarantine(partition, found.quarantined, raw.digest)
-    report = _write_report(lake, model, partition, found, raw)
-    for check in found.failed:
-        level = logging.INFO if check.severity is Severity.INFO else logging.WARNING
-        log.log(level, "%s %s: %s.", partition.key, check.severity, check.finding)
+    report = write_report(lake, model, partition, found, raw)
     if found.critical:
-        raise DataError(
-            f"{model.name} {partition.key} was not published, {len(found.critical)} critical: "
-            f"{'; '.join(found.critical)} (report: {lake.root / report})"
-        )
+        lake.end(partition)
+        raise DataError(f"{rejection(model, found)} (report: {lake.root / report})")
     staged = lake.stage(partition, raw.digest, found.table)
     log.info(
         "%s of %s: %d of %d rows are good, %d are in quarantine, %d of %d checks failed, none critical; see %s.",
@@ -192,6 +202,7 @@ def publish(
     lake = lake or Lake.of(model)
     rows = lake.read_staged(validated.staged)
     version = lake.publish(partition, rows, validated.digest, collected_at or validated.collected_at)
+    lake.end(partition)
     log.info(
         "Published %s of %s: %d rows, version %d of the table, %d rows in quarantine.",
         partition.key,
@@ -204,13 +215,18 @@ def publish(
 
 
 def missing_partitions(model: Model, last: Partition, days: int) -> list[str]:
-    """Keys of the ``days`` days up to ``last`` (included) that are not published, or were fetched before their labels
-    were final; none before ``model.start``."""
-    first = max(last.date - timedelta(days=days - 1), model.start)
-    if first > last.date:
+    """`missing`, of the ``days`` days up to ``last`` (included)."""
+    return missing(model, shift(last, 1 - days, model.timezone), last)
+
+
+def missing(model: Model, first: Partition, last: Partition, lake: Lake | None = None) -> list[str]:
+    """Keys of the days between two (both included) that are not published, or were fetched before their labels were
+    final; none before ``model.start``."""
+    begin = max(first.date, model.start)
+    if begin > last.date:
         return []
-    there = Lake.of(model).published()
-    keys = keys_between(first.isoformat(), last.key)
+    there = (lake or Lake.of(model)).published()
+    keys = keys_between(begin.isoformat(), last.key)
     return [key for key in keys if key not in there or not there[key].final(model, key)]
 
 
@@ -248,7 +264,15 @@ def load_predictions(model: Model) -> LoadedSegments:
     return found
 
 
-def _write_report(lake: Lake, model: Model, partition: Partition, found: quality.Validation, batch: RawBatch) -> str:
+def rejection(model: Model, found: quality.Validation) -> str:
+    """Why a partition was not published, with every critical finding."""
+    return (
+        f"{model.name} {found.partition} was not published, {len(found.critical)} critical: {'; '.join(found.critical)}"
+    )
+
+
+def write_report(lake: Lake, model: Model, partition: Partition, found: quality.Validation, batch: RawBatch) -> str:
+    """Write what validation found as a page and as JSON, and log every finding; the path of the page below the lake."""
     html = render(model, partition, found, batch).encode()
     kept = {"path": batch.path, "digest": batch.digest, "rows": batch.rows}
     summary = {**found.as_dict(), "batch": kept, "results": [c.as_dict() for c in found.checks]}
@@ -256,4 +280,7 @@ def _write_report(lake: Lake, model: Model, partition: Partition, found: quality
     files.write(lake.root / path, html)
     files.write(lake.root / path.replace(".html", ".json"), json.dumps(summary, indent=1).encode())
     files.write(lake.root / "validation" / partition.key / "latest.html", html)
+    for check in found.failed:
+        level = logging.INFO if check.severity is Severity.INFO else logging.WARNING
+        log.log(level, "%s %s: %s.", partition.key, check.severity, check.finding)
     return path

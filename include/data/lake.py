@@ -9,8 +9,9 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ ROWS_PREFIX = pa.schema([("partition", TEXT), ("_batch", TEXT), ("_collected_at"
 QUARANTINE = pa.schema([(name, TEXT) for name in ("partition", "_batch", "_expectation", "_column", "_key", "_row")])
 PREDICTIONS = predictions.COLUMNS
 COMMIT_TRIES = 12
+WORK = timedelta(hours=2)  # that a collect run works on a day; a killed run does not remove its note
 AS_JSON = b"perennial.json"  # marks a raw column that Arrow has no type for
 
 
@@ -46,6 +48,25 @@ class RawBatch(Record):
     path: str
     digest: str
     rows: int
+
+
+@dataclass(frozen=True)
+class Day:
+    """The rows of a partition that are to be published, with the digest of their raw batch and when it was fetched."""
+
+    partition: Partition
+    rows: pa.Table
+    batch: str
+    collected_at: datetime
+
+    def stamped(self) -> pa.Table:
+        """The rows with the columns that the lake adds (`ROWS_PREFIX`)."""
+        values = (self.partition.key, self.batch, self.collected_at.astimezone(UTC))
+        data = self.rows
+        for position, (column, value) in enumerate(zip(ROWS_PREFIX, values, strict=True)):
+            same = pa.repeat(pa.scalar(value, column.type), data.num_rows)
+            data = data.add_column(position, pa.field(column.name, column.type), same)
+        return data
 
 
 class Lake:
@@ -128,11 +149,8 @@ class Lake:
     def undeclared(self) -> dict[str, pa.DataType]:
         """Undeclared columns that ``rows`` has from earlier batches, with their types."""
         ours = {*schema.OURS, *schema.declared(self.model).names}
-        return {
-            f.name: TEXT if pa.types.is_string(f.type) else f.type
-            for f in _arrow_schema(self.table("rows"))
-            if f.name not in ours
-        }
+        stored = _arrow_schema(self.table("rows"))
+        return lake_types(stored, [name for name in stored.names if name not in ours])
 
     # -- raw and staged batches -------------------------------------------------------------------------------------
 
@@ -206,6 +224,24 @@ class Lake:
         except (pa.ArrowInvalid, OSError) as reason:
             raise IntegrityError(f"{self.root / path} is damaged ({reason}); clear the task `validate`") from None
 
+    # -- days that a collect run works on ---------------------------------------------------------------------------
+
+    def begin(self, partition: Partition, now: datetime) -> None:
+        """Note that a collect run works on a day, so that a load leaves it alone; until `end`, at most `WORK`."""
+        files.write(self.root / "collecting" / partition.key, now.isoformat().encode())
+
+    def end(self, partition: Partition) -> None:
+        """Note that no collect run works on a day any more."""
+        (self.root / "collecting" / partition.key).unlink(missing_ok=True)
+
+    def being_collected(self, partition: Partition, now: datetime) -> bool:
+        """Whether a collect run works on a day."""
+        try:
+            since = datetime.fromisoformat((self.root / "collecting" / partition.key).read_text())
+        except FileNotFoundError:
+            return False
+        return now - since < WORK
+
     # -- partitions -------------------------------------------------------------------------------------------------
 
     def publish(
@@ -228,26 +264,33 @@ class Lake:
             data = rows
         else:  # staged under an older declaration of the model
             data = self._strict(schema.to_frame(rows))
-        stamp = pa.scalar(collected_at.astimezone(UTC), INSTANT)
-        for position, (name, value) in enumerate(
-            (
-                ("partition", pa.scalar(partition.key, TEXT)),
-                ("_batch", pa.scalar(batch_digest, TEXT)),
-                ("_collected_at", stamp),
-            )
-        ):
-            data = data.add_column(position, pa.field(name, value.type), pa.repeat(value, data.num_rows))
-        version = self._replace("rows", partition, data)
-        self._note_empty(partition, batch_digest, collected_at, data.num_rows)
+        return self.publish_days([Day(partition, data, batch_digest, collected_at)])
+
+    def publish_days(self, days: Sequence[Day]) -> int:
+        """Replace these partitions in ``rows``, in one commit; returns the version of the table.
+
+        Raises
+        ------
+        TransientError : other processes kept committing to the same partitions.
+        """
+        version = self._replace("rows", {day.partition.key: day.stamped() for day in days})
+        for day in days:
+            self._note_empty(day)
         return version
 
     def quarantine(self, partition: Partition, rows: pd.DataFrame, batch_digest: str) -> int:
         """Replace the partition in ``quarantine``; an empty frame clears it. Returns the version of the table."""
-        wanted = QUARANTINE.names
-        data = {name: pa.array([str(v) for v in rows[name]], TEXT) for name in wanted if name in rows.columns}
-        data["partition"] = pa.array([partition.key] * len(rows), TEXT)
-        data["_batch"] = pa.array([batch_digest] * len(rows), TEXT)
-        return self._replace("quarantine", partition, pa.table(data, schema=QUARANTINE))
+        return self.quarantine_days([(partition, rows, batch_digest)])
+
+    def quarantine_days(self, days: Sequence[tuple[Partition, pd.DataFrame, str]]) -> int:
+        """Replace these partitions in ``quarantine``, in one commit; of each day its rows and the batch's digest."""
+        parts = {}
+        for partition, rows, batch_digest in days:
+            data = {name: pa.array([str(v) for v in rows[name]], TEXT) for name in QUARANTINE.names if name in rows}
+            data["partition"] = pa.array([partition.key] * len(rows), TEXT)
+            data["_batch"] = pa.array([batch_digest] * len(rows), TEXT)
+            parts[partition.key] = pa.table(data, schema=QUARANTINE)
+        return self._replace("quarantine", parts)
 
     def published(self) -> dict[str, Published]:
         """What is in ``rows``, by partition key, from the table's log, and the days that were published empty, which
@@ -328,13 +371,14 @@ class Lake:
 
     # -- inner parts ------------------------------------------------------------------------------------------------
 
-    def _note_empty(self, partition: Partition, batch_digest: str, collected_at: datetime, rows: int) -> None:
+    def _note_empty(self, day: Day) -> None:
         """Record that a day was published without rows (`spec.Data.empty_days`): Delta keeps no file for it."""
-        note = self.root / "empty" / f"{partition.key}.json"
-        if rows:
+        note = self.root / "empty" / f"{day.partition.key}.json"
+        if day.rows.num_rows:
             note.unlink(missing_ok=True)
         else:
-            files.write(note, json.dumps({"collected_at": collected_at.isoformat(), "batch": batch_digest}).encode())
+            kept = {"collected_at": day.collected_at.isoformat(), "batch": day.batch}
+            files.write(note, json.dumps(kept).encode())
 
     def _empty(self) -> dict[str, Published]:
         found = {}
@@ -352,10 +396,14 @@ class Lake:
             raise DataError(f"{self.model.name}: {'; '.join(problems)}")
         return conformed.table
 
-    def _replace(self, name: str, partition: Partition, data: pa.Table) -> int:
+    def _replace(self, name: str, parts: Mapping[str, pa.Table]) -> int:
+        """Replace partitions of a table, by key, in one commit; returns the version of the table."""
+        only = ", ".join(f"'{key}'" for key in parts)
+
         def attempt(table: DeltaTable) -> int:
-            aligned = self._aligned(name, table, data)
-            write_deltalake(table, aligned, mode="overwrite", predicate=f"partition = '{partition.key}'")
+            aligned = [self._aligned(name, table, part) for part in parts.values()]
+            data = pa.concat_tables(aligned, promote_options="permissive")
+            write_deltalake(table, data, mode="overwrite", predicate=f"partition IN ({only})")
             return table.version()
 
         return int(self.committing(name, attempt))
@@ -388,6 +436,12 @@ class Lake:
                 )
             arrays[column] = given
         return pa.table(arrays)
+
+
+def lake_types(columns: pa.Schema, names: Iterable[str]) -> dict[str, pa.DataType]:
+    """The types of these columns, as `schema.conform` wants them: Delta has a single text type."""
+    types = {name: columns.field(name).type for name in names}
+    return {name: TEXT if pa.types.is_string(kind) else kind for name, kind in types.items()}
 
 
 def _arrow_schema(table: DeltaTable) -> pa.Schema:

@@ -169,6 +169,18 @@ def _windows(model: Model, as_of: str, declared: Mapping[str, Candidate], window
     return {n: dataset.windows(model, as_of, candidates.window_of(c, window_days)) for n, c in declared.items()}
 
 
+def shortfall(model: Model, as_of: Partition, lake: Rows | None = None) -> str | None:
+    """Why the days in the lake are not enough for a training about this day; ``None`` if they are."""
+    published = sorted((lake or Lake.of(model)).published())
+    if as_of.key not in published:
+        return f"{as_of.key}, the newest day with final labels, is not published"
+    try:
+        _refuse_missing_days(model, as_of.key, model.training.window_days, published)
+    except DataError as reason:
+        return str(reason)
+    return None
+
+
 def _refuse_missing_days(model: Model, as_of: str, window_days: Window, published: list[str]) -> None:
     spans = dataset.windows(model, as_of, model.training.window_days if window_days == "all" else window_days)
     there = set(published)
@@ -177,7 +189,7 @@ def _refuse_missing_days(model: Model, as_of: str, window_days: Window, publishe
         raise DataError(
             f"{len(missing)} of the {len(keys_between(spans.train[0], as_of))} days from {spans.train[0]} to {as_of} "
             f"are not in the lake ({_listed(missing)}); at most {model.training.max_missing_days} may be missing "
-            f"(training.max_missing_days). Back-fill {model.name}_collect from {missing[0]} to {missing[-1]}."
+            f"(training.max_missing_days). Load {missing[0]} to {missing[-1]}: run {model.name}_load."
         )
 
 

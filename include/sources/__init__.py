@@ -2,13 +2,23 @@
 
 A source is a frozen dataclass (`CsvFile`, `ParquetFiles`, `SqlTable`) that says where the rows lie and which column
 tells their time. `rows_of_day` makes of it what `fetch` returns: declared names and types, the day of the partition.
+`rows_of_days` does the same for a range of days, for `fetch_range`.
 """
 
 from include.sources.connections import from_environment
 from include.sources.csv_file import CsvFile
-from include.sources.days import Source, rows_of_day
+from include.sources.days import Source, rows_of_day, rows_of_days
 from include.sources.parquet_files import ParquetFiles
 from include.sources.sql_table import SqlTable
 from include.sources.times import EventTime
 
-__all__ = ["CsvFile", "EventTime", "ParquetFiles", "Source", "SqlTable", "from_environment", "rows_of_day"]
+__all__ = [
+    "CsvFile",
+    "EventTime",
+    "ParquetFiles",
+    "Source",
+    "SqlTable",
+    "from_environment",
+    "rows_of_day",
+    "rows_of_days",
+]

@@ -44,6 +44,10 @@ class CsvFile:
         """The rows of these local days, both included."""
         return self.cache().between(first, last)
 
+    def by_day(self, first: date, last: date, connections: Mapping[str, str]) -> Iterator[tuple[date, pa.Table]]:
+        """Each of these local days (both included) with its rows, in the order of days."""
+        return self.cache().by_day(first, last)
+
     def counts(self, connections: Mapping[str, str]) -> dict[date, int]:
         """Rows of each local day that has some."""
         return self.cache().counts()

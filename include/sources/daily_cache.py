@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.ipc as ipc
 
 from include.settings import UMASK, Settings
-from include.sources.times import EventTime, local_days
+from include.sources.times import EventTime, days_between, local_days
 
 ROWS, INDEX = "rows.arrow", "index.json"
 
@@ -50,6 +50,15 @@ class DailyCache:
             wanted = [day for day in sorted(days) if first.isoformat() <= day <= last.isoformat()]
             batches = [reader.get_batch(number) for day in wanted for number in days[day][1]]
             return pa.Table.from_batches(batches, schema=reader.schema)
+
+    def by_day(self, first: date, last: date) -> Iterator[tuple[date, pa.Table]]:
+        """Each of these days (both included) with its rows, in the order of days; index and file are opened once."""
+        days = self._index()["days"]
+        with pa.memory_map(str(self.folder / ROWS)) as file:
+            reader = ipc.open_file(file)
+            for day in days_between(first, last):
+                _, numbers = days.get(day.isoformat(), (0, ()))
+                yield day, pa.Table.from_batches([reader.get_batch(n) for n in numbers], schema=reader.schema)
 
     def _index(self) -> dict:
         index: dict = json.loads((self.folder / INDEX).read_text())

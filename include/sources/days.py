@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from datetime import date
-from typing import Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.partitions import Partition, is_day
+from include.partitions import Partition, is_day, keys_between, partition
 from include.sources.replay import Replay
 from include.sources.times import ISO, EventTime, instants, localized, wall_clock
 from include.spec import Column, ColumnType, Model
@@ -31,26 +32,16 @@ class Source(Protocol):
 
     def between(self, first: date, last: date, connections: Mapping[str, str]) -> pa.Table: ...
 
+    def by_day(self, first: date, last: date, connections: Mapping[str, str]) -> Iterator[tuple[date, pa.Table]]: ...
+
     def counts(self, connections: Mapping[str, str]) -> dict[date, int]: ...
 
     def without_time(self, connections: Mapping[str, str]) -> int: ...
 
 
-def rows_of_day(
-    source: Source,
-    model: Model,
-    partition: Partition,
-    connections: Mapping[str, str],
-    *,
-    names: Mapping[str, str] | None = None,
-    formats: Mapping[str, str] | None = None,
-    left_out: tuple[str, ...] = (),
-    row_number: str | None = None,
-    replay: Replay | None = None,
-) -> pd.DataFrame:
-    """The rows of a partition, as the model declares them.
-
-    A value that does not fit its declared type is handed on as it came: validation then names it and stops the day.
+@dataclass(frozen=True)
+class Reading:
+    """How the rows of a source become those that a model declares.
 
     Parameters
     ----------
@@ -61,32 +52,78 @@ def rows_of_day(
         are put in the order of their time and values first, so that the same rows always get the same numbers.
     replay : which day of a finished history stands for the partition; every timestamp and date moves by the same days.
     """
-    day = replay.original(partition.date) if replay else partition.date
-    raw = source.between(day, day, connections)
-    names, formats = names or {}, formats or {}
-    decimal = getattr(source, "decimal", ".")
-    declared = {column.name: column for column in model.data.columns}
-    moved = np.timedelta64((partition.date - day).days, "D")
-    columns: dict[str, pd.Series] = {}
-    for position, original in enumerate(raw.column_names):
-        if original in left_out:
-            continue
-        name = names.get(original, original)
-        values = raw.column(position).combine_chunks()
-        values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
-        if name not in declared:
-            columns[name] = pd.Series(values.to_pandas())
-        elif declared[name].type is ColumnType.TIMESTAMP:
-            when = source.time if original == source.time.column else EventTime(original, formats.get(name, ISO))
-            columns[name] = _moments(values, when.format, model.timezone, moved)
-        elif declared[name].type is ColumnType.DATE:
-            columns[name] = pd.Series(_days(typed(values, declared[name], decimal), moved).to_pandas())
-        else:
-            columns[name] = pd.Series(typed(values, declared[name], decimal).to_pandas())
-    frame = pd.DataFrame(columns)
-    if row_number:
-        frame = numbered(frame, model.data.event_time, row_number)
-    return _told_apart(frame, model) if replay else frame
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    formats: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    row_number: str | None = None
+    replay: Replay | None = None
+
+    def original(self, day: date) -> date:
+        """The day of the source whose rows stand for this one."""
+        return self.replay.original(day) if self.replay else day
+
+    def frame(self, source: Source, model: Model, partition: Partition, raw: pa.Table) -> pd.DataFrame:
+        """The rows of a day of the source, as the model declares them."""
+        decimal = getattr(source, "decimal", ".")
+        declared = {column.name: column for column in model.data.columns}
+        moved = np.timedelta64((partition.date - self.original(partition.date)).days, "D")
+        columns: dict[str, pd.Series] = {}
+        for position, original in enumerate(raw.column_names):
+            if original in self.left_out:
+                continue
+            name = self.names.get(original, original)
+            values = raw.column(position).combine_chunks()
+            values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
+            if name not in declared:
+                columns[name] = pd.Series(values.to_pandas())
+            elif declared[name].type is ColumnType.TIMESTAMP:
+                at_time = original == source.time.column
+                when = source.time if at_time else EventTime(original, self.formats.get(name, ISO))
+                columns[name] = _moments(values, when.format, model.timezone, moved)
+            elif declared[name].type is ColumnType.DATE:
+                columns[name] = pd.Series(_days(typed(values, declared[name], decimal), moved).to_pandas())
+            else:
+                columns[name] = pd.Series(typed(values, declared[name], decimal).to_pandas())
+        frame = pd.DataFrame(columns)
+        if self.row_number:
+            frame = numbered(frame, model.data.event_time, self.row_number)
+        return _told_apart(frame, model) if self.replay else frame
+
+
+def rows_of_day(
+    source: Source, model: Model, partition: Partition, connections: Mapping[str, str], **reading: Any
+) -> pd.DataFrame:
+    """The rows of a partition, as the model declares them.
+
+    A value that does not fit its declared type is passed on as it came: validation then names it and rejects the day.
+
+    Parameters
+    ----------
+    reading : the fields of `Reading`.
+    """
+    how = Reading(**reading)
+    day = how.original(partition.date)
+    return how.frame(source, model, partition, source.between(day, day, connections))
+
+
+def rows_of_days(
+    source: Source, model: Model, first: Partition, last: Partition, connections: Mapping[str, str], **reading: Any
+) -> Iterator[tuple[Partition, pd.DataFrame]]:
+    """Each partition from ``first`` to ``last``, in order, with the rows that `rows_of_day` returns for it.
+
+    The source is read once for all days, or once for each pass of a replayed history. Frames are made as they are
+    asked for, so memory does not grow with the number of days.
+    """
+    how = Reading(**reading)
+    wanted = [partition(key, model.timezone) for key in keys_between(first.key, last.key)]
+    while wanted:
+        begin = how.original(wanted[0].date)
+        together = [p for n, p in enumerate(wanted) if how.original(p.date) == begin + timedelta(days=n)]
+        end = begin + timedelta(days=len(together) - 1)
+        for about, (_, raw) in zip(together, source.by_day(begin, end, connections), strict=True):
+            yield about, how.frame(source, model, about, raw)
+        wanted = wanted[len(together) :]
 
 
 def typed(values: pa.Array, column: Column, decimal: str = ".") -> pa.Array:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,9 @@ from include.sources import times
 from include.sources.csv_file import COMPRESSIONS, open_input
 from include.sources.daily_cache import DailyCache, decompressed, open_cache
 from include.spelling import did_you_mean
+
+T = TypeVar("T")
+ROWS_AT_ONCE = 1_000_000  # of several days that are read together
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,31 @@ class ParquetFiles:
         kind = self._time_type()
         if not _filterable(kind):
             return self.cache().between(first, last)
+        return self._read(lambda data: data.to_table(filter=self._within(kind, first, last)))
+
+    def by_day(self, first: date, last: date, connections: Mapping[str, str]) -> Iterator[tuple[date, pa.Table]]:
+        """Each of these local days (both included) with its rows, in the order of days.
+
+        Days are read together as long as they have at most `ROWS_AT_ONCE` rows.
+        """
+        kind = self._time_type()
+        if not _filterable(kind):
+            yield from self.cache().by_day(first, last)
+            return
+        waiting = [(first, last)]
+        while waiting:
+            begin, end = waiting.pop()
+            within = self._within(kind, begin, end)
+            if begin < end and self._read(lambda data: data.count_rows(filter=within)) > ROWS_AT_ONCE:  # noqa: B023
+                middle = begin + (end - begin) // 2
+                waiting += [(middle + timedelta(days=1), end), (begin, middle)]
+                continue
+            rows = self._read(lambda data: data.to_table(filter=within))  # noqa: B023
+            for day in times.days_between(begin, end):
+                yield day, rows.filter(self._within(kind, day, day))
+
+    def _within(self, kind: pa.DataType, first: date, last: date) -> ds.Expression:
+        """The filter for the rows of these local days, both included."""
         aware = pa.types.is_timestamp(kind) and kind.tz is not None
         start, end = times.instant_bounds(first, last, self.time.timezone) if aware else times.wall_bounds(first, last)
         if pa.types.is_date(kind):
@@ -43,7 +72,7 @@ class ParquetFiles:
             zone = "UTC" if aware else None
             low, high = pa.scalar(start, pa.timestamp("us", zone)), pa.scalar(end, pa.timestamp("us", zone))
         field = ds.field(self.time.column)
-        return self._read(lambda data: data.to_table(filter=(field >= low) & (field < high)))
+        return (field >= low) & (field < high)
 
     def counts(self, connections: Mapping[str, str]) -> dict[date, int]:
         """Rows of each local day that has some."""
@@ -87,7 +116,7 @@ class ParquetFiles:
     def _batches(self) -> Iterator[pa.RecordBatch]:
         yield from self.dataset().to_batches()
 
-    def _read(self, ask: Callable[[ds.Dataset], pa.Table]) -> pa.Table:
+    def _read(self, ask: Callable[[ds.Dataset], T]) -> T:
         try:
             return ask(self.dataset())
         except pa.ArrowInvalid as problem:

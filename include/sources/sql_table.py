@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +22,7 @@ from include.sources.connections import for_sqlalchemy
 from include.spelling import did_you_mean
 
 CHUNK = 100_000  # rows of the time column that are counted at once
+STREAMED = 5_000  # rows that are fetched at once
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,37 @@ class SqlTable:
             column = self._time_column(table)
             low, high = self._bounds(column, first, last)
             found = database.execute(sa.select(table).where(column >= low, column < high))
-            names, rows = list(found.keys()), found.fetchall()
+            return self._in_order(list(found.keys()), found.fetchall())
+
+    def by_day(self, first: date, last: date, connections: Mapping[str, str]) -> Iterator[tuple[date, pa.Table]]:
+        """Each of these local days (both included) with its rows, in the order of days.
+
+        One statement; its rows are streamed, so memory holds those of one day.
+        """
+        with self._connected(connections) as (database, table):
+            column = self._time_column(table)
+            low, high = self._bounds(column, first, last)
+            asked = sa.select(table).where(column >= low, column < high).order_by(column)
+            found = database.execution_options(yield_per=STREAMED).execute(asked)
+            names = list(found.keys())
+            at = names.index(self.time.column)
+            rows = iter(found)
+            ahead = next(rows, None)
+            for day in times.days_between(first, last):
+                end = self._bounds(column, day, day)[1]
+                of_day = []
+                while ahead is not None and ahead[at] < end:
+                    of_day.append(ahead)
+                    ahead = next(rows, None)
+                yield day, self._in_order(names, of_day)
+
+    def _in_order(self, names: Sequence[str], rows: Sequence[Any]) -> pa.Table:
+        """The rows by time, then by all values: a database guarantees no order, and a batch is named by its bytes."""
         values = list(zip(*rows, strict=True)) or [()] * len(names)
-        return pa.table([_array(v) for v in values], names=names)
+        table = pa.table([_array(v) for v in values], names=list(names))
+        sortable = [f.name for f in table.schema if not pa.types.is_null(f.type)]
+        by = sorted(sortable, key=lambda name: name != self.time.column)
+        return table.sort_by([(name, "ascending") for name in by]) if by else table
 
     def counts(self, connections: Mapping[str, str]) -> dict[date, int]:
         """Rows of each local day that has some."""

@@ -44,7 +44,12 @@ __all__ = [  # with the bounds and choices that the forms take from here
     "MOST_CANDIDATES",
     "SHORTEST_REASON",
     "Action",
+    "DAYS_PER_TASK",
+    "MOST_DAYS_PER_TASK",
+    "MOST_LOAD_TASKS",
+    "WHICH_DAYS",
     "CollectParameters",
+    "LoadParameters",
     "NoParameters",
     "Parameters",
     "ReleaseParameters",
@@ -54,6 +59,11 @@ __all__ = [  # with the bounds and choices that the forms take from here
 
 DAY = r"^(19|20|21)\d\d-[01]\d-[0-3]\d$"
 """The pattern of a day in a form; `include.partitions` knows the same years."""
+
+
+DAYS_PER_TASK, MOST_DAYS_PER_TASK = 30, 1000
+MOST_LOAD_TASKS = 1000  # Airflow's own limit of mapped tasks is 1,024
+WHICH_DAYS = ("missing", "all")
 
 
 def _shown(value: Any) -> str:
@@ -117,6 +127,12 @@ def _yes_or_no(value: Any) -> bool:
     return value
 
 
+def _which_days(value: Any) -> str:
+    if value not in WHICH_DAYS:
+        raise ValueError(f"{_shown(value)}, and must be one of {', '.join(map(repr, WHICH_DAYS))}")
+    return str(value)
+
+
 def _action(value: Any) -> Action:
     try:
         return Action(value)
@@ -174,6 +190,15 @@ class CollectParameters(Parameters):
     """`<model>_collect`."""
 
     partition: Day = None
+
+
+class LoadParameters(Parameters):
+    """`<model>_load`; without days, those that a first training needs."""
+
+    first: Day = None
+    last: Day = None
+    days: Annotated[str, BeforeValidator(_which_days)] = "missing"
+    days_per_task: Annotated[int, _whole(1, MOST_DAYS_PER_TASK)] = DAYS_PER_TASK
 
 
 class RetrainParameters(Parameters):

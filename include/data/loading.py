@@ -1,0 +1,335 @@
+"""Loads a history: many days in one call, each with the result of a collect run of its own.
+
+A chunk of days is read from the source at once where the source can (`fetch_range`), and committed at once: one commit
+of each table for `ROWS_AT_ONCE` rows or more. Raw batches, validation results, quarantine and published rows are those
+of one collect run a day. A day that is rejected or cannot be fetched does not stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import ModuleType
+
+import pandas as pd
+import pyarrow as pa
+
+from include import catalog
+from include.data import collection, quality
+from include.data.collection import Collected
+from include.data.lake import Day, Lake, lake_types
+from include.errors import ConfigurationError, PerennialError, TransientError
+from include.partitions import Partition, keys_between, partition
+from include.records import PartitionKey, Record
+from include.spec import Model
+
+log = logging.getLogger(__name__)
+
+RANGE = "fetch_range"
+ROWS_AT_ONCE = 200_000
+REPORT_SECONDS = 5.0
+UNANSWERED = 3  # days in a row whose source did not answer, before the others are not asked for
+LONGEST_REASON = 500
+
+UNREACHABLE = (TransientError, ConnectionError, TimeoutError)
+
+
+class Outcome(StrEnum):
+    """What became of a day."""
+
+    PUBLISHED = "published"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    UNANSWERED = "unanswered"
+    BUSY = "busy"
+
+
+class LoadedDay(Record):
+    """A day of a load.
+
+    Attributes
+    ----------
+    rows, quarantined : of a published day. ``reason`` : why it was not published.
+    """
+
+    partition: PartitionKey
+    outcome: Outcome
+    rows: int = 0
+    quarantined: int = 0
+    reason: str = ""
+
+
+class Loaded(Record):
+    """What became of the days of a load, in their order."""
+
+    days: tuple[LoadedDay, ...] = ()
+
+    def of(self, *outcomes: Outcome) -> list[LoadedDay]:
+        """The days with one of these outcomes."""
+        return [day for day in self.days if day.outcome in outcomes]
+
+    @property
+    def rows(self) -> int:
+        return sum(day.rows for day in self.days)
+
+    @property
+    def left_out(self) -> list[LoadedDay]:
+        """The days that were not published."""
+        return [day for day in self.days if day.outcome is not Outcome.PUBLISHED]
+
+
+def wanted(
+    model: Model, first: Partition, last: Partition, only_missing: bool = True, lake: Lake | None = None
+) -> list[str]:
+    """The days between two (both included) that a load fetches, none before ``model.start``."""
+    if only_missing:
+        return collection.missing(model, first, last, lake)
+    begin = max(first.date, model.start)
+    return keys_between(begin.isoformat(), last.key) if begin <= last.date else []
+
+
+def together(keys: Sequence[str], parts: Iterable[Loaded]) -> Loaded:
+    """What became of the planned days, in their order; a day that no part names was lost with its task."""
+    found = {day.partition: day for part in parts for day in part.days}
+    lost = "its task failed: read the log of the task"
+    days = [found.get(key) or LoadedDay(partition=key, outcome=Outcome.FAILED, reason=lost) for key in sorted(keys)]
+    return Loaded(days=tuple(days))
+
+
+def chunks(keys: Sequence[str], size: int) -> list[list[str]]:
+    """The keys in their order, as evenly as possible, at most ``size`` together."""
+    count = -(-len(keys) // size)
+    bounds = [len(keys) * n // count for n in range(count + 1)] if count else []
+    return [list(keys[begin:end]) for begin, end in zip(bounds, bounds[1:], strict=False)]
+
+
+def load(
+    model: Model,
+    keys: Sequence[str],
+    connections: Mapping[str, str],
+    now: Callable[[], datetime],
+    lake: Lake | None = None,
+    since: datetime | None = None,
+    report: Callable[[str], None] = log.info,
+) -> Loaded:
+    """Fetch, validate and publish days, with the result of one collect run a day.
+
+    May be killed at any moment and called again: each day is then either as it was or whole.
+
+    Parameters
+    ----------
+    keys : of partitions, in any order.
+    now : the clock.
+    since : a day that was published at or after this moment is not fetched again: an earlier try has loaded it.
+    report : called every few seconds with how far it is.
+
+    Raises
+    ------
+    NotReady : one of the days is not over.
+    ConfigurationError : the model's folder is wrong, or `fetch_range` yields days that it was not asked for.
+    TransientError : the lake could not be written.
+    """
+    return _Load(model, lake or Lake.of(model), now, report).run(keys, connections, since)
+
+
+@dataclass
+class _Waiting:
+    """A validated day whose rows and findings are not written yet."""
+
+    about: Partition
+    raw: Collected
+    found: quality.Validation
+
+
+class _Load:
+    def __init__(self, model: Model, lake: Lake, now: Callable[[], datetime], report: Callable[[str], None]) -> None:
+        self.model, self.lake, self.now, self.report = model, lake, now, report
+        self.suite = catalog.module(model.name, "expectations").suite()
+        self.done: dict[str, LoadedDay] = {}
+        self.waiting: list[_Waiting] = []
+        self.known: dict[str, pa.DataType] = {}
+
+    def run(self, keys: Sequence[str], connections: Mapping[str, str], since: datetime | None) -> Loaded:
+        abouts = [partition(key, self.model.timezone) for key in sorted(set(keys))]
+        for about in abouts:
+            about.require_over(self.now())
+        self.lake.create()
+        self.known = dict(self.lake.undeclared())
+        self._skip(abouts, since)
+        open_days = [about for about in abouts if about.key not in self.done]
+        told = time.monotonic()
+        for about, fetched in fetched_days(self.model, open_days, connections):
+            self._take(about, fetched)
+            if sum(day.found.rows for day in self.waiting) >= ROWS_AT_ONCE:
+                self._write()
+            if time.monotonic() - told >= REPORT_SECONDS:
+                told = time.monotonic()
+                self.report(self._progress(len(abouts)))
+        self._write()
+        loaded = Loaded(days=tuple(self.done[about.key] for about in abouts))
+        self.report(self._progress(len(abouts)))
+        return loaded
+
+    def _skip(self, abouts: Sequence[Partition], since: datetime | None) -> None:
+        """Enter the days that are not to be fetched: an earlier try has loaded them, or a collect run works on them."""
+        there = self.lake.published()
+        quarantined = self.lake.quarantined(abouts[0].key, abouts[-1].key) if abouts else {}
+        for about in abouts:
+            day = there.get(about.key)
+            if since and day and day.collected_at >= since:
+                self._enter(about, Outcome.PUBLISHED, rows=day.rows, quarantined=quarantined.get(about.key, 0))
+            elif self.lake.being_collected(about, self.now()):
+                self._enter(about, Outcome.BUSY, reason=BEING_COLLECTED)
+
+    def _take(self, about: Partition, fetched: pd.DataFrame | Exception) -> None:
+        """Keep and validate what the source returned for a day."""
+        if isinstance(fetched, Exception):
+            outcome = Outcome.UNANSWERED if isinstance(fetched, UNREACHABLE) else Outcome.FAILED
+            self._enter(about, outcome, reason=_sentence(fetched))
+            return
+        try:
+            raw = collection.keep(self.model, about, fetched, self.now(), self.lake)
+            found = quality.validate(self.model, about, self.lake.read_raw(raw), self.suite, self.known)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            self._enter(about, Outcome.FAILED, reason=_sentence(error))
+            return
+        if not found.critical:  # the next day must have the types that this one brings into the lake
+            self.known |= lake_types(found.table.schema, found.new_columns)
+        self.waiting.append(_Waiting(about, raw, found))
+
+    def _write(self) -> None:
+        """Write findings and rows of the validated days, in the order in which a collect run writes them."""
+        there = self.lake.published() if self.waiting else {}
+        days = []
+        for day in self.waiting:
+            published = there.get(day.about.key)
+            if self.lake.being_collected(day.about, self.now()) or (
+                published and published.collected_at > day.raw.collected_at
+            ):
+                self._enter(day.about, Outcome.BUSY, reason=BEING_COLLECTED)
+            else:
+                days.append(day)
+        self.waiting = []
+        if not days:
+            return
+        self.lake.quarantine_days([(day.about, day.found.quarantined, day.raw.digest) for day in days])
+        for day in days:
+            collection.write_report(self.lake, self.model, day.about, day.found, day.raw)
+        good = [day for day in days if not day.found.critical]
+        if good:
+            self.lake.publish_days(
+                [Day(day.about, day.found.table, day.raw.digest, day.raw.collected_at) for day in good]
+            )
+        for day in days:
+            if day.found.critical:
+                self._enter(day.about, Outcome.REJECTED, reason="; ".join(day.found.critical))
+            else:
+                rows, bad = day.found.table.num_rows, len(day.found.quarantined)
+                self._enter(day.about, Outcome.PUBLISHED, rows=rows, quarantined=bad)
+
+    def _enter(self, about: Partition, outcome: Outcome, rows: int = 0, quarantined: int = 0, reason: str = "") -> None:
+        if outcome in (Outcome.FAILED, Outcome.UNANSWERED):
+            log.warning("%s of %s could not be fetched: %s", about.key, self.model.name, reason)
+        if outcome is Outcome.REJECTED:
+            log.error("%s of %s was not published: %s", about.key, self.model.name, reason)
+        self.done[about.key] = LoadedDay(
+            partition=about.key,
+            outcome=outcome,
+            rows=rows,
+            quarantined=quarantined,
+            reason=reason if len(reason) <= LONGEST_REASON else f"{reason[: LONGEST_REASON - 3]}...",
+        )
+
+    def _progress(self, total: int) -> str:
+        found = Loaded(days=tuple(self.done.values()))
+        done = len(found.days) + len(self.waiting)
+        rows = found.rows + sum(day.found.table.num_rows for day in self.waiting)
+        bad = len(found.left_out)
+        return (
+            f"{self.model.name}: {done} of {total} days, {rows:,} rows"
+            f"{f', {bad} days not published' if bad else ''}; {total - done} days left."
+        )
+
+
+BEING_COLLECTED = "a collect run works on this day, or has published it since the load began"
+
+
+def fetched_days(
+    model: Model, abouts: Sequence[Partition], connections: Mapping[str, str]
+) -> Iterator[tuple[Partition, pd.DataFrame | Exception]]:
+    """The rows of each day, or why they could not be fetched.
+
+    Consecutive days are asked for together, if `source.py` has ``fetch_range``. Days that it does not yield, because it
+    leaves them out or fails, are asked for one by one, so that each has its own rows or its own error.
+    """
+    source = catalog.module(model.name, "source")
+    for run in _consecutive(abouts):
+        left = {about.key: about for about in run}
+        if len(run) > 1 and hasattr(source, RANGE):
+            yield from _range(model, source, run, left, connections)
+        unanswered = 0
+        for about in left.values():
+            if unanswered == UNANSWERED:
+                yield about, TransientError(f"the source did not answer for {UNANSWERED} days in a row before this one")
+                continue
+            try:
+                frame = source.fetch(about, connections)
+            except Exception as error:
+                unanswered = unanswered + 1 if isinstance(error, UNREACHABLE) else 0
+                yield about, error
+            else:
+                unanswered = 0
+                yield about, frame
+
+
+def _range(
+    model: Model,
+    source: ModuleType,
+    run: Sequence[Partition],
+    left: dict[str, Partition],
+    connections: Mapping[str, str],
+) -> Iterator[tuple[Partition, pd.DataFrame]]:
+    """What ``fetch_range`` yields; the days are removed from ``left``."""
+    found: Iterator[tuple[Partition, pd.DataFrame]] | None = None
+    while left:
+        try:
+            found = iter(source.fetch_range(run[0], run[-1], connections)) if found is None else found
+            about, frame = next(found)
+        except StopIteration:
+            return
+        except Exception as error:
+            log.warning(
+                "%s() of %s failed from %s on (%s): its days are fetched one by one.",
+                RANGE, model.name, next(iter(left)), _sentence(error),
+            )  # fmt: skip
+            return
+        key = getattr(about, "key", None)
+        if key not in left:
+            raise ConfigurationError(
+                f"{RANGE}() of {model.name} yielded {about!r}, which is not one of the days {run[0].key} to "
+                f"{run[-1].key} that are still wanted; it must yield each Partition once, with its rows."
+            )
+        yield left.pop(key), frame
+
+
+def _consecutive(abouts: Sequence[Partition]) -> Iterator[list[Partition]]:
+    """The days as runs of consecutive ones."""
+    run: list[Partition] = []
+    for about in abouts:
+        if run and about.date - run[-1].date != timedelta(days=1):
+            yield run
+            run = []
+        run.append(about)
+    if run:
+        yield run
+
+
+def _sentence(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, PerennialError) else f"{type(error).__name__}: {text}"
