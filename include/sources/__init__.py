@@ -7,7 +7,7 @@ tells their time. `rows_of_day` makes of it what `fetch` returns: declared names
 
 from include.sources.connections import from_environment
 from include.sources.csv_file import CsvFile
-from include.sources.days import Source, rows_of_day, rows_of_days
+from include.sources.days import Reading, Source, rows_of_day, rows_of_days
 from include.sources.parquet_files import ParquetFiles
 from include.sources.sql_table import SqlTable
 from include.sources.times import EventTime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Protocol
 
@@ -92,7 +92,12 @@ class Reading:
 
 
 def rows_of_day(
-    source: Source, model: Model, partition: Partition, connections: Mapping[str, str], **reading: Any
+    source: Source,
+    model: Model,
+    partition: Partition,
+    connections: Mapping[str, str],
+    reading: Reading | None = None,
+    **fields: Any,
 ) -> pd.DataFrame:
     """The rows of a partition, as the model declares them.
 
@@ -100,22 +105,27 @@ def rows_of_day(
 
     Parameters
     ----------
-    reading : the fields of `Reading`.
+    fields : of `Reading`, given one by one.
     """
-    how = Reading(**reading)
+    how = replace(reading or Reading(), **fields)
     day = how.original(partition.date)
     return how.frame(source, model, partition, source.between(day, day, connections))
 
 
 def rows_of_days(
-    source: Source, model: Model, first: Partition, last: Partition, connections: Mapping[str, str], **reading: Any
+    source: Source,
+    model: Model,
+    first: Partition,
+    last: Partition,
+    connections: Mapping[str, str],
+    reading: Reading | None = None,
 ) -> Iterator[tuple[Partition, pd.DataFrame]]:
     """Each partition from ``first`` to ``last``, in order, with the rows that `rows_of_day` returns for it.
 
     The source is read once for all days, or once for each pass of a replayed history. Frames are made as they are
     asked for, so memory does not grow with the number of days.
     """
-    how = Reading(**reading)
+    how = reading or Reading()
     wanted = [partition(key, model.timezone) for key in keys_between(first.key, last.key)]
     while wanted:
         begin = how.original(wanted[0].date)

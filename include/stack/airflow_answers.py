@@ -72,16 +72,3 @@ class Task:
     def name(self) -> str:
         """The id of the task, with the index of a mapped one: ``train[0]``."""
         return f"{self.task_id}[{self.map_index}]" if self.map_index >= 0 else self.task_id
-
-
-@dataclass(frozen=True)
-class Backfill:
-    """A back-fill of a DAG; ``completed_at`` is ``None`` while it is active."""
-
-    id: int
-    created_at: str
-    completed_at: str | None
-
-    @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> Backfill:
-        return cls(id=answer["id"], created_at=answer["created_at"], completed_at=answer["completed_at"])

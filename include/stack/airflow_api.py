@@ -10,7 +10,7 @@ import httpx
 
 from include.errors import ConfigurationError, PerennialError, TransientError
 from include.stack import credentials
-from include.stack.airflow_answers import Backfill, Dag, Run, Task
+from include.stack.airflow_answers import Dag, Run, Task
 from include.stack.layout import Stack
 
 TERMINAL = ("success", "failed")
@@ -64,33 +64,6 @@ class AirflowApi:
         params = {"dag_id_pattern": f"%{ending}", "limit": PAGE}
         found = self._send("GET", "/dags", params=params).json()["dags"]
         return {dag["dag_id"]: dag["last_parsed_time"] for dag in found if dag["last_parsed_time"]}
-
-    def backfill(self, dag_id: str, first: str, last: str, max_active_runs: int = 16) -> Backfill | None:
-        """Back-fill the partitions ``first`` to ``last``, both included; ``None`` if another one is active.
-
-        Midnight UTC of a bound is read as midnight in the timetable's own timezone (3.3.2,
-        `CronPartitionTimetable.iter_partition_dagrun_infos`). With ``completed``, a partition that the lake does not
-        have is collected again, even if an earlier run for it has ended.
-        """
-        body = {
-            "dag_id": dag_id,
-            "from_date": f"{first}T00:00:00Z",
-            "to_date": f"{last}T00:00:00Z",
-            "reprocess_behavior": "completed",
-            "max_active_runs": max_active_runs,
-        }
-        answer = self._send("POST", "/backfills", json=body, conflict_ok=True)
-        return Backfill.of(answer.json()) if answer.status_code == 200 else None
-
-    def active_backfill(self, dag_id: str) -> Backfill | None:
-        """The back-fill of this DAG that Airflow has not completed, if there is one."""
-        params = {"dag_id": dag_id, "limit": PAGE, "order_by": "-id"}
-        found = self._send("GET", "/backfills", params=params).json()["backfills"]
-        return next((b for b in map(Backfill.of, found) if not b.completed_at), None)
-
-    def complete_backfill(self, backfill_id: int) -> None:
-        """Close a back-fill whose runs have all ended (the scheduler itself looks only every 30 s)."""
-        self._send("PUT", f"/backfills/{backfill_id}/cancel", conflict_ok=True)
 
     def runs(self, dag_id: str, **params: Any) -> Iterator[Run]:
         """Runs of a DAG, newest first."""

@@ -20,7 +20,7 @@ from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
 from include.stack.session import Background, Session, StackFailure, patiently
 
-KINDS = ("collect", "retrain", "release")
+KINDS = ("collect", "load", "retrain", "release")
 AT_A_TIME = 2  # of the others: while one waits for its training, another can collect
 READINGS = 2  # of a DAG file that lack the expected DAG; the first may have begun before the folder existed
 ATTEMPTS = 10  # at bringing a model to its first champion, while services that it needs are started again
@@ -129,8 +129,8 @@ def _load_train_release(session: Session, follower: Follower, progress: Progress
     model = follower.model
     missing = follower.missing(model.training.days_needed)
     if missing:
-        with progress.step(f"{model.name}: collect {len(missing)} days") as report:
-            left = follower.collect(model.training.days_needed, report, missing)
+        with progress.bar(f"{model.name}: load days", len(missing)) as advance:
+            left = follower.load(model.training.days_needed, advance, missing)
         if left:
             progress.say(left_out(model, left))
     with progress.step(f"{model.name}: retrain and release") as report:

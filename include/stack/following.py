@@ -1,19 +1,19 @@
-"""Starts and follows the DAG runs of a model through Airflow's API: collecting, retraining, releasing."""
+"""Starts and follows the DAG runs of a model through Airflow's API: loading, retraining, releasing."""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from typing import TypeVar
 
 from include.errors import PerennialError, TransientError
 from include.partitions import newest_closed, utc_now
-from include.progress import Report
+from include.progress import Advance, Report
 from include.spec import Model
-from include.stack.airflow_answers import Backfill, Run, Task
+from include.stack.airflow_answers import Run, Task
 from include.stack.airflow_api import TERMINAL, AirflowApi, Away
 
 POLL_SECONDS = 1.0
@@ -134,27 +134,36 @@ class Follower(Runs):
         last = newest_closed(utc_now(), self.model.timezone, self.model.data.label.delay)
         return collection.missing_partitions(self.model, last, days)
 
-    def collect(self, days: int, report: Report, wanted: list[str] | None = None) -> list[str]:
-        """Collect what is missing, by back-fills of ``<model>_collect``; returns what is missing afterwards.
+    def load(self, days: int, advance: Advance, wanted: Sequence[str] | None = None) -> list[str]:
+        """Load what is missing, by a run of ``<model>_load``; returns what is missing afterwards.
 
-        An active back-fill (of an earlier `run`, or of a person) is awaited first.
+        An active run (of an earlier command, or of a person) is followed first.
+
+        Parameters
+        ----------
+        advance : called for each day that has arrived since the last call, with its key.
+
+        Raises
+        ------
+        RunFailed : nothing was loaded, or too little for a training.
         """
-        dag_id = f"{self.model.name}_collect"
-        asked: set[str] = set()
-        total = len(self.missing(days) if wanted is None else wanted)
-        while True:
-            active = self.patiently(lambda: self.api.active_backfill(dag_id))
-            if active:
-                self._await_backfill(dag_id, active, total, days, report)
-                continue
-            missing = self.missing(days)
-            open_ranges = ranges(key for key in missing if key not in asked)
-            report(f"{total - len(missing)}/{total} partitions")
-            if not open_ranges:
-                return missing
-            first, last = open_ranges[0]
-            self.patiently(lambda first=first, last=last: self.api.backfill(dag_id, first, last))  # type: ignore[misc]
-            asked.update(keys(first, last))
+        dag_id = f"{self.model.name}_load"
+        waiting = list(self.missing(days) if wanted is None else wanted)
+
+        def report(_: str) -> None:
+            there = set(self.missing(days))
+            for key in [key for key in waiting if key not in there]:
+                waiting.remove(key)
+                advance(key)
+
+        for run in self.patiently(lambda: list(self.api.runs(dag_id, state=["queued", "running"]))):
+            with contextlib.suppress(RunFailed):  # the next run shows what is wrong
+                self.act(dag_id, run.dag_run_id, report, unpause=True)
+        if missing := self.missing(days):
+            run_id = f"load__{utc_now():%Y-%m-%dT%H-%M-%S}"
+            span = {"first": missing[0], "last": missing[-1]}
+            self.act(dag_id, run_id, report, span, unpause=True)
+        return self.missing(days)
 
     def retrain(
         self, run_id: str, report: Report, unpause: bool = False, conf: Mapping[str, object] | None = None
@@ -201,37 +210,9 @@ class Follower(Runs):
             raise RunFailed(f"{dag_id}: version {version} was to be promoted, but no release has been started for it.")
         return found[0].dag_run_id
 
-    def _await_backfill(self, dag_id: str, backfill: Backfill, total: int, days: int, report: Report) -> None:
-        """Wait until every run of a back-fill has ended, and close it; or until somebody has cancelled it."""
-        before = -1
-        while True:
-            runs = self.patiently(lambda: self._runs_since(dag_id, backfill.created_at))
-            left = sum(1 for run in runs if run.state not in TERMINAL)
-            missing = len(self.missing(days))
-            report(f"{max(0, total - missing)}/{total} partitions")
-            if left == 0 and runs:
-                self.patiently(lambda: self.api.complete_backfill(backfill.id))
-                return
-            # Created a moment ago; empty: Airflow closes it itself; cancelled: its runs are never scheduled again.
-            if not runs or left == before:
-                again = self.patiently(lambda: self.api.active_backfill(dag_id))
-                if not again or again.id != backfill.id:
-                    return
-            before = left
-            self.pause()
-
-    def _runs_since(self, dag_id: str, created_at: str) -> list[Run]:
-        """The back-fill runs that were created after a moment (ISO times in UTC compare as text)."""
-        found = []
-        for run in self.api.runs(dag_id, run_type="backfill"):
-            if (run.queued_at or run.start_date or "9") < created_at:
-                break
-            found.append(run)
-        return found
-
 
 def left_out(model: Model, keys: Sequence[str]) -> str:
-    """Why days are missing in the lake after collecting: their validation rejected them, or they were not fetched."""
+    """Why days are missing in the lake after a load: their validation rejected them, or they were not fetched."""
     from include.data import collection
 
     rejected = collection.rejected(model, keys)
@@ -243,26 +224,8 @@ def left_out(model: Model, keys: Sequence[str]) -> str:
         if found:
             days = f"{len(found)} day{'' if len(found) == 1 else 's'} of {model.name} ({', '.join(found[:SHOWN])}"
             days += f"{', ...' if len(found) > SHOWN else ''}) {'was' if len(found) == 1 else 'were'}"
-            lines.append(f"{what.format(days)}; see {model.name}_collect in Airflow")
+            lines.append(f"{what.format(days)}; see {model.name}_load in Airflow")
     return "\n".join(lines)
-
-
-def ranges(wanted: Iterable[str]) -> list[tuple[str, str]]:
-    """Partition keys as contiguous ranges, both ends included, oldest first."""
-    found: list[tuple[str, str]] = []
-    for key in sorted(wanted):
-        if found and date.fromisoformat(key) - date.fromisoformat(found[-1][1]) == timedelta(days=1):
-            found[-1] = (found[-1][0], key)
-        else:
-            found.append((key, key))
-    return found
-
-
-def keys(first: str, last: str) -> list[str]:
-    """All keys of a range."""
-    from include.partitions import keys_between
-
-    return keys_between(first, last)
 
 
 def describe(tasks: Sequence[Task]) -> str:

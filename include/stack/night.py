@@ -49,7 +49,7 @@ def night(stack: Stack, model_name: str | None, seed: str | None = None, force: 
     except KeyboardInterrupt:
         progress.say(
             f"\nno longer followed: its runs continue in Airflow ({follower.url('retrain')} and "
-            f"{follower.url('collect')})."
+            f"{follower.url('load')})."
         )
         return 130
 
@@ -80,8 +80,10 @@ def _night(follower: Follower, progress: Progress, conf: Mapping[str, object]) -
         with progress.step(f"{model.name}: DAGs") as report:
             wait_for_dags(follower, report)
     missing = follower.missing(days)
-    with progress.step(f"{model.name}: collect {len(missing)} missing days") as report:
-        left = follower.collect(days, report, missing)
+    left = []
+    if missing:
+        with progress.bar(f"{model.name}: load missing days", len(missing)) as advance:
+            left = follower.load(days, advance, missing)
     if left:
         progress.say(left_out(model, left))
     with progress.step(f"{model.name}: retrain and release") as report:

@@ -212,15 +212,13 @@ def _catch_up(session: Session, models: list[Model], progress: Progress) -> None
         days = model.training.days_needed
         missing = follower.missing(days)
         if missing:
-            progress.say(
-                f"{model.name}: collecting {len(missing)} partitions that are missing ({missing[0]} to {missing[-1]})"
-            )
+            progress.say(f"{model.name}: loading {len(missing)} days that are missing ({missing[0]} to {missing[-1]})")
             try:
-                left = follower.collect(days, lambda _: None, missing)
+                left = follower.load(days, lambda _: None, missing)
             except PerennialError as error:
                 progress.say(f"warning: {model.name}: {error}")
             else:
-                progress.say(f"{model.name}: {len(missing) - len(left)} of {len(missing)} missing partitions collected")
+                progress.say(f"{model.name}: {len(missing) - len(left)} of {len(missing)} missing days loaded")
                 if left:
                     progress.say(left_out(model, left))
 

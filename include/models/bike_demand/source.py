@@ -8,7 +8,7 @@ replayed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from include.models.bike_demand.model import MODEL
-from include.partitions import Partition
+from include.partitions import Partition, keys_between
+from include.partitions import partition as partition_of_key
 from include.sources.replay import Replay, instants
 
 REPLAY = Replay(first=date(2011, 1, 1), last=date(2012, 12, 31), anchor=date(2025, 1, 4))
@@ -37,6 +38,15 @@ def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
         .tz_localize("UTC"),
     )
     return frame[[column.name for column in MODEL.data.columns]]
+
+
+def fetch_range(
+    first: Partition, last: Partition, connections: Mapping[str, str]
+) -> Iterator[tuple[Partition, pd.DataFrame]]:
+    """Each day from ``first`` to ``last`` with its hours; the file is read once."""
+    for key in keys_between(first.key, last.key):
+        about = partition_of_key(key, MODEL.timezone)
+        yield about, fetch(about, connections)
 
 
 def hours_of(original: date) -> pd.DataFrame:

