@@ -149,8 +149,11 @@ class Lake:
     def undeclared(self) -> dict[str, pa.DataType]:
         """Undeclared columns that ``rows`` has from earlier batches, with their types."""
         ours = {*schema.OURS, *schema.declared(self.model).names}
-        stored = _arrow_schema(self.table("rows"))
-        return lake_types(stored, [name for name in stored.names if name not in ours])
+        return {
+            f.name: TEXT if pa.types.is_string(f.type) else f.type
+            for f in _arrow_schema(self.table("rows"))
+            if f.name not in ours
+        }
 
     # -- raw and staged batches -------------------------------------------------------------------------------------
 
@@ -436,12 +439,6 @@ class Lake:
                 )
             arrays[column] = given
         return pa.table(arrays)
-
-
-def lake_types(columns: pa.Schema, names: Iterable[str]) -> dict[str, pa.DataType]:
-    """The types of these columns, as `schema.conform` wants them: Delta has a single text type."""
-    types = {name: columns.field(name).type for name in names}
-    return {name: TEXT if pa.types.is_string(kind) else kind for name, kind in types.items()}
 
 
 def _arrow_schema(table: DeltaTable) -> pa.Schema:

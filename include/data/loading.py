@@ -21,7 +21,7 @@ import pyarrow as pa
 from include import catalog
 from include.data import collection, quality
 from include.data.collection import Collected
-from include.data.lake import Day, Lake, lake_types
+from include.data.lake import Day, Lake
 from include.errors import ConfigurationError, PerennialError, TransientError
 from include.partitions import Partition, keys_between, partition
 from include.records import PartitionKey, Record
@@ -68,7 +68,7 @@ class Loaded(Record):
 
     days: tuple[LoadedDay, ...] = ()
 
-    def of(self, *outcomes: Outcome) -> list[LoadedDay]:
+    def ended(self, *outcomes: Outcome) -> list[LoadedDay]:
         """The days with one of these outcomes."""
         return [day for day in self.days if day.outcome in outcomes]
 
@@ -136,19 +136,20 @@ def load(
     return _Load(model, lake or Lake.of(model), now, report).run(keys, connections, since)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Waiting:
-    """A validated day whose rows and findings are not written yet."""
+    """A day whose batch is kept and is to be validated and written with others."""
 
     about: Partition
     raw: Collected
-    found: quality.Validation
+    conformed: quality.Conformed
 
 
 class _Load:
     def __init__(self, model: Model, lake: Lake, now: Callable[[], datetime], report: Callable[[str], None]) -> None:
         self.model, self.lake, self.now, self.report = model, lake, now, report
         self.suite = catalog.module(model.name, "expectations").suite()
+        quality.require_suite(model, self.suite)
         self.done: dict[str, LoadedDay] = {}
         self.waiting: list[_Waiting] = []
         self.known: dict[str, pa.DataType] = {}
@@ -161,18 +162,15 @@ class _Load:
         self.known = dict(self.lake.undeclared())
         self._skip(abouts, since)
         open_days = [about for about in abouts if about.key not in self.done]
-        told = time.monotonic()
+        reported = time.monotonic()
         for about, fetched in fetched_days(self.model, open_days, connections):
             self._take(about, fetched)
-            if sum(day.found.rows for day in self.waiting) >= ROWS_AT_ONCE:
-                self._write()
-            if time.monotonic() - told >= REPORT_SECONDS:
-                told = time.monotonic()
+            if time.monotonic() - reported >= REPORT_SECONDS:
+                reported = time.monotonic()
                 self.report(self._progress(len(abouts)))
         self._write()
-        loaded = Loaded(days=tuple(self.done[about.key] for about in abouts))
         self.report(self._progress(len(abouts)))
-        return loaded
+        return Loaded(days=tuple(self.done[about.key] for about in abouts))
 
     def _skip(self, abouts: Sequence[Partition], since: datetime | None) -> None:
         """Enter the days that are not to be fetched: an earlier try has loaded them, or a collect run works on them."""
@@ -186,58 +184,75 @@ class _Load:
                 self._enter(about, Outcome.BUSY, reason=BEING_COLLECTED)
 
     def _take(self, about: Partition, fetched: pd.DataFrame | Exception) -> None:
-        """Keep and validate what the source returned for a day."""
+        """Keep what the source returned for a day, and write the days that wait if they are many rows."""
         if isinstance(fetched, Exception):
             outcome = Outcome.UNANSWERED if isinstance(fetched, UNREACHABLE) else Outcome.FAILED
             self._enter(about, outcome, reason=_sentence(fetched))
             return
         try:
             raw = collection.keep(self.model, about, fetched, self.now(), self.lake)
-            found = quality.validate(self.model, about, self.lake.read_raw(raw), self.suite, self.known)
-        except ConfigurationError:
-            raise
+            conformed = quality.conform(self.model, about, self.lake.read_raw(raw), self.known)
         except Exception as error:
             self._enter(about, Outcome.FAILED, reason=_sentence(error))
             return
-        if not found.critical:  # the next day must have the types that this one brings into the lake
-            self.known |= lake_types(found.table.schema, found.new_columns)
-        self.waiting.append(_Waiting(about, raw, found))
+        self.waiting.append(_Waiting(about, raw, conformed))
+        # A new column has the type that the first published day with it has, so the next day must find it in the lake.
+        if conformed.new_columns or sum(day.conformed.size for day in self.waiting) >= ROWS_AT_ONCE:
+            self._write()
 
     def _write(self) -> None:
-        """Write findings and rows of the validated days, in the order in which a collect run writes them."""
-        there = self.lake.published() if self.waiting else {}
-        days = []
-        for day in self.waiting:
-            published = there.get(day.about.key)
-            if self.lake.being_collected(day.about, self.now()) or (
-                published and published.collected_at > day.raw.collected_at
-            ):
-                self._enter(day.about, Outcome.BUSY, reason=BEING_COLLECTED)
-            else:
-                days.append(day)
-        self.waiting = []
+        """Validate the waiting days, and write findings and rows in the order in which a collect run writes them."""
+        days, self.waiting = self._still_ours(self.waiting), []
         if not days:
             return
-        self.lake.quarantine_days([(day.about, day.found.quarantined, day.raw.digest) for day in days])
+        found = self._validated(days)
+        days = [day for day in days if day.about.key in found]
+        self.lake.quarantine_days([(day.about, found[day.about.key].quarantined, day.raw.digest) for day in days])
         for day in days:
-            collection.write_report(self.lake, self.model, day.about, day.found, day.raw)
-        good = [day for day in days if not day.found.critical]
+            collection.write_report(self.lake, self.model, day.about, found[day.about.key], day.raw)
+        good = [
+            Day(day.about, found[day.about.key].table, day.raw.digest, day.raw.collected_at)
+            for day in days
+            if not found[day.about.key].critical
+        ]
         if good:
-            self.lake.publish_days(
-                [Day(day.about, day.found.table, day.raw.digest, day.raw.collected_at) for day in good]
-            )
+            self.lake.publish_days(good)
+            self.known = dict(self.lake.undeclared())
         for day in days:
-            if day.found.critical:
-                self._enter(day.about, Outcome.REJECTED, reason="; ".join(day.found.critical))
+            validation = found[day.about.key]
+            if validation.critical:
+                self._enter(day.about, Outcome.REJECTED, reason="; ".join(validation.critical))
             else:
-                rows, bad = day.found.table.num_rows, len(day.found.quarantined)
+                rows, bad = validation.table.num_rows, len(validation.quarantined)
                 self._enter(day.about, Outcome.PUBLISHED, rows=rows, quarantined=bad)
 
+    def _still_ours(self, days: Sequence[_Waiting]) -> list[_Waiting]:
+        """The days that no collect run works on, or has published since they were fetched."""
+        there = self.lake.published() if days else {}
+        ours = []
+        for day in days:
+            published = there.get(day.about.key)
+            newer = published is not None and published.collected_at > day.raw.collected_at
+            if newer or self.lake.being_collected(day.about, self.now()):
+                self._enter(day.about, Outcome.BUSY, reason=BEING_COLLECTED)
+            else:
+                ours.append(day)
+        return ours
+
+    def _validated(self, days: Sequence[_Waiting]) -> dict[str, quality.Validation]:
+        """What validation found, by key; if it fails for one of the days, the others are validated one by one."""
+        try:
+            found = quality.validate_days(self.model, [day.conformed for day in days], self.suite)
+            return {validation.partition: validation for validation in found}
+        except Exception as error:
+            if len(days) > 1:
+                return {key: one for day in days for key, one in self._validated([day]).items()}
+            self._enter(days[0].about, Outcome.FAILED, reason=_sentence(error))
+            return {}
+
     def _enter(self, about: Partition, outcome: Outcome, rows: int = 0, quarantined: int = 0, reason: str = "") -> None:
-        if outcome in (Outcome.FAILED, Outcome.UNANSWERED):
-            log.warning("%s of %s could not be fetched: %s", about.key, self.model.name, reason)
-        if outcome is Outcome.REJECTED:
-            log.error("%s of %s was not published: %s", about.key, self.model.name, reason)
+        if outcome is not Outcome.PUBLISHED:
+            log.warning("%s of %s was not published (%s): %s", about.key, self.model.name, outcome, reason)
         self.done[about.key] = LoadedDay(
             partition=about.key,
             outcome=outcome,
@@ -249,12 +264,9 @@ class _Load:
     def _progress(self, total: int) -> str:
         found = Loaded(days=tuple(self.done.values()))
         done = len(found.days) + len(self.waiting)
-        rows = found.rows + sum(day.found.table.num_rows for day in self.waiting)
-        bad = len(found.left_out)
-        return (
-            f"{self.model.name}: {done} of {total} days, {rows:,} rows"
-            f"{f', {bad} days not published' if bad else ''}; {total - done} days left."
-        )
+        rows = found.rows + sum(day.conformed.size for day in self.waiting)
+        bad = f", {len(found.left_out)} days not published" if found.left_out else ""
+        return f"{self.model.name}: {done} of {total} days, {rows:,} rows{bad}; {total - done} days left."
 
 
 BEING_COLLECTED = "a collect run works on this day, or has published it since the load began"

@@ -8,72 +8,24 @@ reported.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
 from typing import Any
 
-import great_expectations as gx
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from great_expectations import expectations as gxe
-from great_expectations.core import ExpectationSuite, ExpectationValidationResult
-from great_expectations.data_context.types.base import ProgressBarsConfig
 from great_expectations.expectations.expectation import Expectation
 
-from include.data import schema
+from include.data import schema, suite
 from include.data.lake import QUARANTINE
+from include.data.suite import EXAMPLES, Check
 from include.errors import ConfigurationError
 from include.partitions import Partition
 from include.spec import ColumnType, Model, Severity
-
-log = logging.getLogger(__name__)
-
-EXAMPLES = 5
-POSITION = "perennial_position"  # Great Expectations sorts its results; this leads back to the expectation
-
-
-@dataclass(frozen=True)
-class Check:
-    """One expectation and its result.
-
-    Attributes
-    ----------
-    expectation : its type in Great Expectations, or ``schema``.
-    sentence : what was expected, for a person.
-    level : ``row`` if single rows can fail it, else ``table``.
-    observed : what Great Expectations measured, JSON-able.
-    unexpected : rows that failed it. ``examples`` : some of their values.
-    error : why it could not be evaluated, if it could not.
-    """
-
-    expectation: str
-    sentence: str
-    severity: Severity
-    column: str
-    success: bool
-    level: str = "table"
-    observed: Mapping[str, object] = field(default_factory=dict)
-    unexpected: int = 0
-    examples: tuple[Any, ...] = ()
-    error: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "severity": str(self.severity), "examples": list(self.examples)}
-
-    @property
-    def finding(self) -> str:
-        """One sentence with numbers about a failure."""
-        if self.error:
-            return f"could not be checked: {self.sentence} ({self.error})"
-        if self.level == "row":
-            examples = ", ".join(_short(e) for e in self.examples[:3])
-            return f"{self.sentence}: {self.unexpected} rows fail" + (f", e.g. {examples}" if examples else "")
-        observed = self.observed.get("observed_value")
-        return self.sentence if observed is None else f"{self.sentence}: observed {_short(observed)}"
 
 
 @dataclass(frozen=True)
@@ -125,6 +77,34 @@ class Validation:
         }
 
 
+@dataclass(frozen=True)
+class Conformed:
+    """A batch in the declared types, before the suite has looked at it.
+
+    Attributes
+    ----------
+    checks : of the schema and of declared dates. ``not_dates`` : for each of the latter, the rows that fail it.
+    rejected : whether the schema alone rejects the batch.
+    """
+
+    partition: Partition
+    size: int
+    table: pa.Table
+    checks: tuple[Check, ...]
+    not_dates: tuple[np.ndarray, ...]
+    new_columns: list[str]
+    rejected: bool
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        return schema.to_frame(self.table)
+
+    @property
+    def needs_suite(self) -> bool:
+        """Whether expectations apply: not to an empty batch, and not to one without its columns."""
+        return not self.rejected and self.size > 0
+
+
 def validate(
     model: Model,
     partition: Partition,
@@ -143,56 +123,82 @@ def validate(
     ------
     ConfigurationError : the suite has an element that is not an expectation.
     """
+    require_suite(model, expectations)
+    return validate_days(model, [conform(model, partition, frame, known)], expectations)[0]
+
+
+def require_suite(model: Model, expectations: Sequence[object]) -> None:
+    """Refuse a suite with an element that is not an expectation."""
     wrong = [e for e in expectations if not isinstance(e, Expectation)]
     if wrong:
         raise ConfigurationError(
             f"suite() of {model.name} returned {type(wrong[0]).__name__!r}; "
             f"it should return a list of great_expectations.expectations, e.g. ExpectColumnValuesToBeBetween(...)"
         )
+
+
+def conform(
+    model: Model, partition: Partition, frame: pd.DataFrame, known: Mapping[str, pa.DataType] | None = None
+) -> Conformed:
+    """Cast the raw rows of a partition to the declared types; parameters as of `validate`."""
     conformed = schema.conform(model, frame, known)
     checks = _schema_checks(conformed, len(frame), model.data.empty_days)
-    if not all(check.success or check.severity is not Severity.CRITICAL for check in checks):
-        # Without its columns the suite would only repeat this, once for each expectation.
-        return Validation(
-            partition.key,
-            len(frame),
-            conformed.table.slice(0, 0),
-            _no_quarantine(),
-            checks,
-            [c.finding for c in checks if not c.success and c.severity is Severity.CRITICAL],
-            conformed.new,
-        )
-    if not len(frame):  # expected, or it would be critical; no expectation applies to an empty batch
-        return Validation(partition.key, 0, conformed.table, _no_quarantine(), checks, [], conformed.new)
-    rows = schema.to_frame(conformed.table)
-    suite = [*contract(model, partition), *expectations]
+    rejected = any(check.severity is Severity.CRITICAL and not check.success for check in checks)
+    found = Conformed(partition, len(frame), conformed.table, (), (), conformed.new, rejected)
+    dated = [*_date_checks(model, found.rows, conformed.not_dates)] if found.needs_suite else []
+    return replace(
+        found, checks=(*checks, *(check for check, _ in dated)), not_dates=tuple(wrong for _, wrong in dated)
+    )
+
+
+def validate_days(model: Model, days: Sequence[Conformed], expectations: Sequence[Expectation]) -> list[Validation]:
+    """Validate many partitions; each gets the result that it would have got alone."""
+    found: dict[int, list[suite.Result]] = {}
+    for same in _alike(days):
+        suites = [[*contract(model, day.partition), *expectations] for _, day in same]
+        results = suite.run_days([(day.rows, own) for (_, day), own in zip(same, suites, strict=True)])
+        found |= {number: result for (number, _), result in zip(same, results, strict=True)}
+    return [_validation(model, day, found.get(number, [])) for number, day in enumerate(days)]
+
+
+def _alike(days: Sequence[Conformed]) -> Iterator[list[tuple[int, Conformed]]]:
+    """The days to which expectations apply, with their numbers, by their columns."""
+    groups: dict[tuple[str, ...], list[tuple[int, Conformed]]] = {}
+    for number, day in enumerate(days):
+        if day.needs_suite:
+            groups.setdefault(tuple(day.rows.columns), []).append((number, day))
+    yield from groups.values()
+
+
+def _validation(model: Model, day: Conformed, results: Sequence[suite.Result]) -> Validation:
     failed: dict[int, list[Check]] = {}  # row number -> what it failed
-    for check, not_a_date in _date_checks(model, rows, conformed.not_dates):
-        checks.append(check)
-        for position in np.flatnonzero(not_a_date):
-            failed.setdefault(int(position), []).append(check)
-    for expectation, result in zip(suite, _run(rows, suite), strict=True):
-        check = _check(expectation, result)
-        checks.append(check)
-        if check.level == "row" and not check.success and check.severity is not Severity.INFO:
-            for position in result.result.get("unexpected_index_list") or ():
-                failed.setdefault(int(position), []).append(check)
+    checks = [*day.checks, *(result.check for result in results)]
+    if day.needs_suite:
+        dated = day.checks[len(day.checks) - len(day.not_dates) :]
+        for check, wrong in zip(dated, day.not_dates, strict=True):
+            for position in np.flatnonzero(wrong).tolist():
+                failed.setdefault(position, []).append(check)
+    for result in results:
+        if result.check.severity is not Severity.INFO:
+            for position in result.rows:
+                failed.setdefault(position, []).append(result.check)
     critical = [c.finding for c in checks if not c.success and c.severity is Severity.CRITICAL]
-    share = len(failed) / len(rows)
-    if not critical and (share > model.data.max_quarantined or len(failed) == len(rows)):
+    share = len(failed) / day.size if day.size else 0.0
+    if not critical and failed and (share > model.data.max_quarantined or len(failed) == day.size):
         critical.append(
-            f"{len(failed)} of {len(rows)} rows ({share:.1%}) failed, and at most {model.data.max_quarantined:.1%} "
+            f"{len(failed)} of {day.size} rows ({share:.1%}) failed, and at most {model.data.max_quarantined:.1%} "
             f"may be quarantined: {'; '.join(c.finding for c in checks if not c.success and c.level == 'row')}"
         )
     bad = sorted(failed)
     return Validation(
-        partition=partition.key,
-        rows=len(rows),
-        table=_without(conformed.table, bad),
-        quarantined=_quarantine(model, conformed.table, {n: failed[n] for n in bad}),
+        partition=day.partition.key,
+        rows=day.size,
+        # Without its columns, no row of a batch can be published.
+        table=day.table.slice(0, 0) if day.rejected else _without(day.table, bad),
+        quarantined=_quarantine(model, day.table, {n: failed[n] for n in bad}),
         checks=checks,
         critical=critical,
-        new_columns=conformed.new,
+        new_columns=day.new_columns,
     )
 
 
@@ -282,84 +288,6 @@ def _schema_checks(conformed: schema.Conformed, rows: int, may_be_empty: bool) -
     return [*checks, check(has_rows, Severity.INFO if may_be_empty else Severity.CRITICAL, rows > 0)]
 
 
-def _run(rows: pd.DataFrame, suite: Sequence[Expectation]) -> list[ExpectationValidationResult]:
-    """Results in the order of ``suite``; nothing is written, shown or sent.
-
-    The suite runs with counts only first. What failed runs once more, with the numbers of all failing rows: searching
-    for failing rows where there are none would take 40 % of the whole time.
-    """
-    # Set here and not at import, because Airflow configures logging anew in every task. The second logger has a level
-    # of its own, and would report a temporary folder.
-    for name in ("great_expectations", "great_expectations.data_context.types.base"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("batch").add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": rows})
-
-    def results(numbers: Sequence[int], result_format: str) -> dict[int, ExpectationValidationResult]:
-        marked = [suite[n].copy(update={"meta": {**(suite[n].meta or {}), POSITION: n}}) for n in numbers]
-        outcome = batch.validate(
-            ExpectationSuite("suite", expectations=marked), result_format={"result_format": result_format}
-        )
-        return {_position(result): result for result in outcome.results}
-
-    found = results(range(len(suite)), "BASIC")
-    again = [n for n, r in found.items() if not r.success and "unexpected_count" in r.result]
-    if again:
-        found |= results(again, "COMPLETE")
-    return [found[n] for n in range(len(suite))]
-
-
-def _position(result: ExpectationValidationResult) -> int:
-    config = result.expectation_config
-    assert config is not None and config.meta is not None
-    return int(config.meta[POSITION])
-
-
-def _check(expectation: Expectation, result: ExpectationValidationResult) -> Check:
-    found = result.result or {}
-    error = _error(result.exception_info)
-    row_level = "unexpected_count" in found
-    config = expectation.configuration
-    columns = [config.kwargs.get(k) for k in ("column", "column_A", "column_B")] + list(
-        config.kwargs.get("column_list") or ()
-    )
-    observed = {
-        k: _plain(found[k])
-        for k in ("observed_value", "element_count", "unexpected_count", "unexpected_percent", "missing_percent")
-        if found.get(k) is not None
-    }
-    return Check(
-        expectation=config.type,
-        sentence=expectation.description or _sentence(config.type, config.kwargs),
-        # An expectation that cannot be evaluated is not evidence that the data is good.
-        severity=Severity.CRITICAL if error else Severity(str(expectation.severity.value)),
-        column=", ".join(c for c in columns if c),
-        success=bool(result.success) and not error,
-        level="row" if row_level else "table",
-        observed=observed,
-        unexpected=int(found.get("unexpected_count") or 0),
-        examples=tuple(_plain(v) for v in (found.get("partial_unexpected_list") or [])[:EXAMPLES] if not _missing(v)),
-        error=error,
-    )
-
-
-def _error(info: Any) -> str | None:
-    """The message of an expectation that raised: Great Expectations returns one record, or one for each metric."""
-    records = [info] if isinstance(info, dict) and "raised_exception" in info else list((info or {}).values())
-    for record in records:
-        if record and record["raised_exception"]:
-            return str(record["exception_message"]).splitlines()[0]
-    return None
-
-
-def _sentence(kind: str, kwargs: Mapping[str, object]) -> str:
-    parts = ", ".join(f"{k} {_short(v)}" for k, v in kwargs.items() if v is not None and k != "column")
-    words = kind.removeprefix("expect_").replace("_", " ")
-    return " ".join(filter(None, (str(kwargs.get("column") or ""), words, f"({parts})" if parts else "")))
-
-
 def _quarantine(model: Model, table: pa.Table, failed: Mapping[int, Sequence[Check]]) -> pd.DataFrame:
     if not failed:
         return _no_quarantine()
@@ -383,29 +311,3 @@ def _no_quarantine() -> pd.DataFrame:
 
 def _iso(value: Any) -> str:
     return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """A JSON-able version of what Great Expectations measured."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, (str, int, float, bool)) else _iso(value)
-
-
-def _missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and np.isnan(value))
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict):
-        return " ".join(_short(v) for v in value.values())
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -16,6 +16,7 @@ __all__ = [
     "CsvFile",
     "EventTime",
     "ParquetFiles",
+    "Reading",
     "Source",
     "SqlTable",
     "from_environment",

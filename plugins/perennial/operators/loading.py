@@ -75,9 +75,9 @@ class LoadOperator(PerennialOperator):
         loaded = loading.load(
             self.load(), list(self.keys), connections, utc_now, since=run.start_date, report=self.log.info
         )
-        if rejected := loaded.of(loading.Outcome.REJECTED):
+        if rejected := loaded.ended(loading.Outcome.REJECTED):
             set_link(self, ValidationLink, _result(self.model, rejected[0].partition))
-        unanswered = loaded.of(loading.Outcome.UNANSWERED)
+        unanswered = loaded.ended(loading.Outcome.UNANSWERED)
         if unanswered and task.try_number <= task.max_tries:
             raise TransientError(
                 f"the source of {self.model} did not answer for {len(unanswered)} of {len(loaded.days)} days, first "
