@@ -233,5 +233,5 @@ def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
 def test_refusals(toy: Model, share: float, draws: int) -> None:
     with pytest.raises(ConfigurationError, match="from 0 to less than 1"):
         run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), share, draws)
-    with pytest.raises(ConfigurationError, match="give a share"):
+    with pytest.raises(ConfigurationError, match="set a share"):
         run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), everywhere=True)

@@ -133,7 +133,7 @@ def test_no_models_at_all_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     from include.errors import ConfigurationError
 
     monkeypatch.setattr(include.models, "__path__", [str(tmp_path)])
-    with pytest.raises(ConfigurationError, match="there is no model folder: make one"):
+    with pytest.raises(ConfigurationError, match="no model folder found: create one"):
         run.chosen([])
 
 

@@ -175,7 +175,7 @@ def test_a_version_that_cannot_be_rolled_back_to_is_refused_before_anything_star
     promote(model, 2, "r2", "perennial", "second")
     assert check(model, None) == 1 and check(model, 3) == 3
     with pytest.raises(
-        ReleaseError, match=r"9 of .* is not in the ledger.*can be named: 3 \(packaged\), 1 \(retired\)"
+        ReleaseError, match=r"9 of .* is not in the ledger.*Versions to choose from: 3 \(packaged\), 1 \(retired\)"
     ):
         check(model, 9)
     assert Ledger.default().standing(model).epoch == 2

@@ -65,7 +65,7 @@ def test_a_bundle_that_is_gone_is_named_and_not_offered(model: str, versions: di
     serve(model, versions, 1, 2, 3)
     shutil.rmtree(BundleStore.default().root / model / versions[2])
     with pytest.raises(
-        ReleaseError, match=r"version 2 .* is missing from the bundle store.*can be named: 1 \(retired\)\."
+        ReleaseError, match=r"version 2 .* is missing from the bundle store.*Versions to choose from: 1 \(retired\)\."
     ):
         rollback(model, None, "bad", "ada", "b1")
     assert not Ledger.default().standing(model).frozen

@@ -13,7 +13,6 @@ from sklearn.linear_model import LogisticRegression
 
 from include import catalog
 from include.errors import DataError
-from include.retraining import served
 from include.spec import Label, Model, Task
 from include.training import dataset, measures
 from tests.training import chain_models
@@ -112,44 +111,6 @@ def test_scores_survive_a_table(model: Model) -> None:
     frame = pd.DataFrame(measures.named(model, "champion", scores))
     assert list(frame.columns) == ["champion.quiet", "champion.normal", "champion.busy"]
     np.testing.assert_array_equal(measures.read_named(model, "champion", frame), scores)
-
-
-SCHEMA = {
-    "task": "classification",
-    "positive": None,
-    "classes": ["quiet", "normal", "busy"],
-    "class_columns": [0, 1, 2],
-}
-
-
-def test_a_champion_of_other_classes_is_compared_class_by_class(model: Model) -> None:
-    """Its indices mean what they meant when it was made: today's second class may have been its first."""
-    today = with_label(model, classes=("busy", "closed", "quiet", "normal"))
-    then = served._as_it_was_asked(today, SCHEMA)
-    assert then.data.label.classes == ("quiet", "normal", "busy")
-    scores = np.array([[0.5, 0.3, 0.2]])
-    assert served._in_todays_classes(then, today, scores).tolist() == [[0.2, 0.0, 0.5, 0.3]]
-    assert served._in_todays_classes(model, model, scores) is scores
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"task": Task.REGRESSION, "classes": None},
-        {"classes": None, "positive": "busy"},
-    ],
-)
-def test_a_champion_that_answers_another_question_is_not_compared(model: Model, changes: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="answers another question"):
-        served._as_it_was_asked(with_label(model, **changes), SCHEMA)
-
-
-@pytest.mark.parametrize("positive", [0, "late"])
-def test_a_champion_of_another_positive_class_is_not_compared(toy: Model, positive: Any) -> None:
-    schema = {"task": "classification", "positive": 1, "classes": [0, 1], "positive_index": 1}
-    assert served._as_it_was_asked(toy, schema) is toy
-    with pytest.raises(DataError, match="the positive class 1"):
-        served._as_it_was_asked(with_label(toy, positive=positive), schema)
 
 
 def test_an_infinite_feature_is_named_and_not_tried_again(toy: Model) -> None:
