@@ -179,7 +179,7 @@ def _validation(model: Model, day: Conformed, results: Sequence[suite.Result]) -
             for position in np.flatnonzero(wrong).tolist():
                 failed.setdefault(position, []).append(check)
     for result in results:
-        if result.check.severity is not Severity.INFO:
+        if not result.check.success and result.check.severity is not Severity.INFO:
             for position in result.rows:
                 failed.setdefault(position, []).append(result.check)
     critical = [c.finding for c in checks if not c.success and c.severity is Severity.CRITICAL]

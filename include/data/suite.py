@@ -8,7 +8,7 @@ result that it would have got alone; the other days are evaluated again, each on
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -18,12 +18,15 @@ import numpy as np
 import pandas as pd
 from great_expectations import expectations as gxe
 from great_expectations.core import ExpectationSuite, ExpectationValidationResult
+from great_expectations.core.batch_definition import BatchDefinition
 from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.datasource.fluent.pandas_datasource import DataFrameAsset
 from great_expectations.expectations.expectation import Expectation
 
 from include.spec import Severity
 
 EXAMPLES = 5
+DAY = "perennial_day"
 POSITION = "perennial_position"  # Great Expectations sorts its results; this leads back to the expectation
 
 
@@ -69,28 +72,59 @@ class Check:
 
 @dataclass(frozen=True)
 class Result:
-    """A check, and the positions of the rows that failed it, if single rows can fail it."""
+    """A check, and the positions of the rows that do not fit it, if single rows can fail it."""
 
     check: Check
     rows: tuple[int, ...] = ()
 
 
 def run(rows: pd.DataFrame, suite: Sequence[Expectation]) -> list[Result]:
-    """The results of a suite on some rows, in the order of the suite; nothing is written, shown or sent.
+    """The results of a suite on some rows, in the order of the suite; nothing is written, shown or sent."""
+    return _run(_asset(), rows, suite)
 
-    The suite runs with counts only first. What failed runs once more, with the numbers of all failing rows: searching
-    for failing rows where there are none would take 40 % of the whole time.
+
+def run_days(days: Sequence[tuple[pd.DataFrame, Sequence[Expectation]]]) -> list[list[Result]]:
+    """What `run` returns for the rows and the suite of each day.
+
+    Parameters
+    ----------
+    days : with rows, with the same columns, and with suites of the same length.
     """
-    if not suite:
-        return []
+    asset = _asset()
+    if len(days) < 2:
+        return [_run(asset, rows, suite) for rows, suite in days]
+    clean = _clean(asset, days)
+    found = []
+    for number, (rows, suite) in enumerate(days):
+        of_day = {n: one.result(suite[n], number, len(rows)) for n, one in clean.items() if number in one.days}
+        alone = [n for n in range(len(suite)) if n not in of_day]
+        of_day |= zip(alone, _run(asset, rows, [suite[n] for n in alone]), strict=True)
+        found.append([of_day[n] for n in range(len(suite))])
+    return found
+
+
+def _asset() -> DataFrameAsset:
+    """What Great Expectations makes batches of; its context is made for one call, so that no rows are kept."""
     # Set here and not at import, because Airflow configures logging anew in every task. The second logger has a level
     # of its own, and would report a temporary folder.
     for name in ("great_expectations", "great_expectations.data_context.types.base"):
         logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("batch").add_dataframe_asset("rows")
-    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": rows})
+    return context.data_sources.add_pandas("batch").add_dataframe_asset("rows")
+
+
+def _run(asset: DataFrameAsset, rows: pd.DataFrame, suite: Sequence[Expectation], locate: bool = False) -> list[Result]:
+    """The suite runs with counts only first. What failed runs once more, with the numbers of all failing rows:
+    searching for failing rows where there are none would take 40 % of the whole time.
+
+    Parameters
+    ----------
+    locate : give the positions of failing rows also of an expectation that tolerates them (``mostly``).
+    """
+    if not suite:
+        return []
+    batch = _batch_definition(asset).get_batch({"dataframe": rows})
 
     def results(numbers: Sequence[int], result_format: str) -> dict[int, ExpectationValidationResult]:
         marked = [suite[n].copy(update={"meta": {**(suite[n].meta or {}), POSITION: n}}) for n in numbers]
@@ -100,104 +134,111 @@ def run(rows: pd.DataFrame, suite: Sequence[Expectation]) -> list[Result]:
         return {_position(result): result for result in outcome.results}
 
     found = results(range(len(suite)), "BASIC")
-    again = [n for n, r in found.items() if not r.success and "unexpected_count" in r.result]
+    again = [n for n, r in found.items() if r.result.get("unexpected_count") and (locate or not r.success)]
     if again:
         found |= results(again, "COMPLETE")
     return [_result(expectation, found[n]) for n, expectation in enumerate(suite)]
 
 
-def run_days(days: Sequence[tuple[pd.DataFrame, Sequence[Expectation]]]) -> list[list[Result]]:
-    """What `run` returns for the rows and the suite of each day.
+def _batch_definition(asset: DataFrameAsset) -> BatchDefinition:
+    return asset.batch_definitions[0] if asset.batch_definitions else asset.add_batch_definition_whole_dataframe("all")
 
-    Parameters
+
+@dataclass(frozen=True)
+class _Clean:
+    """The days in which no row fails an expectation about single rows.
+
+    Attributes
     ----------
-    days : with the same columns, and suites of the same length.
+    days : their numbers. ``missing`` : of each day, the rows that the expectation does not look at; None if it looks at
+        all of them.
     """
-    if len(days) < 2:
-        return [run(rows, suite) for rows, suite in days]
-    clean = _clean(days)
-    found = []
-    for number, (rows, suite) in enumerate(days):
-        alone = [n for n in range(len(suite)) if number not in clean[n]]
-        results = dict(zip(alone, run(rows, [suite[n] for n in alone]), strict=True))
-        found.append([results.get(n) or _without_failures(e, rows) for n, e in enumerate(suite)])
-    return found
+
+    days: frozenset[int]
+    missing: np.ndarray | None
+    expectation: str
+    column: str
+    severity: Severity
+
+    @classmethod
+    def of(cls, expectation: Expectation, days: Iterable[int], missing: np.ndarray | None) -> _Clean:
+        severity = Severity(str(expectation.severity.value))
+        config = expectation.configuration  # slow: once for all days
+        return cls(frozenset(days), missing, config.type, _columns(expectation), severity)
+
+    def result(self, expectation: Expectation, number: int, size: int) -> Result:
+        """What Great Expectations returns about a day without failing rows."""
+        observed: dict[str, object] = {"element_count": size, "unexpected_count": 0}
+        missing = 0 if self.missing is None else int(self.missing[number])
+        if missing < size:
+            observed["unexpected_percent"] = 0.0
+        if self.missing is not None:
+            observed["missing_percent"] = missing / size * 100
+        return Result(
+            Check(
+                expectation=self.expectation,
+                sentence=expectation.description or _sentence(self.expectation, expectation.configuration.kwargs),
+                severity=self.severity,
+                column=self.column,
+                success=True,
+                level="row",
+                observed=observed,
+            )
+        )
 
 
-def _clean(days: Sequence[tuple[pd.DataFrame, Sequence[Expectation]]]) -> list[set[int]]:
-    """For each expectation, the days (by number) in which no row fails it."""
+def _clean(asset: DataFrameAsset, days: Sequence[tuple[pd.DataFrame, Sequence[Expectation]]]) -> dict[int, _Clean]:
+    """For each expectation about single rows, by its number, the days in which no row fails it."""
     suite = days[0][1]
-    clean: list[set[int]] = [set() for _ in suite]
-    together: list[int] = []
+    rows = pd.concat([rows for rows, _ in days], ignore_index=True)
+    sizes = np.array([len(rows) for rows, _ in days])
+    of_day = np.repeat(np.arange(len(days)), sizes)
+    clean: dict[int, _Clean] = {}
+    together: dict[int, np.ndarray | None] = {}
     for n, expectation in enumerate(suite):
         kind = type(expectation)
         if getattr(expectation, "row_condition", None) or any(type(own[n]) is not kind for _, own in days):
             continue
         same = all(own[n] is expectation or own[n] == expectation for _, own in days)
+        if not same and kind is not gxe.ExpectColumnValuesToBeBetween:
+            continue
+        if kind not in (*UNIQUE, *BY_ROW):
+            continue
+        missing = _missing_rows(expectation, rows)
+        counts = None if missing is None else np.bincount(of_day[missing], minlength=len(days))
         if kind in UNIQUE:
-            clean[n] = {number for number, (rows, own) in enumerate(days) if _is_unique(own[n], rows)}
-        elif kind is gxe.ExpectColumnValuesToBeBetween and not same:
-            clean[n] = {number for number, (rows, own) in enumerate(days) if _is_between(own[n], rows)}
-        elif kind in BY_ROW and same:
-            together.append(n)
-    rows = pd.concat([rows for rows, _ in days], ignore_index=True)
-    ends = np.cumsum([len(rows) for rows, _ in days])
-    for n, result in zip(together, run(rows, [suite[n] for n in together]), strict=True):
-        if not result.check.error and result.check.observed.get("missing_percent") == _missing_percent(suite[n], rows):
-            clean[n] = set(range(len(days))) - set(np.searchsorted(ends, result.rows, side="right").tolist())
+            keys = rows.loc[~missing if missing is not None else slice(None), _column_list(expectation)]
+            doubled = keys.assign(**{DAY: of_day[keys.index]}).duplicated()
+            bad = set(of_day[keys.index[doubled]].tolist())
+            clean[n] = _Clean.of(expectation, set(range(len(days))) - bad, counts)
+        elif not same:
+            inside = {number for number, (rows, own) in enumerate(days) if _is_between(own[n], rows)}
+            clean[n] = _Clean.of(expectation, inside, counts)
+        else:
+            together[n] = counts
+    for n, result in zip(together, _run(asset, rows, [suite[n] for n in together], locate=True), strict=True):
+        counts = together[n]
+        percent = None if counts is None else int(counts.sum()) / len(rows) * 100
+        if not result.check.error and result.check.observed.get("missing_percent") == percent:
+            bad = set(of_day[list(result.rows)].tolist())
+            clean[n] = _Clean.of(suite[n], set(range(len(days))) - bad, counts)
     return clean
 
 
-def _without_failures(expectation: Expectation, rows: pd.DataFrame) -> Result:
-    """The result of an expectation about single rows on rows of which none fails it."""
-    config = expectation.configuration
-    missing = _missing_rows(expectation, rows)
-    count = 0 if missing is None else int(missing.sum())
-    observed: dict[str, object] = {"element_count": len(rows), "unexpected_count": 0}
-    if count < len(rows):
-        observed["unexpected_percent"] = 0.0
-    if missing is not None:
-        observed["missing_percent"] = count / len(rows) * 100
-    return Result(
-        Check(
-            expectation=config.type,
-            sentence=expectation.description or _sentence(config.type, config.kwargs),
-            severity=Severity(str(expectation.severity.value)),
-            column=_columns(expectation),
-            success=True,
-            level="row",
-            observed=observed,
-        )
-    )
-
-
-def _missing_percent(expectation: Expectation, rows: pd.DataFrame) -> float | None:
-    missing = _missing_rows(expectation, rows)
-    return None if missing is None else int(missing.sum()) / len(rows) * 100
-
-
-def _missing_rows(expectation: Expectation, rows: pd.DataFrame) -> pd.Series | None:
-    """The rows that an expectation does not look at; ``None`` if it does not leave out any."""
+def _missing_rows(expectation: Expectation, rows: pd.DataFrame) -> np.ndarray | None:
+    """Which rows an expectation does not look at, because values are missing; None if it looks at all of them."""
     if isinstance(expectation, (gxe.ExpectColumnValuesToNotBeNull, gxe.ExpectColumnValuesToBeNull)):
         return None
-    columns = _column_list(expectation)
-    missing = rows[columns].isna()
+    missing = rows[_column_list(expectation)].isna().to_numpy()
     rule = getattr(expectation, "ignore_row_if", None) or "any_value_is_missing"
     rule = str(getattr(rule, "value", rule))
     if rule == "never":
-        return missing.any(axis="columns") & False
-    return missing.all(axis="columns") if rule.startswith(("all", "both")) else missing.any(axis="columns")
-
-
-def _is_unique(expectation: Any, rows: pd.DataFrame) -> bool:
-    """Whether the values of each row are unique among the rows that have them."""
-    columns = _column_list(expectation)
-    missing = _missing_rows(expectation, rows)
-    return not rows.loc[~missing if missing is not None else slice(None), columns].duplicated().any()
+        return np.zeros(len(rows), dtype=bool)
+    return missing.all(axis=1) if rule.startswith(("all", "both")) else missing.any(axis=1)
 
 
 def _is_between(expectation: Any, rows: pd.DataFrame) -> bool:
-    """Whether every value lies within bounds that differ from day to day."""
+    """Whether every value lies within the bounds of its day."""
     values = rows[expectation.column].dropna()
     try:
         low = (values > expectation.min_value) if expectation.strict_min else (values >= expectation.min_value)
@@ -233,9 +274,8 @@ def _position(result: ExpectationValidationResult) -> int:
 
 
 def _result(expectation: Expectation, result: ExpectationValidationResult) -> Result:
-    check = _check(expectation, result)
-    failing = result.result.get("unexpected_index_list") if check.level == "row" and not check.success else None
-    return Result(check, tuple(int(position) for position in failing or ()))
+    positions = result.result.get("unexpected_index_list") or ()
+    return Result(_check(expectation, result), tuple(int(position) for position in positions))
 
 
 def _check(expectation: Expectation, result: ExpectationValidationResult) -> Check:

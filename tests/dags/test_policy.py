@@ -13,7 +13,7 @@ import pytest
 from include import catalog
 
 ROOT = Path(__file__).parent.parent.parent
-KINDS = {"collect", "retrain", "release", "rollback", "score"}
+KINDS = {"collect", "load", "retrain", "release", "rollback", "score"}
 
 
 @pytest.fixture(scope="module")

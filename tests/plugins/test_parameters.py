@@ -11,6 +11,7 @@ from perennial import refusals
 from perennial.parameters import (
     Action,
     CollectParameters,
+    LoadParameters,
     NoParameters,
     Parameters,
     ReleaseParameters,
@@ -24,11 +25,11 @@ from tests.plugins import in_process
 from tests.plugins.in_process import form_refuses, run_task, serialized
 
 FIRST_TASK = {
-    "collect": "collect", "retrain": "snapshot", "release": "smoke_test", "rollback": "rollback",
+    "collect": "collect", "load": "plan", "retrain": "snapshot", "release": "smoke_test", "rollback": "rollback",
     "score": "load_predictions",
 }  # fmt: skip
 MODELS: dict[str, type[Parameters]] = {
-    "collect": CollectParameters, "retrain": RetrainParameters, "release": ReleaseParameters,
+    "collect": CollectParameters, "load": LoadParameters, "retrain": RetrainParameters, "release": ReleaseParameters,
     "rollback": RollbackParameters, "score": NoParameters,
 }  # fmt: skip
 NAN, HUGE = float("nan"), 10**30
@@ -52,6 +53,10 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
     *(("retrain", {"note": value}) for value in TEXTS),
     *(("retrain", {"as_of": value}) for value in DAYS),
     *(("collect", {"partition": value}) for value in DAYS),
+    *(("load", {"first": value}) for value in DAYS),
+    *(("load", {"last": value}) for value in DAYS),
+    *(("load", {"days": value}) for value in ("some", "", None, 1, True, ["missing"], {"a": 1})),
+    *(("load", {"days_per_task": value}) for value in (*NUMBERS, None, 0, 1001)),
     *((kind, {"sedd": 1}) for kind in MODELS),
     *((kind, {"unknown": HUGE}) for kind in MODELS),
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,6 +15,7 @@ from include.data.schema import conform
 from include.partitions import partition
 from include.sources import EventTime, rows_of_day
 from include.sources.replay import Replay
+from include.sources.times import days_between
 from include.spec import Column, ColumnType, Data, Known, Label, Model, Task
 
 ZONE = "Europe/Berlin"
@@ -30,6 +31,9 @@ class Raw:
 
     def between(self, first: date, last: date, connections: Mapping[str, str]) -> pa.Table:
         return self.table
+
+    def by_day(self, first: date, last: date, connections: Mapping[str, str]) -> Iterator[tuple[date, pa.Table]]:
+        return ((day, self.table) for day in days_between(first, last))
 
     def counts(self, connections: Mapping[str, str]) -> dict[date, int]:
         return {}

@@ -1,4 +1,4 @@
-"""Ranges to back-fill, the line of a log that explains a failure, and the line that a user pastes."""
+"""The line of a log that explains a failure, and the line that a user pastes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,8 @@ from include.stack import champion, credentials, following
 from include.stack.airflow_answers import Task
 from include.stack.airflow_api import AirflowApi, Away, last_sentence
 from include.stack.first_champions import READINGS, wait_for_dags
-from include.stack.following import Follower, RunFailed, describe, ranges
+from include.stack.following import Follower, RunFailed, describe
 from include.stack.layout import Stack
-
-
-def test_missing_days_become_contiguous_ranges() -> None:
-    assert ranges([]) == []
-    assert ranges(["2026-03-01", "2026-02-28", "2026-02-27", "2026-05-03", "2026-05-05"]) == [
-        ("2026-02-27", "2026-03-01"),
-        ("2026-05-03", "2026-05-03"),
-        ("2026-05-05", "2026-05-05"),
-    ]
 
 
 def test_the_sentence_of_a_failure_is_its_exception() -> None:

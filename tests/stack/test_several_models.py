@@ -193,8 +193,8 @@ def test_days_that_are_left_out_are_told_apart(alone: Path, tmp_path: Path, monk
     for key in ("2026-05-03", "2026-05-04"):
         lake.keep_raw(partition(key, toy.timezone), pd.DataFrame({"at": [1]}))
     assert left_out(toy, ["2026-05-03", "2026-05-04", "2026-05-05"]).splitlines() == [
-        "failed validation: 2 days of toy (2026-05-03, 2026-05-04) were rejected; see toy_collect in Airflow",
-        "warning: 1 day of toy (2026-05-05) was not fetched; see toy_collect in Airflow",
+        "failed validation: 2 days of toy (2026-05-03, 2026-05-04) were rejected; see toy_load in Airflow",
+        "warning: 1 day of toy (2026-05-05) was not fetched; see toy_load in Airflow",
     ]
 
 
