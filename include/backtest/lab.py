@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
 from include import catalog, files
 from include.backtest.in_memory import Champion, MemoryChampions, MemoryTwins
 from include.backtest.outcome import Night
-from include.data import collection
+from include.data import loading
 from include.data.lake import Lake
+from include.data.loading import Outcome
 from include.errors import ConfigurationError, DataError, TransientError
 from include.gate import rivals
 from include.partitions import keys_between, newest_closed, partition, utc_now
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 __all__ = ["Champion", "Lab", "Night"]
 
 TRIES = 3
+DAYS_AT_ONCE = 15
 COLLECTED, LAB = "collected", "lab"
 
 
@@ -60,34 +62,41 @@ class Lab:
 
         return [key for key in keys_between(first.isoformat(), last.isoformat()) if not settled(key)]
 
-    def collect_day(self, key: str, connections: Mapping[str, str]) -> str | None:
-        """Source, validate and publish one day, as the collect DAG does; the finding that rejected it, or None.
+    def collect_days(self, keys: Sequence[str], connections: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+        """Fetch, validate and publish days as the load DAG does; yields each with what rejected it, or None.
 
         Raises
         ------
-        NotReady : the day is not over.
+        NotReady : a day is not over.
         TransientError : the source did not answer in `TRIES` tries.
+        DataError : the source failed otherwise.
         """
-        model, about = self.model, partition(key, self.model.timezone)
+        for chunk in loading.chunks(keys, DAYS_AT_ONCE):
+            yield from self._collect_chunk(chunk, connections)
+
+    def _collect_chunk(self, keys: Sequence[str], connections: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+        waiting = list(keys)
         for attempt in range(1, TRIES + 1):
-            try:
-                raw = collection.collect(model, about, connections, utc_now(), self.lake)
-                break
-            except (TransientError, ConnectionError, TimeoutError) as reason:
-                if attempt == TRIES:
-                    raise TransientError(
-                        f"the source of {model.name} did not answer for {key} in {TRIES} tries: {reason}"
-                    ) from reason
-                log.warning("%s of %s: %s; another try follows.", key, model.name, reason)
+            loaded = loading.load(self.model, waiting, connections, utc_now, self.lake, report=log.debug)
+            for day in loaded.days:
+                if day.outcome is Outcome.FAILED:
+                    raise DataError(f"{self.model.name} {day.partition} could not be fetched: {day.reason}")
+                if day.outcome in (Outcome.REJECTED, Outcome.BUSY):
+                    yield day.partition, day.reason
+                elif day.outcome is Outcome.PUBLISHED:
+                    made_by = _source_digest(self.model).encode()
+                    files.write(self.lake.root / COLLECTED / day.partition, made_by)
+                    yield day.partition, None
+            unanswered = loaded.ended(Outcome.UNANSWERED)
+            waiting = [day.partition for day in unanswered]
+            if not waiting:
+                return
+            if attempt < TRIES:
+                log.warning("%s: %s; another try follows.", self.model.name, unanswered[0].reason)
                 time.sleep(attempt)
-        try:
-            validated = collection.validate(model, about, raw, self.lake)
-        except DataError as finding:
-            log.warning("%s of %s failed validation: %s", key, model.name, finding)
-            return str(finding)
-        collection.publish(model, about, validated, lake=self.lake)
-        files.write(self.lake.root / COLLECTED / key, _source_digest(model).encode())
-        return None
+        raise TransientError(
+            f"the source of {self.model.name} did not answer for {waiting[0]} in {TRIES} tries: {unanswered[0].reason}"
+        )
 
     def collect(
         self,
@@ -107,8 +116,8 @@ class Lab:
         Keys that failed validation; the reason is in the log and in the report below the lake's ``validation``.
         """
         wanted, stopped = self.missing(first, last), []
-        for done, key in enumerate(wanted, 1):
-            if self.collect_day(key, connections or {}) is not None:
+        for done, (key, finding) in enumerate(self.collect_days(wanted, connections or {}), 1):
+            if finding is not None:
                 stopped.append(key)
             if report:
                 report(f"{done}/{len(wanted)} days")

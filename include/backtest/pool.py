@@ -8,11 +8,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +21,9 @@ from typing import Any, TypeVar
 from include.backtest import damaged, in_memory
 from include.backtest.damaged import DamagedNight, DamagedRows
 from include.backtest.history import History
-from include.backtest.lab import Lab
+from include.backtest.lab import DAYS_AT_ONCE, Lab
 from include.backtest.store import Store
+from include.data import loading
 from include.errors import DataError, PerennialError
 from include.spec import Model
 from include.training.plan import Plan
@@ -43,7 +45,7 @@ class Work:
 
 
 Fit = Callable[[Iterable[Work]], Iterator[tuple[str, float]]]
-Collect = Callable[[Iterable[str]], Iterator[tuple[str, str | None]]]
+Collect = Callable[[Sequence[str]], Iterator[tuple[str, str | None]]]
 T = TypeVar("T")
 A = TypeVar("A")
 R = TypeVar("R")
@@ -65,7 +67,9 @@ def fitting(model: Model, history: History, store: Store, count: int) -> Iterato
 def collecting(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[Collect]:
     """``count`` processes; the value collects days into the lab at ``root`` and yields key and finding of each."""
     with _processes(count, _start_collecting, (model, root, dict(connections))) as executor:
-        yield lambda keys: _done([executor.submit(_collect, key) for key in keys])
+        yield lambda keys: chain.from_iterable(
+            _done([executor.submit(_collect, chunk) for chunk in loading.chunks(keys, DAYS_AT_ONCE)])
+        )
 
 
 @contextmanager
@@ -139,8 +143,8 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
 
-def _collect(key: str) -> tuple[str, str | None]:
-    return key, _OURS["lab"].collect_day(key, _OURS["connections"])
+def _collect(keys: Sequence[str]) -> list[tuple[str, str | None]]:
+    return list(_OURS["lab"].collect_days(keys, _OURS["connections"]))
 
 
 def _call(function: Callable[[Model, History, A], R], argument: A) -> R:

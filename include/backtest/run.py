@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -217,8 +217,8 @@ def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], wor
         return
     lab.lake.create()
 
-    def here(few: Iterable[str]) -> Iterator[tuple[str, str | None]]:
-        return ((key, lab.collect_day(key, connections)) for key in few)
+    def here(few: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+        return lab.collect_days(few, connections)
 
     many = len(keys) > FEW_DAYS
     with (

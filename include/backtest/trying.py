@@ -49,8 +49,7 @@ def run(
         stopped: dict[str, str] = {}
         keys = lab.missing(first, last.date)
         with progress.bar(f"{name}: collect", len(keys)) as advance:
-            for key in keys:
-                finding = lab.collect_day(key, connections)
+            for key, finding in lab.collect_days(keys, connections):
                 if finding:
                     stopped[key] = finding
                 advance(key)

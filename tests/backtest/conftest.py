@@ -60,7 +60,7 @@ def _fitting_here(model: Model, history: History, store: Store, count: int) -> I
 @contextmanager
 def _collecting_here(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[pool.Collect]:
     pool._OURS.update(lab=Lab(model, root), connections=dict(connections))
-    yield lambda keys: map(pool._collect, keys)
+    yield lambda keys: iter(pool._collect(keys))
 
 
 @contextmanager

@@ -133,7 +133,7 @@ def test_a_source_that_does_not_come_back_is_an_error(
 
     monkeypatch.setattr(catalog.module("toy", "source"), "fetch", fetch)
     monkeypatch.setattr("include.backtest.lab.TRIES", 2)
-    with pytest.raises(TransientError, match="did not answer for 2026-04-01 in 2 tries: nobody there"):
+    with pytest.raises(TransientError, match="did not answer for 2026-04-01 in 2 tries: ConnectionError: nobody there"):
         Lab(toy, tmp_path).collect(date(2026, 4, 1), date(2026, 4, 1))
 
 
