@@ -1,4 +1,4 @@
-"""The one helper for time, for every way in which Airflow starts a run."""
+"""`include.partitions`: which day a run is about, for every way in which Airflow starts a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_scheduled_run_is_about_the_day_that_is_over() -> None:
     assert partition_of(run, NEW_YORK).key == "2026-10-31"
 
 
-def test_without_key_and_logical_date_the_run_after_counts() -> None:
+def test_without_key_and_logical_date_run_after_decides() -> None:
     # 02:00 UTC on 1 November is still 31 October in New York: the newest day that is over there is the 30th.
     assert partition_of(RunDates(run_after=utc("2026-11-01T02:00")), NEW_YORK).key == "2026-10-30"
     assert partition_of(RunDates(run_after=utc("2026-11-01T02:00")), "UTC").key == "2026-10-31"
@@ -55,7 +55,7 @@ def test_a_run_without_a_day_takes_one_whose_labels_are_final() -> None:
     [(0, 0, 1), (6, 0, 1), (6, 5, 1), (6, 5.5, 2), (6, 6, 2), (6, 29, 2), (6, 30, 3), (23, 24, 2), (0, 48, 4)],
 )
 def test_days_back(hour: int, delay: float, days: int) -> None:
-    """An hour more than the delay is waited: a night of a clock change may lack it."""
+    """The wait is one hour longer than the delay, because a night with a clock change can be one hour shorter."""
     assert days_back(time(hour), timedelta(hours=delay)) == days
 
 
@@ -80,7 +80,7 @@ def test_a_back_fill_whose_form_names_a_day_is_refused() -> None:
         partition_of(run, NEW_YORK, params={"partition": "2026-05-09"})
 
 
-def test_a_logical_date_in_the_past_is_that_night_and_one_in_the_future_is_not_believed() -> None:
+def test_a_past_logical_date_is_used_and_a_future_one_is_ignored() -> None:
     past = RunDates(run_after=utc("2026-11-20T10:00"), logical_date=utc("2026-05-04T12:00"))
     assert partition_of(past, "UTC").key == "2026-05-03"
     assert as_of(past, "UTC").key == "2026-05-03"
@@ -91,13 +91,13 @@ def test_a_logical_date_in_the_past_is_that_night_and_one_in_the_future_is_not_b
 @pytest.mark.parametrize(
     ("day", "hours"), [("2026-03-08", 23), ("2026-11-01", 25), ("2026-06-01", 24), ("2028-02-29", 24)]
 )
-def test_a_day_of_a_clock_change_has_its_own_length(day: str, hours: int) -> None:
+def test_a_day_with_a_clock_change_has_23_or_25_hours(day: str, hours: int) -> None:
     about = partition(day, NEW_YORK)
     assert about.end - about.start == timedelta(hours=hours)
     assert partition(shift(about, 1, NEW_YORK).key, NEW_YORK).start == about.end
 
 
-def test_the_day_of_a_clock_change_closes_at_local_midnight() -> None:
+def test_a_day_with_a_clock_change_closes_at_local_midnight() -> None:
     closing = partition("2026-11-01", NEW_YORK).end
     assert closing == utc("2026-11-02T05:00")
     assert newest_closed(closing - timedelta(seconds=1), NEW_YORK).key == "2026-10-31"
@@ -129,7 +129,7 @@ def test_as_of_by_hand_must_be_over_and_matured() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["yesterday", "2026-13-01", "2026-02-30", "03.05.2026", "2026-05-03garbage"])
-def test_a_wrong_key_is_named(wrong: str) -> None:
+def test_an_invalid_key_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigurationError, match="YYYY-MM-DD"):
         partition(wrong, "UTC")
 
