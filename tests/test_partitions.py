@@ -91,7 +91,7 @@ def test_a_past_logical_date_is_used_and_a_future_one_is_ignored() -> None:
 @pytest.mark.parametrize(
     ("day", "hours"), [("2026-03-08", 23), ("2026-11-01", 25), ("2026-06-01", 24), ("2028-02-29", 24)]
 )
-def test_a_day_with_a_clock_change_has_23_or_25_hours(day: str, hours: int) -> None:
+def test_a_local_day_has_23_24_or_25_hours(day: str, hours: int) -> None:
     about = partition(day, NEW_YORK)
     assert about.end - about.start == timedelta(hours=hours)
     assert partition(shift(about, 1, NEW_YORK).key, NEW_YORK).start == about.end

@@ -1,4 +1,4 @@
-"""A real ledger and MLflow for comparing a night of the lab with a real one."""
+"""Homes with a real ledger and MLflow, to compare the lab with real nights; and models with a known drift."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def filled_lake(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(
     pytestconfig: pytest.Config, filled_lake: Path, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A home of its own for a test: a filled lake, an empty ledger, an empty bundle store; MLflow is shared."""
+    """A home for one test: a filled lake, an empty ledger and an empty bundle store. MLflow is shared."""
     return homes.of_its_own(shared(pytestconfig), filled_lake, tmp_path, toy, monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def drifting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of models, known to this process and to those that it starts; see `tests.backtest.drifting`."""
+    """A models folder that this process and its child processes know; see `tests.backtest.drifting`."""
     folder = tmp_path_factory.mktemp("models")
     before, path = os.environ["PERENNIAL_MODELS"], list(include.models.__path__)
     os.environ["PERENNIAL_MODELS"] = f"{before}:{folder}"
@@ -80,14 +80,14 @@ def _working_here() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def here() -> Iterator[None]:
-    """A back-test does its work in this process: to start workers takes longer than what they would do.
+    """Run back-tests in this process: starting workers would take longer than their work.
 
-    For whole modules. `test_backtest` and `test_power` have workers, and kill one.
+    For whole modules. `test_backtest` and `test_power` use real workers and kill one.
     """
     yield from _working_here()
 
 
 @pytest.fixture
 def here_once() -> Iterator[None]:
-    """As `here`, for one test of a module that has workers otherwise."""
+    """Like `here`, for one test of a module that otherwise uses workers."""
     yield from _working_here()
