@@ -1,4 +1,4 @@
-"""Nights of which is known how they should end, on a real Airflow."""
+"""Nights whose right outcome is known, on a real Airflow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class OnAirflow(Patient):
 
     @classmethod
     def admit(cls, api: Api, real: str, folder: Path) -> OnAirflow:
-        """Publish its days, copy it to where the stack looks for models, and wait for its DAGs."""
+        """Publish the days of a model, copy it into the models folder of the stack, and wait for its DAGs."""
         known = cls(**admitted(real, folder), api=api)
         deadline, since = time.monotonic() + 600, utc_now()
         for kind in ("collect", "retrain", "release"):
