@@ -43,7 +43,7 @@ def test_a_manual_run_names_its_day() -> None:
     assert partition_of(run, NEW_YORK, params={"partition": None}).key == "2026-10-31"
 
 
-def test_a_run_without_a_day_takes_one_whose_labels_are_final() -> None:
+def test_a_run_without_a_day_takes_the_newest_with_final_labels() -> None:
     run = RunDates(run_after=utc("2026-11-10T10:00"))
     assert partition_of(run, "UTC", timedelta(hours=10)).key == "2026-11-09"
     assert partition_of(run, "UTC", timedelta(hours=11)).key == "2026-11-08"
@@ -73,7 +73,7 @@ def test_a_run_that_begins_before_its_data_can_be_there_is_not_in_time() -> None
     assert in_time(time(7), time(7, 30), timedelta(hours=6), wait)
 
 
-def test_a_back_fill_whose_form_names_a_day_is_refused() -> None:
+def test_a_back_fill_whose_form_names_another_day_is_refused() -> None:
     run = RunDates(run_after=utc("2026-05-04T00:00"), partition_key="2026-05-03")
     assert partition_of(run, NEW_YORK, params={"partition": "2026-05-03"}).key == "2026-05-03"
     with pytest.raises(ConfigurationError, match="about 2026-05-03.*names 2026-05-09"):
@@ -104,7 +104,7 @@ def test_a_day_with_a_clock_change_closes_at_local_midnight() -> None:
     assert newest_closed(closing, NEW_YORK).key == "2026-11-01"
 
 
-def test_as_of_waits_for_labels() -> None:
+def test_the_as_of_is_a_day_with_final_labels() -> None:
     run = RunDates(run_after=utc("2026-11-10T06:00"))
     assert as_of(run, "UTC", timedelta(0)).key == "2026-11-09"
     assert as_of(run, "UTC", timedelta(hours=6)).key == "2026-11-09"
@@ -112,14 +112,14 @@ def test_as_of_waits_for_labels() -> None:
     assert as_of(run, "UTC", timedelta(days=30)).key == "2026-10-10"
 
 
-def test_as_of_of_a_keyed_run_is_never_newer_than_its_key() -> None:
+def test_the_as_of_of_a_run_with_a_key_is_never_newer_than_the_key() -> None:
     run = RunDates(run_after=utc("2026-11-10T06:00"), partition_key="2026-10-05")
     assert as_of(run, "UTC").key == "2026-10-05"
     back_filled = RunDates(run_after=utc("2026-10-05T00:00"), partition_key="2026-10-05")
     assert as_of(back_filled, "UTC").key == "2026-10-05"
 
 
-def test_as_of_by_hand_must_be_over_and_matured() -> None:
+def test_a_manual_as_of_must_be_over_and_have_final_labels() -> None:
     run = RunDates(run_after=utc("2026-11-10T06:00"))
     assert as_of(run, "UTC", params={"as_of": "2026-11-01"}).key == "2026-11-01"
     with pytest.raises(NotReady, match="2026-11-10 is not over"):

@@ -41,8 +41,8 @@ Report = dict[str, Any]
 
 def replay(name: str, home: Path, **changed: Any) -> Report:
     """Run a back-test in this process, with workers in others; return the report."""
-    asked = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
-    assert run.run(name, home=home, **asked) == 0
+    options = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
+    assert run.run(name, home=home, **options) == 0
     return read(home)
 
 
@@ -52,8 +52,8 @@ def read(home: Path) -> Report:
 
 
 def command(home: Path, *arguments: str) -> list[str]:
-    asked = ["run", "--model", "drifting_binary", "--first", FIRST, "--last", LAST, "--home", str(home), *arguments]
-    return [sys.executable, "-m", "include.backtest", *asked]
+    options = ["run", "--model", "drifting_binary", "--first", FIRST, "--last", LAST, "--home", str(home), *arguments]
+    return [sys.executable, "-m", "include.backtest", *options]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_each_policy_releases_as_its_name_says(report: Report) -> None:
     assert report["protocol"]["missing_days"] == [drifting_models.MISSING_DAY]
 
 
-def test_the_known_drift_puts_the_policies_in_their_known_order(report: Report) -> None:
+def test_the_known_drift_gives_the_known_order_of_the_policies(report: Report) -> None:
     loss = {name: policy["metrics"]["log_loss"] for name, policy in report["policies"].items()}
     assert loss["nightly"] + 0.2 < loss["monthly"] and loss["monthly"] + 0.2 < loss["frozen"]
     newest = report["days"][-1]["policies"]
@@ -175,7 +175,7 @@ def test_a_model_serves_when_its_labels_are_final(model: Model, hours: int, lag:
     assert prequential.in_service(["2026-02-01"], days_after(day, -1), lag) is None
 
 
-def test_a_history_freezes_what_the_lake_would(model: Model, home: Path) -> None:
+def test_a_history_gives_the_same_snapshots_as_the_lake(model: Model, home: Path) -> None:
     lake = Lab(model, home).lake
     history = History.freeze(lake, COLLECTED, LAST)
     for first, last in ((COLLECTED, LAST), ("2026-01-10", "2026-02-10"), ("2026-01-19", "2026-01-21")):
@@ -221,7 +221,7 @@ def files_of(home: Path) -> dict[str, int]:
     return {str(p.relative_to(home)): p.stat().st_mtime_ns for p in (home / "nights").rglob("*.skops")}
 
 
-def test_another_margin_only_decides_again(
+def test_another_margin_gives_new_decisions_without_new_fits(
     drifting: Path, model: Model, home: Path, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = tmp_path / "again"

@@ -240,8 +240,8 @@ def test_all_fits_of_a_night_read_the_same_broken_rows(
     pd.testing.assert_frame_equal(first, second)
     sound = read(plan, spans.release, history)
     assert not release[list(sound.columns)].equals(sound)
-    asked = plan.snapshot
-    assert set(rows.read_snapshot(asked, "2020-01-01", "2030-01-01")["partition"]) <= set(
-        keys_between(asked.first, asked.last)
+    snapshot = plan.snapshot
+    assert set(rows.read_snapshot(snapshot, "2020-01-01", "2030-01-01")["partition"]) <= set(
+        keys_between(snapshot.first, snapshot.last)
     )
-    assert list(rows.read_snapshot(asked, columns=["late"]).columns) == ["late"]
+    assert list(rows.read_snapshot(snapshot, columns=["late"]).columns) == ["late"]

@@ -148,7 +148,9 @@ def test_a_day_published_before_its_labels_were_final_is_collected_again(tmp_pat
     assert lab.collect(date(2026, 4, 1), date(2026, 4, 2)) == [] and not lab.missing(date(2026, 4, 1), date(2026, 4, 2))
 
 
-def test_days_of_other_code_are_collected_again(tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_that_other_code_has_collected_are_collected_again(
+    tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab, span = Lab(toy, tmp_path), (date(2026, 4, 1), date(2026, 4, 2))
     lab.collect(*span)
     monkeypatch.setattr("include.backtest.lab._source_digest", lambda model: "another")

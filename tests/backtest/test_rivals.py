@@ -68,7 +68,7 @@ def test_the_rival_is_promoted_once_it_has_enough_evidence(report: Report) -> No
     assert (first["challenger"], first["change"]["incumbent"], first["change"]["rival"]) == ("quick", "linear", "quick")
     promoted = next(night for night in changes if night["verdict"] == "promote")
     after = [night for night in every if night["as_of"] > promoted["as_of"]]
-    assert {night["challenger"] for night in after} == {"quick"}, "from now on, the former recipe is the rival"
+    assert {night["challenger"] for night in after} == {"quick"}, "afterwards, the former recipe is the rival"
     assert report["policies"]["ungated"]["metrics"]["log_loss"] < report["policies"]["nightly"]["metrics"]["log_loss"]
 
 

@@ -51,8 +51,8 @@ for name in PRELOAD:
 from include.retraining.in_process import in_one_process
 model = catalog.load({model!r})
 for line in sys.stdin:
-    asked = json.loads(line)
-    done = in_one_process(model, asked["as_of"], {{"seed": asked["seed"]}})
+    request = json.loads(line)
+    done = in_one_process(model, request["as_of"], {{"seed": request["seed"]}})
     print("RESULT", json.dumps({{"seconds": done.seconds, "verdict": done.decision.verdict}}), flush=True)
 """
 

@@ -28,7 +28,7 @@ def heat(severity: str = "warning", **kwargs: object) -> gxe.ExpectColumnValuesT
     )
 
 
-def test_a_good_batch_passes_whole(model: Model, day: Partition) -> None:
+def test_a_good_batch_passes_unchanged(model: Model, day: Partition) -> None:
     found = quality.validate(model, day, rows(day), [heat()])
     assert found.critical == [] and found.failed == [] and len(found.good) == 20 and found.quarantined.empty
     pd.testing.assert_frame_equal(found.good, rows(day), check_dtype=False)
@@ -167,7 +167,7 @@ def test_all_null_columns_are_fine_if_nulls_are_allowed(model: Model, day: Parti
     assert found.good.dtypes.astype(str)["heat"] == "float64"
 
 
-def test_lossless_casts_are_stated(model: Model, day: Partition) -> None:
+def test_lossless_casts_are_reported(model: Model, day: Partition) -> None:
     frame = rows(day).assign(number=lambda f: f.number.astype(float), heat=lambda f: f.heat.fillna(0).astype(int))
     found = quality.validate(model, day, frame, [])
     assert found.critical == [] and found.good["number"].dtype == "int64" and found.good["heat"].dtype == "float64"
@@ -201,7 +201,7 @@ def test_an_expectation_that_cannot_be_evaluated_is_critical(model: Model, day: 
     assert "heta" in found.critical[0]
 
 
-def test_a_suite_of_something_else_is_a_configuration_error(model: Model, day: Partition) -> None:
+def test_a_suite_of_other_objects_is_a_configuration_error(model: Model, day: Partition) -> None:
     with pytest.raises(ConfigurationError, match="suite\\(\\) of sensors returned 'str'"):
         quality.validate(model, day, rows(day), ["heat is low"])
 

@@ -106,8 +106,8 @@ def an_api(folder: UsersFolder) -> Iterator[None]:
 
     class Parcels(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked = parse_qs(urlsplit(self.path).query)
-            first, last = (pd.Timestamp(asked[name][0]) for name in ("from", "to"))
+            query = parse_qs(urlsplit(self.path).query)
+            first, last = (pd.Timestamp(query[name][0]) for name in ("from", "to"))
             found = rows[(rows["sent_at"] >= first) & (rows["sent_at"] < last)]
             body = found.to_json(orient="records", date_format="iso").encode()
             self.send_response(200)

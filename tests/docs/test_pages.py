@@ -78,7 +78,7 @@ def test_every_module_that_is_run_exists(page: Path) -> None:
 
 
 @EVERY_PAGE
-def test_every_variable_of_ours_is_read_somewhere(page: Path) -> None:
+def test_every_variable_of_the_project_is_read_somewhere(page: Path) -> None:
     code = [*(ROOT / "include").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "Makefile"]
     read = "\n".join(path.read_text() for path in code)
     assert {name for name in re.findall(r"PERENNIAL_[A-Z_]+", page.read_text()) if name not in read} == set()
@@ -127,7 +127,7 @@ def test_the_table_of_dags_matches_airflow() -> None:
 
 
 def test_the_table_of_floors_names_every_folder() -> None:
-    """Every folder is described, and every description is of an existing folder."""
+    """Every folder is described, and every described folder exists."""
     described = set(re.findall(r"^\| `include/(\w+)/` \|", CONTRIBUTING.read_text(), re.MULTILINE))
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "include"]
     files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()

@@ -21,7 +21,7 @@ from tests.end_to_end.journeys import Journey
 from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
 
-SCREENSHOTS = bool(os.environ.get("PERENNIAL_SCREENSHOTS"))  # made for the README, of the models that it shows
+SCREENSHOTS = bool(os.environ.get("PERENNIAL_SCREENSHOTS"))  # for the README, which shows all models
 STACK = pytest.StashKey[contextlib.ExitStack]()
 JOURNEYS = pytest.StashKey[dict[str, dict[str, Journey[Any, Any]]]]()
 
@@ -31,8 +31,8 @@ ORDER = (
     "test_retrain",
     "test_collect",
     "test_browser",
-    "",  # all others; they wait for journeys, which have begun when the stack was ready
-    "test_secrets",  # when nothing else uses the home any longer
+    "",  # all others; they wait for journeys, which began when the stack was ready
+    "test_secrets",  # runs when nothing else uses the home
     "test_killed_components",  # it kills what the others use
 )
 

@@ -164,8 +164,8 @@ class Api(AirflowApi):
         self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, seconds: float = LIMIT, **body: Any
     ) -> Run:
         """Start a run, wait until it has ended, and return it, whatever its state."""
-        asked = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}} | body
-        self._send("POST", f"/dags/{dag_id}/dagRuns", json=asked)
+        request = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}} | body
+        self._send("POST", f"/dags/{dag_id}/dagRuns", json=request)
         return self.wait(dag_id, run_id, seconds)
 
     def wait(self, dag_id: str, run_id: str, seconds: float = LIMIT) -> Run:

@@ -32,8 +32,8 @@ def test_a_day_by_hand_in_three_ways(api: Api, run_id: str) -> None:
         "2025-03-02": {"partition_key": "2025-03-02"},
         "2025-03-03": {"logical_date": "2025-03-04T09:00:00Z"},
     }
-    for n, (day, asked) in enumerate(ways.items()):
-        run = api.trigger_and_wait(DAG, f"{run_id}-{n}", **asked)
+    for n, (day, body) in enumerate(ways.items()):
+        run = api.trigger_and_wait(DAG, f"{run_id}-{n}", **body)
         assert run.state == "success"
         assert api.xcom(DAG, f"{run_id}-{n}", "publish")["partition"] == day
         assert len(rows_of(day)) > 100

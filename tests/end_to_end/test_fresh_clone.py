@@ -141,7 +141,7 @@ def test_two_copies_run_at_once_and_a_taken_port_is_reported_before_anything_sta
     cloned: Running, running: Running
 ) -> None:
     assert running.process is not None and running.process.poll() is None, (
-        "the stack of the other tests is the second copy"
+        "the stack of the other tests must run: it is the second copy"
     )
     assert {p.pid for p in running.processes()} & {p.pid for p in cloned.processes()} == set()
     third = Running(cloned.folder / "var3", cloned.ports, ["make", "run"], folder=cloned.folder).start()

@@ -169,7 +169,7 @@ def test_every_component_can_be_killed_while_a_model_is_retrained(
 
 
 def patiently(call: Callable[[], Any]) -> Any:
-    """Repeat a call that fails for a moment, because the database of the API server has just come back."""
+    """Repeat a call while it fails, because the database of the API server was down a moment ago."""
     from include.errors import TransientError
 
     deadline = time.monotonic() + LIMIT

@@ -43,10 +43,10 @@ def always(model: str, case: Case) -> bool:
 
 def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[OnAirflow, Outcome]]:
     """Start the selected cases, and those that make the champions, for all models."""
-    asked = {(found["model"], found["case"].name) for found in params(items)}
+    selected = {(found["model"], found["case"].name) for found in params(items)}
     begun = {}
-    for model in sorted({model for model, _ in asked}):
-        names = {*MAKE_CHAMPIONS, *(name for other, name in asked if other == model)}
+    for model in sorted({model for model, _ in selected}):
+        names = {*MAKE_CHAMPIONS, *(name for other, name in selected if other == model)}
         steps = {case.name: case.run for case in CASES if model in case.models and case.name in names}
         admit = partial(OnAirflow.admit, Api(running.stack), model, models_folder(running.home))
         begun[model] = Journey(admit, steps).start()

@@ -29,14 +29,14 @@ connection."""
 
 def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[Path, None]]:
     """Start the selected tables, one after the other."""
-    asked = [found["kind"] for found in params(items)]
-    steps = {kind: partial(lead_to_a_champion, running, kind) for kind in asked}
+    selected = [found["kind"] for found in params(items)]
+    steps = {kind: partial(lead_to_a_champion, running, kind) for kind in selected}
     folder = partial(tempfile.mkdtemp, prefix="tables-", dir=running.home.parent)
     return {"tables": Journey(lambda: Path(folder()), steps).start()}
 
 
 def lead_to_a_champion(running: Running, kind: str, folder: Path) -> None:
-    """Lead a table to a champion that answers, with the commands that a person types."""
+    """Make a champion from a table with the commands that a person types, and check that it answers."""
     (task, seed), name = TABLES[kind], f"orders_{kind}"
     table = random_table(seed, task)
     source = in_database(running, table) if kind == "sql" else str(save(table, kind, folder, seed))

@@ -190,7 +190,9 @@ def running_task(api: Api, run_id: str, task_id: str) -> psutil.Process:
     raise AssertionError(f"{task_id} was never seen running: {api.states(RETRAIN, run_id)}")
 
 
-def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Running, api: Api, run_id: str) -> None:
+def test_a_rollback_freezes_until_it_is_lifted_and_swaps_lose_no_request(
+    running: Running, api: Api, run_id: str
+) -> None:
     old = champion()
     new = promote_a_new_version(api, f"{run_id}-new", 18)
     store, ledger = BundleStore.default(), Ledger.default()
@@ -270,14 +272,14 @@ def test_predictions_are_loaded_exactly_once(running: Running, api: Api, run_id:
     assert serving is not None and serving.bundle is not None
     row = json.loads(BundleStore.default().open("toy", serving.bundle).read("probe.json"))["rows"][0]
     with client(running) as server:
-        asked = [server.post("/models/toy/predict", json={"rows": [row]}).json()["request_id"] for _ in range(5)]
+        request_ids = [server.post("/models/toy/predict", json={"rows": [row]}).json()["request_id"] for _ in range(5)]
     deadline = time.monotonic() + 600
     found: list[str] = []
     while time.monotonic() < deadline and len(found) < 5:
         api.trigger_and_wait("toy_score", f"{run_id}-{time.time_ns()}")
         table = lake.table("predictions").to_pandas(columns=["request_id"])
-        found = [r for r in table["request_id"] if r in set(asked)]
+        found = [r for r in table["request_id"] if r in set(request_ids)]
         time.sleep(2)
     api.trigger_and_wait("toy_score", f"{run_id}-again")
     table = lake.table("predictions").to_pandas(columns=["request_id"])
-    assert sorted(r for r in table["request_id"] if r in set(asked)) == sorted(asked)
+    assert sorted(r for r in table["request_id"] if r in set(request_ids)) == sorted(request_ids)

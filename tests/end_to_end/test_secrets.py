@@ -84,7 +84,7 @@ def everything_in(home: Path) -> Iterator[tuple[Path, os.stat_result]]:
 
 
 def test_only_their_owner_can_open_files_and_folders(running: Running) -> None:
-    """The one exception, as root: PostgreSQL's system user can pass the folders above its sockets and its data."""
+    """The one exception, as root: PostgreSQL's system user can pass through the folders above its sockets and data."""
     home = running.home
     assert all((home / folder).is_dir() for folder in FOLDERS)
     passed = {home, home / "run", home / "run" / "sockets"} if os.geteuid() == 0 else set()
@@ -152,7 +152,7 @@ def test_each_process_has_the_secrets_that_it_reads_and_none_is_on_a_command_lin
 
 
 def test_no_file_of_the_home_outside_of_the_secrets_folder_holds_a_secret(running: Running) -> None:
-    """Logs, the configuration of supervisord, Airflow's folder, artefacts, bundles, and the files of PostgreSQL."""
+    """The search covers logs, the configuration of supervisord, Airflow's folder, artifacts, bundles and PostgreSQL."""
     secrets = secrets_of(running)
     patterns = b"\n".join(form for secret in secrets.values() for form in forms_of(secret))
     command = ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings", "--file=-", "--no-messages"]
@@ -175,7 +175,7 @@ def test_the_terminal_shows_the_two_passwords_that_a_person_types_and_no_other_s
 
 @pytest.mark.parametrize("database", credentials.ROLES)
 def test_no_row_of_a_database_holds_a_secret(running: Running, database: str) -> None:
-    """XCom, rendered templates, connections, Airflow's log, runs and tags of MLflow, the ledger: every table."""
+    """The search covers every table: XCom, rendered templates, connections, logs, MLflow's runs and the ledger."""
     secrets = secrets_of(running)
     engine = sa.create_engine(running.stack.database_url(database, "psycopg2"))
     leaks, rows = {}, 0

@@ -36,8 +36,8 @@ class OnAirflow(Patient):
         dag, run_id, began = f"{self.name}_retrain", f"truth__{uuid.uuid4().hex[:12]}", time.monotonic()
         ledger = Ledger.default()
         before = ledger.standing(self.name).version
-        asked = {"as_of": as_of, "candidates": [self.world.recipe], **conf}
-        run = self.api.trigger_and_wait(dag, run_id, asked)
+        conf_of_run = {"as_of": as_of, "candidates": [self.world.recipe], **conf}
+        run = self.api.trigger_and_wait(dag, run_id, conf_of_run)
         states, tries = self.api.states(dag, run_id), self.api.tries(dag, run_id)
         decision = self.api.xcom(dag, run_id, "gate") if states.get("gate") == "success" else {}
         if decision.get("verdict") == "promote" and states.get("release") == "success":

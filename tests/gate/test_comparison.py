@@ -80,7 +80,7 @@ def block_of(frame: pd.DataFrame) -> np.ndarray:
     return uncertainty.blocks(frame["partition"].to_numpy(), 1)
 
 
-def test_a_missing_value_is_a_group_of_its_own() -> None:
+def test_a_missing_value_is_a_separate_group() -> None:
     values = pd.Series(["a", None, "", "b"])
     assert comparison.groups(values).tolist() == ["a", comparison.MISSING, comparison.MISSING, "b"]
 

@@ -1,4 +1,4 @@
-"""The gate: pure, strict about ties, significant before it rejects; missing evidence never counts as good."""
+"""The gate: strict about ties, rejects only on significant evidence, and never counts missing evidence as good."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def different_but_not_better() -> dict[str, Any]:
 def strict(toy: Model) -> Model:
     """The toy with every kind of check."""
     fair = Fairness(column="shop", measure="demographic_parity", limit=0.2)
-    asked: dict[str, Any] = {"floors": (Floor(metric="roc_auc", limit=0.6),), "slices": ("shop",), "fairness": (fair,)}
-    return with_gate(toy, margin=0.02, **asked)
+    checks: dict[str, Any] = {"floors": (Floor(metric="roc_auc", limit=0.6),), "slices": ("shop",), "fairness": (fair,)}
+    return with_gate(toy, margin=0.02, **checks)
 
 
 def with_gate(model: Model, **changes: Any) -> Model:

@@ -41,7 +41,7 @@ def gate(margin: str, error: str, week: str) -> str:
         ("0.0101", "0.03", "0.03", "2.5 standard errors (2.5 x 0.0101) and the cost of one more stale week (0.03)"),
     ],
 )
-def test_a_margin_that_holds_forever_gives_a_warning_that_repairs_it(
+def test_a_margin_with_which_the_gate_always_holds_gives_a_warning_with_a_suggestion(
     tmp_path: Path, error: str, week: str, wanted: str, why: str
 ) -> None:
     path = declared(tmp_path, gate("margin=0.02,", error, week))
