@@ -52,42 +52,42 @@ def drifting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @contextmanager
-def _fitting_here(model: Model, history: History, store: Store, count: int) -> Iterator[pool.Fit]:
+def _fit_in_process(model: Model, history: History, store: Store, count: int) -> Iterator[pool.Fit]:
     pool._OURS.update(model=model, history=history, store=store)
     yield lambda works: map(pool._fit, works)
 
 
 @contextmanager
-def _collecting_here(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[pool.Collect]:
+def _collect_in_process(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[pool.Collect]:
     pool._OURS.update(lab=Lab(model, root), connections=dict(connections))
     yield lambda keys: map(pool._collect, keys)
 
 
 @contextmanager
-def _calling_here(
+def _call_in_process(
     function: Callable[[Model, History, Any], Any], model: Model, history: History, count: int
 ) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
     yield lambda arguments: (function(model, history, argument) for argument in arguments)
 
 
-def _working_here() -> Iterator[None]:
+def _without_workers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "fitting", _fitting_here)
-        patch.setattr(pool, "collecting", _collecting_here)
-        patch.setattr(pool, "calling", _calling_here)
+        patch.setattr(pool, "fitting", _fit_in_process)
+        patch.setattr(pool, "collecting", _collect_in_process)
+        patch.setattr(pool, "calling", _call_in_process)
         yield
 
 
 @pytest.fixture(scope="module")
-def here() -> Iterator[None]:
+def without_workers() -> Iterator[None]:
     """Run back-tests in this process: starting workers would take longer than their work.
 
     For whole modules. `test_backtest` and `test_power` use real workers and kill one.
     """
-    yield from _working_here()
+    yield from _without_workers()
 
 
 @pytest.fixture
-def here_once() -> Iterator[None]:
-    """Like `here`, for one test of a module that otherwise uses workers."""
-    yield from _working_here()
+def without_workers_once() -> Iterator[None]:
+    """Like `without_workers`, for one test of a module that otherwise uses workers."""
+    yield from _without_workers()

@@ -195,7 +195,7 @@ def test_a_history_gives_the_same_snapshots_as_the_lake(model: Model, home: Path
 
 
 @pytest.mark.parametrize("kind", ["regression", "classes"])
-def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str, here_once: None) -> None:
+def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str, without_workers_once: None) -> None:
     name = drifting_models.write(drifting, kind, margin=2.0)
     found = replay(name, tmp_path, last="2026-02-20", every=6)
     metric = found["metric"]

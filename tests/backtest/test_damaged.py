@@ -20,7 +20,7 @@ from tests.backtest.test_backtest import Report, files_of, no_fit, read
 
 FIRST, LAST = "2025-02-06", "2025-03-09"
 SHARE = 0.4
-pytestmark = pytest.mark.usefixtures("here")
+pytestmark = pytest.mark.usefixtures("without_workers")
 FILES = ("report.json", "report.md", "backtest.svg", "backtest.png", "broken.svg", "broken.png")
 
 
@@ -42,7 +42,7 @@ def drawn(report: Report) -> Any:
 
 
 @pytest.fixture(scope="module")
-def home(toy: Model, here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(toy: Model, without_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("broken")
     replay(toy.name, folder)
     return folder

@@ -27,7 +27,7 @@ from include.training.recipes import Recipe
 from tests.backtest import drifting as drifting_models
 from tests.backtest.test_backtest import Report, days_after, files_of, no_fit, read
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("here")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_workers")]
 FIRST, LAST = "2026-01-16", "2026-02-18"
 
 
@@ -37,7 +37,7 @@ def model(drifting: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def home(model: Model, here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(model: Model, without_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rivals")
     assert run.run(model.name, FIRST, LAST, 1, 2, folder) == 0
     return folder

@@ -199,27 +199,27 @@ def it_is_found_elsewhere(folder: UsersFolder, printed: str) -> None:
     assert not (folder.project / "include/models/parcels").exists()
 
 
-def nothing_more(folder: UsersFolder, printed: str) -> None:
+def nothing_to_check(folder: UsersFolder, printed: str) -> None:
     """Its only command needs the stack."""
 
 
-def as_it_is(folder: UsersFolder) -> AbstractContextManager[None]:
+def unprepared(folder: UsersFolder) -> AbstractContextManager[None]:
     return nullcontext()
 
 
 Prepared = Callable[[UsersFolder], AbstractContextManager[None]]
 CHECKS: dict[str, tuple[Prepared, Callable[[UsersFolder, str], None]]] = {
-    "Add an expectation": (as_it_is, far_parcels_are_in_quarantine),
-    "Add a candidate": (as_it_is, the_forest_competes_and_converts),
-    "Add a feature": (as_it_is, a_live_row_has_the_features),
+    "Add an expectation": (unprepared, far_parcels_are_in_quarantine),
+    "Add a candidate": (unprepared, the_forest_competes_and_converts),
+    "Add a feature": (unprepared, a_live_row_has_the_features),
     "Read from a database": (a_warehouse, same_rows_as_the_table),
     "Read a file a day": (a_file_a_day, same_rows_as_the_table),
     "Read from an API": (an_api, same_rows_as_the_table),
-    "Wait for late labels": (as_it_is, the_as_of_waits),
-    "Predict a number, or one of several classes": (as_it_is, both_tasks_are_decided),
-    "Judge by a figure of your own": (as_it_is, it_counts_in_euros),
-    "Collect days again, or older ones": (as_it_is, nothing_more),
-    "Keep models elsewhere": (as_it_is, it_is_found_elsewhere),
+    "Wait for late labels": (unprepared, the_as_of_waits),
+    "Predict a number, or one of several classes": (unprepared, both_tasks_are_decided),
+    "Judge by a figure of your own": (unprepared, it_counts_in_euros),
+    "Collect days again, or older ones": (unprepared, nothing_to_check),
+    "Keep models elsewhere": (unprepared, it_is_found_elsewhere),
 }
 
 

@@ -83,7 +83,7 @@ def error_rate(of: Population, decide: Decide, metric: str) -> float:
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "brier", "roc_auc"])
-def test_a_challenger_worse_by_the_margin_is_promoted_in_at_most_five_of_a_hundred_nights(
+def test_a_challenger_worse_by_the_margin_is_promoted_in_about_five_of_a_hundred_nights(
     population: Population, metric: str
 ) -> None:
     rate = error_rate(population, by_blocks, metric)
