@@ -1,4 +1,4 @@
-"""A night of the lab equals a real one (windows, refusals, metrics, challenger, verdict); how the lab collects."""
+"""A night of the lab has the windows, refusals, metrics, challenger and verdict of a real one; how the lab collects."""
 
 from __future__ import annotations
 
