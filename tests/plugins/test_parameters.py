@@ -206,7 +206,7 @@ def test_a_run_whose_conf_cannot_reach_a_task_fails_at_its_start(conf: dict[str,
     ],
 )
 def test_a_run_that_would_get_no_task_fails_at_its_start(moment: str, says: str) -> None:
-    """A run about the future would never end and would block the next. One about the past would succeed without a task."""
+    """A run about the future would never end and would block the next. One about the past would run no task."""
     run = Begun(serialized(dag("release")), {"version": 1}, logical_date=datetime.fromisoformat(f"{moment}+00:00"))
     refusals.on_dag_run_running(cast(Any, run), "started")
     assert run.state == "failed" and run.note is not None and says in run.note

@@ -1,8 +1,8 @@
 """How often the gate errs on real flights, over a year or over five months. Weather makes a day one observation.
 
-Two series of gradient boosting on sixty days are refitted every thirty days, and one of them is two weeks late. Over all
-these days the late one is worse by a known amount, and the margin is set to this amount. A night is two weeks of whole
-days that are drawn from them, so promoting the late model is an error.
+Two series of gradient boosting on sixty days are refitted every thirty days, and one of them is two weeks late. Over
+all these days the late one is worse by a known amount, and the margin is set to this amount. A night is two weeks of
+whole days that are drawn from them, so promoting the late model is an error.
 """
 
 from __future__ import annotations
