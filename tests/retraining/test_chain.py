@@ -173,10 +173,10 @@ def test_pictures_are_logged_with_the_run_and_some_are_in_the_card(chain: Chain)
     page = chain.bundle.read("card.html").decode()
     assert page.count("data:image/svg+xml;base64,") == (5 if several(chain) else 4)
     assert "<script" not in page and "https:" not in page
-    said = html.unescape(re.sub(r"<[^>]+>", "", page))
+    text = html.unescape(re.sub(r"<[^>]+>", "", page))
     assert (
         "the probability of each level: 'quiet', 'normal', 'busy'" if several(chain) else "the value of rentals"
-    ) in said
+    ) in text
 
 
 def test_repeating_a_run_makes_the_same_bundle(chain: Chain) -> None:
@@ -270,6 +270,6 @@ def test_a_refit_unlike_its_twin_and_a_broken_day_are_refused(chain: Chain, monk
 def test_an_undeclared_class_is_named(chain: Chain) -> None:
     label = chain.model.data.label.column
     values: list[Any] = ["quiet", "bussy", "bussy", "closed"] if several(chain) else [1.0, np.inf, 2.0, 3.0]
-    said = r"'bussy' \(2 rows\), 'closed' \(1 row\).*'quiet', 'normal', 'busy'; did you mean 'busy'\?"
-    with pytest.raises(DataError, match=said if several(chain) else "1 of 4 rows have an infinite 'rentals'"):
+    message = r"'bussy' \(2 rows\), 'closed' \(1 row\).*'quiet', 'normal', 'busy'; did you mean 'busy'\?"
+    with pytest.raises(DataError, match=message if several(chain) else "1 of 4 rows have an infinite 'rentals'"):
         dataset.labels(chain.model, pd.DataFrame({label: values}))

@@ -60,7 +60,7 @@ def test_usual_expressions_are_accepted(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "message"),
     [
         ("0 66 * * *", "the hour is '66'"),
         ("0 2 * *", "4 fields"),
@@ -71,6 +71,6 @@ def test_usual_expressions_are_accepted(expression: str) -> None:
         ("soon", "1 fields"),
     ],
 )
-def test_other_expressions_are_refused_with_the_reason(expression: str, said: str) -> None:
-    with pytest.raises(Misdeclared, match=said):
+def test_other_expressions_are_refused_with_the_reason(expression: str, message: str) -> None:
+    with pytest.raises(Misdeclared, match=message):
         require_cron(expression)
