@@ -34,19 +34,19 @@ run: venv  ## start everything, load the data, train, release; Ctrl-C stops it (
 	@exec $(VENV)/python -m include.stack run $(foreach model,$(MODELS),--model $(model))
 
 # Values reach Python through the environment, so that a reason with spaces or an apostrophe stays one value.
-night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release (SEED=; FORCE=1: even if nothing is new)
+night: venv  ## run a whole night of MODEL now, on the running stack: collect, retrain, release (SEED=; FORCE=1: even if nothing is new)
 	@exec $(VENV)/python -m include.stack night --model "$$MODEL" --seed "$$SEED" --force "$$FORCE"
 
-rollback: venv  ## MODEL back to its previous champion, or to VERSION; freezes promotion (REASON=)
+rollback: venv  ## put MODEL back to its previous champion, or to VERSION; freezes promotion (REASON=)
 	@exec $(VENV)/python -m include.stack rollback --model "$$MODEL" --version "$$VERSION" --reason "$$REASON"
 
 unfreeze: venv  ## allow the promotion of MODEL again after a rollback (REASON=)
 	@exec $(VENV)/python -m include.stack unfreeze --model "$$MODEL" --reason "$$REASON"
 
-try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
+try-model: venv  ## run one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try $(if $(MODEL),--model $(MODEL)) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))
 
-backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, WORKERS; BROKEN=0.15 breaks nights, DRAWS, EVERYWHERE=1)
+backtest: venv  ## replay MODEL night by night and plot the result (FIRST, LAST, EVERY, WORKERS; BROKEN=0.15 breaks nights, DRAWS, EVERYWHERE=1)
 	@exec $(VENV)/python -m include.backtest run $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) \
 	  $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(BROKEN),--broken $(BROKEN)) \
 	  $(if $(DRAWS),--draws $(DRAWS)) $(if $(EVERYWHERE),--everywhere)
@@ -66,11 +66,11 @@ new-model: venv  ## create a model's folder from NAME= SOURCE= TARGET= TIME= (a 
 	  --timezone "$$TIMEZONE" --delay "$$DELAY" --task "$$TASK" --positive "$$POSITIVE" --key "$$KEY" \
 	  --time-format "$$TIME_FORMAT" --owner "$$OWNER" --into "$$INTO"
 
-stop: venv  ## stop the stack of this PERENNIAL_HOME, whatever started it
+stop: venv  ## stop the stack of this PERENNIAL_HOME, however it was started
 	@exec $(VENV)/python -m include.stack stop
 
 # Exit status 3 (no stack runs) is not an error here. Scripts can call include.stack directly.
-status: venv  ## what runs, and which versions serve
+status: venv  ## show what runs, and which versions serve
 	@$(VENV)/python -m include.stack status || [ $$? -eq 3 ]
 
 # The tests on a real stack have the machine to themselves. The other tests run on all processors, one file at a time.
