@@ -1,7 +1,7 @@
 """Imported last in the fork server: does once the work that every task would otherwise do after its fork.
 
-This leaves only caches in memory: no connection, no table, no thread, and no code of a model's author. Nothing
-here must raise, because without the fork server no task can run.
+This leaves only caches in memory: no connection, no table, no thread, and no code of a model's author. Every
+failure is caught here, because without the fork server no task can run.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def test_the_progress_of_a_run_names_its_running_tasks() -> None:
             ("gate", "up_for_retry"),
         )
     ]
-    assert describe(tasks) == "1/5 tasks, train x2, gate waits to be tried again"
+    assert describe(tasks) == "1/5 tasks, train x2, gate waits for its retry"
 
 
 def test_the_curl_line_survives_a_shell(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ without a token or session the answer is 401, as the API's.
 
 from typing import Annotated, Any
 
-# The pages are ours, but their values come from data, so nothing in them must run or be fetched.
+# The pages are ours, but their values come from data, so browsers must not run or fetch anything in them.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
