@@ -183,10 +183,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent.parent)
     root = parser.parse_args().root
-    for number in (
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # sent when a terminal closes: programs that we started must end with us
+    # sent when a terminal closes: programs that we started must end with us
+    for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
     try:

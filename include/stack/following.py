@@ -185,9 +185,8 @@ class Follower(Runs):
         if decision.verdict == "promote":
             release = self._release_of(int(decision.version or 0))
             self.follow(f"{name}_release", release, report)
-            decision = (
-                Ledger.default().decision(name, run_id) or decision
-            )  # a freeze in the meantime turns it into a hold
+            # a freeze in the meantime turns it into a hold
+            decision = Ledger.default().decision(name, run_id) or decision
         if decision.verdict != "promote":
             verb = {"reject": "rejected", "hold": "held"}.get(decision.verdict, decision.verdict)
             return Outcome(f"{name}: {verb}: {decision.reason} {about}", verb, decision.version)

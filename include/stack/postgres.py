@@ -37,7 +37,7 @@ SETTINGS = {
 
 
 def component(stack: Stack) -> Component:
-    """PostgreSQL as a component of supervisord. Its environment is cleared, because its system user needs no secrets."""
+    """PostgreSQL as a component of supervisord. Its environment is cleared: its system user needs no secrets."""
     flags = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     environment = ("/usr/bin/env", "-i", "LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin")
     command = (*environment, str(_bin() / "postgres"), "-D", str(stack.pgdata), "-k", str(stack.pg_sockets), *flags)

@@ -75,9 +75,8 @@ def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
     status = 0
     all_models: list[Model] = []
     others: Others | None = None
-    os.environ["PERENNIAL_STACK"] = str(
-        session.stack.home
-    )  # so that processes that we start ourselves are found at the end, too
+    # so that processes that we start ourselves are found at the end, too
+    os.environ["PERENNIAL_STACK"] = str(session.stack.home)
     try:
         newcomers = Newcomers(session.stack)
         if newcomers.new:

@@ -107,9 +107,8 @@ class Watch:
         if other := ports.taken(self._stack, state.name):
             return f"{state.name} has ended{other}. It works only after that program is stopped."
         line = f"{state.name} has ended and was restarted (pid {state.pid})."
-        if part.in_vain < (
-            2 if self._port(state) is None else 1
-        ):  # without a port, a young process does not count as broken
+        # without a port, a young process does not count as broken
+        if part.in_vain < (2 if self._port(state) is None else 1):
             return line
         return (
             f"\n{line} It had not {self._worked(state)} before ({part.in_vain} in a row). {self._end_of_log(state)}\n"

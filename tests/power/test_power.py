@@ -141,9 +141,8 @@ def test_simulated_days_give_their_known_standard_error_and_power(drifting: Path
         assert abs(estimate["value"] - lag * cost) < 4 * estimate["error"]
     for cell in found["power"]:
         wanted = theory(cell["margin"], sigma, cell["holdout"], model.gate.alpha)
-        assert cell["equal"] == pytest.approx(wanted, abs=0.05), (
-            cell
-        )  # the spread of a night is estimated from 28 days only
+        # the spread of a night is estimated from 28 days only
+        assert cell["equal"] == pytest.approx(wanted, abs=0.05), cell
         assert cell["worse"] == pytest.approx(model.gate.alpha, abs=0.015)
     declared = Power(**found["declared"])
     own = next(o for o in found["standard_error"] if (o["holdout"], o["apart"]) == (model.training.holdout_days, 7))

@@ -77,9 +77,8 @@ def test_a_promotion_that_could_not_be_written_is_repaired(
     (BundleStore.default().root / other / "release.json").unlink()
     found = {one.model: one for one in reconcile()}
     assert "the release record says that version 1 serves (epoch 1)" in found[model].problems[0]
-    assert (
-        found[other].repaired and not found[other].problems and agree(ledger, other)
-    )  # one model does not stop the other
+    # one model does not stop the other
+    assert found[other].repaired and not found[other].problems and agree(ledger, other)
     lock.rmdir()
     (again,) = reconcile()
     assert (again.model, again.problems) == (model, ())

@@ -132,9 +132,8 @@ def test_the_server_does_not_wait_for_a_head_that_drips(client: Client) -> None:
 def test_a_slow_upload_that_makes_progress_is_answered(client: Client) -> None:
     spaces = b" " * 2000
     client.send(HEAD + b"Content-Length: %d\r\n\r\n" % (len(BODY) + len(spaces)) + spaces)
-    time.sleep(
-        1.5 * READ_SECONDS
-    )  # the pace of the client: longer than the server waits for a client that sends nothing
+    # the pace of the client: longer than the server waits for a client that sends nothing
+    time.sleep(1.5 * READ_SECONDS)
     client.send(BODY)
     assert client.answers(1)[0][0] == 200
 

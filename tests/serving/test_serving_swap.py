@@ -183,9 +183,8 @@ def test_the_local_copy_is_verified_again(releases: Releases, server: Server) ->
     server.start()
     assert server.predict("parcels", row())[0] == 503
     assert "local copy cannot be used" in server.log.read_text()
-    releases.put(
-        "parcels", constant_files("parcels", 0.25), 1, 1
-    )  # the store is back: the server serves again and repairs its copy
+    # the store is back: the server serves again and repairs its copy
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     wait_for(lambda: version(server) == 1)
     server.stop()
     shutil.rmtree(releases.store.root)

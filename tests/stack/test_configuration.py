@@ -94,9 +94,8 @@ def test_each_process_gets_only_the_secrets_that_it_reads(stack: Stack) -> None:
     values = {name: credentials.read(stack, name) for name in SECRETS}
     made = {path.name for path in stack.secrets.iterdir()} - {"airflow_passwords.json", "environment"}
     assert made == set(SECRETS)
-    common = environment.common_environment(
-        stack, "/venv/bin/python"
-    )  # the environment of supervisord, and therefore of PostgreSQL
+    # the environment of supervisord, and therefore of PostgreSQL
+    common = environment.common_environment(stack, "/venv/bin/python")
     assert not [name for name, value in values.items() if str(value) in str(common)]
     for component in (*confidential.AIRFLOW, "mlflow", "mlflow-upgrade", "serving"):
         child = str(environment.child_environment(stack, "/venv/bin/python", component))

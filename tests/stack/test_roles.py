@@ -136,9 +136,8 @@ def test_the_servers_log_and_files_contain_no_password(stack: Stack) -> None:
 
 
 def test_other_users_have_no_access_to_the_folders_of_the_home(stack: Stack) -> None:
-    allowed = (
-        0o710 if os.geteuid() == 0 else 0o700
-    )  # PostgreSQL's own user has access, because it needs its sockets and data
+    # PostgreSQL's own user has access, because it needs its sockets and data
+    allowed = 0o710 if os.geteuid() == 0 else 0o700
     for folder in (stack.home, stack.run, stack.sockets):
         assert stat.S_IMODE(folder.stat().st_mode) == allowed
     for folder in (stack.secrets, stack.logs, stack.pgdata, stack.pg_sockets):

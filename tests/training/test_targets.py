@@ -247,9 +247,8 @@ def test_the_declaration_decides_the_kind_of_a_target_of_whole_numbers(name: str
                 "one encoding for a column, whatever the target"
             )
         if candidate != "baseline":
-            widest = features.shape[1] + (
-                0 if found else 150
-            )  # for classes, the linear model has one feature for each text
+            # for classes, the linear model has one feature for each text
+            widest = features.shape[1] + (0 if found else 150)
             assert pipeline[-1].n_features_in_ <= widest
             assert list(targets.learned_classes(pipeline)) == [] or not regression
     judge = evaluation.metric(model, model.training.metric)

@@ -63,9 +63,8 @@ class InProcess(Patient):
             state=ended.state,
             note=ended.note,
             states={task: one.state for task, one in ended.tasks.items()},
-            tries=dict.fromkeys(
-                ended.tasks, 1
-            ),  # a task that would be retried has neither state `success` nor `failed` here
+            # a task that would be retried has neither state `success` nor `failed` here
+            tries=dict.fromkeys(ended.tasks, 1),
             seconds=time.monotonic() - began,
             logs=ended.logs,
         )

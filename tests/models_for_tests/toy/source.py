@@ -56,9 +56,8 @@ def rows_of(partition: Partition) -> pd.DataFrame:
     """The day without corruption."""
     random = np.random.default_rng(int(hashlib.sha256(partition.key.encode()).hexdigest()[:15], 16))
     n = int(random.integers(120, 201))
-    day_effect = random.normal(
-        0.0, 0.35
-    )  # an effect of the whole day, like weather: the rows of a day are not independent
+    # an effect of the whole day, like weather: the rows of a day are not independent
+    day_effect = random.normal(0.0, 0.35)
     x, z = random.normal(size=n), random.normal(size=n)
     shop = random.choice(np.array(list(SHOPS), dtype=object), size=n)
     items = random.integers(1, 9, size=n)
