@@ -95,5 +95,5 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    # deltalake's threads can abort an ending interpreter (exit code 134 after success); our files are closed by now
+    # deltalake's threads can abort an interpreter that ends (exit code 134 after success); our files are closed by now
     os._exit(code)

@@ -70,7 +70,7 @@ def test_a_floor_of_a_scorer_rejects_and_a_missing_value_holds(with_file: Callab
 
 
 @pytest.mark.parametrize(
-    ("scorer", "functions", "message"),
+    ("scorer", "functions", "said"),
     [
         (EUROS, {"euro": euros}, "has no function 'euros'; did you mean 'euro'"),
         (EUROS, {"euros": lambda y, p: 1 / 0}, "'euros' of toy failed: ZeroDivisionError"),
@@ -79,10 +79,10 @@ def test_a_floor_of_a_scorer_rejects_and_a_missing_value_holds(with_file: Callab
     ],
 )
 def test_a_wrong_scorer_is_a_clear_error(
-    with_file: Callable[..., Model], scorer: Scorer, functions: dict[str, Any], message: str
+    with_file: Callable[..., Model], scorer: Scorer, functions: dict[str, Any], said: str
 ) -> None:
     y, mine, *_ = rows()
-    with pytest.raises(ConfigurationError, match=message.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(ConfigurationError, match=said.replace("(", r"\(").replace(")", r"\)")):
         evaluation.metrics(with_file(scorer, **functions), y, mine)
 
 
