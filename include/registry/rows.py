@@ -1,4 +1,4 @@
-"""The rows of the ledger: frozen, and small JSON-able dicts on demand."""
+"""The rows of the ledger: frozen, and convertible to small JSON-able dicts."""
 
 from __future__ import annotations
 
