@@ -184,7 +184,7 @@ class BundleStore:
 
         Raises
         ------
-        IntegrityError : the record is torn, was edited, or is about another model.
+        IntegrityError : the record is incomplete, was edited, or is about another model.
         """
         path = self._folder(model) / RELEASE
         try:

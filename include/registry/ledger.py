@@ -50,12 +50,12 @@ class Ledger(Versions):
     # -- the champion
 
     def standing(self, model: str) -> Standing:
-        """What the ledger records about a model's service; epoch 0 if it was never released."""
+        """The ledger's record of a model's service; epoch 0 if the model was never released."""
         with self._database.read(f"read the standing of {model}") as connection:
             return self._standing(connection, model)
 
     def standings(self) -> list[Standing]:
-        """What the ledger records about every model, by name."""
+        """The ledger's record of every model's service, by name."""
         query = select(schema.champion).order_by(schema.champion.c.model)
         with self._database.read("read the standing of all models") as connection:
             return [Standing.of(row) for row in connection.execute(query)]
@@ -193,7 +193,7 @@ class Ledger(Versions):
         return self._database.locked(model, RECORD)
 
     def locked_in_mlflow(self, model: str) -> AbstractContextManager[None]:
-        """As `locked`, for writes to MLflow: a server that hangs never delays a release record."""
+        """Like `locked`, but for writes to MLflow, so that a hanging server never delays a release record."""
         return self._database.locked(model, MLFLOW)
 
     # -- history

@@ -283,7 +283,7 @@ def _text(value: Any) -> str:
 
 
 def _unless(codes: tuple[str, ...], call: Callable[[], T]) -> T | None:
-    """What ``call`` returns; ``None`` if MLflow answers with one of these error codes."""
+    """The result of ``call``; ``None`` if MLflow answers with one of these error codes."""
     try:
         return call()
     except MlflowException as error:

@@ -26,7 +26,7 @@ class EventTime:
     column : the column's name in the source.
     format : ``timestamp`` (the column's own type), ``iso``, ``iso_offset``, ``epoch_s``, ``epoch_ms``, or a pattern of
         `datetime.strptime`.
-    timezone : IANA name. It determines where a day begins, and it is the zone of wall clock times without an offset.
+    timezone : IANA name. It determines when a day begins, and it is the zone of times without an offset.
     """
 
     column: str

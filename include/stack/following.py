@@ -60,7 +60,7 @@ class Runs:
 
         Raises
         ------
-        RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
+        RunFailed : a task failed; or the DAG is paused (its runs would wait forever) and ``unpause`` is not given.
         """
         self.patiently(lambda: self.api.trigger(dag_id, run_id, conf))
         dag = self.patiently(lambda: self.api.dag(dag_id))
@@ -167,7 +167,7 @@ class Follower(Runs):
 
         Raises
         ------
-        RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
+        RunFailed : a task failed; or the DAG is paused (its runs would wait forever) and ``unpause`` is not given.
         """
         run = self.act(f"{self.model.name}_retrain", run_id, report, conf, unpause)
         return self.patiently(lambda: self._outcome(run, report))

@@ -33,7 +33,7 @@ def orphans(session: int) -> list[psutil.Process]:
 
 
 def _below(pid: int, session: int) -> bool:
-    """Whether this process descends from the leader; read anew, because a process that forks now must count."""
+    """Whether this process descends from the leader. Read afresh, because a process that forks now must count."""
     try:
         while pid > 1:
             if pid == session:

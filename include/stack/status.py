@@ -55,7 +55,7 @@ def _listing(stack: Stack) -> dict[str, int | None] | None:
 
 
 def standings() -> dict[str, Standing] | None:
-    """What the ledger records about each model, by name; None if it does not answer."""
+    """The ledger's record of each model, by name; None if the ledger does not answer."""
     from include.registry.ledger import Ledger
 
     try:

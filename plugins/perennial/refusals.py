@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 OURS = "perennial"  # the tag of every DAG of this project
-LEAST, MOST = -(2**63), 2**64 - 1  # what MessagePack can hold
+LEAST, MOST = -(2**63), 2**64 - 1  # the integers that MessagePack can encode
 LONGEST_PATH = 100  # characters of a conf key that are shown, because the caller's keys have no limit
 CLOCKS = timedelta(minutes=10)  # how far a browser's clock, which sets the logical date, can be ahead
 

@@ -244,7 +244,7 @@ def test_the_cost_of_lag_equals_that_of_a_plain_loop(model: Model, report: Repor
     assert loss[0] < loss[7] < loss[14] < loss[28], "the direction to learn turns by four degrees a day"
 
 
-def test_no_day_is_judged_by_a_fit_that_has_seen_it(model: Model, home: Path, report: Report) -> None:
+def test_no_day_is_scored_by_a_fit_that_has_seen_it(model: Model, home: Path, report: Report) -> None:
     fits = sorted((home / "power").glob("*.npz"))
     ends = {earlier(night, age) for night in NIGHTS for age in (0, 1, 7, 14, 28)}
     assert {path.name[:10] for path in fits} == ends
@@ -311,7 +311,7 @@ def test_a_second_run_makes_nothing_and_reports_the_same(
     lost.unlink()
     measured(model, home)
     assert {file: (home / file).read_bytes() for file in files} == before
-    assert {p for p in there if p.stat().st_mtime_ns != there[p]} == {lost}, "only what is missing is made again"
+    assert {p for p in there if p.stat().st_mtime_ns != there[p]} == {lost}, "only missing files are created again"
 
 
 def test_the_picture_shows_every_cell(report: Report, home: Path) -> None:

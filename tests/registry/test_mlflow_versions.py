@@ -100,7 +100,7 @@ def test_a_deleted_version_stays_deleted_until_it_must_serve(
     assert in_mlflow(client, model) == {2: 2, 3: 1, 4: 4}
 
 
-def test_another_version_with_the_same_number_is_never_taken_for_ours(model: str, client: MlflowClient) -> None:
+def test_another_version_with_the_same_number_is_never_mistaken_for_ours(model: str, client: MlflowClient) -> None:
     assert [night(model, n) for n in (1, 2)] == [1, 2]
     client.delete_registered_model(model)
     client.create_registered_model(model)

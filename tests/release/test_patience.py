@@ -75,7 +75,7 @@ def seen(client: httpx.Client) -> LiveServer:
     return server
 
 
-def test_a_busy_server_is_waited_for(app: ModelServer, store: BundleStore, clock: Clock) -> None:
+def test_verification_waits_for_a_busy_server(app: ModelServer, store: BundleStore, clock: Clock) -> None:
     """It serves the old version for eight times the timeout, and then switches to the new one."""
     digest = release(store, 2)
     clock.at, clock.do = 8 * TIMEOUT, app.watcher.look

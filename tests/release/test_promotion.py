@@ -201,7 +201,7 @@ def test_a_conflict_projects_the_promotion_of_a_killed_winner(model: str, regist
     assert state(model)["record"] == (2, registered[2], 2, "r2")
 
 
-def test_a_frozen_model_stops_automatic_promotion_only(model: str, registered: dict[int, str]) -> None:
+def test_a_freeze_stops_only_automatic_promotion(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     promote(model, 2, "r2", "perennial", "second")
     rollback(model, 1, "late orders all on time", "ada", "back")

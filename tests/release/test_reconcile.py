@@ -166,7 +166,7 @@ def test_a_record_that_is_newer_than_the_ledger_is_never_overwritten(
     assert reconcile() and agree(ledger, model)
 
 
-def test_a_record_that_the_ledger_never_wrote_is_left_alone(
+def test_a_record_that_the_ledger_never_wrote_is_not_changed(
     ledger: Ledger, model: str, versions: dict[int, str]
 ) -> None:
     root = BundleStore.default().root

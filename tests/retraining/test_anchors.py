@@ -32,7 +32,7 @@ class Past:
 
 def picked(past: list[Past], champion: int | None, last: str = "2026-05-03") -> list[tuple[int, int]]:
     found = anchors.pick(NIGHTS, past, champion, last)
-    assert [ago for ago, _ in found] == list(NIGHTS), "each is answered"
+    assert [ago for ago, _ in found] == list(NIGHTS), "there is one result for each number of nights"
     return [(ago, one.version) for ago, one in found if one]
 
 

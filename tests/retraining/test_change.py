@@ -297,13 +297,13 @@ def test_the_evidence_for_a_change_is_strict_and_by_weeks(toy: Model) -> None:
         keys = keys_between("2026-03-01", "2026-04-30")[:days]
         return justified(toy, rivals.weigh(toy, PAIR, [scored(keys[-1], keys, better, rows=200)])).passed
 
-    assert passes(27, 0.6) is None, "better, and a day too few"
+    assert passes(27, 0.6) is None, "better, but one day too few"
     assert passes(28, 0.6) is True
     assert passes(28, 0.0) is False and passes(28, -0.1) is False
     week = scored("2026-03-28", keys_between("2026-03-01", "2026-03-28"), 0.6, rows=200)
     worse = week.partitions.astype(str) <= "2026-03-07"
-    torn = Scored(week.as_of, week.partitions, week.labels, week.incumbent, np.where(worse, 0.5, week.rival))
-    assert justified(toy, rivals.weigh(toy, PAIR, [torn])).passed is False, "one week of four says the opposite"
+    mixed = Scored(week.as_of, week.partitions, week.labels, week.incumbent, np.where(worse, 0.5, week.rival))
+    assert justified(toy, rivals.weigh(toy, PAIR, [mixed])).passed is False, "one of the four weeks contradicts"
 
 
 @pytest.mark.parametrize(

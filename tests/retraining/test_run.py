@@ -43,7 +43,9 @@ FAST: dict[str, Any] = {"candidates": ["baseline", "logistic"]}
 
 def take(model: Model, as_of: str = AS_OF, **params: Any) -> Plan:
     plan = planning.take(model, partition(as_of, model.timezone), params, catalog.digest(model.name), None)
-    assert Plan.of(json.loads(json.dumps(plan.as_dict(), allow_nan=False))) == plan, "as it travels between tasks"
+    assert Plan.of(json.loads(json.dumps(plan.as_dict(), allow_nan=False))) == plan, (
+        "the plan survives the JSON between tasks"
+    )
     return plan
 
 

@@ -66,7 +66,7 @@ def test_a_csv_file_of_every_compression(tmp_path: Path, ending: str, compress: 
     check(CsvFile(path, EventTime("at", "iso", BERLIN)))
 
 
-def test_a_cache_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_cache(tmp_path: Path) -> None:
     """This holds for every umask of the terminal in which a person lints or creates a model."""
     path = tmp_path / "rows.csv.xz"
     path.write_bytes(lzma.compress(rows().to_csv(index=False).encode()))

@@ -225,7 +225,7 @@ def test_a_second_signal_ends_the_stack_while_the_ledger_hangs(
         signals.stopping(kill)
         threading.Thread(target=interrupt).start()
         assert running._left_without(catalog.by_priority(), others) == 1
-    assert killed == [True], "the kill came while the ledger was still waited for"
+    assert killed == [True], "the kill came while the stack still waited for the ledger"
 
 
 def test_an_unknown_name_is_refused_before_anything_starts(

@@ -192,7 +192,7 @@ def test_a_component_that_ends_repeatedly_pauses_and_comes_back(
     assert sum("was restarted" in line for line in messages) == watch.RESTARTS + 1
     eventually(lambda: state(supervisor, "victim").state == "STOPPED")
     watching.look()
-    assert not state(supervisor, "victim").pid, "it rests"
+    assert not state(supervisor, "victim").pid, "it pauses"
     assert "down" in state(supervisor, "victim").described
     now[0] = 6.0
     watching.look()
@@ -202,7 +202,7 @@ def test_a_component_that_ends_repeatedly_pauses_and_comes_back(
 
 
 # another program on the ports of the stack; it answers every request
-STRANGER = """
+OTHER_PROGRAM = """
 import sys, http.server, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -220,7 +220,7 @@ def taken(tmp_path: Path) -> Iterator[Stack]:
     """A stack whose ports another program uses since the start."""
     found = Stack(tmp_path / "home", free_port(), free_port(), free_port())
     found.prepare()
-    command = [sys.executable, "-c", STRANGER, str(found.mlflow_port), str(found.serving_port)]
+    command = [sys.executable, "-c", OTHER_PROGRAM, str(found.mlflow_port), str(found.serving_port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as stranger:
         assert stranger.stdout and stranger.stdout.readline()
         yield found

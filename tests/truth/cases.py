@@ -90,7 +90,7 @@ def collected(how: str) -> Callable[[Patient], Outcome]:
 CASES = (
     Case(FIRST, first_night, ("promote",), ("There is no champion yet",)),
     Case(
-        "better overall, surely worse in one slice",
+        "better overall, significantly worse in one slice",
         night(damage.worse_in_a_slice),
         ("reject",),
         ("Significantly worse",),
