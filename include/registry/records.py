@@ -53,7 +53,7 @@ class ReleaseRecord:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise IntegrityError(
                 f"{where} is not a whole release record ({len(data)} bytes): it is torn or was edited. "
-                f"Promote or roll back again to write it again from the ledger."
+                f"Promote or roll back again to rewrite it from the ledger."
             ) from None
         if claimed != _canonical_digest(body):
             raise IntegrityError(

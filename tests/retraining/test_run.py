@@ -99,8 +99,8 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     chosen = next(r for r in runs if r.info.run_id == outcome.selection.mlflow_run_id)
     assert chosen.data.metrics["holdout.log_loss"] == outcome.evaluation.metric("challenger", "log_loss")
     gain = outcome.evaluation.paired["baseline"]["log_loss"]
-    tagged = {end: chosen.data.metrics[f"holdout.baseline_gain.log_loss{end}"] for end in ("", ".lower", ".upper")}
-    assert tagged == {"": gain.value, ".lower": gain.lower, ".upper": gain.upper}
+    logged = {end: chosen.data.metrics[f"holdout.baseline_gain.log_loss{end}"] for end in ("", ".lower", ".upper")}
+    assert logged == {"": gain.value, ".lower": gain.lower, ".upper": gain.upper}
     checks = {c.name: c for c in outcome.decision.checks}
     assert chosen.data.metrics["gate.better_than_the_baseline"] == checks["better than the baseline"].value
     assert chosen.data.metrics["gate.days.limit"] == toy.gate.min_days
