@@ -17,7 +17,7 @@ OF_DATE = (
 )
 
 
-def test_a_version_gets_texts_or_dates_as_it_was_declared(tmp_path: Any) -> None:
+def test_a_version_that_was_made_of_texts_gets_texts_and_one_of_dates_gets_dates(tmp_path: Any) -> None:
     model = small_model()
     frame: Any = pd.DataFrame({c.name: [None, None] for c in model.data.inputs}, dtype=object)
     frame = frame.assign(sensor="s", number=1.0, at=pd.Timestamp("2026-05-03", tz="UTC"), installed="2025-02-01")

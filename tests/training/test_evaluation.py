@@ -122,8 +122,8 @@ SCHEMA = {
 }
 
 
-def test_a_champion_with_other_classes_is_compared_class_by_class(model: Model) -> None:
-    """The champion's class indices are those of its own time: today's second class may have been its first."""
+def test_a_champion_of_other_classes_is_compared_class_by_class(model: Model) -> None:
+    """Its indices mean what they meant when it was made: today's second class may have been its first."""
     today = with_label(model, classes=("busy", "closed", "quiet", "normal"))
     then = served._as_it_was_asked(today, SCHEMA)
     assert then.data.label.classes == ("quiet", "normal", "busy")
@@ -139,7 +139,7 @@ def test_a_champion_with_other_classes_is_compared_class_by_class(model: Model) 
         {"classes": None, "positive": "busy"},
     ],
 )
-def test_a_champion_with_another_label_is_not_compared(model: Model, changes: dict[str, Any]) -> None:
+def test_a_champion_that_answers_another_question_is_not_compared(model: Model, changes: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="answers another question"):
         served._as_it_was_asked(with_label(model, **changes), SCHEMA)
 
