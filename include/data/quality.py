@@ -1,8 +1,8 @@
 """Validation of a partition: the declared schema as a contract, then the model's Great Expectations suite.
 
 The effect of a failed expectation depends on its severity (Great Expectations' own). ``critical`` rejects the
-partition. ``warning`` sends the rows that fail to quarantine; about the whole table, it is reported. ``info`` is
-reported.
+partition. ``warning`` sends the rows that fail to quarantine; if it is about the whole table, it is reported. ``info``
+is reported.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from include.spec import ColumnType, Model, Severity
 log = logging.getLogger(__name__)
 
 EXAMPLES = 5
-POSITION = "perennial_position"  # Great Expectations sorts its results; this leads back to the expectation
+POSITION = "perennial_position"  # Great Expectations sorts its results; this identifies the expectation
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Check:
 
     Attributes
     ----------
-    expectation : its type in Great Expectations, or ``schema``.
-    sentence : what was expected, for a person.
+    expectation : the type of the expectation in Great Expectations, or ``schema``.
+    sentence : the expectation in words.
     level : ``row`` if single rows can fail it, else ``table``.
-    observed : what Great Expectations measured, JSON-able.
+    observed : the value that Great Expectations measured, JSON-able.
     unexpected : rows that failed it. ``examples`` : some of their values.
-    error : why it could not be evaluated, if it could not.
+    error : the reason if it could not be evaluated.
     """
 
     expectation: str
@@ -78,11 +78,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Validation:
-    """What validation found.
+    """The result of a validation.
 
     Attributes
     ----------
-    rows : how many were collected.
+    rows : the number of collected rows.
     table : rows that can be published, in the types of the lake.
     quarantined : the others, as rows of the quarantine table (one per row, with every check that it failed).
     critical : sentences with numbers; if there are any, nothing can be published.
@@ -152,7 +152,7 @@ def validate(
     conformed = schema.conform(model, frame, known)
     checks = _schema_checks(conformed, len(frame), model.data.empty_days)
     if not all(check.success or check.severity is not Severity.CRITICAL for check in checks):
-        # Without its columns the suite would only repeat this, once for each expectation.
+        # Without its columns, the suite would only repeat this problem for each expectation.
         return Validation(
             partition.key,
             len(frame),
@@ -166,7 +166,7 @@ def validate(
         return Validation(partition.key, 0, conformed.table, _no_quarantine(), checks, [], conformed.new)
     rows = schema.to_frame(conformed.table)
     suite = [*contract(model, partition), *expectations]
-    failed: dict[int, list[Check]] = {}  # row number -> what it failed
+    failed: dict[int, list[Check]] = {}  # row number -> the checks that it failed
     for check, not_a_date in _date_checks(model, rows, conformed.not_dates):
         checks.append(check)
         for position in np.flatnonzero(not_a_date):
@@ -197,7 +197,7 @@ def validate(
 
 
 def _without(table: pa.Table, bad: Sequence[int]) -> pa.Table:
-    """The table without these rows; without a copy if there are none."""
+    """The table without these rows; not a copy if there are none."""
     if not bad:
         return table
     good = np.ones(table.num_rows, dtype=bool)
@@ -206,7 +206,7 @@ def _without(table: pa.Table, bad: Sequence[int]) -> pa.Table:
 
 
 def contract(model: Model, partition: Partition) -> list[Expectation]:
-    """What the declaration of a model promises about every batch, as expectations."""
+    """The promises of a model's declaration about every batch, as expectations."""
     data = model.data
     key = list(data.key)
     unique: Expectation = (
@@ -243,7 +243,7 @@ def contract(model: Model, partition: Partition) -> list[Expectation]:
 def _date_checks(
     model: Model, rows: pd.DataFrame, not_dates: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[Check, np.ndarray]]:
-    """A check of each declared date, by the rule of the model server, and the rows that fail it."""
+    """A check of each declared date, with the rule of the model server, and the rows that fail it."""
     for column in model.data.columns:
         if column.type is not ColumnType.DATE:
             continue
@@ -285,11 +285,11 @@ def _schema_checks(conformed: schema.Conformed, rows: int, may_be_empty: bool) -
 def _run(rows: pd.DataFrame, suite: Sequence[Expectation]) -> list[ExpectationValidationResult]:
     """Results in the order of ``suite``; nothing is written, shown or sent.
 
-    The suite runs with counts only first. What failed runs once more, with the numbers of all failing rows: searching
-    for failing rows where there are none would take 40 % of the whole time.
+    The suite first runs with counts only. Failed expectations run once more, with the numbers of all failing rows:
+    searching for failing rows if there are none would take 40 % of the whole time.
     """
-    # Set here and not at import, because Airflow configures logging anew in every task. The second logger has a level
-    # of its own, and would report a temporary folder.
+    # Set here and not at import, because Airflow configures logging again in every task. The second logger has its own
+    # level and would report a temporary folder.
     for name in ("great_expectations", "great_expectations.data_context.types.base"):
         logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
@@ -386,7 +386,7 @@ def _iso(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON-able version of what Great Expectations measured."""
+    """A JSON-able version of a value that Great Expectations measured."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Starts and follows the DAG runs of a model through Airflow's API: collecting, retraining, releasing."""
+"""Starts and follows the DAG runs of a model through Airflow's API: collect, retrain, release."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from include.stack.airflow_answers import Backfill, Run, Task
 from include.stack.airflow_api import TERMINAL, AirflowApi, Away
 
 POLL_SECONDS = 1.0
-SHOWN = 5  # days of a list
-REFUSALS = 60  # failures in a row of an API that answers, before following gives up
+SHOWN = 5  # days of a list that are shown
+REFUSALS = 60  # consecutive error answers of the API before following gives up
 
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Runs:
 
         Raises
         ------
-        RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
+        RunFailed : a task failed; or the DAG is paused (its runs would wait forever) and ``unpause`` is not given.
         """
         self.patiently(lambda: self.api.trigger(dag_id, run_id, conf))
         dag = self.patiently(lambda: self.api.dag(dag_id))
@@ -117,7 +117,7 @@ class Runs:
 
 
 class Follower(Runs):
-    """Follows the runs of one model; ``check`` as of `Runs`."""
+    """Follows the runs of one model; ``check`` as in `Runs`."""
 
     def __init__(self, api: AirflowApi, model: Model, check: Callable[[], None] = nothing) -> None:
         super().__init__(api, check)
@@ -167,13 +167,13 @@ class Follower(Runs):
 
         Raises
         ------
-        RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
+        RunFailed : a task failed; or the DAG is paused (its runs would wait forever) and ``unpause`` is not given.
         """
         run = self.act(f"{self.model.name}_retrain", run_id, report, conf, unpause)
         return self.patiently(lambda: self._outcome(run, report))
 
     def _outcome(self, run: Run, report: Report) -> Outcome:
-        """What a successful retraining decided, and how its release ended."""
+        """The decision of a successful retraining, and the outcome of its release."""
         from include.registry.ledger import Ledger
 
         name, run_id = self.model.name, run.dag_run_id
@@ -185,7 +185,8 @@ class Follower(Runs):
         if decision.verdict == "promote":
             release = self._release_of(int(decision.version or 0))
             self.follow(f"{name}_release", release, report)
-            decision = Ledger.default().decision(name, run_id) or decision  # a freeze since then turns it into a hold
+            # a freeze in the meantime turns it into a hold
+            decision = Ledger.default().decision(name, run_id) or decision
         if decision.verdict != "promote":
             verb = {"reject": "rejected", "hold": "held"}.get(decision.verdict, decision.verdict)
             return Outcome(f"{name}: {verb}: {decision.reason} {about}", verb, decision.version)
@@ -202,7 +203,7 @@ class Follower(Runs):
         return found[0].dag_run_id
 
     def _await_backfill(self, dag_id: str, backfill: Backfill, total: int, days: int, report: Report) -> None:
-        """Wait until every run of a back-fill has ended, and close it; or until somebody has cancelled it."""
+        """Wait until every run of a back-fill has ended, and close it; or until a person has cancelled it."""
         before = -1
         while True:
             runs = self.patiently(lambda: self._runs_since(dag_id, backfill.created_at))
@@ -212,7 +213,7 @@ class Follower(Runs):
             if left == 0 and runs:
                 self.patiently(lambda: self.api.complete_backfill(backfill.id))
                 return
-            # Created a moment ago; empty: Airflow closes it itself; cancelled: its runs are never scheduled again.
+            # Just created, empty (Airflow closes it itself), or cancelled (its runs are never scheduled again).
             if not runs or left == before:
                 again = self.patiently(lambda: self.api.active_backfill(dag_id))
                 if not again or again.id != backfill.id:
@@ -272,4 +273,4 @@ def describe(tasks: Sequence[Task]) -> str:
     running = Counter(t.task_id for t in tasks if t.state in ("running", "queued", "up_for_reschedule", "deferred"))
     again = Counter(t.task_id for t in tasks if t.state == "up_for_retry")
     text += "".join(f", {name}{f' x{n}' if n > 1 else ''}" for name, n in sorted(running.items()))
-    return text + "".join(f", {name} waits to be tried again" for name in sorted(again))
+    return text + "".join(f", {name} waits for its retry" for name in sorted(again))
