@@ -5,14 +5,14 @@
 SHELL := /bin/sh
 
 VENV := .venv/bin
-# Bytecode is kept even where the environment says otherwise: without it every import takes two to four times as long.
+# Bytecode is kept even if the environment disables it: without it every import takes two to four times as long.
 unexport PYTHONDONTWRITEBYTECODE
 unexport MAKEFLAGS
-# What is typed behind a target (REASON='costs $5') reaches Python as it is: make would take "$5" for a variable.
+# Values typed after a target (REASON='costs $5') reach Python unchanged: make itself would expand "$5" as a variable.
 $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),\
   $(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
-# The Python that makes .venv: asked by running it (a pyenv shim may exist and still not run).
+# The Python that creates .venv. Each candidate is run to check it, because a pyenv shim can exist and still not run.
 FIND_PYTHON = for python in $(PYTHON) $(if $(PYTHON),,.venv/bin/python python3.12 python3.11 python3.13 python3 python); do \
 	if "$$python" -c '' >/dev/null 2>&1; then echo "$$python"; \
 	  if [ -n "$(PYTHON)" ] || "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; then exit 0; fi; \
@@ -21,93 +21,93 @@ FIND_PYTHON = for python in $(PYTHON) $(if $(PYTHON),,.venv/bin/python python3.1
 help:  ## list the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
-	@echo "  PERENNIAL_HOME (./var), AIRFLOW_PORT (8080), MLFLOW_PORT (5000) and SERVING_PORT (8000) may be set."
+	@echo "  PERENNIAL_HOME (./var), AIRFLOW_PORT (8080), MLFLOW_PORT (5000) and SERVING_PORT (8000) can be set."
 
-venv:  ## make .venv from requirements.txt (every target does so when needed)
+venv:  ## make .venv from requirements.txt (every target does this when needed)
 	@found=$$($(FIND_PYTHON)); found=$$(echo "$$found" | tail -n 1); \
 	if [ -z "$$found" ]; then \
 	  echo "error: no $(or $(PYTHON),python3) that runs: install Python 3.11, 3.12 or 3.13, or name one: make run PYTHON=python3.12" >&2; exit 1; \
 	fi; \
 	exec "$$found" include/stack/bootstrap.py
 
-run: venv  ## start everything, load the data, train, release; Ctrl-C stops it (MODELS="a b": first champions of these only)
+run: venv  ## start everything, load the data, train, release; Ctrl-C stops it (MODELS="a b": first champions for these only)
 	@exec $(VENV)/python -m include.stack run $(foreach model,$(MODELS),--model $(model))
 
 # Values reach Python through the environment, so that a reason with spaces or an apostrophe stays one value.
-night: venv  ## a whole night of MODEL now, on the running stack: collect, retrain, release (SEED=; FORCE=1: even if nothing is new)
+night: venv  ## run a whole night of MODEL now, on the running stack: collect, retrain, release (SEED=; FORCE=1: even if nothing is new)
 	@exec $(VENV)/python -m include.stack night --model "$$MODEL" --seed "$$SEED" --force "$$FORCE"
 
-rollback: venv  ## MODEL back to its previous champion, or to VERSION; freezes promotion (REASON=)
+rollback: venv  ## put MODEL back to its previous champion, or to VERSION; freezes promotion (REASON=)
 	@exec $(VENV)/python -m include.stack rollback --model "$$MODEL" --version "$$VERSION" --reason "$$REASON"
 
-unfreeze: venv  ## let the promotion of MODEL go on after a rollback (REASON=)
+unfreeze: venv  ## allow the promotion of MODEL again after a rollback (REASON=)
 	@exec $(VENV)/python -m include.stack unfreeze --model "$$MODEL" --reason "$$REASON"
 
-try-model: venv  ## one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
+try-model: venv  ## run one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try $(if $(MODEL),--model $(MODEL)) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))
 
-backtest: venv  ## replay MODEL night by night and draw it (FIRST, LAST, EVERY, WORKERS; BROKEN=0.15 breaks nights, DRAWS, EVERYWHERE=1)
+backtest: venv  ## replay MODEL night by night and plot the result (FIRST, LAST, EVERY, WORKERS; BROKEN=0.15 breaks nights, DRAWS, EVERYWHERE=1)
 	@exec $(VENV)/python -m include.backtest run $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) $(if $(LAST),--last $(LAST)) \
 	  $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS)) $(if $(BROKEN),--broken $(BROKEN)) \
 	  $(if $(DRAWS),--draws $(DRAWS)) $(if $(EVERYWHERE),--everywhere)
 
-gate-power: venv  ## what the margins of MODEL's gate cost, on its own history (FIRST, LAST, EVERY, WORKERS, CANDIDATE)
+gate-power: venv  ## measure what the margins of MODEL's gate cost, on its own history (FIRST, LAST, EVERY, WORKERS, CANDIDATE)
 	@exec $(VENV)/python -m include.power $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) \
 	  $(if $(LAST),--last $(LAST)) $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS)) \
 	  $(if $(CANDIDATE),--candidate $(CANDIDATE))
 
-card: venv  ## where the model card of MODEL lies: of the champion, or of VERSION
+card: venv  ## print the path of MODEL's model card: of the champion, or of VERSION
 	@exec $(VENV)/python -m include.cards $(if $(MODEL),--model "$(MODEL)") $(if $(VERSION),--version "$(VERSION)")
 
-# NAME, SOURCE, TARGET and TIME are wanted; the others are inferred where they are not given. Values reach Python through
+# NAME, SOURCE, TARGET and TIME are required; the others are inferred if they are not given. Values reach Python through
 # the environment, so that a name with spaces or an apostrophe stays one value.
-new-model: venv  ## a model's folder from NAME= SOURCE= TARGET= TIME= (a CSV or Parquet file, or sql:<connection>/<table>)
+new-model: venv  ## create a model's folder from NAME= SOURCE= TARGET= TIME= (a CSV or Parquet file, or sql:<connection>/<table>)
 	@exec $(VENV)/python -m include.authoring new --name "$$NAME" --source "$$SOURCE" --target "$$TARGET" --time "$$TIME" \
 	  --timezone "$$TIMEZONE" --delay "$$DELAY" --task "$$TASK" --positive "$$POSITIVE" --key "$$KEY" \
 	  --time-format "$$TIME_FORMAT" --owner "$$OWNER" --into "$$INTO"
 
-stop: venv  ## stop the stack of this PERENNIAL_HOME, whatever started it
+stop: venv  ## stop the stack of this PERENNIAL_HOME, however it was started
 	@exec $(VENV)/python -m include.stack stop
 
-# 3, that no stack runs, is an answer here; scripts may ask include.stack itself.
-status: venv  ## what runs, and which versions serve
+# Exit status 3 (no stack runs) is not an error here. Scripts can call include.stack directly.
+status: venv  ## show what runs, and which versions serve
 	@$(VENV)/python -m include.stack status || [ $$? -eq 3 ]
 
-# One real stack has the machine for itself; the other tests share it, a file at a time, on all processors.
+# The tests on a real stack have the machine to themselves. The other tests run on all processors, one file at a time.
 test: lint types test-stack test-units  ## format check, lint, types and tests
 
-test-stack: venv  ## the tests on a real stack alone
+test-stack: venv  ## only the tests on a real stack
 	$(VENV)/python -m pytest $(FULL) tests/end_to_end
 
-test-units: venv  ## all other tests alone
+test-units: venv  ## only the other tests
 	$(VENV)/python -m pytest $(FULL) --numprocesses auto --dist loadfile --ignore tests/end_to_end
 
 test-full: FULL := --full
-test-full: test  ## as `make test`, with the exhaustive variants of tests (an hour)
+test-full: test  ## like `make test`, with the exhaustive variants of tests (an hour)
 
 lint: venv  ## ruff: format check and lint
 	$(VENV)/ruff format --check .
 	$(VENV)/ruff check .
 
-format: venv  ## ruff: format and mend what can be mended
+format: venv  ## ruff: format, and fix what can be fixed
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
 
 types: venv  ## mypy
 	$(VENV)/mypy
 
-bench: venv  ## the retrain DAG against the same functions in one process; memory of a night on 1.4 million rows (PART=dag, PART=memory)
+bench: venv  ## compare the retrain DAG with the same functions in one process; memory of a night on 1.4 million rows (PART=dag, PART=memory)
 	$(VENV)/python -m tests.bench $(if $(PART),--part $(PART))
 
-lint-models: venv  ## every mistake in the model folders, with file, line and what mends it (MODELS="a b"; default: all)
+lint-models: venv  ## report every mistake in the model folders, with file, line and fix (MODELS="a b"; default: all)
 	@exec $(VENV)/python -m include.linting $(foreach model,$(MODELS),--model $(model))
 
 .PHONY: docs
-docs: venv  ## the reference in include/models/README.md, from the code
+docs: venv  ## write the reference in include/models/README.md from the code
 	@$(VENV)/python -m include.authoring.reference
 
-lock: venv  ## requirements.txt from pyproject.toml (UPGRADE=1: newest versions that fit)
+lock: venv  ## write requirements.txt from pyproject.toml (UPGRADE=1: newest versions that fit)
 	$(VENV)/python -m include.stack lock $(if $(UPGRADE),--upgrade)
 
-clean: venv  ## delete PERENNIAL_HOME (asks nothing; refuses while its stack runs)
+clean: venv  ## delete PERENNIAL_HOME without confirmation (refuses while its stack runs)
 	@exec $(VENV)/python -m include.stack clean

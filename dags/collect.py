@@ -2,7 +2,7 @@
 ### Collect one day of {model}
 
 Every night, about the newest local day whose labels are final (yesterday, unless `label.delay` is set):
-**collect** fetches the rows from the model's source and keeps them as they came; **validate** checks them against the
+**collect** fetches the rows from the model's source and keeps them unchanged; **validate** checks them against the
 declared schema and the expectations, and moves bad rows to the `quarantine` table with the expectation they failed;
 **publish** overwrites the day's partition in the lake in one commit.
 
@@ -10,10 +10,9 @@ declared schema and the expectations, and moves bad rows to the `quarantine` tab
 a day twice.
 
 #### When a task fails
-* **collect**: the source did not answer (it is retried automatically), or the day is not over yet. Clear the task when
-the
-  source is back.
-* **validate**: the batch broke a critical expectation. Nothing was published; the log's last line and the *Validation
+* **collect**: the source did not answer (the task is retried automatically), or the day is not over yet. Clear the
+  task when the source is back.
+* **validate**: the batch failed a critical expectation. Nothing was published; the log's last line and the *Validation
   result* button show what was wrong, with numbers. Fix the source, or the expectation if it is wrong, then clear
   `collect`.
 * **publish**: a storage problem. Clear it; a partition is never half-written.

@@ -2,7 +2,7 @@
 ### Keep servers and MLflow consistent with the ledger
 
 Every ten minutes, for all models: **reconcile** compares the ledger with the release record that servers follow and
-with the MLflow alias `champion`. If a promotion or a rollback changed the ledger and could not write the others, it
+with the MLflow alias `champion`. If a promotion or a rollback changed the ledger but could not write the others, it
 writes them now, and then verifies that the model server answers with the version. A promoted version that fails is
 taken out of service, as in a release. The note of the run lists what was repaired; most runs find nothing and have no
 note.
@@ -11,7 +11,7 @@ A release record that is newer than the ledger is never overwritten. The run suc
 a person must decide.
 
 #### When a task fails
-* **reconcile**: the ledger did not answer; the task is retried automatically, and by the next run.
+* **reconcile**: the ledger did not answer. The task is retried automatically, and the next run repeats it.
 """
 
 from airflow.timetables.trigger import CronTriggerTimetable

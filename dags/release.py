@@ -33,7 +33,7 @@ PARAMS = {
         type=["null", "string"],
         maxLength=parameters.LONGEST_REASON,
         title="Reason",
-        description="Kept in the audit.",
+        description="Recorded in the audit.",
     ),
     "expected_epoch": Param(
         None,

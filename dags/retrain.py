@@ -1,28 +1,29 @@
 """
 ### Retrain {model} and decide
 
-**snapshot** freezes what the run is about (as-of day, rows, parameters, code). **train** fits every candidate, each
-in a task of its own. **select** picks the best on the selection days; if that is another recipe than the
-champion's, the champion's own is refreshed and both are scored, until weeks of scores show that the other one is better
-(its log says how many days are there). **evaluate** scores the twins of challenger, champion, baseline and earlier
+**snapshot** freezes the inputs of the run (as-of day, rows, parameters, code). **train** fits every candidate, each
+in its own task. **select** picks the best on the selection days. If its recipe differs from the
+champion's, the champion's own is refreshed and both are scored, until weeks of scores show that the new one is better
+(the log shows how many days there are). **evaluate** scores the twins of challenger, champion, baseline and earlier
 champions on the same newest days that none of them has seen. **gate** decides. Only after *promote*, **package** refits
-the recipe on everything and makes the bundle, and **release** starts `{model}_release`; while promotion is frozen, it
-holds the version instead, and says who froze it.
+the recipe on all rows and makes the bundle, and **release** starts `{model}_release`; while promotion is frozen, it
+holds the version instead and names who froze it.
 
 A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version
-say why.
+give the reason.
 
 A night on the same rows, code and parameters as the last decision is skipped. A promotion whose packaging or release
-failed is tried again: every night while nothing serves, once while another version serves. *Force* runs it anyway.
+failed is retried: every night while nothing serves, once while another version serves. *Force* runs the night anyway.
 
 *By hand:* Trigger, and choose window, candidates, seed and a note in the form.
 
 #### When a task fails
 * **snapshot**: too little data, or days are missing: the log names them. Backfill `{model}_collect`, then clear
   `snapshot`.
-* **train**: one candidate failed; the others are done. Read its log, fix `candidates.py` or `features.py`, trigger
-  again.
-* **evaluate**, **select**, **gate**: MLflow or PostgreSQL did not answer; retried automatically; else clear the task.
+* **train**: one candidate failed; the others are done. Read its log, fix `candidates.py` or `features.py`, and
+  trigger again.
+* **evaluate**, **select**, **gate**: MLflow or PostgreSQL did not answer. The task is retried; if it still fails,
+  clear it.
 * **package**: the ONNX file and scikit-learn disagree, or the newest days look unlike the rest: the log has the
   numbers. The old champion keeps serving.
 * *"the code changed during the run"*: new code was deployed in between. Trigger again.
@@ -72,13 +73,13 @@ for model in models("retrain"):
                 type=["null", "string"],
                 maxLength=parameters.LONGEST_NOTE,
                 title="Note",
-                description="Why this run; kept with the decision.",
+                description="The reason for this run; recorded with the decision.",
             ),
             "force": Param(
                 False,
                 type="boolean",
                 title="Force",
-                description="Run even if rows, code and parameters are those of the last decision.",
+                description="Run even if rows, code and parameters have not changed since the last decision.",
             ),
         },
     ):

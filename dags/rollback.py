@@ -31,7 +31,7 @@ PARAMS = {
         minLength=parameters.SHORTEST_REASON,
         maxLength=parameters.LONGEST_REASON,
         title="Reason",
-        description="Kept in the audit.",
+        description="Recorded in the audit.",
     ),
     "version": Param(
         None,
@@ -39,7 +39,7 @@ PARAMS = {
         minimum=1,
         maximum=parameters.LARGEST_VERSION,
         title="Version",
-        description="To roll back to. Empty: the previous champion. Leave it empty to lift the freeze.",
+        description="The version to roll back to. Empty: the previous champion. Leave it empty to lift the freeze.",
     ),
 }
 

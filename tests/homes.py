@@ -1,6 +1,6 @@
-"""Homes for tests: each has a filled lake of the toy, an empty ledger and an empty bundle store of its own.
+"""Homes for tests: each has its own filled lake of the toy, an empty ledger and an empty bundle store.
 
-The lake is a copy: 44 days take as long to publish as a whole night of the toy takes to run.
+The lake is copied, because publishing 44 days takes as long as a whole night of the toy.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tests.training import toy_days
 
 
 def filled(model: Model, folder: Path) -> Path:
-    """A lake below ``folder`` with the days of `toy_days`, to copy from; its root."""
+    """Create a lake below ``folder`` with the days of `toy_days`, as a template to copy; return its root."""
     lake = Lake(model, folder / model.name)
     toy_days.fill(lake, model)
     return lake.root
 
 
 def of_its_own(running: Services, lake: Path, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``folder`` as the home that the environment names, with a copy of the lake; MLflow is shared."""
+    """Make ``folder`` the home that the environment names, with a copy of the lake; MLflow is shared."""
     variables = {
         **running.environment(),
         "PERENNIAL_DATABASE_URL": running.new_ledger(),

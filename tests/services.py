@@ -1,7 +1,7 @@
-"""A real PostgreSQL and a real MLflow server for tests, started by a keeper process that outlives no test run.
+"""A real PostgreSQL and a real MLflow server for tests, started by a keeper process that ends with the test run.
 
-The keeper (this file, run as a program) holds both and waits for the end of its standard input. That end comes when a
-test run closes it, and just as well when the test run is interrupted or killed: so no server is left behind.
+The keeper (this file, run as a program) starts both and waits until its standard input ends. Standard input ends when
+the test run closes it, and also when the test run is interrupted or killed. So no server is left behind.
 
 >>> with services() as running:        # doctest: +SKIP
 ...     Ledger(running.database_url).migrate()
@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-START_SECONDS = 600.0  # it takes 8 s; on a machine that is busy with other things, minutes. Who dies is noticed at once
-STOP_SECONDS = 120.0  # it takes 2 s; on a machine that is busy with other things, more
+START_SECONDS = 600.0  # usually 8 s, minutes on a busy machine; a server that dies is noticed at once
+STOP_SECONDS = 120.0  # usually 2 s, more on a busy machine
 
 EMPTY_LEDGER = "empty_ledger"
 TASKS_LOGIN = {"MLFLOW_TRACKING_USERNAME": "perennial", "MLFLOW_TRACKING_PASSWORD": "a password of tests"}
@@ -39,7 +39,7 @@ TASKS_LOGIN = {"MLFLOW_TRACKING_USERNAME": "perennial", "MLFLOW_TRACKING_PASSWOR
 
 @dataclass(frozen=True)
 class Services:
-    """Addresses of the running services; ``folder`` is theirs and goes with them."""
+    """Addresses of the running services; ``folder`` holds their files and is removed when they stop."""
 
     database_url: str
     tracking_url: str | None
@@ -47,7 +47,7 @@ class Services:
     keeper: int
 
     def environment(self) -> dict[str, str]:
-        """The variables that `include.settings` reads; ``PERENNIAL_HOME`` is left to the caller."""
+        """The variables that `include.settings` reads; the caller sets ``PERENNIAL_HOME``."""
         tracking = {"MLFLOW_TRACKING_URI": self.tracking_url, **TASKS_LOGIN} if self.tracking_url else {}
         return {"PERENNIAL_DATABASE_URL": self.database_url, **tracking}
 
@@ -64,7 +64,7 @@ class Services:
         return url.set(database=name).render_as_string(hide_password=False)
 
     def new_ledger(self) -> str:
-        """The address of an empty ledger of its own, for services that are `shared`."""
+        """Create another empty ledger and return its address; for `shared` services."""
         return self.new_database(f"ledger_{uuid.uuid4().hex}", EMPTY_LEDGER)
 
 
@@ -94,9 +94,10 @@ def services(*, mlflow: bool = True) -> Iterator[Services]:
 
 
 def shared(config: pytest.Config) -> Services:
-    """The services of all tests of this process: started when they are first asked for, stopped at its end.
+    """Return the services shared by all tests of this process; they start on first use and stop at the end.
 
-    Its database is an empty ledger, and so is `EMPTY_LEDGER`, which nobody writes to: `Services.new_ledger` copies it.
+    The database is an empty ledger. `EMPTY_LEDGER` is another one that nothing writes to: `Services.new_ledger` copies
+    it.
     """
     running: Services | None = getattr(config, "perennial_services", None)
     if running is None:
@@ -113,7 +114,7 @@ def shared(config: pytest.Config) -> Services:
 
 @contextlib.contextmanager
 def model_server(environment: dict[str, str], log: Path) -> Iterator[str]:
-    """A real model server with these variables set; yields its address, and stops it at the end."""
+    """Start a real model server with these variables; yield its address and stop it at the end."""
     port = free_port()
     command = [sys.executable, "-m", "include.serving.server", "--port", str(port)]
     root = str(Path(__file__).resolve().parent.parent)
@@ -134,7 +135,7 @@ def model_server(environment: dict[str, str], log: Path) -> Iterator[str]:
 
 
 def waits(client: socket.socket) -> bool:
-    """Whether the client of this connection still waits for an answer."""
+    """Return whether the client of this connection still waits for an answer."""
     try:
         while client.recv(65536, socket.MSG_DONTWAIT):
             pass
@@ -144,7 +145,7 @@ def waits(client: socket.socket) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """Return an unused loopback port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -156,21 +157,21 @@ def _logs(folder: Path) -> str:
     )
 
 
-# -- the keeper's side
+# -- the keeper process
 
 
 def _keep(folder: Path, what: str) -> None:
-    """Start the services, say where they are, wait for the end of standard input, stop them."""
+    """Start the services, print their addresses, wait until standard input ends, and stop them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    if sys.platform == "linux":  # adopt PostgreSQL, which detaches itself, so that its end can be waited for
+    if sys.platform == "linux":  # adopt PostgreSQL, which detaches itself, to wait until it has ended
         ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         address = stack.enter_context(_postgres(folder))
         tracking = stack.enter_context(_mlflow(folder, address("mlflow"))) if what == "mlflow" else None
-        told = {"database_url": address("perennial"), "tracking_url": tracking}
-        os.write(1, json.dumps(told).encode() + b"\n")
+        addresses = {"database_url": address("perennial"), "tracking_url": tracking}
+        os.write(1, json.dumps(addresses).encode() + b"\n")
         while os.read(0, 4096):
             pass
     _wait_for_adopted_children()

@@ -1,4 +1,4 @@
-"""The catalog finds models, and says of a broken folder what, where and the nearest right thing."""
+"""The catalog finds models and reports what is wrong in a broken folder, where, and the closest valid value."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     include.models.__path__ = [*before, str(tmp_path)]
     yield target
     for name in [n for n in sys.modules if n.startswith("include.models.copied")]:
-        del sys.modules[name]  # the next test has a folder of the same name elsewhere
+        del sys.modules[name]  # the next test has another folder of the same name
     include.models.__path__ = before
 
 
@@ -51,7 +51,7 @@ def test_models_come_by_priority_then_by_name(folder: Path) -> None:
     others = [m.name for m in catalog.by_priority() if m.priority == 100]
     assert "copied" in others and others == sorted(others)
     model.write_text("MODEL = 1\n")
-    assert "copied" not in [m.name for m in catalog.by_priority()], "a broken one is none of them"
+    assert "copied" not in [m.name for m in catalog.by_priority()], "a broken model is not listed"
 
 
 def test_a_good_copy_loads(folder: Path) -> None:
@@ -72,8 +72,8 @@ def test_an_unknown_key_gets_the_nearest_one(folder: Path) -> None:
     assert str(model) in text
 
 
-def test_the_sentence_has_every_mistake_at_its_argument(folder: Path) -> None:
-    """What the DAG `<model>_broken` shows: the line of the argument, not of the call that it is in."""
+def test_every_mistake_is_reported_at_its_argument(folder: Path) -> None:
+    """The DAG `<model>_broken` shows the line of the argument, not the line of the enclosing call."""
     model = folder / "model.py"
     model.write_text(
         model.read_text()
@@ -104,7 +104,7 @@ def test_wrong_arguments_are_named_with_the_line(folder: Path) -> None:
     assert f"{folder / 'features.py'}:3" in problem(folder)
 
 
-def test_a_syntax_error_is_at_its_line(folder: Path) -> None:
+def test_a_syntax_error_is_reported_at_its_line(folder: Path) -> None:
     (folder / "source.py").write_text("def fetch(partition, connections):\n    return (\n")
     assert f"{folder / 'source.py'}:2" in problem(folder)
 
@@ -116,7 +116,7 @@ def test_a_missing_file_is_named(folder: Path) -> None:
     assert "did you mean 'candidate.py'" in text
 
 
-def test_an_error_in_model_py_is_at_its_line_and_leaves_the_others_alone(folder: Path) -> None:
+def test_an_error_in_model_py_is_reported_at_its_line_and_other_models_still_load(folder: Path) -> None:
     model = folder / "model.py"
     lines = model.read_text().splitlines()
     model.write_text("\n".join([*lines, "MODEL = undefined_name", ""]))
@@ -130,7 +130,7 @@ def test_the_folder_and_the_name_must_agree(folder: Path) -> None:
     assert "'other'" in problem(folder)
 
 
-def test_a_mended_folder_loads_again(folder: Path) -> None:
+def test_a_repaired_folder_loads_again(folder: Path) -> None:
     model = folder / "model.py"
     good = model.read_text()
     model.write_text(good.replace("owner=", "ownr="))
@@ -139,7 +139,7 @@ def test_a_mended_folder_loads_again(folder: Path) -> None:
     assert catalog.entry("copied").problem is None
 
 
-def test_the_digest_changes_with_the_model_and_with_no_other(folder: Path) -> None:
+def test_the_digest_changes_only_with_its_own_model(folder: Path) -> None:
     before, other = catalog.digest("copied"), catalog.digest("toy")
     assert catalog.digest("copied") == before
     path = folder / "features.py"

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and secrets are never readable for others."""
+"""Files are written completely or not at all, and other users can never read secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path, private: bo
 
 
 @pytest.mark.parametrize(("when", "content"), [("before", b"old"), ("after", b"new")])
-def test_a_kill_leaves_the_old_or_the_new_file_whole(tmp_path: Path, when: str, content: bytes) -> None:
+def test_a_kill_leaves_either_the_old_or_the_new_file_complete(tmp_path: Path, when: str, content: bytes) -> None:
     target = tmp_path / "release.json"
     files.write(target, b"old")
     assert killed_at("include.files:os.replace", when, lambda: files.write(target, b"new"))
@@ -29,14 +29,14 @@ def test_a_kill_leaves_the_old_or_the_new_file_whole(tmp_path: Path, when: str, 
     assert all(name.startswith(f"{files.UNFINISHED}release.json-") for name in left) and len(left) == (when == "before")
 
 
-def test_what_fails_while_it_is_written_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), files.temporary(tmp_path) as working:
         working.write_bytes(b"half")
         raise RuntimeError("no disk left")
     assert os.listdir(tmp_path) == []
 
 
-def test_a_private_file_is_for_its_owner_whatever_the_umask(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_private_file_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         files.write(tmp_path / "token", b"secret", private=True)

@@ -1,4 +1,4 @@
-"""The floors of the house: no import runs up, none in a circle, and nothing in `include` knows Airflow."""
+"""The layers of the project: no upward imports, no import cycles, and no import of Airflow in `include`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOOLING = {"Makefile", "pyproject.toml", "LICENSE"}
 
 
 def imports(path: Path) -> set[str]:
-    """Every module that a file imports, at whatever level of nesting."""
+    """Return every module that a file imports, at any level of nesting."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -31,7 +31,7 @@ def python_files(folder: str) -> list[Path]:
     return [p for p in sorted((ROOT / folder).rglob("*.py")) if "__pycache__" not in p.parts]
 
 
-def test_the_floors_of_include() -> None:
+def test_the_layers_of_include() -> None:
     """The contracts are in pyproject.toml ([tool.importlinter])."""
     lint = Path(sys.executable).parent / "lint-imports"
     done = subprocess.run([str(lint), "--no-cache"], cwd=ROOT, capture_output=True, text=True)
@@ -39,19 +39,19 @@ def test_the_floors_of_include() -> None:
 
 
 @pytest.mark.parametrize("path", python_files("include"), ids=str)
-def test_include_knows_nothing_of_airflow_or_the_plugins(path: Path) -> None:
+def test_include_imports_neither_airflow_nor_the_plugins(path: Path) -> None:
     for name in imports(path):
         assert name.split(".")[0] not in ("airflow", "perennial", "dags", "tests"), f"{path} imports {name}"
 
 
 @pytest.mark.parametrize("path", python_files("dags"), ids=str)
-def test_dags_reach_only_the_plugin_floor(path: Path) -> None:
+def test_dags_import_only_the_plugins(path: Path) -> None:
     for name in imports(path):
-        assert name.split(".")[0] not in ("include", "tests"), f"{path} imports {name}: go through an operator"
+        assert name.split(".")[0] not in ("include", "tests"), f"{path} imports {name}: use an operator instead"
 
 
 def test_model_files_import_only_the_vocabulary() -> None:
-    """Of Perennial, a model's files import only `MAY_IMPORT` and their own folder."""
+    """The files of a model import only `MAY_IMPORT` and their own folder from Perennial."""
     for path in python_files("include/models"):
         for name in imports(path):
             if name.startswith("include.") and path.parent.name != "models":
@@ -60,7 +60,7 @@ def test_model_files_import_only_the_vocabulary() -> None:
         assert {n for n in imports(path) if not n.startswith(("include.spec", "datetime", "__future__"))} == set(), path
 
 
-def test_the_top_level_is_what_was_asked_for() -> None:
+def test_the_top_level_has_only_the_expected_entries() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     top = {name.split("/")[0] for name in listed}
     assert {t for t in top if not t.startswith(".")} <= TOP_LEVEL | TOOLING

@@ -1,4 +1,4 @@
-"""The code of models, in bundles and in teams' folders, imports modules under the names of its time."""
+"""Model code in bundles and in teams' folders can still import modules under their former names."""
 
 from __future__ import annotations
 
@@ -57,6 +57,6 @@ def test_the_source_code_of_an_old_folder_runs() -> None:
     exec(compile(OLD_SOURCE, "source.py", "exec"), {})
 
 
-def test_a_name_that_never_was_is_still_an_error() -> None:
+def test_a_name_that_never_existed_is_still_an_error() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"include\.featuers"):
         importlib.import_module("include.featuers")

@@ -1,4 +1,4 @@
-"""The one helper for time, for every way in which Airflow starts a run."""
+"""`include.partitions`: which day a run is about, for every way in which Airflow starts a run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_scheduled_run_is_about_the_day_that_is_over() -> None:
     assert partition_of(run, NEW_YORK).key == "2026-10-31"
 
 
-def test_without_key_and_logical_date_the_run_after_counts() -> None:
+def test_without_key_and_logical_date_run_after_decides() -> None:
     # 02:00 UTC on 1 November is still 31 October in New York: the newest day that is over there is the 30th.
     assert partition_of(RunDates(run_after=utc("2026-11-01T02:00")), NEW_YORK).key == "2026-10-30"
     assert partition_of(RunDates(run_after=utc("2026-11-01T02:00")), "UTC").key == "2026-10-31"
@@ -43,7 +43,7 @@ def test_a_manual_run_names_its_day() -> None:
     assert partition_of(run, NEW_YORK, params={"partition": None}).key == "2026-10-31"
 
 
-def test_a_run_without_a_day_takes_one_whose_labels_are_final() -> None:
+def test_a_run_without_a_day_takes_the_newest_with_final_labels() -> None:
     run = RunDates(run_after=utc("2026-11-10T10:00"))
     assert partition_of(run, "UTC", timedelta(hours=10)).key == "2026-11-09"
     assert partition_of(run, "UTC", timedelta(hours=11)).key == "2026-11-08"
@@ -55,7 +55,7 @@ def test_a_run_without_a_day_takes_one_whose_labels_are_final() -> None:
     [(0, 0, 1), (6, 0, 1), (6, 5, 1), (6, 5.5, 2), (6, 6, 2), (6, 29, 2), (6, 30, 3), (23, 24, 2), (0, 48, 4)],
 )
 def test_days_back(hour: int, delay: float, days: int) -> None:
-    """An hour more than the delay is waited: a night of a clock change may lack it."""
+    """The wait is one hour longer than the delay, because a night with a clock change can be one hour shorter."""
     assert days_back(time(hour), timedelta(hours=delay)) == days
 
 
@@ -73,14 +73,14 @@ def test_a_run_that_begins_before_its_data_can_be_there_is_not_in_time() -> None
     assert in_time(time(7), time(7, 30), timedelta(hours=6), wait)
 
 
-def test_a_back_fill_whose_form_names_a_day_is_refused() -> None:
+def test_a_back_fill_whose_form_names_another_day_is_refused() -> None:
     run = RunDates(run_after=utc("2026-05-04T00:00"), partition_key="2026-05-03")
     assert partition_of(run, NEW_YORK, params={"partition": "2026-05-03"}).key == "2026-05-03"
     with pytest.raises(ConfigurationError, match="about 2026-05-03.*names 2026-05-09"):
         partition_of(run, NEW_YORK, params={"partition": "2026-05-09"})
 
 
-def test_a_logical_date_in_the_past_is_that_night_and_one_in_the_future_is_not_believed() -> None:
+def test_a_past_logical_date_is_used_and_a_future_one_is_ignored() -> None:
     past = RunDates(run_after=utc("2026-11-20T10:00"), logical_date=utc("2026-05-04T12:00"))
     assert partition_of(past, "UTC").key == "2026-05-03"
     assert as_of(past, "UTC").key == "2026-05-03"
@@ -91,20 +91,20 @@ def test_a_logical_date_in_the_past_is_that_night_and_one_in_the_future_is_not_b
 @pytest.mark.parametrize(
     ("day", "hours"), [("2026-03-08", 23), ("2026-11-01", 25), ("2026-06-01", 24), ("2028-02-29", 24)]
 )
-def test_a_day_of_a_clock_change_has_its_own_length(day: str, hours: int) -> None:
+def test_a_local_day_has_23_24_or_25_hours(day: str, hours: int) -> None:
     about = partition(day, NEW_YORK)
     assert about.end - about.start == timedelta(hours=hours)
     assert partition(shift(about, 1, NEW_YORK).key, NEW_YORK).start == about.end
 
 
-def test_the_day_of_a_clock_change_closes_at_local_midnight() -> None:
+def test_a_day_with_a_clock_change_closes_at_local_midnight() -> None:
     closing = partition("2026-11-01", NEW_YORK).end
     assert closing == utc("2026-11-02T05:00")
     assert newest_closed(closing - timedelta(seconds=1), NEW_YORK).key == "2026-10-31"
     assert newest_closed(closing, NEW_YORK).key == "2026-11-01"
 
 
-def test_as_of_waits_for_labels() -> None:
+def test_the_as_of_is_a_day_with_final_labels() -> None:
     run = RunDates(run_after=utc("2026-11-10T06:00"))
     assert as_of(run, "UTC", timedelta(0)).key == "2026-11-09"
     assert as_of(run, "UTC", timedelta(hours=6)).key == "2026-11-09"
@@ -112,14 +112,14 @@ def test_as_of_waits_for_labels() -> None:
     assert as_of(run, "UTC", timedelta(days=30)).key == "2026-10-10"
 
 
-def test_as_of_of_a_keyed_run_is_never_newer_than_its_key() -> None:
+def test_the_as_of_of_a_run_with_a_key_is_never_newer_than_the_key() -> None:
     run = RunDates(run_after=utc("2026-11-10T06:00"), partition_key="2026-10-05")
     assert as_of(run, "UTC").key == "2026-10-05"
     back_filled = RunDates(run_after=utc("2026-10-05T00:00"), partition_key="2026-10-05")
     assert as_of(back_filled, "UTC").key == "2026-10-05"
 
 
-def test_as_of_by_hand_must_be_over_and_matured() -> None:
+def test_a_manual_as_of_must_be_over_and_have_final_labels() -> None:
     run = RunDates(run_after=utc("2026-11-10T06:00"))
     assert as_of(run, "UTC", params={"as_of": "2026-11-01"}).key == "2026-11-01"
     with pytest.raises(NotReady, match="2026-11-10 is not over"):
@@ -129,7 +129,7 @@ def test_as_of_by_hand_must_be_over_and_matured() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["yesterday", "2026-13-01", "2026-02-30", "03.05.2026", "2026-05-03garbage"])
-def test_a_wrong_key_is_named(wrong: str) -> None:
+def test_an_invalid_key_is_refused(wrong: str) -> None:
     with pytest.raises(ConfigurationError, match="YYYY-MM-DD"):
         partition(wrong, "UTC")
 

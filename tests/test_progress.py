@@ -1,4 +1,4 @@
-"""What `make run` prints while a step lasts, and when it is done."""
+"""`make run` prints progress during a step, and a last line when the step is done."""
 
 from __future__ import annotations
 

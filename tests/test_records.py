@@ -27,10 +27,10 @@ class Whole(Record):
 DOCUMENT = {"name": "a", "count": 3, "part": {"days": ["2026-05-03"], "value": 0.5}}
 
 
-def test_reading_and_writing_changes_nothing() -> None:
+def test_a_document_survives_reading_and_writing() -> None:
     found = Whole.of(DOCUMENT)
     assert found == Whole(name="a", count=3, part=Part(days=("2026-05-03",), value=0.5))
-    assert found.as_dict() == DOCUMENT, "what was never set is not written"
+    assert found.as_dict() == DOCUMENT, "fields that were never set are not written"
     assert found.replace(note="").as_dict() == {**DOCUMENT, "note": ""}
 
 
@@ -49,7 +49,7 @@ def test_reading_and_writing_changes_nothing() -> None:
         ({"name": b"a"}, "it is not JSON"),
     ],
 )
-def test_what_is_wrong_is_named(changes: dict[str, Any], found: str) -> None:
+def test_an_invalid_document_is_refused_with_the_field(changes: dict[str, Any], found: str) -> None:
     with pytest.raises(IntegrityError) as refused:
         Whole.of({**DOCUMENT, **changes})
     assert "this cannot be read as Whole" in str(refused.value) and found in str(refused.value)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-# Page checksums let a reader notice a damaged file at no cost; the rest is fixed so that equal tables make equal bytes.
+# Page checksums let a reader detect a damaged file at no cost. The rest is fixed so that equal tables give equal bytes.
 PARQUET: Final[dict[str, str | bool]] = {
     "compression": "zstd",
     "version": "2.6",
@@ -20,7 +20,7 @@ PARQUET: Final[dict[str, str | bool]] = {
 
 
 def parquet_bytes(table: pa.Table) -> bytes:
-    """The table as Parquet; equal tables make equal bytes (with the same version of pyarrow)."""
+    """The table as Parquet; equal tables give equal bytes (with the same version of pyarrow)."""
     sink = pa.BufferOutputStream()
     pq.write_table(table.combine_chunks(), sink, row_group_size=max(table.num_rows, 1), **PARQUET)
     return bytes(sink.getvalue())

@@ -1,4 +1,4 @@
-"""The three steps of a collect run, as its tasks call them: fetch and keep, validate, publish. Each can be repeated."""
+"""The three steps of a collect run: fetch and keep, validate, publish. Each can be repeated."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ log = logging.getLogger(__name__)
 
 
 class Collected(RawBatch):
-    """What `collect` fetched and kept, and when."""
+    """The batch that `collect` fetched and kept, and the time."""
 
     partition: PartitionKey
     collected_at: AwareDatetime
 
 
 class Validated(Record):
-    """What `validate` staged for `publish`; paths are below the model's lake.
+    """The result of `validate`, staged for `publish`; paths are below the model's lake.
 
     Attributes
     ----------
-    digest : of the raw batch.
-    rows : good ones. ``quarantined`` : the others.
+    digest : the digest of the raw batch.
+    rows : number of good rows. ``quarantined`` : number of the others.
     warnings : findings that do not stop the partition.
     new_columns : undeclared columns that the lake does not have yet.
     """
@@ -63,7 +63,7 @@ class Publication(Record):
 
 
 class LoadedSegments(Record):
-    """What came of the closed spool segments of a model's servers.
+    """The result of loading the closed spool segments of a model's servers.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class LoadedSegments(Record):
 
     @property
     def note(self) -> str:
-        """The same for the note of the run."""
+        """The result as a text for the note of the run."""
         loaded = f"{self.rows:,} predictions loaded from {self.segments} spool segments."
         if not self.rejected:
             return loaded
@@ -92,11 +92,11 @@ class LoadedSegments(Record):
 def collect(
     model: Model, partition: Partition, connections: Mapping[str, str], now: datetime, lake: Lake | None = None
 ) -> Collected:
-    """Fetch the partition from the model's source and keep the batch as it came.
+    """Fetch the partition from the model's source and keep the batch unchanged.
 
     Parameters
     ----------
-    lake : where to keep it (of this step and the next two); ``None``: the lake of this deployment.
+    lake : the lake of this step and the next two; ``None``: the lake of this deployment.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def publish(
 
     Parameters
     ----------
-    collected_at : when the rows were fetched, by default the moment that `collect` noted. Whether labels were final is
+    collected_at : when the rows were fetched, by default the time that `collect` recorded. Whether labels were final is
         judged by it, so it must not be the time of a later retry.
     """
     lake = lake or Lake.of(model)
@@ -231,7 +231,7 @@ def missing(model: Model, first: Partition, last: Partition, lake: Lake | None =
 
 
 def rejected(model: Model, keys: Iterable[str]) -> list[str]:
-    """Those of these partitions that were fetched and never published: their validation found something critical."""
+    """The partitions that were fetched but never published, because a critical check of their validation failed."""
     lake = Lake.of(model)
     there = lake.published()
     return [key for key in keys if key not in there and lake.has_raw(key)]

@@ -43,7 +43,7 @@ AS_JSON = b"perennial.json"  # marks a raw column that Arrow has no type for
 
 
 class RawBatch(Record):
-    """A source's batch as it came: where it is kept (below the model's lake), the SHA-256 of the file, its rows."""
+    """A source's batch, unchanged: its path (below the model's lake), the SHA-256 of the file, its number of rows."""
 
     path: str
     digest: str
@@ -74,7 +74,7 @@ class Lake:
 
     Parameters
     ----------
-    model : whose data it is.
+    model : the model that owns the data.
     root : its folder, ``<Settings.lake>/<model.name>``.
     """
 
@@ -218,7 +218,7 @@ class Lake:
         return path
 
     def read_staged(self, path: str) -> pa.Table:
-        """What `stage` kept."""
+        """The rows that `stage` kept."""
         try:
             with pq.ParquetFile(self.root / path, page_checksum_verification=True) as file:
                 return file.read()
@@ -296,7 +296,7 @@ class Lake:
         return self._replace("quarantine", parts)
 
     def published(self) -> dict[str, Published]:
-        """What is in ``rows``, by partition key, from the table's log, and the days that were published empty, which
+        """The content of ``rows`` by partition key, from the table's log, and the days that were published empty, which
         the table does not record. Empty before the table exists."""
         if not DeltaTable.is_deltatable(str(self.root / "rows")):
             return {}
@@ -348,7 +348,7 @@ class Lake:
     def append(
         self, name: str, data: pa.Table, properties: CommitProperties, done: Callable[[DeltaTable], bool]
     ) -> bool:
-        """Append in one commit unless ``done(table)`` shows that it has happened; returns whether it appended."""
+        """Append in one commit unless ``done(table)`` shows that this has been done; returns whether it appended."""
 
         def attempt(table: DeltaTable) -> bool:
             if done(table):

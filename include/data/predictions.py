@@ -45,11 +45,11 @@ COLUMNS = pa.schema(
     ]
 )
 LAYOUT = Transaction("perennial/predictions", 2)
-"""Marks a table whose partitions are days of prediction. Before, and without a mark, they were days of the events."""
+"""Marks a table whose partitions are days of prediction. In older tables, without the mark, they are days of events."""
 
 
 class Tables(Protocol):
-    """What is needed of a `Lake` here: its model, and commits that are tried again when they conflict."""
+    """The required part of a `Lake`: its model, and commits that are retried if they conflict."""
 
     model: Model
 
@@ -84,10 +84,10 @@ def load(lake: Tables, segment: Path, app_id: str, number: int) -> Loaded:
     The commit that adds the rows also records ``app_id`` and ``number`` (a Delta application transaction), so that a
     crash between the commit and the removal of the file, or two loaders at once, cannot double a row. Numbers of one
     ``app_id`` must come in ascending order. A line that cannot be loaded is kept with the reason in the folder
-    ``rejected`` next to the segment, and does not hold up the others.
+    ``rejected`` next to the segment, and does not block the others.
     """
     try:
-        lines = segment.read_bytes().split(b"\n")  # and nowhere else: texts may hold every other line separator
+        lines = segment.read_bytes().split(b"\n")  # only at "\n", because texts can contain every other line separator
     except FileNotFoundError:
         raise IntegrityError(f"the spool segment {segment} is gone: it was removed before it was loaded") from None
     data, rejected = _table(lines, ZoneInfo(lake.model.timezone), f"{app_id}/{number}")
@@ -116,10 +116,10 @@ def load(lake: Tables, segment: Path, app_id: str, number: int) -> Loaded:
 
 
 def migrate(lake: Tables) -> None:
-    """Rewrite a table whose partitions are days of the events, once, in one commit; does nothing on any other.
+    """Rewrite a table whose partitions are days of events, once, in one commit; a no-op for any other table.
 
-    The commit carries `LAYOUT`. A process that is killed before it leaves the table as it was, of two that migrate at
-    once the second conflicts and finds the mark, and what is loaded meanwhile stays.
+    The commit carries `LAYOUT`. A process that is killed before the commit leaves the table unchanged. If two processes
+    migrate at once, the second one conflicts and finds the mark. Rows that are loaded meanwhile are kept.
     """
     zone = lake.model.timezone
 
@@ -150,7 +150,7 @@ def _by_day_of_prediction(batch: pa.RecordBatch, timezone: str) -> pa.RecordBatc
 
 
 def _table(lines: list[bytes], zone: ZoneInfo, segment: str) -> tuple[pa.Table, list[_Rejected]]:
-    """The lines as rows of the table, and those that cannot be."""
+    """The lines as rows of the table, and the lines that cannot be converted."""
     rows: list[dict[str, object]] = []
     numbers: list[int] = []
     rejected: list[_Rejected] = []
@@ -165,7 +165,7 @@ def _table(lines: list[bytes], zone: ZoneInfo, segment: str) -> tuple[pa.Table, 
     try:
         return pa.Table.from_pylist(rows, schema=COLUMNS), rejected
     except (pa.ArrowException, ValueError, TypeError, OverflowError):
-        pass  # one value does not fit into its column, such as a version of 30 digits: find it
+        pass  # a value does not fit into its column, such as a version of 30 digits: find it below
     good: list[pa.Table] = []
     for at, row in zip(numbers, rows, strict=True):
         try:
@@ -177,7 +177,7 @@ def _table(lines: list[bytes], zone: ZoneInfo, segment: str) -> tuple[pa.Table, 
 
 
 def _as_line(rejected: _Rejected) -> bytes:
-    """One JSON line; bytes that are not UTF-8 become lone surrogates, from which they can be made again."""
+    """One JSON line. Bytes that are not UTF-8 become lone surrogates, from which they can be restored."""
     text = rejected.text.decode(errors="surrogateescape")
     return json.dumps({"line": rejected.line, "reason": rejected.reason, "text": text}).encode() + b"\n"
 
@@ -189,7 +189,7 @@ def _loaded(table: DeltaTable, app_id: str) -> int:
 
 
 def _row(line: Line, zone: ZoneInfo, segment: str) -> dict[str, object]:
-    """A row of the table; ValueError or OverflowError if a time of the line is not one."""
+    """A row of the table; ValueError or OverflowError if a time of the line is invalid."""
     predicted_at = _instant(line.predicted_at)
     return {
         "partition": predicted_at.astimezone(zone).date().isoformat(),

@@ -1,4 +1,4 @@
-"""What is published of each day: how many rows, and whether their labels were final when they were fetched."""
+"""The published days: the number of rows, and whether their labels were final when they were fetched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from include.spec import Model
 
 @dataclass(frozen=True)
 class Published:
-    """What the lake has of a partition: how many rows, when they were fetched, the digest of their raw batch."""
+    """A published partition: the number of its rows, when they were fetched, and the digest of their raw batch."""
 
     rows: int
     collected_at: datetime
@@ -26,13 +26,13 @@ class Published:
 
 
 def published(table: DeltaTable) -> dict[str, Published]:
-    """What a version of ``rows`` contains, by partition key, from the add actions of its log."""
+    """The content of a version of ``rows`` by partition key, from the add actions of its log."""
     actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     found: dict[str, Published] = {}
     for action in actions:
         key, rows = action["partition.partition"], action["num_records"]
         before = found.get(key)
-        if before:  # a partition too large for one file
+        if before:  # a partition that is too large for one file
             rows += before.rows
         found[key] = Published(rows, action["min._collected_at"], action["max._batch"])
     return dict(sorted(found.items()))

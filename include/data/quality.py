@@ -1,8 +1,8 @@
 """Validation of a partition: the declared schema as a contract, then the model's Great Expectations suite.
 
 The effect of a failed expectation depends on its severity (Great Expectations' own). ``critical`` rejects the
-partition. ``warning`` sends the rows that fail to quarantine; about the whole table, it is reported. ``info`` is
-reported.
+partition. ``warning`` sends the rows that fail to quarantine; if it is about the whole table, it is reported. ``info``
+is reported.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from include.spec import ColumnType, Model, Severity
 
 @dataclass(frozen=True)
 class Validation:
-    """What validation found.
+    """The result of a validation.
 
     Attributes
     ----------
-    rows : how many were collected.
+    rows : the number of collected rows.
     table : rows that can be published, in the types of the lake.
     quarantined : the others, as rows of the quarantine table (one per row, with every check that it failed).
     critical : sentences with numbers; if there are any, nothing can be published.
@@ -203,7 +203,7 @@ def _validation(model: Model, day: Conformed, results: Sequence[suite.Result]) -
 
 
 def _without(table: pa.Table, bad: Sequence[int]) -> pa.Table:
-    """The table without these rows; without a copy if there are none."""
+    """The table without these rows; not a copy if there are none."""
     if not bad:
         return table
     good = np.ones(table.num_rows, dtype=bool)
@@ -212,7 +212,7 @@ def _without(table: pa.Table, bad: Sequence[int]) -> pa.Table:
 
 
 def contract(model: Model, partition: Partition) -> list[Expectation]:
-    """What the declaration of a model promises about every batch, as expectations."""
+    """The promises of a model's declaration about every batch, as expectations."""
     data = model.data
     key = list(data.key)
     unique: Expectation = (
@@ -249,7 +249,7 @@ def contract(model: Model, partition: Partition) -> list[Expectation]:
 def _date_checks(
     model: Model, rows: pd.DataFrame, not_dates: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[Check, np.ndarray]]:
-    """A check of each declared date, by the rule of the model server, and the rows that fail it."""
+    """A check of each declared date, with the rule of the model server, and the rows that fail it."""
     for column in model.data.columns:
         if column.type is not ColumnType.DATE:
             continue

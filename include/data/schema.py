@@ -1,7 +1,7 @@
 """The declared columns as Arrow types, and the one strict cast of a source's frame into them.
 
 Delta's own ``schema_mode="merge"`` silently stores 1.5 in an integer column as 1 and fills a missing column with nulls.
-So nothing reaches a table before it went through `conform`: a cast keeps every value or is reported as a problem.
+So everything passes through `conform` before it reaches a table: a cast keeps every value or is reported as a problem.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ARROW: dict[ColumnType, pa.DataType] = {
     ColumnType.NUMBER: pa.float64(),
     ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.TIMESTAMP: pa.timestamp("us", "UTC"),
-    ColumnType.DATE: pa.large_string(),  # as ISO text: a column of texts may be declared a date, in the same table
+    ColumnType.DATE: pa.large_string(),  # ISO text, so that a text column of an existing table can be declared a date
 }
 OURS = ("partition", "_batch", "_collected_at")  # the columns that the lake adds to `rows`
 EXACT_IN_FLOAT = 2**53
@@ -40,10 +40,10 @@ class Conformed:
     Attributes
     ----------
     table : declared columns that could be cast, then undeclared ones.
-    problems : sentences about missing, doubled and retyped columns; the table is complete only if there are none.
+    problems : sentences about missing, duplicate and retyped columns; the table is complete only if there are none.
     notes : sentences about lossless casts and about undeclared columns that were left out.
     new : names of undeclared columns that the lake does not have yet.
-    not_dates : by name of a declared date, which rows have a text that is not a date; they cannot be published.
+    not_dates : the rows with a text that is not a date, by name of the declared date. They cannot be published.
     """
 
     table: pa.Table
@@ -59,10 +59,10 @@ def declared(model: Model) -> pa.Schema:
 
 
 def is_conformed(model: Model, table: pa.Table) -> bool:
-    """Whether a table that `conform` once made fits the declaration of today, as the staged rows of a run do.
+    """Whether a table from an earlier `conform` (the staged rows of a run) fits the current declaration.
 
-    The columns and types are compared, and texts of declared dates are read, because a column of texts can be declared
-    a date later without a change of its type.
+    The columns and types are compared, and texts of declared dates are parsed, because a column of texts can be
+    declared a date later without a change of its type.
     """
     wanted = declared(model)
     if any(f.name not in table.column_names or table.schema.field(f.name).type != f.type for f in wanted):
@@ -76,7 +76,7 @@ def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] 
 
     Parameters
     ----------
-    known : undeclared columns that the lake has from earlier batches, with the type that they have there.
+    known : undeclared columns that the lake has from earlier batches, with their types.
     """
     known = known or {}
     wanted = declared(model)
@@ -145,7 +145,7 @@ def cast(series: pd.Series, target: pa.DataType | None) -> pa.Array:
 
 
 def dates(series: pd.Series) -> pa.Array:
-    """Dates as ISO text, ``2026-05-03``. Texts stay as they are; `conform` reports those that are not dates.
+    """Dates as ISO text, ``2026-05-03``. Texts are not changed; `conform` reports those that are not dates.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _arrow(series: pd.Series) -> pa.Array:
 
 
 def _without_empty(name: str, array: pa.Array, found: Conformed) -> pa.Array:
-    """The texts with empty ones as missing: `features.build` and the model server do not distinguish them either."""
+    """The texts with empty ones as missing. `features.build` and the model server do not distinguish them, either."""
     empty = pc.fill_null(pc.equal(array, ""), False)
     count = pc.sum(empty).as_py() or 0
     if not count:
@@ -192,7 +192,7 @@ def _without_empty(name: str, array: pa.Array, found: Conformed) -> pa.Array:
 
 
 def _not_dates(array: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """Which texts are not dates of the calendar, as booleans."""
+    """A boolean for each text: whether it is not a date of the calendar."""
     wrong = [text for text in pc.unique(array).to_pylist() if text is not None and not is_day(text)]
     found = pc.is_in(array, value_set=pa.array(wrong, array.type))
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
@@ -211,7 +211,7 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
 
 
 def interchangeable(given: pa.DataType, stored: pa.DataType) -> bool:
-    """Whether two Arrow types are one type in Delta, which has a single text type."""
+    """Whether two Arrow types are the same type in Delta, which has a single text type."""
     return given == stored or (pa.types.is_large_string(given) and _same_kind(stored, given))
 
 
@@ -239,7 +239,7 @@ def _nearest(given: pa.DataType) -> pa.DataType:
 
 
 def _changes_kind(series: pd.Series, array: pa.Array, nullable: bool) -> bool:
-    """Whether a number changed its kind; for integers that may be null, pandas has only floats."""
+    """Whether a number changed its kind; for integers with nulls, pandas has only floats."""
     if pa.types.is_float64(array.type):
         return bool(pd.api.types.is_integer_dtype(series.dtype))
     return pa.types.is_int64(array.type) and bool(pd.api.types.is_float_dtype(series.dtype)) and not nullable

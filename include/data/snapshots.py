@@ -37,7 +37,7 @@ class Snapshot(Record):
     ----------
     table_version : version of the Delta table ``rows`` that was read.
     first, last : the partition keys asked for, both included.
-    rows : how many were found. ``digest`` : their content digest. ``path`` : of the file, below the model's lake.
+    rows : the number of rows. ``digest`` : their content digest. ``path`` : the file, below the model's lake.
     missing : keys in between that have no rows.
     immature : keys whose rows were fetched before their labels were final (partition end + ``label.delay``).
     """
@@ -53,12 +53,12 @@ class Snapshot(Record):
 
 
 class Manifest(Record):
-    """What a snapshot contains, and what its digest is made of.
+    """The content of a snapshot, from which its digest is computed.
 
     Attributes
     ----------
-    columns : name and Arrow type of each.
-    partitions : key, rows and content digest of each.
+    columns : name and Arrow type of each column.
+    partitions : key, number of rows and content digest of each partition.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -124,7 +124,7 @@ def read(
 ) -> pd.DataFrame:
     """Rows of a snapshot between two partition keys (both included), in its order.
 
-    Checked on the way: the manifest against the digest, the file's row groups against the manifest, the checksum of
+    These are checked: the manifest against the digest, the file's row groups against the manifest, the checksum of
     every page that is read. `verify` checks the values, too.
 
     Raises

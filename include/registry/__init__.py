@@ -1,1 +1,1 @@
-"""What Perennial remembers: MLflow tracking, the bundle store, and the ledger of what serves."""
+"""Perennial's records: MLflow tracking, the bundle store, and the ledger of releases."""

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 SUMS = "SHA256SUMS"
 RELEASE = "release.json"
 TWINS = "twins"
-_MODEL = re.compile(r"[a-z][a-z0-9_]{1,49}")  # as include.spec.Name; spec is not imported, to keep this module light
+# same as include.spec.Name, which is not imported to keep this module light
+_MODEL = re.compile(r"[a-z][a-z0-9_]{1,49}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 _LEFTOVER_SECONDS = 3600.0
@@ -107,7 +108,8 @@ class BundleStore:
     def write(self, model: str, files: Mapping[str, bytes]) -> str:
         """Write a bundle (POSIX name -> bytes) and return its digest: the SHA-256 of its SHA256SUMS.
 
-        All or nothing: written next to its place, synced, then renamed. The same content again is a no-op.
+        All or nothing: the bundle is written next to its place, synced, then renamed. The same content again is a
+        no-op.
 
         Raises
         ------
@@ -182,7 +184,7 @@ class BundleStore:
 
         Raises
         ------
-        IntegrityError : the record is torn, was edited, or is about another model.
+        IntegrityError : the record is incomplete, was edited, or is about another model.
         """
         path = self._folder(model) / RELEASE
         try:
@@ -325,12 +327,12 @@ def _digest_of(path: Path) -> str:
 
 
 def _read_only(path: str, flags: int) -> int:
-    """For `open`: readable as far as the umask allows, and read-only."""
+    """An opener for `open`: read-only, and readable as far as the umask allows."""
     return os.open(path, flags, 0o444)
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Half-written bundles of killed processes; an hour old, so that no process is still writing them."""
+    """Delete incomplete bundles of killed processes that are an hour old, so that no process still writes them."""
     for path in folder.glob(f"{UNFINISHED}*"):
         with suppress(OSError):
             if time.time() - path.stat().st_mtime > _LEFTOVER_SECONDS:

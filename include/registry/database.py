@@ -19,11 +19,11 @@ from include.spelling import did_you_mean
 
 LOCK_SECONDS = 60  # longest wait for another process's transition or projection of the same model
 RECORD = 0x70726F6A  # "proj": first key of the advisory locks under which release records are written
-MLFLOW = 0x6D6C666C  # "mlfl": and of those under which MLflow is
+MLFLOW = 0x6D6C666C  # "mlfl": first key of those under which MLflow is written
 
 
 class Database:
-    """Connections to one PostgreSQL. Holds none between calls, so it may be used after a fork."""
+    """Connections to one PostgreSQL. None is kept between calls, so it can be used after a fork."""
 
     def __init__(self, url: str) -> None:
         self._url = _psycopg2(url)
@@ -78,7 +78,7 @@ class Database:
 
 
 def _psycopg2(url: str) -> URL:
-    """A PostgreSQL address for psycopg2, whichever way it was written."""
+    """A PostgreSQL address for psycopg2, from any of its usual forms."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -95,7 +95,7 @@ def _psycopg2(url: str) -> URL:
 
 @lru_cache(maxsize=8)
 def _engine(url: URL, process: int) -> Engine:
-    """One engine a process (so that a fork starts its own); no connection outlives its use."""
+    """One engine per process (so that a fork creates its own); no connection outlives its use."""
     return create_engine(
         url,
         poolclass=NullPool,

@@ -1,7 +1,7 @@
-"""The ledger: which version serves, since when and by whom. The one source of truth, in PostgreSQL.
+"""The ledger in PostgreSQL, the single source of truth: which version serves, since when and by whom.
 
-Every transition is one transaction: the row of the model is locked, the epoch that the caller has seen is compared,
-the new state is written together with its audit row. The release record and the MLflow alias are projections of it.
+Every transition is one transaction: the row of the model is locked, the epoch that the caller saw is compared, and
+the new state is written with its audit row. The release record and the MLflow alias are projections of the ledger.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TRANSITIONS = ("promote", "rollback", "restore", "withdraw")  # the actions that
 
 
 class PromotionFrozen(ReleaseError):
-    """An automatic promotion that a freeze stops; ``freeze`` is who froze it, since when and why."""
+    """A freeze stops an automatic promotion; ``freeze`` records who froze, since when and why."""
 
     def __init__(self, version: int, freeze: FreezeRow) -> None:
         super().__init__(f"version {version} of {freeze.model} is not promoted automatically: {freeze}.")
@@ -33,7 +33,7 @@ class PromotionFrozen(ReleaseError):
 
 
 class Ledger(Versions):
-    """The ledger of one deployment. Holds no connection between calls, so it may be used after a fork."""
+    """The ledger of one deployment. It keeps no connection between calls, so it can be used after a fork."""
 
     @classmethod
     def default(cls) -> Ledger:
@@ -50,12 +50,12 @@ class Ledger(Versions):
     # -- the champion
 
     def standing(self, model: str) -> Standing:
-        """What the ledger records about a model's service; epoch 0 if it was never released."""
+        """The ledger's record of a model's service; epoch 0 if the model was never released."""
         with self._database.read(f"read the standing of {model}") as connection:
             return self._standing(connection, model)
 
     def standings(self) -> list[Standing]:
-        """What the ledger records about every model, by name."""
+        """The ledger's record of every model's service, by name."""
         query = select(schema.champion).order_by(schema.champion.c.model)
         with self._database.read("read the standing of all models") as connection:
             return [Standing.of(row) for row in connection.execute(query)]
@@ -193,7 +193,7 @@ class Ledger(Versions):
         return self._database.locked(model, RECORD)
 
     def locked_in_mlflow(self, model: str) -> AbstractContextManager[None]:
-        """As `locked`, for writes to MLflow: a server that hangs never delays a release record."""
+        """Like `locked`, but for writes to MLflow, so that a hanging server never delays a release record."""
         return self._database.locked(model, MLFLOW)
 
     # -- history
@@ -229,7 +229,7 @@ class Ledger(Versions):
         return True
 
     def repaired_unverified(self) -> list[Standing]:
-        """What serves by a repaired release record and has not been verified since, by model."""
+        """The models whose release record was repaired and whose version has not been verified since."""
         a, c = schema.audit.c, schema.champion.c
 
         def noted(action: str) -> ColumnElement[bool]:
@@ -297,7 +297,7 @@ class Ledger(Versions):
         old_state: str,
         freeze: str | None,
     ) -> int:
-        """Write the champion of the locked row, and the states of the version that comes and the one that goes."""
+        """Write the champion of the locked row, and the states of the new and of the previous version."""
         c, v = schema.champion.c, schema.version.c
         new: dict[str, str | int | bool | None] = {
             "version": version,

@@ -1,8 +1,9 @@
 """The versions of the ledger in MLflow, registered again if they were deleted there.
 
-The ledger numbers versions. MLflow numbers its own and cannot be asked for a number, so the ledger keeps which version
-of MLflow stands for which of its own. Both are equal unless something was deleted in MLflow. If MLflow has lost a
-registered model, its versions are registered again in their old order, which usually gives them their old numbers.
+The ledger numbers versions. MLflow numbers its own and does not accept a given number, so the ledger records which
+version of MLflow stands for which of its own. Both numbers are equal unless something was deleted in MLflow. If MLflow
+has lost a registered model, its versions are registered again in their old order, which usually gives them their old
+numbers.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ def allocate(model: str, run_id: str, mlflow_run_id: str) -> int:
 
 
 def register(model: str, version: int, tags: Mapping[str, object]) -> int:
-    """Give a version its place in MLflow, with these tags, and return its number there; a no-op if it has one.
+    """Register a version in MLflow with these tags and return its number there; a no-op if it is registered.
 
-    Round trips: 1 if it has one, else 4 (5 for the first of a model).
+    Round trips: 1 if it is registered, else 4 (5 for the first of a model).
     """
     ledger = Ledger.default()
     with ledger.locked_in_mlflow(model):
@@ -49,12 +50,12 @@ def set_champion(model: str, version: int) -> None:
 
 
 def page(model: str, version: int) -> str:
-    """The page of a version in MLflow, as a browser sees it."""
+    """The address of a version's page in MLflow, for a browser."""
     return tracking.version_url(model, Ledger.default().number(model, version).mlflow_version or version)
 
 
 def _place(ledger: Ledger, model: str, version: int, tags: Mapping[str, object]) -> int:
-    """The number in MLflow of a version, which is registered (again) if MLflow does not have it."""
+    """The number of a version in MLflow. The version is registered (again) if MLflow does not have it."""
     row = ledger.number(model, version)
     known = row.mlflow_version
     if known is not None:

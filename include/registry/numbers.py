@@ -1,4 +1,4 @@
-"""The numbers of versions: allocated here, once for each run, and the versions of MLflow that stand for them."""
+"""The numbers of versions, allocated once for each run, and the versions of MLflow that stand for them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Numbers:
 
         Parameters
         ----------
-        mlflow_run_id : the MLflow run that the version comes from; replaced until the version is in MLflow.
+        mlflow_run_id : the MLflow run that the version comes from; it can be replaced until the version is in MLflow.
         at_least : the lowest new number. With the next number of MLflow, both numberings stay equal.
         """
         n = schema.version_number.c

@@ -1,4 +1,4 @@
-"""The release record: the small file by which servers learn which version of a model serves."""
+"""The release record: the small file that names the version of a model that servers must serve."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from include.errors import IntegrityError
 
 @dataclass(frozen=True)
 class ReleaseRecord:
-    """What a server needs to know about one model: the champion, its bundle, and the epoch that only grows.
+    """The facts that a server needs about one model: the champion, its bundle, and the epoch, which only grows.
 
     ``released_at`` is the ledger's time in ISO 8601, UTC; ``run_id`` is the run that put the version into service.
     """
@@ -37,7 +37,7 @@ class ReleaseRecord:
     def from_json(cls, data: bytes, where: str) -> ReleaseRecord:
         """Parse and verify; ``where`` names the file in errors.
 
-        Unknown fields are accepted, as the record may be a newer version's; the SHA-256 covers them, too.
+        Unknown fields are accepted, because a newer version can have written the record; the SHA-256 covers them, too.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class ReleaseRecord:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise IntegrityError(
                 f"{where} is not a whole release record ({len(data)} bytes): it is torn or was edited. "
-                f"Promote or roll back again to write it anew from the ledger."
+                f"Promote or roll back again to rewrite it from the ledger."
             ) from None
         if claimed != _canonical_digest(body):
             raise IntegrityError(

@@ -1,4 +1,4 @@
-"""The rows of the ledger: frozen, and small JSON-able dicts on demand."""
+"""The rows of the ledger: frozen, and convertible to small JSON-able dicts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class NumberRow(_AsDict):
 
 @dataclass(frozen=True)
 class Standing(_AsDict):
-    """What the ledger records about a model's service; ``version`` is ``None`` if nothing serves."""
+    """The ledger's record of a model's service; ``version`` is ``None`` if nothing serves."""
 
     model: str
     version: int | None
@@ -107,7 +107,7 @@ class ChampionRow(_AsDict):
 
 @dataclass(frozen=True)
 class DecisionRow(_AsDict):
-    """What the gate decided in one run."""
+    """The gate's decision in one run."""
 
     model: str
     run_id: str

@@ -1,4 +1,4 @@
-"""The tables of the ledger and the numbered migrations that make them; a later issue appends a migration.
+"""The tables of the ledger and the numbered migrations that create them; a later change appends a migration.
 
 The tables are declared twice on purpose: as SQL, which defines the database and never changes once released,
 and as SQLAlchemy tables, which define what today's code reads. A test compares them.

@@ -1,9 +1,9 @@
-"""What people and tools see in MLflow: runs of candidates, versions of a model, the alias of the champion.
+"""The content of MLflow for people and tools: runs of candidates, versions of a model, the alias of the champion.
 
-Nothing here decides anything: MLflow's aliases and tags are last-writer-wins, so the ledger is the truth and this is
+Nothing here makes decisions: MLflow's aliases and tags are last-writer-wins, so the ledger is the truth and this is
 its projection. Versions here are MLflow's own; `include.registry.mlflow_versions` finds the one that stands for a
-version of the ledger. The experiment and the registered model of a model carry its name. Calls that find their work
-done do nothing, and each states its HTTP round trips, because tasks pay for them.
+version of the ledger. A model's experiment and registered model have the model's name. Calls that find their work
+done do nothing. Each call documents its HTTP round trips, because tasks pay for them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-# A task that cannot reach MLflow must fail within a minute, so that Airflow retries it: MLflow itself makes 7 tries
-# of 120 s. It prints the address of every run that it ends, which costs a call.
+# A task that cannot reach MLflow must fail within a minute, so that Airflow retries it; MLflow itself makes 7 tries
+# of 120 s. MLflow prints the address of every run that it ends, which costs a call.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -41,8 +41,8 @@ CHAMPION_ALIAS = "champion"
 _PAGE = 200
 _BATCH = 100  # MLflow takes 100 parameters and 100 tags in one call
 _LONGEST_PARAM = 6000
-# Behind its login, MLflow answers "permission denied" also for what does not exist, except to its administrator. The
-# tasks' user may do everything with runs and models, so it means "missing"; a true one is repeated by the next call.
+# With its login, MLflow answers "permission denied" also for missing objects, except to its administrator. The
+# tasks' user has all permissions on runs and models, so it means "missing". A real denial recurs in the next call.
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED")
 _TRANSIENT = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED")
 
@@ -227,12 +227,12 @@ def champion_alias(model_name: str) -> int | None:
 
 
 def run_url(mlflow_run_id: str) -> str:
-    """The page of a run, as a browser sees it."""
+    """The address of a run's page, for a browser."""
     return f"{_public()}/#/runs/{quote(mlflow_run_id)}"
 
 
 def version_url(model_name: str, version: int) -> str:
-    """The page of a version, as a browser sees it."""
+    """The address of a version's page, for a browser."""
     return f"{_public()}/#/models/{quote(model_name)}/versions/{version}"
 
 
@@ -246,7 +246,7 @@ def _client() -> MlflowClient:
 
 @lru_cache(maxsize=4)
 def _client_of(url: str, process: int) -> MlflowClient:
-    """One client a process and server."""
+    """One client per process and server."""
     return MlflowClient(tracking_uri=url, registry_uri=url)
 
 
@@ -283,7 +283,7 @@ def _text(value: Any) -> str:
 
 
 def _unless(codes: tuple[str, ...], call: Callable[[], T]) -> T | None:
-    """What ``call`` returns; ``None`` if MLflow answers with one of these error codes."""
+    """The result of ``call``; ``None`` if MLflow answers with one of these error codes."""
     try:
         return call()
     except MlflowException as error:

@@ -124,7 +124,7 @@ class Versions(Numbers):
         snapshot_digest: str,
         checks: Sequence[Any],
     ) -> DecisionRow:
-        """Record what the gate decided in a run; the same run again replaces its decision.
+        """Record the gate's decision in a run; the same run again replaces its decision.
 
         A version that was rejected or held takes that state, unless it has been in service.
         """
@@ -164,9 +164,9 @@ class Versions(Numbers):
     def hold_promotion(self, model: str, version: int, why: str) -> DecisionRow | None:
         """Turn the decision to promote a version into a hold, because a freeze stops its release.
 
-        What the gate found is kept: its checks in the decision, its reason at the end of the new one, the version as it
-        is (packaged), so that it can be released once the freeze is lifted. A decision that is not to promote stays as
-        it is.
+        The gate's findings are kept: its checks in the decision, its reason at the end of the new one, and the version
+        as it is (packaged), so that it can be released once the freeze is lifted. A decision that is not to promote
+        stays as it is.
 
         Returns
         -------
@@ -202,7 +202,7 @@ class Versions(Numbers):
         return None if row is None else DecisionRow.of(row)
 
     def decisions(self, model: str, as_of: str) -> list[DecisionRow]:
-        """Every decision about a model that is about this as-of, newest first."""
+        """Every decision about a model for this as-of, newest first."""
         d = schema.decision.c
         query = (
             select(schema.decision).where(d.model == model, d.as_of == as_of).order_by(d.decided_at.desc(), d.id.desc())

@@ -1,4 +1,4 @@
-"""What a model's `source.py` can build on: one local day of a CSV or Parquet file, or of an SQL table.
+"""Building blocks for a model's `source.py`: one local day of a CSV or Parquet file, or of an SQL table.
 
 A source is a frozen dataclass (`CsvFile`, `ParquetFiles`, `SqlTable`) that says where the rows lie and which column
 tells their time. `rows_of_day` makes of it what `fetch` returns: declared names and types, the day of the partition.

@@ -1,4 +1,4 @@
-"""Addresses of databases: named by connections, never written into code, and turned into what SQLAlchemy wants."""
+"""Addresses of databases: named by connections, never written into code, and converted for SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from include.errors import ConfigurationError
 
 PREFIX = "AIRFLOW_CONN_"
-# Airflow's names of connection types for which SQLAlchemy's dialect has another name.
+# Airflow's names of connection types whose dialect has another name in SQLAlchemy.
 DIALECTS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 _WITH_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 

@@ -29,8 +29,8 @@ class CsvFile:
     Parameters
     ----------
     path : plain, or compressed: .gz, .zst, .bz2, .xz.
-    time : the column that tells a row's day.
-    nulls : texts that mean that a value is missing.
+    time : the column that determines a row's day.
+    nulls : texts that stand for a missing value.
     """
 
     path: Path
@@ -49,15 +49,15 @@ class CsvFile:
         return self.cache().by_day(first, last)
 
     def counts(self, connections: Mapping[str, str]) -> dict[date, int]:
-        """Rows of each local day that has some."""
+        """The number of rows of each local day that has any."""
         return self.cache().counts()
 
     def without_time(self, connections: Mapping[str, str]) -> int:
-        """Rows whose time is missing or cannot be read: they belong to no day."""
+        """The number of rows whose time is missing or cannot be read. They belong to no day."""
         return self.cache().without_time()
 
     def cache(self) -> DailyCache:
-        """The file by days, made when it is new or has changed.
+        """The cache of the file by day; built if the file is new or has changed.
 
         Raises
         ------

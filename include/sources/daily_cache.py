@@ -1,7 +1,8 @@
-"""A file that knows no days, kept as Arrow by day: read once, not once for each day.
+"""A cache of a file as Arrow by day, so that the file is read once and not once for each day.
 
-One process makes the cache while the others wait (the lock goes with the process that held it), and it appears at once,
-by a rename: never half a cache. It is made in one pass over batches of rows, so memory does not grow with the file.
+One process builds the cache while the others wait (the lock ends with the process that holds it). It appears at once,
+by a rename, so it is never incomplete. It is built in one pass over batches of rows, so memory does not grow with the
+file.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ ROWS, INDEX = "rows.arrow", "index.json"
 
 @dataclass(frozen=True)
 class DailyCache:
-    """``folder`` holds the rows as Arrow batches of one day each, and which batches a day has."""
+    """``folder`` has the rows as Arrow batches of one day each, and an index of the batches of each day."""
 
     folder: Path
 
     def counts(self) -> dict[date, int]:
-        """Rows of each day, in the order of days."""
+        """The number of rows of each day, in the order of days."""
         return {date.fromisoformat(day): rows for day, (rows, _) in sorted(self._index()["days"].items())}
 
     def without_time(self) -> int:
-        """Rows that belong to no day, because their time is missing or cannot be read."""
+        """The number of rows that belong to no day, because their time is missing or cannot be read."""
         return int(self._index()["without_time"])
 
     def between(self, first: date, last: date) -> pa.Table:
@@ -68,11 +69,11 @@ class DailyCache:
 def open_cache(
     path: Path, options: str, when: EventTime, batches: Callable[[], Iterable[pa.RecordBatch]]
 ) -> DailyCache:
-    """The cache of this file as it is now (size and time of its last change); made on first use.
+    """The cache of this file in its current state (size and time of its last change); built on first use.
 
     Parameters
     ----------
-    options : everything else that decides what is read; each text has its own cache.
+    options : a text of all other settings that affect what is read; each text has its own cache.
     batches : reads the file.
     """
     name = hashlib.sha256(f"{path.resolve()}\0{options}\0{when}".encode()).hexdigest()[:16]
@@ -104,7 +105,7 @@ def decompressed(path: Path, open_file: Callable[[Path], pa.NativeFile]) -> Path
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a cache; only their owner can read files written under it, whatever the caller's umask."""
+    """Hold the lock of a cache. Only the owner can read files written under it, whatever the caller's umask."""
     before = os.umask(UMASK)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +122,7 @@ def _stats(path: Path) -> list[os.stat_result]:
 
 
 def _remove_outdated(root: Path) -> None:
-    """Delete all caches of this file but the newest: a file that grows daily would leave one a day, and somebody may
+    """Delete all caches of this file but the newest: a file that grows daily would leave one a day, and a process can
     still be reading the newest."""
     made = sorted((f for f in root.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime, reverse=True)
     for folder in made[1:]:

@@ -1,4 +1,4 @@
-"""From a source's raw rows to what `fetch` returns: declared names and types, re-dated if a history is replayed."""
+"""From a source's raw rows to the result of `fetch`: declared names and types, re-dated if a history is replayed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FALSE = ("false", "f", "no", "n", "0")
 
 
 class Source(Protocol):
-    """Where rows lie."""
+    """A place of raw rows."""
 
     @property
     def time(self) -> EventTime: ...
@@ -45,12 +45,12 @@ class Reading:
 
     Parameters
     ----------
-    names : declared name by name in the source, if they differ.
-    formats : how a timestamp column is written, by declared name (see `EventTime.format`); ISO without an entry.
-    left_out : columns of the source that are not wanted.
+    names : the declared name by the name in the source, if they differ.
+    formats : the format of a timestamp column, by declared name (see `EventTime.format`); ISO without an entry.
+    left_out : columns of the source to leave out.
     row_number : declared name of a column that numbers the rows of a day, if the source has no key. Rows
         are put in the order of their time and values first, so that the same rows always get the same numbers.
-    replay : which day of a finished history stands for the partition; every timestamp and date moves by the same days.
+    replay : the finished history to replay, if any; every timestamp and date moves by the same number of days.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
@@ -158,7 +158,7 @@ def _moments(values: pa.Array, format: str, timezone: str, moved: np.timedelta64
 
 
 def _days(values: pa.Array, moved: np.timedelta64) -> pa.Array:
-    """ISO texts of dates, moved; what is not a date stays as it came, for validation to name."""
+    """ISO texts of dates, moved. Other values stay unchanged, so that validation can name them."""
     if moved == np.timedelta64(0, "D") or not _is_text(values):
         return values
     known = {text: text for text in pc.unique(values).to_pylist()}
@@ -166,8 +166,8 @@ def _days(values: pa.Array, moved: np.timedelta64) -> pa.Array:
     return pa.array([known[text] for text in values.to_pylist()], values.type)
 
 
-def _told_apart(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
-    """Without rows whose key comes twice because a repeated hour of a clock change was re-dated onto another day."""
+def _without_repeats(frame: pd.DataFrame, model: Model) -> pd.DataFrame:
+    """Drop rows whose key appears twice because a repeated hour of a clock change was re-dated onto another day."""
     if model.data.event_time not in model.data.key or not set(model.data.key) <= set(frame.columns):
         return frame
     twice = frame.duplicated(list(model.data.key))
@@ -195,7 +195,7 @@ def _is_text(values: pa.Array) -> bool:
 
 
 def _number(values: pa.Array, decimal: str) -> pa.Array:
-    """float64; what is not finite is missing."""
+    """float64; infinite values become missing."""
     numbers = (_stripped(values, decimal) if _is_text(values) else values).cast(pa.float64())
     return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
 
@@ -221,7 +221,7 @@ def _boolean(values: pa.Array, decimal: str) -> pa.Array:
 
 
 def _date(values: pa.Array, decimal: str) -> pa.Array:
-    """ISO text; raises for anything but texts, dates, and moments at midnight without a timezone."""
+    """ISO text; raises for anything except texts, dates, and midnight timestamps without a timezone."""
     if _is_text(values):
         return pc.utf8_trim_whitespace(values)
     if pa.types.is_date(values.type) or (pa.types.is_timestamp(values.type) and values.type.tz is None):

@@ -25,10 +25,10 @@ ROWS_AT_ONCE = 1_000_000  # of several days that are read together
 
 @dataclass(frozen=True)
 class ParquetFiles:
-    """Rows of a Parquet file (itself compressed, too: .parquet.gz), or of a folder with Parquet files.
+    """Rows of a Parquet file (also compressed as a whole: .parquet.gz), or of a folder with Parquet files.
 
-    If the time is a timestamp or a date, a day is read by a filter, from the row groups that can hold it; if it
-    is text or a number, the files are kept by day like a CSV file.
+    If the time is a timestamp or a date, a day is read by a filter, from the row groups that can contain it. If it
+    is text or a number, the files are cached by day like a CSV file.
     """
 
     path: Path
@@ -75,17 +75,17 @@ class ParquetFiles:
         return (field >= low) & (field < high)
 
     def counts(self, connections: Mapping[str, str]) -> dict[date, int]:
-        """Rows of each local day that has some."""
+        """The number of rows of each local day that has any."""
         if not _filterable(self._time_type()):
             return self.cache().counts()
         return self._days()[0]
 
     def without_time(self, connections: Mapping[str, str]) -> int:
-        """Rows whose time is missing or cannot be read: they belong to no day."""
+        """The number of rows whose time is missing or cannot be read. They belong to no day."""
         return self._days()[1] if _filterable(self._time_type()) else self.cache().without_time()
 
     def cache(self) -> DailyCache:
-        """The files by days, for sources whose days cannot be filtered."""
+        """The cache of the files by day, for sources whose days cannot be filtered."""
         try:
             return open_cache(self.path, "parquet", self.time, self._batches)
         except ValueError as problem:

@@ -1,6 +1,6 @@
-"""Which day of a finished history stands for a day of now, and when: so that "last night" exists every night, for ever.
+"""Replays a finished history, so that every day has data: maps a given day to the original day.
 
-A history that ended is repeated in whole weeks: weekdays stay true, and the same day always gets the same rows.
+The history is repeated in whole weeks, so weekdays are preserved, and a day always gets the same rows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Replay:
 
     Parameters
     ----------
-    first, last : the history, both days included. What does not fill a whole week at its end is never replayed.
-    anchor : the day on which the first day of the history is replayed; of the same weekday.
+    first, last : the history, both days included. An incomplete week at its end is never replayed.
+    anchor : the day on which the first day of the history is replayed. It must be the same weekday.
 
     Raises
     ------
@@ -49,20 +49,20 @@ class Replay:
         return ((self.last - self.first).days + 1) // WEEK * WEEK
 
     def original(self, day: date) -> date:
-        """The day of the history that is replayed on ``day`` (before the anchor, too)."""
+        """The day of the history that is replayed on ``day``, also before the anchor."""
         return self.first + timedelta(days=(day - self.anchor).days % self.cycle)
 
 
 def instants(day: date, minutes: np.ndarray, timezone: str) -> np.ndarray:
     """Wall-clock times of ``day`` as instants: datetime64[us] in UTC, all within the local day.
 
-    In the hour that a clock change repeats, the first one is meant; in the hour that it skips, the time before it goes
-    on. A replayed day has other clock changes than its original, so both happen.
+    In an hour that a clock change repeats, the first one is used. In an hour that it skips, the earlier offset
+    continues to apply. A replayed day has other clock changes than its original, so both cases occur.
 
     Parameters
     ----------
-    minutes : after midnight, 0 to 1439, shape (n,).
-    timezone : IANA.
+    minutes : minutes after midnight, 0 to 1439, shape (n,).
+    timezone : IANA name.
     """
     import numpy as np
 

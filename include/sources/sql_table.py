@@ -1,4 +1,4 @@
-"""A table or view of a database as a source of days: one statement with bound times, over a named connection."""
+"""A table or view of a database as a source of days: one statement with bound times on a named connection."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class SqlTable:
 
     Parameters
     ----------
-    connection : name of the connection that holds the database's address; the model lists it in ``data.connections``.
+    connection : name of the connection with the database's address; the model lists it in ``data.connections``.
     table : name, with its schema if that is not the default one: ``sales.orders``.
-    time : the column that tells a row's day: a timestamp (without a timezone: the wall clock of ``time.timezone``) or a
+    time : the column that determines a row's day: a timestamp (without a timezone: in ``time.timezone``) or a
         date. An index on it makes a day cheap.
     """
 
@@ -80,11 +80,11 @@ class SqlTable:
         return table.sort_by([(name, "ascending") for name in by]) if by else table
 
     def counts(self, connections: Mapping[str, str]) -> dict[date, int]:
-        """Rows of each local day that has some."""
+        """The number of rows of each local day that has any."""
         return self._days(connections)[0]
 
     def without_time(self, connections: Mapping[str, str]) -> int:
-        """Rows without a time: they belong to no day."""
+        """The number of rows without a time. They belong to no day."""
         return self._days(connections)[1]
 
     def columns(self, connections: Mapping[str, str]) -> dict[str, str]:
@@ -129,7 +129,7 @@ class SqlTable:
 
     @contextmanager
     def _connected(self, connections: Mapping[str, str]) -> Iterator[tuple[sa.Connection, sa.Table]]:
-        """An open connection and the reflected table; no address and no password gets into a message."""
+        """An open connection and the reflected table. No message contains an address or a password."""
         if self.connection not in connections:
             raise ConfigurationError(
                 f"the connection {self.connection!r} was not handed over{did_you_mean(self.connection, connections)} "
@@ -168,7 +168,7 @@ class SqlTable:
 
 
 def _array(values: Any) -> pa.Array:
-    """One column of a result; what Arrow and the lake have no type for becomes text or a number."""
+    """One column of a result. Values without a type in Arrow and the lake become text or numbers."""
     first = next((v for v in values if v is not None), None)
     if isinstance(first, Decimal):
         values = [None if v is None else float(v) for v in values]

@@ -1,4 +1,4 @@
-"""How a source writes its times, and what local day and which instant they mean."""
+"""The time formats of sources, and the local days and instants of their times."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-TYPED = "timestamp"  # the column's own type is enough: a timestamp with or without timezone, or a date
+TYPED = "timestamp"  # the column's own type: a timestamp with or without timezone, or a date
 ISO = "iso"  # text, 2026-05-03 14:30:00, without an offset from UTC
 ISO_OFFSET = "iso_offset"  # text, 2026-05-03T14:30:00+02:00
 EPOCH = {"epoch_s": "s", "epoch_ms": "ms"}  # whole numbers, counted from 1970-01-01 UTC
@@ -19,14 +19,14 @@ EPOCH = {"epoch_s": "s", "epoch_ms": "ms"}  # whole numbers, counted from 1970-0
 
 @dataclass(frozen=True)
 class EventTime:
-    """The column that tells when a row happened.
+    """The column with the time of a row.
 
     Parameters
     ----------
-    column : its name in the source.
+    column : the column's name in the source.
     format : ``timestamp`` (the column's own type), ``iso``, ``iso_offset``, ``epoch_s``, ``epoch_ms``, or a pattern of
         `datetime.strptime`.
-    timezone : IANA name; where a day begins, and the zone of wall clock times that carry no offset.
+    timezone : IANA name. It determines when a day begins, and it is the zone of times without an offset.
     """
 
     column: str
@@ -53,7 +53,7 @@ def instants(values: pa.Array | pa.ChunkedArray, format: str, timezone: str) -> 
 def localized(wall: np.ndarray, timezone: str) -> pd.DatetimeIndex:
     """Wall clock times as instants in UTC.
 
-    In the hour that a clock change repeats, the first one is meant; in the hour that it skips, the time after it.
+    In an hour that a clock change repeats, the first one is used; in an hour that it skips, the time after it.
     """
     local = pd.DatetimeIndex(wall).tz_localize(
         timezone, ambiguous=np.ones(len(wall), bool), nonexistent="shift_forward"

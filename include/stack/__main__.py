@@ -16,19 +16,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m include.stack", description=__doc__.split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="start everything, bring every model to a champion, stay until Ctrl-C")
-    run.add_argument("--model", action="append", default=[], metavar="NAME", help="bring only this one (repeatable)")
-    night = commands.add_parser("night", help="a whole night of one model now, on the running stack")
+    run.add_argument(
+        "--model", action="append", default=[], metavar="NAME", help="bring only this model to a champion (repeatable)"
+    )
+    night = commands.add_parser("night", help="run a whole night of one model now, on the running stack")
     night.add_argument("--model", help="optional if there is only one")
-    night.add_argument("--seed", help="another random seed than the model's")
+    night.add_argument("--seed", help="a random seed other than the model's")
     night.add_argument("--force", help="1: train even if nothing has changed since the last decision")
-    rollback = commands.add_parser("rollback", help="an earlier version of one model, now; freezes its promotion")
+    rollback = commands.add_parser(
+        "rollback", help="put an earlier version of one model into service now; freezes its promotion"
+    )
     rollback.add_argument("--version", help="default: the previous champion")
-    unfreeze = commands.add_parser("unfreeze", help="let the promotion of one model go on")
+    unfreeze = commands.add_parser("unfreeze", help="allow the promotion of one model again")
     for command in (rollback, unfreeze):
-        command.add_argument("--model", help="may be left out if there is only one")
-        command.add_argument("--reason", help="kept in the audit")
+        command.add_argument("--model", help="optional if there is only one")
+        command.add_argument("--reason", help="recorded in the audit")
     commands.add_parser("stop", help="stop the stack of this PERENNIAL_HOME")
-    commands.add_parser("status", help="what runs and what serves")
+    commands.add_parser("status", help="show what runs and what serves")
     airflow = commands.add_parser("airflow", help="Airflow's own command line, with the settings of this stack")
     airflow.add_argument("arguments", nargs=argparse.REMAINDER)
     commands.add_parser("clean", help="delete PERENNIAL_HOME; refuses while its stack runs")
@@ -74,7 +78,7 @@ def _dispatch(asked: argparse.Namespace) -> int:
 
 
 def _run(models: list[str]) -> int:
-    """`running.run`; Ctrl-C during the imports, which take seconds, stops it as it does later."""
+    """`running.run`. The imports take seconds; Ctrl-C stops them as it stops the stack later."""
     from include.stack.signals import Stopped, StopSignals
 
     signals = StopSignals()

@@ -1,4 +1,4 @@
-"""What Airflow's API answers about DAGs, runs, tasks and back-fills: of each, the fields that are used here."""
+"""The answers of Airflow's API about DAGs, runs, tasks and back-fills, reduced to the fields that are used here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Dag:
-    """A DAG. ``is_stale``: known from an earlier start, and not parsed again yet."""
+    """A DAG. ``is_stale``: it is known from an earlier start and not yet parsed again."""
 
     is_paused: bool
     is_stale: bool

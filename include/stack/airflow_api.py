@@ -1,4 +1,4 @@
-"""A small client of Airflow's public REST API, for what `run` and `night` need."""
+"""A small client of Airflow's public REST API, with the calls that `run` and `night` need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was typed behind `make night`, `rollback` and `unfreeze`: texts that become values, or a clear error."""
+"""The values typed after `make night`, `rollback` and `unfreeze`: texts that become values, or a clear error."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def reason(text: str | None, command: str) -> str:
 
     Parameters
     ----------
-    command : as it should be typed, for an example.
+    command : the command to type, as an example.
 
     Raises
     ------
@@ -53,11 +53,9 @@ def reason(text: str | None, command: str) -> str:
     """
     reason = " ".join((text or "").split())
     if not reason:
-        raise ConfigurationError(f'REASON is missing: the audit keeps why. Type {command} REASON="..."')
+        raise ConfigurationError(f'REASON is missing: the audit records it. Type {command} REASON="..."')
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
-        raise ConfigurationError(
-            f"REASON has {len(reason)} characters: give {SHORTEST_REASON} to {LONGEST_REASON}, for the next reader."
-        )
+        raise ConfigurationError(f"REASON has {len(reason)} characters: give {SHORTEST_REASON} to {LONGEST_REASON}.")
     return reason
 
 

@@ -2,8 +2,8 @@
 
     python3 include/stack/bootstrap.py [--root FOLDER]
 
-Uses the standard library only. Does nothing when `.venv` already holds exactly what requirements.txt asks for (a stamp
-file with its hash says so). The stamp is written last: an interrupted installation is repeated.
+Uses only the standard library. Does nothing if `.venv` already has exactly the packages of requirements.txt (a stamp
+file with its hash shows this). The stamp is written last, so an interrupted installation is repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UV = "uv==0.13.9"
 
 
 class CannotInstall(Exception):
-    """The environment cannot be made; the message says what to do."""
+    """The environment cannot be created; the message says what to do."""
 
 
 def dotted(version: tuple[int, int] = sys.version_info[:2]) -> str:
@@ -44,7 +44,7 @@ def check_python(version: tuple[int, int], name: str) -> None:
 
 
 def check_venv_module() -> None:
-    """Debian ships python3 without ensurepip: say which package brings it."""
+    """Debian ships python3 without ensurepip, so name the package that provides it."""
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
@@ -56,15 +56,15 @@ def check_venv_module() -> None:
 
 
 def fingerprint(requirements: Path) -> str:
-    """What the stamp holds: requirements, Python version and the installer's own version."""
+    """The content of the stamp: requirements, Python version and the installer's own version."""
     content = requirements.read_bytes() + f"{dotted()} {UV}".encode()
     return hashlib.sha256(content).hexdigest()
 
 
 def uv_environment(pip_config: str, environ: dict[str, str]) -> dict[str, str]:
-    """Hand pip's settings (`pip config list`: files and environment) to uv, which reads only its own.
+    """Pass pip's settings (`pip config list`: files and environment) to uv, which reads only its own.
 
-    Names of uv that are set already win. The text has lines such as ``global.index-url='https://...'`` and
+    Variables of uv that are already set win. The text has lines such as ``global.index-url='https://...'`` and
     ``:env:.find-links='/wheels'``; later lines do not override the environment's.
     """
     found: dict[str, str] = {}
@@ -87,7 +87,7 @@ def uv_environment(pip_config: str, environ: dict[str, str]) -> dict[str, str]:
         "SSL_CERT_FILE": found.get("cert"),
         "UV_HTTP_TIMEOUT": found.get("default-timeout") or found.get("timeout"),
         "UV_NO_INDEX": "1" if found.get("no-index", "").lower() in ("1", "true", "yes") else None,
-        # pip takes the best version of all indexes; uv's default takes the first index that knows the name
+        # pip uses the best version of all indexes; uv by default uses the first index that knows the name
         "UV_INDEX_STRATEGY": "unsafe-best-match" if found.get("extra-index-url") else None,
     }
     result = dict(environ)
@@ -125,8 +125,8 @@ def install(root: Path, requirements: Path) -> None:
 
 
 def _make_venv(folder: Path, python: Path) -> None:
-    """A virtual environment of the running Python's version; one of another version, or half a one, is replaced."""
-    unfinished = folder / ".perennial-unfinished"  # pip may be importable and still not be there as a whole
+    """Create a virtual environment of the running Python's version; replace an incomplete one or another version."""
+    unfinished = folder / ".perennial-unfinished"  # pip can be importable but still incomplete
     probe = [str(python), "-c", "import pip, sys; print(sys.version_info[0], sys.version_info[1], sep='.')"]
     if python.exists() and not unfinished.exists():
         answer = subprocess.run(probe, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -144,9 +144,9 @@ def _make_venv(folder: Path, python: Path) -> None:
 
 
 def _outside(folder: Path) -> str:
-    """The running Python, or the one that it was made from if it lies in this folder, which will be deleted.
+    """The running Python, or its base Python if it is in this folder, which will be deleted.
 
-    The Makefile takes the Python of `.venv` first, and half an environment has one that runs.
+    The Makefile tries the Python of `.venv` first, and even an incomplete environment can have one that runs.
     """
     base = getattr(sys, "_base_executable", None) or sys.executable
     for python in (sys.executable, base, os.path.realpath(sys.executable)):
@@ -156,13 +156,13 @@ def _outside(folder: Path) -> str:
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
-    """Run a program to its end. Ctrl-C does not reach it, so it prints no traceback: it is ended by us."""
+    """Run a program to its end. Ctrl-C does not reach it, so it prints no traceback; we end it instead."""
     process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
         code = process.wait()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # with its children; what it has made is replaced
+            os.killpg(process.pid, signal.SIGKILL)  # with its children; its incomplete result is replaced later
         process.wait()
         raise
     if code:
@@ -183,7 +183,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent.parent)
     root = parser.parse_args().root
-    for number in (signal.SIGTERM, signal.SIGHUP):  # of a terminal that is closed: no program continues without us
+    # sent when a terminal closes: programs that we started must end with us
+    for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
     try:

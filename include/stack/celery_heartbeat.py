@@ -1,4 +1,4 @@
-"""Touches a file whenever a Celery worker sends its heartbeat: a health check then needs neither Celery nor Airflow.
+"""Touches a file whenever a Celery worker sends its heartbeat, so that a health check needs no Celery or Airflow.
 
 Imported by the worker (Celery's setting ``imports``). The heartbeat is sent from the loop that also receives tasks,
 over the connection to the broker, every two seconds.
@@ -18,5 +18,5 @@ FILE = Path(os.environ.get("CELERY_HEARTBEAT_FILE") or Path(tempfile.gettempdir(
 
 @heartbeat_sent.connect
 def touch(**_: Any) -> None:
-    """Remember that the worker is alive."""
+    """Record that the worker is alive."""
     FILE.touch(mode=0o600)

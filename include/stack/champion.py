@@ -1,4 +1,4 @@
-"""What a user can try at once: the champion's version, and a `curl` line with a real row that can be pasted."""
+"""The first request of a user: the champion's version, and a `curl` line with a real row to paste."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSALS = 100  # answers of a server that does not serve the version yet: count
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the model server about one row."""
+    """An answer of the model server for one row."""
 
     model: str
     version: int
@@ -32,7 +32,7 @@ class Answer:
 
 
 def row(model: str, digest: str) -> Row:
-    """The first probe row of a bundle: a real row of the lake, kept with the score that the bundle gives for it."""
+    """The first probe row of a bundle: a real row of the lake, stored with the score that the bundle gives for it."""
     from include.registry.bundles import BundleStore
     from include.scoring.documents import Probe
 
@@ -43,16 +43,16 @@ def row(model: str, digest: str) -> Row:
 def ask(
     stack: Stack, model: str, wanted: Callable[[], tuple[int, str] | None], check: Callable[[], None]
 ) -> Answer | None:
-    """Ask the model server about one row, until the version that should serve answers.
+    """Ask the model server for the score of one row until the version that should serve answers.
 
     Parameters
     ----------
-    wanted : version and digest that should serve now; ``None`` if none should, and the answer is then ``None`` as well.
+    wanted : version and digest that should serve now. ``None``: nothing should serve, and the result is ``None``, too.
     check : called while waiting; raises if that has become pointless.
 
     Raises
     ------
-    TransientError : the server has answered `REFUSALS` times with something else; with its last answer.
+    TransientError : the server has answered `REFUSALS` times with something else. The message has its last answer.
     """
     token = credentials.read(stack, "serving_token")
     headers = {PROBE_HEADER: "1", **({"Authorization": f"Bearer {token}"} if token else {})}
@@ -64,7 +64,7 @@ def ask(
         try:
             answer = httpx.post(url, json=body, headers=headers, timeout=10, trust_env=False)
         except httpx.HTTPError:
-            refusals = 0  # it is away: it is starting or restarting
+            refusals = 0  # the server is unreachable: it is starting or restarting
         else:
             if answer.status_code == 200 and answer.json().get("version") == version:
                 return Answer(model, version, answer.json(), curl_line(stack, url, body, token is not None))
@@ -86,7 +86,7 @@ def curl_line(stack: Stack, url: str, body: Mapping[str, Sequence[Row]], with_to
 
 
 def _short(path: Path) -> str:
-    """Relative to the current folder if the path is below it."""
+    """The path, relative to the current folder if it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

@@ -14,14 +14,14 @@ SERVICES = "services"  # supervisord stops the programs of one group at the same
 
 @dataclass(frozen=True)
 class Component:
-    """One process: how it is started, and how it is asked to stop.
+    """One process: how it is started and stopped.
 
     Attributes
     ----------
-    stop_signal : what asks it to end.
+    stop_signal : the signal that asks it to end.
     stop_seconds : how long it may take before it is killed with its children.
-    environment : variables beyond those of every process.
-    user : system user to run as, when that is not the caller.
+    environment : variables in addition to those of every process.
+    user : the system user to run as, if it is not the caller.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Component:
 
 
 def services(stack: Stack, python: str = sys.executable) -> list[Component]:
-    """Everything but PostgreSQL; each is started by `include.stack.confidential.launcher` with its own secrets."""
+    """All components except PostgreSQL. `include.stack.confidential.launcher` starts each with its own secrets."""
     airflow = (python, "-m", "airflow")
     home = stack.airflow_home
     mlflow: tuple[str, ...] = (
@@ -57,7 +57,7 @@ def services(stack: Stack, python: str = sys.executable) -> list[Component]:
             (*airflow, "api-server", "--host", HOST, "--port", str(stack.airflow_port), "--workers", "1"),
             home,
         ),
-        # log servers are for workers on other machines, and would listen on every address
+        # log servers are only for workers on other machines, and they would listen on every address
         Component("airflow-scheduler", (*airflow, "scheduler", "--skip-serve-logs"), home),
         Component("airflow-dag-processor", (*airflow, "dag-processor"), home),
         Component("airflow-triggerer", (*airflow, "triggerer", "--skip-serve-logs"), home),
@@ -65,7 +65,7 @@ def services(stack: Stack, python: str = sys.executable) -> list[Component]:
 
 
 def supervisor_configuration(stack: Stack, postgres: Component, others: list[Component]) -> str:
-    """The text of supervisord's configuration file. Holds no secret, and neither does supervisord's environment.
+    """The text of supervisord's configuration file. It has no secret, and supervisord's environment has none either.
 
     supervisord stops in the reverse order of ``priority``, one group after the other: everything that uses the
     database first, PostgreSQL last.
@@ -97,7 +97,7 @@ def _program(stack: Stack, component: Component, priority: int) -> str:
     values: dict[str, object] = {
         "command": " ".join(_quoted(part) for part in _spawned(component)),
         "directory": component.folder,
-        "umask": f"{UMASK:03o}",  # supervisord's own umask counts only for a daemon
+        "umask": f"{UMASK:03o}",  # supervisord's own umask applies only to a daemon
         "priority": priority,
         "autostart": "false",
         "autorestart": "true",
@@ -117,7 +117,7 @@ def _program(stack: Stack, component: Component, priority: int) -> str:
 
 
 def _spawned(component: Component) -> tuple[str, ...]:
-    """The command behind `spawn`, which runs as our own user until it becomes that of the component."""
+    """The command, started by `spawn`, which runs as our own user until it switches to the component's user."""
     user = ("--user", component.user) if component.user else ()
     spawn = str(Path(__file__).with_name("spawn.py"))
     return (sys.executable, "-I", spawn, *user, "--", *component.command)
@@ -132,7 +132,7 @@ def _section(title: str, **values: object) -> str:
 
 
 def _quoted(part: str) -> str:
-    """For supervisord's shell-like splitting; ``%`` starts an expansion there."""
+    """Quote for supervisord's shell-like splitting, in which ``%`` starts an expansion."""
     escaped = _escaped(part)
     return escaped if part and all(c.isalnum() or c in "-_./:=,@%+" for c in part) else "'" + escaped + "'"
 

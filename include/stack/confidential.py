@@ -1,4 +1,4 @@
-"""Which process of the stack gets which secret: only what it reads. Nobody else's environment holds one.
+"""The secrets of each process of the stack: only those that it reads. No other environment has a secret.
 
 A process with secrets is started by `include.stack.launch`, which reads them from a file in the secrets folder.
 PostgreSQL and supervisord get none.
@@ -16,10 +16,10 @@ from include.stack import credentials
 from include.stack.components import Component
 from include.stack.layout import Stack
 
-# An AIRFLOW__ variable of the caller may belong to another Airflow (its database!), so only these reach the stack:
+# An AIRFLOW__ variable of the caller can belong to another Airflow (its database!), so only these reach the stack:
 # PERENNIAL_AIRFLOW__CORE__PARALLELISM=4 becomes AIRFLOW__CORE__PARALLELISM=4.
 OVERRIDE = "PERENNIAL_AIRFLOW__"
-# Connections, variables, cloud credentials and settings of the caller: for Airflow and its tasks alone.
+# Connections, variables, cloud credentials and settings of the caller: only for Airflow and its tasks.
 CALLERS = (OVERRIDE, "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AWS_", "GOOGLE_", "AZURE_")
 OWN = (
     "PERENNIAL_DATABASE_URL",
@@ -27,7 +27,7 @@ OWN = (
 )  # the stack sets them, whatever the caller's environment has
 
 AIRFLOW = ("airflow-migrate", "airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer")
-SCHEDULER = "airflow-scheduler"  # tasks are its grandchildren: `perennial.executor` takes from them what is its own
+SCHEDULER = "airflow-scheduler"  # tasks are its grandchildren: `perennial.executor` removes its own secrets from them
 
 
 def is_secret(variable: str) -> bool:
@@ -36,13 +36,13 @@ def is_secret(variable: str) -> bool:
 
 
 def of_callers() -> dict[str, str]:
-    """What the caller has set for Airflow and its tasks."""
+    """The variables that the caller has set for Airflow and its tasks."""
     found = {name: value for name, value in os.environ.items() if name.startswith(CALLERS)}
     return {name.removeprefix("PERENNIAL_") if name.startswith(OVERRIDE) else name: found[name] for name in found}
 
 
 def of_tasks(stack: Stack) -> dict[str, str]:
-    """What the code of tasks reads: the ledger, MLflow, the model server."""
+    """The secrets that tasks read: for the ledger, MLflow and the model server."""
     return {
         "PERENNIAL_DATABASE_URL": credentials.database_url(stack, "perennial", "psycopg2"),
         "MLFLOW_TRACKING_USERNAME": credentials.TASKS_USER,
@@ -52,13 +52,13 @@ def of_tasks(stack: Stack) -> dict[str, str]:
 
 
 def of_server(stack: Stack) -> dict[str, str]:
-    """What the model server reads: a release record and a bundle are files, so it needs the token alone."""
+    """The secret of the model server: release records and bundles are files, so it needs only the token."""
     token = credentials.read(stack, "serving_token")
     return {"PERENNIAL_SERVING_TOKEN": token} if token else {}
 
 
 def of_mlflow(stack: Stack) -> dict[str, str]:
-    """What the MLflow server reads; see `include.stack.mlflow_server`."""
+    """The secrets of the MLflow server; see `include.stack.mlflow_server`."""
     return {
         "MLFLOW_BACKEND_STORE_URI": credentials.database_url(stack, "mlflow", "psycopg2"),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.read(stack, "mlflow_secret_key") or "",
@@ -69,10 +69,10 @@ def of_mlflow(stack: Stack) -> dict[str, str]:
 
 
 def of_airflow(stack: Stack, component: str) -> dict[str, str]:
-    """What a component of Airflow reads.
+    """The secrets of a component of Airflow.
 
     All of them read the metadata database and the key of its encrypted connections. The scheduler signs the tokens of
-    tasks, which the API server checks; that also signs logins. The Models pages of the API server read the ledger.
+    tasks, and the API server checks them; it also signs logins. The Models pages of the API server read the ledger.
     """
     values = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": credentials.database_url(stack, "airflow", "psycopg2"),
@@ -102,7 +102,7 @@ def of_command_line(stack: Stack) -> dict[str, str]:
 
 
 def prepared(stack: Stack, component: Component) -> Component:
-    """The component as it is started: by a launcher that reads its secrets from the file which this writes."""
+    """The component with a launcher that reads its secrets from a file; this function writes the file."""
     file = stack.secrets / "environment" / f"{component.name}.json"
     file.parent.mkdir(mode=0o700, exist_ok=True)
     credentials.write(file, json.dumps(of(stack, component.name), indent=1) + "\n")

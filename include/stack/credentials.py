@@ -1,4 +1,4 @@
-"""The secrets of one stack: made once, kept in `<home>/secrets` for this user only, never on a command line."""
+"""The secrets of one stack: created once, kept in `<home>/secrets` for this user only, never on a command line."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from include import files
 from include.stack.layout import Stack
 
 USER = "admin"  # of Airflow and of MLflow
-TASKS_USER = "perennial"  # of MLflow: what tasks log in as
-ROLES = ("airflow", "mlflow", "perennial")  # of PostgreSQL: each owns the database of its name
+TASKS_USER = "perennial"  # of MLflow: the user of tasks
+ROLES = ("airflow", "mlflow", "perennial")  # of PostgreSQL: each owns the database of the same name
 
 
 def read(stack: Stack, name: str) -> str | None:
-    """A secret's value, or ``None`` when this stack has none of that name."""
+    """A secret's value, or ``None`` if this stack has no secret of this name."""
     path = stack.secrets / name
     return path.read_text().strip() if path.exists() else None
 
 
 def prepare(stack: Stack) -> None:
-    """Make what is missing, and the password file that Airflow's simple auth manager reads."""
+    """Create missing secrets, and the password file that Airflow's simple auth manager reads."""
     _once(stack.secrets / "jwt_secret", secrets.token_urlsafe(64))
     _once(stack.secrets / "fernet_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     _once(stack.secrets / "api_secret_key", secrets.token_urlsafe(32))
@@ -46,7 +46,7 @@ def passwords_file(stack: Stack) -> Path:
 
 
 def database_url(stack: Stack, role: str, driver: str) -> str:
-    """SQLAlchemy URL of a role's own database; it holds the password, so it is for an environment, not for a log."""
+    """SQLAlchemy URL of a role's own database. It contains the password, so it must not get into a log."""
     return f"postgresql+{driver}://{role}:{read(stack, f'database_{role}')}@/{role}?host={stack.pg_sockets}"
 
 
@@ -56,5 +56,5 @@ def _once(path: Path, value: str) -> None:
 
 
 def write(path: Path, content: str) -> None:
-    """Write a file for its owner alone, whole or not at all."""
+    """Write a file that only its owner can read, atomically."""
     files.write(path, content.encode(), private=True)

@@ -1,7 +1,7 @@
 """Prepares a deployment of docker-compose.yaml before its services start: ``python -m include.stack.deployment``.
 
-Makes the folders, the roles and databases of PostgreSQL and the password file of Airflow, then migrates Airflow's
-database, MLflow's and the ledger, and creates the lake. Each step may be done again, with other passwords too.
+Creates the folders, the roles and databases of PostgreSQL and the password file of Airflow, then migrates Airflow's
+database, MLflow's and the ledger, and creates the lake. Each step can be repeated, also with other passwords.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from include.stack.roles import Role
 FOLDERS = ("bundles", "logs/airflow", "mlflow/artifacts", "serving", "spool")
 USER = "admin"
 
-# `mlflow db upgrade` wants the address on its command line, where everybody could read the password in it
+# `mlflow db upgrade` needs the address on its command line, where every user could read its password
 UPGRADE_MLFLOW = "import os; from mlflow.cli import cli; cli(['db', 'upgrade', os.environ['MLFLOW_BACKEND_STORE_URI']])"
 
-# Each with the variable of its password.
+# The roles, each with the variable of its password.
 ROLES = (
     (Role("airflow", "airflow"), "AIRFLOW_DATABASE_PASSWORD"),
     (Role("mlflow", "mlflow"), "MLFLOW_DATABASE_PASSWORD"),
@@ -36,7 +36,7 @@ ROLES = (
 
 
 def prepare_databases(administrator: str, passwords: Mapping[str, str]) -> None:
-    """Make roles and databases, set the passwords, hand over what the administrator owned in them.
+    """Create roles and databases, set the passwords, hand over the objects that the administrator owned in them.
 
     Parameters
     ----------
@@ -55,13 +55,13 @@ def prepare_databases(administrator: str, passwords: Mapping[str, str]) -> None:
 
 
 def write_passwords(path: Path, password: str) -> None:
-    """The file that Airflow's simple auth manager reads, for its owner alone."""
+    """Write the file that Airflow's simple auth manager reads; only its owner can read it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     files.write(path, (json.dumps({USER: password}) + "\n").encode(), private=True)
 
 
 def prepare_folders(home: Path) -> None:
-    """The folders that services mount one by one, for their owner alone."""
+    """Create the folders that services mount one by one; only their owner can access them."""
     for folder in FOLDERS:
         (home / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -82,7 +82,7 @@ def migrate() -> None:
 
 
 def main() -> None:
-    """All steps, from the environment that docker-compose.yaml gives to `init`."""
+    """Run all steps with the environment that docker-compose.yaml gives to `init`."""
     os.umask(0o077)
     prepare_folders(Settings.from_environment().home)
     write_passwords(

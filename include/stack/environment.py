@@ -1,4 +1,4 @@
-"""The environment of every process of the stack: all of its configuration, Airflow's included."""
+"""The environment of every process of the stack: its whole configuration, including Airflow's."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 from include.stack import confidential, credentials
 from include.stack.layout import HOST, Stack
 
-# Imported once in the fork server that all tasks are forked from: these imports take a task 5 to 40 s otherwise.
-# Imports only, and what `perennial.warm` does: no table is opened and nothing is computed there.
+# Imported once in the fork server of all tasks: otherwise these imports take each task 5 to 40 s.
+# Only imports, and the work of `perennial.warm`: no table is opened and nothing is computed there.
 PRELOAD = (
     "include.stack.quiet",
-    "skops.io",  # first: it looks up every NumPy function in every module that is loaded
+    "skops.io",  # first, because it looks up every NumPy function in every loaded module
     "airflow.executors.local_executor",
     "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.execution_time.supervisor",
     "airflow.providers.standard.operators.trigger_dagrun",
     "airflow.providers.standard.operators.branch",
-    "airflow.providers.standard.operators.empty",  # every parse of a DAG asks for it
-    "airflow.api_fastapi.core_api.security",  # every task loads the plugins, and our pages need it
+    "airflow.providers.standard.operators.empty",  # every parse of a DAG needs it
+    "airflow.api_fastapi.core_api.security",  # every task loads the plugins, whose pages need it
     "airflow.sdk.definitions.retry_policy",
     "airflow.sdk.listener",
     "airflow.sdk.plugins_manager",
@@ -105,7 +105,7 @@ KEPT_PREFIXES = ("PERENNIAL_",)
 
 
 def parallelism() -> int:
-    """Tasks at a time: they wait for files and for the API as much as they compute."""
+    """The number of tasks that run at a time. They spend as much time waiting for files and the API as computing."""
     return max(4, min(32, 2 * (os.cpu_count() or 2)))
 
 
@@ -142,17 +142,17 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(stack.airflow_port),
         "AIRFLOW__API__BASE_URL": stack.airflow_url,
         "AIRFLOW__API__WORKERS": "1",
-        # a task of a stack that was stopped for hours must still be believed; tokens of running tasks are refreshed
+        # a task of a stack that was stopped for hours must still be accepted; tokens of running tasks are refreshed
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "3600",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-        # a killed task is noticed after a minute, not after five; with less, one on a busy machine is taken for dead
+        # a killed task is detected after one minute, not five; with less, a task on a busy machine would count as dead
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
-        # a busy scheduler must not take itself for dead; a killed one is known when the next starts (our executor)
+        # a busy scheduler must not count itself as dead; our executor detects a killed one when the next one starts
         "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "300",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
         "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "64",
-        # the default of 5 s holds a slot after its task has ended
+        # with the default of 5 s, a slot stays occupied after its task has ended
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         # the API server is busy while it starts: do not give up on it
         "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "30",
@@ -161,21 +161,21 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
         "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "2",
-        # a file that takes a second on a quiet machine takes a minute on a busy one: that is not an import error
+        # a file that takes a second on an idle machine can take a minute on a busy one; this is not an import error
         "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "300",
         "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "360",
         "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "300",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(stack.logs / "airflow"),
         "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(stack.logs / "airflow" / "dag_processor"),
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-        # the defaults are set by chmod, despite the umask, and let every user read the logs
+        # Airflow sets the defaults by chmod, despite the umask, and they let every user read the logs
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "0o700",
         "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "0o600",
     }
 
 
 def mlflow_environment(stack: Stack) -> dict[str, str]:
-    """What only the MLflow server needs, but its secrets."""
+    """The variables that only the MLflow server needs, without its secrets."""
     return {
         "MLFLOW_ARTIFACTS_DESTINATION": str(stack.home / "mlflow" / "artifacts"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -185,12 +185,12 @@ def mlflow_environment(stack: Stack) -> dict[str, str]:
 
 
 def perennial_environment(stack: Stack) -> dict[str, str]:
-    """What `include.settings` reads in a task or at the command line, secrets included."""
+    """The variables that `include.settings` reads in a task or on the command line, including secrets."""
     return _perennial_environment(stack) | confidential.of_tasks(stack)
 
 
 def _perennial_environment(stack: Stack) -> dict[str, str]:
-    """What `include.settings` reads, and the same for the libraries that tasks use; without secrets."""
+    """The variables that `include.settings` and the libraries of tasks read, without secrets."""
     return {
         "PERENNIAL_HOME": str(stack.home),
         "PERENNIAL_SERVING_URL": stack.serving_url,
@@ -210,15 +210,15 @@ def _perennial_environment(stack: Stack) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONPATH": f"{stack.project}{os.pathsep}{stack.project / 'plugins'}",
         "PYTHONUNBUFFERED": "1",
-        # a person reads the log of a task; that a library of Airflow's uses another's old name is not for them
+        # People read the logs of tasks. Deprecation warnings between Airflow's libraries do not concern them.
         "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
 
 
 def common_environment(stack: Stack, executable: str) -> dict[str, str]:
-    """What every process of the stack has, and supervisord itself: no secret, and nothing else of the caller's.
+    """The variables of supervisord and of every process: no secrets, and no other variables of the caller.
 
-    ``PYTHONDONTWRITEBYTECODE`` is left out on purpose: without bytecode every process compiles everything again.
+    ``PYTHONDONTWRITEBYTECODE`` is left out on purpose: without bytecode, every process compiles everything again.
     """
     kept = {
         name: value

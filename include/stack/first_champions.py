@@ -45,7 +45,7 @@ def wait_for_dags(follower: Follower, report: Report) -> None:
     while wanted:
         dag = follower.patiently(lambda: api.dag(wanted[0]))
         if dag is not None and not dag.is_stale:
-            if dag.is_paused and not wanted[0].endswith("_retrain"):  # that one when there is data to train on
+            if dag.is_paused and not wanted[0].endswith("_retrain"):  # it is unpaused once there is data to train on
                 follower.patiently(lambda: api.unpause(wanted[0]))
             wanted.pop(0)
             continue
@@ -58,7 +58,7 @@ def wait_for_dags(follower: Follower, report: Report) -> None:
 
 
 class Reading:
-    """What Airflow has parsed of the DAG files since a moment, and what follows for a DAG that is missing."""
+    """Airflow's parses of the DAG files since a moment, and the reason why a DAG is missing."""
 
     def __init__(self, api: AirflowApi, since: datetime) -> None:
         self._api = api
@@ -69,7 +69,7 @@ class Reading:
         """Why this DAG will not appear; ``None`` while it still can.
 
         One file makes all DAGs of one kind. If Airflow has parsed those of other models twice since the start,
-        and this one is missing, then its folder is not found, or it has become broken.
+        and this one is missing, then its folder was not found, or it is broken now.
         """
         kind = dag_id[dag_id.rindex("_") :]
         file = f"{kind[1:]}.py: "  # dags/collect.py and so on
@@ -90,10 +90,10 @@ class Reading:
 
 
 def bring(session: Session, follower: Follower, progress: Progress, newcomers: Newcomers) -> bool:
-    """Load the data for the first training of a model, train, release; returns whether it has a champion now.
+    """Load the data for the first training of a model, train and release; returns whether it has a champion now.
 
-    A failure is printed, not raised: it is the model's, not the stack's (`StackFailure` is). A folder with mistakes is
-    not trained.
+    A failure is printed and not raised, because it concerns only the model (a `StackFailure` is raised). A folder with
+    mistakes is not trained.
     """
     model = follower.model
     for attempt in range(1, ATTEMPTS + 1):
@@ -159,7 +159,7 @@ def has_champion(model: Model) -> bool:
 
 
 def _champion(model: Model) -> tuple[int, str] | None:
-    """Version and digest of what serves, by the ledger.
+    """Version and digest of the champion, by the ledger.
 
     PostgreSQL's driver blocks signals while it waits, so another thread calls it.
     """
@@ -176,41 +176,41 @@ def _champion(model: Model) -> tuple[int, str] | None:
 
 
 def answer_of(stack: Stack, model: Model, check: Callable[[], None]) -> champion.Answer | None:
-    """The answer of this model's champion about a row; ``None`` if there is no champion."""
+    """The answer of this model's champion for a row; ``None`` if there is no champion."""
     return champion.ask(stack, model.name, lambda: _champion(model), check)
 
 
 def paste(answer: champion.Answer) -> str:
-    """What a champion answers, and the command to ask again."""
+    """A champion's answer, and the command to ask again."""
     return f"{short(answer)} Ask it again:\n\n{answer.curl}"
 
 
 def short(answer: champion.Answer) -> str:
-    """What a champion answers, in one line."""
+    """A champion's answer in one line."""
     return f"{answer.model}: version {answer.version} serves; it answers {answer.body['predictions'][0]}."
 
 
 class Others:
-    """Brings models to their first champion, a few at a time, in their order, and prints when each is done.
+    """Bring models to their first champion, a few at a time, in their order, and print when each is done.
 
     Parameters
     ----------
-    models : those without a champion that are still to be tried.
-    house : all models, for the last line.
-    failed : names of those that were tried and have no champion.
+    models : models without a champion that are still to be tried.
+    all_models : all models, for the last line.
+    failed : names of models that were tried and have no champion.
     """
 
     def __init__(
         self,
         session: Session,
         models: Sequence[Model],
-        house: Sequence[Model],
+        all_models: Sequence[Model],
         newcomers: Newcomers,
         failed: Sequence[str] = (),
     ) -> None:
         self.failed: list[str] = list(failed)
         self._session = session
-        self._house = house
+        self._all = all_models
         self._newcomers = newcomers
         self._waiting = deque(models)
         self._lock = threading.Lock()
@@ -229,8 +229,8 @@ class Others:
             self._busy -= 1
             last = not self._busy
         if last:
-            without = patiently(lambda: unserved(self._house), self._check)
-            self._progress.say(f"\n{closing([m.name for m in self._house], without)}")
+            without = patiently(lambda: unserved(self._all), self._check)
+            self._progress.say(f"\n{closing([m.name for m in self._all], without)}")
 
     def _bring(self, model: Model) -> None:
         follower = Follower(AirflowApi(self._session.stack), model, self._check)

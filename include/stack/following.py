@@ -17,8 +17,8 @@ from include.stack.airflow_answers import Run, Task
 from include.stack.airflow_api import TERMINAL, AirflowApi, Away
 
 POLL_SECONDS = 1.0
-SHOWN = 5  # days of a list
-REFUSALS = 60  # failures in a row of an API that answers, before following gives up
+SHOWN = 5  # days of a list that are shown
+REFUSALS = 60  # consecutive error answers of the API before following gives up
 
 
 T = TypeVar("T")
@@ -60,7 +60,7 @@ class Runs:
 
         Raises
         ------
-        RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
+        RunFailed : a task failed; or the DAG is paused (its runs would wait forever) and ``unpause`` is not given.
         """
         self.patiently(lambda: self.api.trigger(dag_id, run_id, conf))
         dag = self.patiently(lambda: self.api.dag(dag_id))
@@ -117,7 +117,7 @@ class Runs:
 
 
 class Follower(Runs):
-    """Follows the runs of one model; ``check`` as of `Runs`."""
+    """Follows the runs of one model; ``check`` as in `Runs`."""
 
     def __init__(self, api: AirflowApi, model: Model, check: Callable[[], None] = nothing) -> None:
         super().__init__(api, check)
@@ -176,13 +176,13 @@ class Follower(Runs):
 
         Raises
         ------
-        RunFailed : a task failed; or the DAG is paused (its runs would wait for ever) and ``unpause`` is not given.
+        RunFailed : a task failed; or the DAG is paused (its runs would wait forever) and ``unpause`` is not given.
         """
         run = self.act(f"{self.model.name}_retrain", run_id, report, conf, unpause)
         return self.patiently(lambda: self._outcome(run, report))
 
     def _outcome(self, run: Run, report: Report) -> Outcome:
-        """What a successful retraining decided, and how its release ended."""
+        """The decision of a successful retraining, and the outcome of its release."""
         from include.registry.ledger import Ledger
 
         name, run_id = self.model.name, run.dag_run_id
@@ -194,7 +194,8 @@ class Follower(Runs):
         if decision.verdict == "promote":
             release = self._release_of(int(decision.version or 0))
             self.follow(f"{name}_release", release, report)
-            decision = Ledger.default().decision(name, run_id) or decision  # a freeze since then turns it into a hold
+            # a freeze in the meantime turns it into a hold
+            decision = Ledger.default().decision(name, run_id) or decision
         if decision.verdict != "promote":
             verb = {"reject": "rejected", "hold": "held"}.get(decision.verdict, decision.verdict)
             return Outcome(f"{name}: {verb}: {decision.reason} {about}", verb, decision.version)
@@ -235,4 +236,4 @@ def describe(tasks: Sequence[Task]) -> str:
     running = Counter(t.task_id for t in tasks if t.state in ("running", "queued", "up_for_reschedule", "deferred"))
     again = Counter(t.task_id for t in tasks if t.state == "up_for_retry")
     text += "".join(f", {name}{f' x{n}' if n > 1 else ''}" for name, n in sorted(running.items()))
-    return text + "".join(f", {name} waits to be tried again" for name in sorted(again))
+    return text + "".join(f", {name} waits for its retry" for name in sorted(again))

@@ -1,6 +1,6 @@
-"""Imported last in the fork server: garbage collections no longer scan what has been imported.
+"""Imported last in the fork server: garbage collections no longer scan imported objects.
 
-A collection in a forked task would otherwise write to (and so copy) every page that holds an object.
+Otherwise a collection in a forked task would write to (and so copy) every page with an object.
 """
 
 import gc

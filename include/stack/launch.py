@@ -1,7 +1,7 @@
 """Starts one program with the variables of a private file, so that only this program has them.
 
-A program of its own: supervisord runs it as ``python -I -S launch.py <file> <command> ...``. It replaces itself by the
-command, so the process keeps its number. It imports nothing of Perennial, so it costs a few milliseconds.
+supervisord runs this file as ``python -I -S launch.py <file> <command> ...``. The process replaces itself with the
+command, so its pid stays the same. It imports nothing of Perennial, so it takes only a few milliseconds.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Where one embedded stack keeps its things and on which ports it answers."""
+"""The folders, files and ports of one embedded stack."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Stack:
 
     @property
     def ports(self) -> dict[str, int]:
-        """Port by service, in the order in which they are shown."""
+        """The ports by service, in display order."""
         return {"airflow": self.airflow_port, "mlflow": self.mlflow_port, "serving": self.serving_port}
 
     @property
@@ -92,7 +92,7 @@ class Stack:
     def sockets(self) -> Path:
         """Folder of the Unix sockets: in the home, or in the temporary folder if the home's path is too long or odd.
 
-        The path is part of database URLs, so it has no character that would need escaping there.
+        The path is part of database URLs, so it must not contain a character that needs escaping.
         """
         inside = self.run / "sockets"
         if len(str(inside)) <= SOCKET_LIMIT and re.fullmatch(r"[A-Za-z0-9_./-]+", str(inside)):
@@ -105,19 +105,19 @@ class Stack:
         return self.sockets / "pg"
 
     def database_url(self, database: str, driver: str = "") -> str:
-        """SQLAlchemy URL of a database as PostgreSQL's administrator, whom the server knows by the system user.
+        """SQLAlchemy URL of a database as PostgreSQL's administrator, whom the server identifies by the system user.
 
-        Only the user who runs the stack gets in. Its processes use `credentials.database_url`: a role for each.
+        Only the user who runs the stack has access. Its processes use `credentials.database_url` with their own roles.
         """
         scheme = f"postgresql+{driver}" if driver else "postgresql"
         return f"{scheme}://postgres@/{database}?host={self.pg_sockets}"
 
     def prepare(self) -> None:
-        """Make the home and its folders.
+        """Create the home and its folders.
 
         Raises
         ------
-        ConfigurationError : the folder exists, holds other things, and is not a Perennial home; or its name has a "%".
+        ConfigurationError : the folder has other files and is not a Perennial home; or its name has a "%".
         """
         if "%" in str(self.home):  # starts an expansion in the configuration of supervisord and of Airflow
             raise ConfigurationError(f"PERENNIAL_HOME={self.home} has a '%' in its name: choose another folder.")
@@ -136,12 +136,12 @@ class Stack:
         self.sockets.mkdir(mode=0o700, exist_ok=True)
 
     def record(self, **more: object) -> None:
-        """Write down what runs, for `make night`, `status` and `stop` in other terminals."""
+        """Record the running stack for `make night`, `status` and `stop` in other terminals."""
         known = {k: v for k, v in asdict(self).items() if k.endswith("_port")}
         files.write(self.run / "stack.json", json.dumps(known | more, indent=1).encode())
 
     def recorded(self) -> dict[str, object]:
-        """What the last `run` on this home wrote down; empty when there was none."""
+        """The record of the last `run` on this home; empty if there is none."""
         try:
             found = json.loads((self.run / "stack.json").read_text())
         except (OSError, ValueError):
@@ -149,7 +149,7 @@ class Stack:
         return found if isinstance(found, dict) else {}
 
     def as_recorded(self) -> Stack:
-        """This stack with the ports that are really in use (a second terminal may not have the variables set)."""
+        """This stack with the ports that are in use (in a second terminal, the variables may not be set)."""
         ports = {k: v for k, v in self.recorded().items() if k.endswith("_port") and isinstance(v, int)}
         return Stack(**({"home": self.home, "project": self.project} | self._own_ports() | ports))  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The lock of a home, and what an earlier stack of the same home left running."""
+"""The lock of a home, and processes that an earlier stack of the same home left running."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def owner(stack: Stack) -> int | None:
 
 
 def identity(pid: int) -> dict[str, float]:
-    """What names a process for good: its pid and when it began (a pid alone is used again)."""
+    """The identity of a process: its pid and its start time (a pid alone can be reused)."""
     return {"supervisor_pid": pid, "supervisor_started": psutil.Process(pid).create_time()}
 
 
@@ -83,7 +83,7 @@ def find(stack: Stack) -> list[psutil.Process]:
 def _ours(process: psutil.Process, stack: Stack, session: object, started: float) -> bool:
     with contextlib.suppress(psutil.Error, OSError):
         if process.status() == psutil.STATUS_ZOMBIE:
-            return False  # dead; only its parent has not noticed
+            return False  # it is dead, but its parent has not yet reaped it
         if session and os.getsid(process.pid) == session and process.create_time() >= started - 1:
             return True
     with contextlib.suppress(psutil.Error, OSError):
@@ -95,9 +95,9 @@ def _ours(process: psutil.Process, stack: Stack, session: object, started: float
 
 
 def clean(stack: Stack, patience: float = 10) -> int:
-    """End them all: a supervisord first, in order and with ``patience``; then the rest. Returns how many.
+    """End all of them: a supervisord first, in order and with ``patience``, then the rest. Returns how many there were.
 
-    PostgreSQL is asked for a fast shutdown before it is killed: it is the only one whose files matter.
+    PostgreSQL is asked for a fast shutdown before it is killed, because only its files matter.
     """
     ended = find(stack)
     leader = next((p for p in ended if p.pid == stack.recorded().get("supervisor_pid")), None)

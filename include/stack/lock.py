@@ -1,6 +1,6 @@
-"""Writes requirements.txt from pyproject.toml: one file for Python 3.11-3.13, with the reason of what we chose.
+"""Writes requirements.txt from pyproject.toml: one file for Python 3.11-3.13, with the reason of each choice.
 
-Names no index and no local path, so the file is the same wherever it is made.
+The file names no index and no local path, so it is the same wherever it is written.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def reasons(pyproject: str) -> dict[str, str]:
 
 
 def annotate(compiled: str, why: dict[str, str]) -> str:
-    """Put the reasons into uv's output; drop what names this machine."""
+    """Put the reasons into uv's output; drop everything that is specific to this machine."""
     lines: list[str] = []
     for line in compiled.splitlines():
         name = normalized(re.split(r"[^A-Za-z0-9._-]", line)[0]) if line and not line[0].isspace() else ""
@@ -69,7 +69,7 @@ def write(root: Path, upgrade: bool) -> None:
     pip = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
     command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--all-extras"]
     command += ["--no-header", "--no-emit-index-url", "--no-emit-find-links", "--output-file", str(target)]
-    command += ["--upgrade"] if upgrade else []  # otherwise uv keeps the pins of the present file that still fit
+    command += ["--upgrade"] if upgrade else []  # otherwise uv keeps the pins of the current file that still fit
     command.append("pyproject.toml")
     environment = uv_environment(pip.stdout, dict(os.environ))
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment.get('PATH', '')}"

@@ -1,4 +1,4 @@
-"""Databases and tables brought up to date before anything uses them; skipped when nothing has changed."""
+"""Brings databases and tables up to date before anything uses them. Skipped if nothing has changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from include.stack import environment
 from include.stack.layout import Stack
 from include.stack.supervision import tail
 
-# `mlflow db upgrade` wants the address, and with it the password, on its command line
+# `mlflow db upgrade` needs the address, which contains the password, on its command line
 UPGRADE_MLFLOW = """
 import os
 from mlflow.cli import cli
@@ -25,7 +25,7 @@ cli(["db", "upgrade", os.environ["MLFLOW_BACKEND_STORE_URI"]], prog_name="mlflow
 
 
 def airflow_fingerprint() -> str:
-    """Changes when Airflow changes, or a provider that can have its own tables."""
+    """A text that changes if Airflow changes, or a provider that can have its own tables."""
     names = sorted(
         f"{d.metadata['Name']}=={d.version}" for d in distributions() if "apache-airflow" in (d.metadata["Name"] or "")
     )
@@ -38,7 +38,7 @@ def wanted() -> dict[str, str]:
 
 
 def done(stack: Stack) -> dict[str, str]:
-    """What they have been migrated to. Kept inside the cluster's folder: a new cluster has no marker."""
+    """The versions that they have been migrated to. The marker is in the cluster's folder; a new cluster has none."""
     try:
         found = json.loads(_marker(stack).read_text())
     except (OSError, ValueError):
@@ -47,38 +47,38 @@ def done(stack: Stack) -> dict[str, str]:
 
 
 def mark(stack: Stack, service: str) -> None:
-    """Remember that a database is up to date."""
+    """Record that a database is up to date."""
     present = done(stack) | {service: wanted()[service]}
     files.write(_marker(stack), json.dumps(present).encode())
 
 
 def forget(stack: Stack) -> None:
-    """The cluster is new: nothing has been migrated."""
+    """Delete the markers, because the cluster is new."""
     _marker(stack).unlink(missing_ok=True)
 
 
 def migrate_airflow(stack: Stack) -> None:
-    """``airflow db migrate``, when Airflow has changed."""
+    """Run ``airflow db migrate`` if Airflow has changed."""
     if done(stack).get("airflow") != wanted()["airflow"]:
         _run(stack, "airflow-migrate", [sys.executable, "-m", "airflow", "db", "migrate"])
         mark(stack, "airflow")
 
 
 def upgrade_mlflow(stack: Stack) -> None:
-    """``mlflow db upgrade`` of a database that an older MLflow made; the server itself fills an empty one."""
+    """Run ``mlflow db upgrade`` on a database of an older MLflow; the server itself fills an empty one."""
     present = done(stack).get("mlflow")
     if present not in (None, wanted()["mlflow"]):
         _run(stack, "mlflow-upgrade", [sys.executable, "-c", UPGRADE_MLFLOW])
 
 
 def migrate_perennial() -> None:
-    """The ledger's schema, and the lake of every model; both are cheap no-ops if they exist."""
+    """Migrate the ledger's schema and create the lake of every model; both are cheap no-ops if they exist."""
     from include.data.lake import Lake
     from include.registry.ledger import Ledger
     from include.release.reconcile import reconcile
 
     Ledger.default().migrate()
-    reconcile(alias=False)  # what a stack that was killed left behind; MLflow does not answer yet
+    reconcile(alias=False)  # finish the work of a stack that was killed; MLflow does not answer yet
     models = [entry.model for entry in catalog.entries() if entry.model is not None]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda model: Lake.of(model).create(), models))

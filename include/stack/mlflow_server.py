@@ -1,6 +1,6 @@
-"""Starts the MLflow server behind its login, with two users: the person who administers it, and the tasks.
+"""Starts the MLflow server with a login and two users: an administrator, and the user of all tasks.
 
-Reads what MLflow itself reads: ``MLFLOW_BACKEND_STORE_URI``, ``MLFLOW_FLASK_SERVER_SECRET_KEY``,
+Reads MLflow's own variables: ``MLFLOW_BACKEND_STORE_URI``, ``MLFLOW_FLASK_SERVER_SECRET_KEY``,
 ``MLFLOW_AUTH_ADMIN_USERNAME`` and ``MLFLOW_AUTH_ADMIN_PASSWORD``, and for the tasks ``MLFLOW_TRACKING_USERNAME`` and
 ``MLFLOW_TRACKING_PASSWORD``. ``MLFLOW_AUTH_CONFIG_PATH`` names the file to write: it holds the database's address. The
 arguments are those of ``mlflow server``.
@@ -30,9 +30,9 @@ PASSWORDS = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_TRACKING_USERNAME", "MLFLOW_T
 
 
 def write_configuration(environment: Mapping[str, str]) -> None:
-    """Write the file that MLflow's login reads, for its owner alone.
+    """Write the file that MLflow's login reads; only its owner can read it.
 
-    Users who are added by hand may read everything and own what they make. Verified passwords are remembered for five
+    Users who are added by hand can read everything and own what they create. Verified passwords are cached for five
     minutes: the hash takes tens of milliseconds, and a task sends tens of requests.
     """
     path = Path(environment["MLFLOW_AUTH_CONFIG_PATH"])
@@ -42,7 +42,7 @@ def write_configuration(environment: Mapping[str, str]) -> None:
 
 
 def prepare_users(environment: Mapping[str, str]) -> None:
-    """Make both users, or give them the passwords of the environment; the tasks' user manages runs and models."""
+    """Create both users, or give them the passwords of the environment. The tasks' user manages runs and models."""
     from mlflow.server import auth
 
     auth.bootstrap_admin_user()
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> None:
     from mlflow.cli import cli
 
     prepare_users(os.environ)
-    for name in PASSWORDS:  # the server needs them no longer
+    for name in PASSWORDS:  # the server no longer needs them
         os.environ.pop(name)
     cli(["server", "--app-name", "basic-auth", *arguments], prog_name="mlflow")
 

@@ -1,7 +1,7 @@
-"""File modes: everything in a home belongs to its owner alone.
+"""File modes: only the owner has access to a home.
 
 `make run` works with the umask `settings.UMASK`, and so do its children. What an earlier release left readable for
-others is closed at the start.
+others is made private at the start.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ OTHERS = 0o077  # bits of group and others
 
 
 def close(home: Path, leave: frozenset[Path] = frozenset()) -> int:
-    """Take every right of group and others from what is in ``home``; returns how many files and folders had some.
+    """Remove all permissions of group and others in ``home``; returns how many files and folders had some.
 
-    Links are not followed, and nothing below them is touched. ``leave`` names folders that are left with all that is in
+    Links are not followed, and nothing below them is changed. ``leave`` names folders that are left with all that is in
     them: those of another system user.
     """
     changed = 0

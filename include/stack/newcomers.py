@@ -1,4 +1,4 @@
-"""Model folders that are to be trained for the first time: which of them are new, and whether they have mistakes."""
+"""Model folders before their first training: which of them are new, and whether they have mistakes."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SHOWN = 5  # mistakes of one folder; `make lint-models` shows all
 
 
 class Newcomers:
-    """The folders of a home; what was seen and linted earlier is kept in ``run/folders.json``.
+    """The model folders of a home. ``run/folders.json`` records which of them were seen and linted earlier.
 
     Parameters
     ----------
-    starting : whether the stack is being started; what is new now is not new at the next start.
+    starting : whether the stack is being started. Folders that are new now are not new at the next start.
 
     The file maps each folder that an earlier start has seen to the digest of the content that had no mistake, or to
     an empty text if it was not linted or had mistakes.
@@ -67,7 +67,7 @@ class Newcomers:
 
 
 def refusal(name: str, problems: tuple[Problem, ...], command: str = "make run") -> str:
-    """Why a folder is not trained, how its mistakes are shown, and the command to repeat afterwards."""
+    """The reason why a folder is not trained, the command that shows its mistakes, and the command to repeat."""
     count = f"{len(problems)} mistake{'' if len(problems) == 1 else 's'}"
     lines = [f"model {name} is not trained: its folder has {count}.", *(f"  {p}" for p in problems[:SHOWN])]
     if len(problems) > SHOWN:

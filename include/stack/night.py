@@ -104,7 +104,7 @@ def connected(stack: Stack, model: Model) -> Follower:
 
 
 def runs_on(stack: Stack) -> Runs:
-    """As `connected`, for runs that work without the model's folder."""
+    """Like `connected`, for runs that work without the model's folder."""
     if not leftovers.owner(stack):
         raise ConfigurationError(f"no stack runs on {stack.home}: start it with `make run` in another terminal.")
     stack = stack.as_recorded()

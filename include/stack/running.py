@@ -33,20 +33,20 @@ from include.stack.newcomers import Newcomers
 from include.stack.session import Background, Session, patiently
 from include.stack.signals import Stopped, StopSignals
 
-LAST_LOOK_SECONDS = 10.0  # at the ledger, before everything is stopped
+LAST_LOOK_SECONDS = 10.0  # to read the ledger before everything is stopped
 
 
 def run(stack: Stack, only: Sequence[str] = (), signals: StopSignals | None = None) -> int:
-    """Run the stack until a signal; the exit status (0: stopped as asked, 1: something did not work).
+    """Run the stack until a signal; return the exit status (0: stopped as requested, 1: something did not work).
 
     Parameters
     ----------
-    only : names of the models to bring to a first champion; empty: all. Those that have one serve in any case.
+    only : names of the models to bring to a first champion; empty: all. Models that have a champion serve in any case.
     signals : installed before this module was imported, which takes seconds.
 
     Raises
     ------
-    ConfigurationError : ``only`` has a name that is not a model's (with the nearest one).
+    ConfigurationError : ``only`` has an unknown name (the message suggests the closest one).
     """
     try:
         check_python(sys.version_info[:2], sys.executable)
@@ -73,27 +73,28 @@ def run(stack: Stack, only: Sequence[str] = (), signals: StopSignals | None = No
 
 def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
     status = 0
-    house: list[Model] = []
+    all_models: list[Model] = []
     others: Others | None = None
-    os.environ["PERENNIAL_STACK"] = str(session.stack.home)  # so that what we start ourselves is found at the end, too
+    # so that processes that we start ourselves are found at the end, too
+    os.environ["PERENNIAL_STACK"] = str(session.stack.home)
     try:
         newcomers = Newcomers(session.stack)
         if newcomers.new:
             progress.say(f"new since the last start: {', '.join(newcomers.new)}")
-        house = _models(progress)
-        chosen = [model for model in house if not only or model.name in only]
-        for model in chosen[:1]:  # it is the first to be trained; the others are linted before their turn
+        all_models = _models(progress)
+        chosen = [model for model in all_models if not only or model.name in only]
+        for model in chosen[:1]:  # it is trained first; the others are linted before their turn
             Background(newcomers.lint_early, model.name)
         session.start(progress)
         progress.say(addresses(session.stack))
-        others = _make_ready(session, progress, house, chosen, newcomers)
+        others = _make_ready(session, progress, all_models, chosen, newcomers)
         while True:
             session.check()
             time.sleep(0.5)
     except Stopped:
         progress.say("\nstopping ...")
-        session.give_up()  # another signal ends what the next line waits for
-        status = _left_without(house, others)
+        session.give_up()  # another signal ends the wait in the next line
+        status = _left_without(all_models, others)
     except PerennialError as error:
         progress.say(f"\nerror: {error}")
         status = 1
@@ -104,9 +105,9 @@ def _serve(session: Session, progress: Progress, only: Sequence[str]) -> int:
     return status
 
 
-def _left_without(house: list[Model], others: Others | None) -> int:
+def _left_without(all_models: list[Model], others: Others | None) -> int:
     """1 if a model that was tried still has no champion when the stack is stopped, else 0."""
-    failed = [model for model in house if others and model.name in others.failed]
+    failed = [model for model in all_models if others and model.name in others.failed]
     without: list[str] = []
     deadline = time.monotonic() + LAST_LOOK_SECONDS
 
@@ -117,17 +118,17 @@ def _left_without(house: list[Model], others: Others | None) -> int:
     try:
         Background(lambda: without.extend(unserved(failed))).join(check)
         return 1 if without else 0
-    except Exception:  # the ledger does not answer: what was last seen counts
+    except Exception:  # the ledger does not answer, so the last known state counts
         return 1 if failed else 0
 
 
 def _make_ready(
-    session: Session, progress: Progress, house: list[Model], chosen: list[Model], newcomers: Newcomers
+    session: Session, progress: Progress, all_models: list[Model], chosen: list[Model], newcomers: Newcomers
 ) -> Others:
-    """Bring one model to a champion that answers, print what can be used, and bring the others to theirs meanwhile."""
-    serving = patiently(lambda: [m for m in house if has_champion(m)], session.check)
+    """Bring one model to a champion that answers and print what can be used; the others follow in the background."""
+    serving = patiently(lambda: [m for m in all_models if has_champion(m)], session.check)
     waiting = [m for m in chosen if m not in serving]
-    house = [m for m in house if m in serving or m in chosen]  # what was not asked for is not missing
+    all_models = [m for m in all_models if m in serving or m in chosen]  # a model that was not requested is not missing
     failed: list[str] = []
     resumed = list(serving)
     if resumed:
@@ -141,16 +142,16 @@ def _make_ready(
         session.wait_for_airflow(report, ("metadatabase", "scheduler"))
         answers = [answer for m in serving if (answer := _answer(session, m, progress))]
     progress.summary()
-    _show(session.stack, house, answers, waiting, progress)
+    _show(session.stack, all_models, answers, waiting, progress)
     if not waiting:
-        progress.say(closing([m.name for m in house], patiently(lambda: unserved(house), session.check)))
+        progress.say(closing([m.name for m in all_models], patiently(lambda: unserved(all_models), session.check)))
     if resumed:
         Background(_catch_up, session, resumed, progress)
-    return Others(session, waiting, house, newcomers, failed)
+    return Others(session, waiting, all_models, newcomers, failed)
 
 
 def _answer(session: Session, model: Model, progress: Progress) -> champion.Answer | None:
-    """What the champion of a model answers. If one does not answer, that is printed, and the others continue."""
+    """The answer of a model's champion. If it does not answer, this is printed, and the others continue."""
     try:
         return answer_of(session.stack, model, session.check)
     except TransientError as error:
@@ -170,7 +171,7 @@ def _await_dags(session: Session, models: list[Model], progress: Progress, faile
 
 
 def _models(progress: Progress) -> list[Model]:
-    """The models that load, those of the highest priority first; the broken ones are named."""
+    """The models that load, by descending priority. Broken ones are named in a warning."""
     for entry in catalog.entries():
         if entry.model is None:
             progress.say(f"warning: model {entry.name} is left out: {entry.problem}")
@@ -178,7 +179,7 @@ def _models(progress: Progress) -> list[Model]:
 
 
 def addresses(stack: Stack) -> str:
-    """What to open in a browser, and how to log in."""
+    """The addresses to open in a browser, and how to log in."""
     return "\n".join(
         [
             "",
@@ -195,7 +196,7 @@ def addresses(stack: Stack) -> str:
 def _show(
     stack: Stack, models: list[Model], answers: list[champion.Answer], waiting: list[Model], progress: Progress
 ) -> None:
-    """What to open, and one line to paste."""
+    """Print the addresses to open, and one line to paste."""
     lines = [addresses(stack), *(short(answer) for answer in answers[1:]), *(paste(answer) for answer in answers[:1])]
     night = f"`make night MODEL={models[0].name}` runs a whole night now." if models else "There are no models yet."
     lines += ["", f"State is in {stack.home}. Ctrl-C stops everything; {night}"]
@@ -206,7 +207,7 @@ def _show(
 
 
 def _catch_up(session: Session, models: list[Model], progress: Progress) -> None:
-    """In the background of a resumed stack: collect what its models have missed."""
+    """In the background of a resumed stack, collect the partitions that its models have missed."""
     for model in models:
         follower = Follower(AirflowApi(session.stack), model, session.check_ended)
         days = model.training.days_needed
@@ -242,7 +243,7 @@ def clean(stack: Stack) -> int:
 
 
 def stop(stack: Stack) -> int:
-    """Stop the stack of this home, and what a killed one left."""
+    """Stop the stack of this home, and processes that a killed one left."""
     import signal
 
     pid = leftovers.owner(stack)

@@ -35,9 +35,9 @@ from include.stack.watch import Watch
 
 T = TypeVar("T")
 LOOK_SECONDS = 0.5  # between two looks at the components
-RELAUNCHES = 4  # of supervisord within RELAUNCH_WINDOW seconds: more is not bad luck
+RELAUNCHES = 4  # of supervisord within RELAUNCH_WINDOW seconds; more are not a coincidence
 RELAUNCH_WINDOW = 600.0
-FIRST = {"serving": 0, "postgres": 1}  # in which order everything is started again; the models need no database
+FIRST = {"serving": 0, "postgres": 1}  # the order of a restart; the model server needs no database
 # the component behind a part that is waited for, if it is not airflow-<part>
 COMPONENTS = {
     "metadatabase": "postgres",
@@ -52,7 +52,7 @@ class StackFailure(PerennialError):
 
 
 class Background:
-    """A function that runs in a thread of its own; its error is raised by `join`."""
+    """A function that runs in its own thread; `join` raises its error."""
 
     def __init__(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._error: BaseException | None = None
@@ -81,7 +81,7 @@ class Session:
         self.stack = stack
         self.signals = signals
         self.environment = environment.common_environment(stack, sys.executable)  # of supervisord: no secret
-        self.ended = threading.Event()  # set when it is being stopped: other threads give up
+        self.ended = threading.Event()  # set when the stack is being stopped, so that other threads give up
         self._process: subprocess.Popen[bytes] | None = None
         self._supervisor = supervision.Supervisor(stack)
         self.say: Callable[[str], None] | None = None  # to the terminal; None while the stack starts
@@ -111,7 +111,7 @@ class Session:
             for part in (airflow, mlflow, perennial):
                 part.join(self.check)
         with progress.step("Airflow") as report:
-            # imports of all components at once keep the processor busy: what the first step needs is started first
+            # imports of all components at once keep the processor busy, so the components of the first step start first
             later = ["airflow-triggerer"] + ([] if fresh else ["airflow-dag-processor"])
             for service in services:
                 if service.name not in later:
@@ -132,8 +132,8 @@ class Session:
     def _relaunch(self, why: str) -> None:
         """Start a supervisord that was killed, and everything, the model server first.
 
-        Its processes live on without it, but no other can supervise them: they are ended, so the models are away for
-        some seconds.
+        Its processes survive, but another supervisord cannot supervise them, so they are ended. The models are
+        unavailable for some seconds.
         """
         self._relaunched = [t for t in self._relaunched if time.monotonic() - t < RELAUNCH_WINDOW] + [time.monotonic()]
         if self.say is None or len(self._relaunched) > RELAUNCHES:
@@ -147,7 +147,7 @@ class Session:
         self.launch(self.stack.run / "supervisord.conf")
         names = [state.name for state in self._supervisor.states()]
         for name in sorted(names, key=lambda name: FIRST.get(name, len(FIRST))):
-            with contextlib.suppress(TransientError):  # it is tried again, or supervisord has ended again
+            with contextlib.suppress(TransientError):  # it is retried, or supervisord has ended again
                 self._supervisor.start(name)
             if name == "postgres":
                 postgres.wait_until_ready(self.stack, self.check)
@@ -157,7 +157,7 @@ class Session:
         while not self.ended.wait(LOOK_SECONDS):
             try:
                 watch.look()
-            except Exception as error:  # no error in here may end the stack or the watch
+            except Exception as error:  # an error in here must not end the stack or the watch
                 if repr(error) != reported:
                     reported = repr(error)
                     progress.say(f"warning: the components could not be checked: {reported}")
@@ -202,7 +202,7 @@ class Session:
         self._wait(missing, report, self.check)
 
     def wait_for_servers(self, report: Report, check: Callable[[], None] | None = None) -> None:
-        """Wait until MLflow and the model server answer; ``check`` as of `Follower` (default: our own)."""
+        """Wait until MLflow and the model server answer; ``check`` as in `Follower` (default: our own)."""
         urls = {"mlflow": f"{self.stack.mlflow_url}/health", "serving": f"{self.stack.serving_url}/health/live"}
 
         def missing() -> list[str]:
@@ -233,8 +233,8 @@ class Session:
 
         Raises
         ------
-        StackFailure : supervisord ends while the stack starts, or repeatedly; with the end of its log. Later it
-            is started again.
+        StackFailure : supervisord ends while the stack starts, or repeatedly (with the end of its log). Otherwise it
+            is restarted.
         """
         self.signals.check_parent()
         if self._process is not None and self._process.poll() is not None:
@@ -253,14 +253,14 @@ class Session:
                 raise StackFailure(f"{state.name} does not start; the end of {log}:\n{supervision.tail(log)}")
 
     def stop(self) -> None:
-        """Stop everything in order, PostgreSQL last, and then what is left in the session."""
+        """Stop everything in order, PostgreSQL last, and then end all other processes of the session."""
         self.give_up()
         if self._process is not None:
             supervision.stop(self._process, 14)
         leftovers.clean(self.stack, patience=0)
 
     def give_up(self) -> None:
-        """End the other threads; from now on, a signal kills every process of the stack."""
+        """End the other threads. After this call, a signal kills every process of the stack."""
         self.ended.set()
         self.signals.stopping(self._kill)
 
@@ -269,7 +269,7 @@ class Session:
 
 
 def patiently(call: Callable[[], T], check: Callable[[], None]) -> T:
-    """Call, and repeat while a service is away; ``check`` raises if waiting has become pointless."""
+    """Call, and repeat while a service is unreachable; ``check`` raises if waiting has become pointless."""
     while True:
         try:
             return call()

@@ -17,11 +17,11 @@ SAME_SIGNAL_SECONDS = 1.0
 
 
 class Stopped(BaseException):
-    """Somebody asked us to stop. A BaseException, so that no handler of errors takes it for one."""
+    """A request to stop. It is a BaseException, so that error handlers do not catch it."""
 
 
 class StopSignals:
-    """Installed once, in the main thread.
+    """The signal handlers, installed once, in the main thread.
 
     The first signal raises `Stopped`; while `stopping`, a further one calls ``kill`` instead.
     """
@@ -39,7 +39,7 @@ class StopSignals:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Raise only at the end of this block: for steps that must not be cut in two."""
+        """Delay the exception to the end of this block, for steps that must not be interrupted."""
         self._held += 1
         try:
             yield
@@ -50,13 +50,13 @@ class StopSignals:
             raise Stopped
 
     def stopping(self, kill: Callable[[], None]) -> None:
-        """From now on a signal means: do not wait any more."""
+        """After this call, a signal ends all waiting."""
         self._kill = kill
 
     def check_parent(self) -> None:
         """Raise `Stopped` when the shell or `make` that started us has ended or was interrupted.
 
-        A SIGINT that is sent to `make` alone is not passed on by it: it only waits for us.
+        `make` does not pass on a SIGINT that is sent only to it; it waits for us.
         """
         if os.getppid() != self._parent or (self._make_listens and not _catches_interrupts(self._parent)):
             raise Stopped
@@ -76,7 +76,7 @@ class StopSignals:
 
 
 def _catches_interrupts(pid: int) -> bool:
-    """Whether this is a `make` that has a handler for SIGINT (it takes it away once it was interrupted); Linux only."""
+    """Whether this is a `make` with a handler for SIGINT (an interrupted `make` removes it); Linux only."""
     if sys.platform != "linux":
         return False
     try:

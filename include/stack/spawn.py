@@ -1,10 +1,10 @@
-"""Becomes one component of the stack, after it has ended what an earlier process of a component left behind.
+"""Becomes one component of the stack, after it has ended processes that an earlier component left behind.
 
 supervisord starts every component through this file, run by its path: ``python -I spawn.py [--user NAME] -- COMMAND``.
 
 A component that was killed with SIGKILL cannot end its own children. MLflow's server process would keep the port, a
-backend of PostgreSQL the shared memory, a task of the scheduler its work on a try that is repeated. All of them are
-in the session of supervisord and no longer below it, whatever process group they are in: that is how they are found.
+backend of PostgreSQL would keep the shared memory, and a task of the scheduler would continue a try that is repeated.
+All of them are in supervisord's session but no longer its descendants, whatever their process group. So they are found.
 The command then replaces this process, so supervisord signals it directly, and nothing else stays in memory.
 """
 
@@ -19,7 +19,7 @@ import sys
 import psutil
 
 PATIENCE = 30.0  # seconds for killed processes to disappear before supervisord starts us again
-ROUNDS = 100  # of looking again: a process may fork while it is being killed
+ROUNDS = 100  # rounds of searching, because a process can fork while it is being killed
 
 
 def orphans(session: int) -> list[psutil.Process]:
@@ -33,7 +33,7 @@ def orphans(session: int) -> list[psutil.Process]:
 
 
 def _below(pid: int, session: int) -> bool:
-    """Whether this process descends from the leader; read anew, because a process that forks now must count."""
+    """Whether this process descends from the leader. Read afresh, because a process that forks now must count."""
     try:
         while pid > 1:
             if pid == session:
@@ -73,7 +73,7 @@ def become(command: list[str], user: str | None) -> None:
     """Replace this process by the command, as that system user."""
     if user:
         entry = pwd.getpwnam(user)
-        os.setgroups([])  # those of root would bar it, not help it
+        os.setgroups([])  # root's groups would only get in the way
         os.setgid(entry.pw_gid)
         os.setuid(entry.pw_uid)
     os.execvp(command[0], command)

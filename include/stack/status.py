@@ -18,7 +18,7 @@ NEVER = "no champion yet"
 
 
 def status(stack: Stack) -> int:
-    """Print it; 3 when no stack runs, 1 when a part is missing, else 0."""
+    """Print the status; return 3 if no stack runs, 1 if a part is missing, else 0."""
     if not leftovers.owner(stack):
         print(f"no stack runs on {stack.home}")
         return 3
@@ -44,7 +44,7 @@ def _log(stack: Stack, state: State) -> str:
 
 
 def _listing(stack: Stack) -> dict[str, int | None] | None:
-    """The version that serves of each model of the model server; None if the server does not answer."""
+    """The serving version of each model of the model server; None if the server does not answer."""
     token = credentials.read(stack, "serving_token")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
@@ -55,7 +55,7 @@ def _listing(stack: Stack) -> dict[str, int | None] | None:
 
 
 def standings() -> dict[str, Standing] | None:
-    """What the ledger records about each model, by name; None if it does not answer."""
+    """The ledger's record of each model, by name; None if the ledger does not answer."""
     from include.registry.ledger import Ledger
 
     try:
@@ -66,11 +66,11 @@ def standings() -> dict[str, Standing] | None:
 
 
 def served(serving: Mapping[str, int | None] | None, ledger: Mapping[str, Standing] | None) -> list[str]:
-    """A line for each model: those that load by priority, broken ones, and those that serve without a folder.
+    """A line for each model: those that load (by priority), then broken ones and those that serve without a folder.
 
     Parameters
     ----------
-    serving : the version that serves of each model of the model server; None if the server does not answer.
+    serving : the serving version of each model of the model server; None if the server does not answer.
     ledger : what should serve, of the models that were ever released; None if it does not answer.
     """
     broken = {e.name: f"broken: {e.problem}" for e in catalog.entries() if e.problem}
@@ -91,7 +91,7 @@ def served(serving: Mapping[str, int | None] | None, ledger: Mapping[str, Standi
 def _service(
     name: str, serving: Mapping[str, int | None] | None, ledger: Mapping[str, Standing] | None, has_folder: bool
 ) -> str:
-    """Which version of a model serves: only what the server and the ledger have answered."""
+    """Which version of a model serves, using only the answers of the server and the ledger."""
     if (version := (serving or {}).get(name)) is not None:
         return f"version {version}"
     if ledger is None:

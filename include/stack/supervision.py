@@ -1,4 +1,4 @@
-"""Talks to supervisord: starts it, asks it for its processes, stops it."""
+"""Starts supervisord, queries its processes, and stops it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class State:
 
     @property
     def given_up(self) -> bool:
-        """It could not be started several times in a row; supervisord does not try any more.
+        """It could not be started several times in a row, so supervisord no longer tries.
 
         EXITED is another state: every program passes through it between its end and its next start.
         """
@@ -58,12 +58,12 @@ class State:
 
     @property
     def stopped(self) -> bool:
-        """It was stopped when asked to; supervisord does not start it by itself."""
+        """It was stopped on request; supervisord does not start it by itself."""
         return self.state == "STOPPED"
 
     @property
     def described(self) -> str:
-        """What a person reads: "running, pid 12, 340 s", "not started yet", "down"."""
+        """The state in words: "running, pid 12, 340 s", "not started yet", "down"."""
         if self.pid:
             verb = {"RUNNING": "running", "STARTING": "starting", "STOPPING": "stopping"}.get(self.state, self.state)
             return f"{verb}, pid {self.pid}, {self.uptime} s"
@@ -103,7 +103,7 @@ class Supervisor:
         ]
 
     def start(self, name: str) -> None:
-        """Start one process without waiting for it; nothing happens when it runs."""
+        """Start one process without waiting for it; a no-op if it runs."""
         try:
             self._call("startProcess", _full(name), False)
         except xmlrpc.client.Fault as fault:
@@ -111,7 +111,7 @@ class Supervisor:
                 raise TransientError(f"{name} could not be started: {fault.faultString}") from fault
 
     def stop_one(self, name: str) -> None:
-        """Stop one process without waiting for its end; nothing happens when it does not run."""
+        """Stop one process without waiting for its end; a no-op if it does not run."""
         try:
             self._call("stopProcess", _full(name), False)
         except xmlrpc.client.Fault as fault:
@@ -119,7 +119,7 @@ class Supervisor:
                 raise TransientError(f"{name} could not be stopped: {fault.faultString}") from fault
 
     def reconnect(self) -> None:
-        """Forget the connection: it is that to a supervisord that has ended."""
+        """Drop the connection, because it belongs to a supervisord that has ended."""
         with self._one_at_a_time:
             self._transport.close()
 
@@ -143,7 +143,7 @@ def _full(name: str) -> str:
 def launch(stack: Stack, configuration: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start supervisord in its own session (Ctrl-C of the terminal does not reach it).
 
-    Everything it starts stays in that session, by which it is found again. On Linux it ends with us, even when we are
+    Everything it starts stays in this session, which is used to find it again. On Linux it ends with us, even if we are
     killed.
     """
     (stack.sockets / "supervisor").unlink(missing_ok=True)
@@ -161,11 +161,11 @@ def launch(stack: Stack, configuration: Path, environment: dict[str, str]) -> su
 
 
 def wait_until_it_answers(stack: Stack, process: subprocess.Popen[bytes], check: Callable[[], None]) -> None:
-    """Wait for a supervisord that was launched, as long as it lives; ``check`` is called in the meantime and can raise.
+    """Wait until a launched supervisord answers, as long as it lives; ``check`` is called meanwhile and can raise.
 
     Raises
     ------
-    TransientError : it has ended; with the end of its log.
+    TransientError : it has ended. The message has the end of its log.
     """
     while True:
         try:
@@ -197,7 +197,7 @@ def tail(log: Path, lines: int = 20) -> str:
 
 
 def _end_with_parent() -> None:
-    """SIGTERM for us when the process that started us dies; runs between fork and exec."""
+    """Send us SIGTERM when the process that started us dies; runs between fork and exec."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() == 1:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,6 +1,6 @@
 """Watches the components of a running stack: reports what has ended, and restarts what supervisord has given up.
 
-A component never ends the stack. Whatever is broken, the others go on: the model server serves while Airflow is down.
+A component never ends the stack. If one is broken, the others continue: the model server serves while Airflow is down.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from include.stack import ports
 from include.stack.layout import Stack
 from include.stack.supervision import State, Supervisor, tail
 
-RESTARTS = 4  # of one component within RESTART_WINDOW seconds: more is not bad luck
+RESTARTS = 4  # of one component within RESTART_WINDOW seconds; more are not a coincidence
 RESTART_WINDOW = 180.0
-# Ends in a row of a component before it has worked: more is not bad luck, however long a start that fails takes.
+# Consecutive ends of a component before it has worked; more are not a coincidence, however long a failed start takes.
 IN_VAIN = {"port": 2, "no port": RESTARTS}
-WORKED_SECONDS = 1800.0  # after which a component without a port has worked; one with a port has if it listens on it
+# Seconds after which a component without a port has worked. A component with a port has worked once it listens on it.
+WORKED_SECONDS = 1800.0
 FIRST_REST = 5.0  # seconds before a component that is down is started again; doubled at each failure
 LONGEST_REST = 60.0
 BACK_SECONDS = 15  # how long a component that was down must run before it is reported as back
@@ -28,15 +29,15 @@ LINES = 12  # of a log
 
 @dataclass
 class Part:
-    """What was seen of one component.
+    """The observed state of one component.
 
     Attributes
     ----------
     restarts : when it was started again, within RESTART_WINDOW.
-    in_vain : its ends in a row before it had worked.
+    in_vain : its consecutive ends before it had worked.
     works : whether the process that runs now has worked: it listens on its port, or is old enough.
     down_since : when it was given up; None while it is not.
-    rest : seconds that it rests before the next start.
+    rest : seconds that it pauses before the next start.
     retry_at : when it is started again; None while a start is under way.
     """
 
@@ -50,7 +51,7 @@ class Part:
 
 
 class Watch:
-    """Looks at all components; call `look` often.
+    """Checks all components; call `look` often.
 
     Parameters
     ----------
@@ -73,18 +74,18 @@ class Watch:
         return [name for name, part in self._parts.items() if part.down_since is not None]
 
     def look(self) -> None:
-        """Ask supervisord once, say what is new, and start what has rested long enough."""
+        """Query supervisord once, report changes, and start components that have paused long enough."""
         with contextlib.suppress(TransientError):  # the session checks whether supervisord lives
             for state in self._supervisor.states():
                 part = self._parts.setdefault(state.name, Part())
-                with contextlib.suppress(TransientError):  # one that cannot be started hides no other
+                with contextlib.suppress(TransientError):  # a component that cannot be started must not hide the others
                     if part.down_since is None:
                         self._see(state, part)
                     else:
                         self._retry(state, part)
 
     def _see(self, state: State, part: Part) -> None:
-        """A component that is thought to be well."""
+        """Check a component that counts as healthy."""
         now = self._clock()
         if self._is_new(state, part):
             part.restarts = [moment for moment in part.restarts if now - moment < RESTART_WINDOW] + [now]
@@ -102,11 +103,12 @@ class Watch:
             self._rest(state, part)
 
     def _restarted(self, state: State, part: Part) -> str:
-        """That a component has ended and runs again, and from the second time in a row, why it might not work."""
+        """The message that a component has ended and runs again; from the second time on with a possible cause."""
         if other := ports.taken(self._stack, state.name):
             return f"{state.name} has ended{other}. It works only after that program is stopped."
         line = f"{state.name} has ended and was restarted (pid {state.pid})."
-        if part.in_vain < (2 if self._port(state) is None else 1):  # without a port, young is not broken
+        # without a port, a young process does not count as broken
+        if part.in_vain < (2 if self._port(state) is None else 1):
             return line
         return (
             f"\n{line} It had not {self._worked(state)} before ({part.in_vain} in a row). {self._end_of_log(state)}\n"
@@ -139,11 +141,11 @@ class Watch:
         part.works = state.uptime > WORKED_SECONDS if port is None else ports.listens(state.pid, port)
 
     def _serves(self, state: State, part: Part) -> bool:
-        """Whether nothing is known against a process that runs: one with a port listens on it."""
+        """Whether a running process seems to work: if it has a port, it listens on it."""
         return part.works or self._port(state) is None
 
     def _retry(self, state: State, part: Part) -> None:
-        """A component that is down: rests, is started, comes back or rests longer."""
+        """Handle a component that is down: it pauses, is started, and comes back or pauses longer."""
         now = self._clock()
         if part.retry_at is not None:
             if now >= part.retry_at and state.running:
@@ -155,7 +157,7 @@ class Watch:
         if state.state == "RUNNING" and state.uptime >= BACK_SECONDS and self._serves(state, part):
             self._say(f"{state.name} is back; it was down for {now - (part.down_since or now):.0f} s.")
             part.down_since, part.restarts, part.in_vain, part.pid = None, [], 0, state.pid
-            self._try_the_others()  # they may have been down because of this one
+            self._try_the_others()  # they can have been down because of this component
         elif state.given_up or state.stopped or self._is_new(state, part):
             self._still_down(state, part, ports.taken(self._stack, state.name))
 
@@ -187,7 +189,7 @@ class Watch:
 
     @staticmethod
     def _is_new(state: State, part: Part) -> bool:
-        """Whether another process than before runs; remembers it."""
+        """Whether the process differs from the last one; records it."""
         if not state.running or not state.pid:
             return False
         before, part.pid = part.pid, state.pid

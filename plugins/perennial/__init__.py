@@ -1,1 +1,1 @@
-"""What Airflow sees of Perennial: operators, links, the partition timetable, run notes and reports."""
+"""The part of Perennial that Airflow loads: operators, links, the partition timetable, run notes and reports."""

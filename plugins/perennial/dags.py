@@ -1,4 +1,4 @@
-"""What the DAG files share: which models to build, and the arguments that every DAG of ours has."""
+"""Shared by the DAG files: the models to build DAGs for, and the default arguments of every DAG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TASKS: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": RETRY_POLICY,
 }
-"""How every task of ours is tried again."""
+"""The retry settings of every task."""
 
 
 def models(kind: str) -> Iterator[Model]:
@@ -70,14 +70,14 @@ def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG
             "owner": model.owner,
             "execution_timeout": timedelta(hours=2),
             "priority_weight": model.priority,
-            "weight_rule": "absolute",  # the model's priority counts, not how many tasks come after this one
+            "weight_rule": "absolute",  # only the model's priority counts, not the number of downstream tasks
         },
         **(defaults | arguments),
     )
 
 
 def broken_dag(entry: catalog.Entry, kind: str, doc: str | None, **arguments: Any) -> DAG:
-    """The DAG ``<model>_<kind>`` of a folder that does not load, for what needs nothing of the folder."""
+    """The DAG ``<model>_<kind>`` of a folder that does not load, for tasks that do not need the folder."""
     defaults: dict[str, Any] = {
         "start_date": datetime(2025, 1, 1, tzinfo=UTC),
         "catchup": False,
@@ -95,7 +95,7 @@ def broken_dag(entry: catalog.Entry, kind: str, doc: str | None, **arguments: An
 
 
 def shared_dag(kind: str, description: str, doc: str | None, **arguments: Any) -> DAG:
-    """The DAG ``perennial_<kind>``, one for all models, of short tasks; ``arguments`` as of `model_dag`."""
+    """The DAG ``perennial_<kind>`` of short tasks, one for all models; ``arguments`` as in `model_dag`."""
     defaults: dict[str, Any] = {
         "start_date": datetime(2025, 1, 1, tzinfo=UTC),
         "catchup": False,

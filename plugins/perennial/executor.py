@@ -1,13 +1,14 @@
-"""Airflow's LocalExecutor, whose tasks do not see what only the scheduler needs, and which knows that it is alone.
+"""Airflow's LocalExecutor, but its tasks do not see the scheduler's secrets, and it assumes that it is the only one.
 
-All tasks are forked from one process, the fork server, which the scheduler starts when the first worker is wanted. It
-inherits the environment of that moment, so that is when the scheduler's own secrets are put aside. A task talks to the
-API server with a token of its own: it needs neither the metadata database nor the keys.
+All tasks are forked from one process, the fork server. The scheduler starts it when it needs the first worker. It
+inherits the environment of that moment, so the scheduler's own secrets are set aside then. A task talks to the
+API server with its own token, so it needs neither the metadata database nor the keys.
 
-With this executor there is exactly one scheduler. So when one starts, every other that the database calls running is
-dead, and what it had queued can be queued again at once. Airflow itself waits for a missing heartbeat, and on a busy
-machine a living scheduler misses one for half a minute, takes itself for dead, and starts its own tasks twice. Waiting
-for minutes there costs nothing, because a scheduler that was really killed is known from the start of the next.
+With this executor there is exactly one scheduler. So when one starts, every other one that the database reports as
+running is dead, and its queued tasks can be queued again at once. Airflow itself waits for a missing heartbeat. On a
+busy machine, a live scheduler can miss heartbeats for half a minute, count itself as dead and start its own tasks
+twice. So the threshold is minutes. This costs nothing here, because the start of the next scheduler shows that an
+earlier one was killed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from airflow.executors.local_executor import LocalExecutor
 
 log = logging.getLogger(__name__)
 
-# An address that connects to nothing: Airflow makes an engine when it is imported, and connects only when one is used.
+# An address that connects to nothing: Airflow creates an engine at import, but connects only when the engine is used.
 NO_DATABASE = "postgresql+psycopg2:///tasks-have-no-database?host=/nonexistent"
 OF_THE_SCHEDULER = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": NO_DATABASE,
@@ -34,7 +35,7 @@ OF_THE_SCHEDULER = {
 
 @contextlib.contextmanager
 def put_aside(variables: dict[str, str]) -> Iterator[None]:
-    """Replace the values of these variables, if they are set, for a while."""
+    """Replace the values of these variables, if they are set, inside this context."""
     before = {name: os.environ[name] for name in variables if name in os.environ}
     os.environ.update({name: variables[name] for name in before})
     try:
@@ -44,10 +45,10 @@ def put_aside(variables: dict[str, str]) -> Iterator[None]:
 
 
 class PrivateLocalExecutor(LocalExecutor):
-    """`LocalExecutor` whose workers are started without the scheduler's secrets."""
+    """A `LocalExecutor` whose workers start without the scheduler's secrets."""
 
     def start(self) -> None:
-        """Begin, as the only scheduler: Airflow calls this before it looks for what earlier ones have left."""
+        """Start as the only scheduler. Airflow calls this before it looks for tasks that earlier schedulers left."""
         end_earlier_schedulers(self.job_id)
         super().start()
 
@@ -57,7 +58,7 @@ class PrivateLocalExecutor(LocalExecutor):
 
 
 def end_earlier_schedulers(job_id: str | int | None) -> int:
-    """Mark every scheduler but this one as failed in Airflow's database. Returns how many were called running."""
+    """Mark every other scheduler as failed in Airflow's database; returns how many had the state running."""
     from airflow.jobs.job import Job, JobState
     from airflow.utils.session import create_session
     from sqlalchemy import update

@@ -1,7 +1,7 @@
 """Buttons on a task: its MLflow run, the validation result of its partition, the model card of its version.
 
-Airflow asks for the links in the task's own process when the task ends, also when it failed; an operator says where
-they lead with `set_link` while it runs. Airflow shows them in the tab *Details* of the task, and the log names them.
+Airflow reads the links in the task's own process when the task ends, even if it failed. An operator sets their
+addresses with `set_link` while it runs. Airflow shows them in the tab *Details* of the task, and the log names them.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ LINKS = (MlflowRunLink(), ValidationLink(), ModelCardLink())
 
 
 def set_link(operator: Any, link: type[PerennialLink], url: str) -> None:
-    """Let the button ``link`` of a running task lead to ``url`` (a path: of Airflow's server); name it in the log."""
+    """Set the address of a running task's button (a path is on Airflow's server), and write it to the log."""
     name = link().name
     if url.startswith("/"):
         url = conf.get("api", "base_url", fallback="").rstrip("/") + url

@@ -1,7 +1,8 @@
 """Writes the outcome of a run into the run's note, where the person on call sees it without opening a task.
 
-Tasks cannot touch Airflow's database and should hold no credential for its API. So a task pushes its sentence as the
-XCom ``perennial_note``, and this listener, which Airflow calls in the scheduler when a run ends, copies the newest one.
+Tasks cannot access Airflow's database and should not have a credential for its API. So a task pushes its sentence as
+the XCom ``perennial_note``, and this listener, which Airflow calls in the scheduler when a run ends, copies the newest
+one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 KEY = "perennial_note"
-LONGEST = 1000  # the column of Airflow's dag_run_note
+LONGEST = 1000  # the size of Airflow's column dag_run_note
 
 
 @hookimpl

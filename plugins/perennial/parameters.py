@@ -1,8 +1,8 @@
-"""The parameters of every DAG: what a run may be asked for, and within which bounds.
+"""The parameters of every DAG, and their bounds.
 
 A form's JSON schema keeps most wrong values out when a run is created. It does not see everything: ``1e30`` and ``2.0``
-are whole numbers in JSON, a run may have been created before the schema was tightened, and a key that the form does
-not have is not checked at all. So a task reads its parameters through one of these models: what it accepts is typed and
+are whole numbers in JSON, a run can have been created before the schema was tightened, and a key that the form does not
+have is not checked at all. So a task reads its parameters through one of these models. Accepted values are typed and
 within bounds, and anything else is one `ConfigurationError` that names every wrong value. The forms take their bounds
 from here.
 """
@@ -32,7 +32,7 @@ from include.spec.bounds import (
 )
 from include.spelling import did_you_mean
 
-__all__ = [  # with the bounds and choices that the forms take from here
+__all__ = [  # including the bounds and choices that the forms use
     "DAY",
     "LARGEST_EPOCH",
     "LARGEST_SEED",
@@ -150,7 +150,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     former: ClassVar[tuple[str, ...]] = ()
-    """Parameters of an earlier version, which a run that was created then may still have; they are ignored."""
+    """Parameters of an earlier version. A run that was created then can still have them; they are ignored."""
 
     @classmethod
     def of(cls, dag_id: str, values: Mapping[str, object]) -> Self:
@@ -183,7 +183,7 @@ def _sentence(problem: Any) -> str:
 
 
 class NoParameters(Parameters):
-    """Of a DAG that is not asked for anything."""
+    """The parameters of a DAG without any."""
 
 
 class CollectParameters(Parameters):
@@ -212,7 +212,7 @@ class RetrainParameters(Parameters):
     note: Annotated[str, _text(LONGEST_NOTE)] = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """What `include.retraining.planning.take` reads."""
+        """The parameters as `include.retraining.planning.take` reads them."""
         given = self.model_dump(exclude_defaults=True)
         return given | ({"candidates": list(self.candidates)} if self.candidates else {})
 
@@ -220,7 +220,7 @@ class RetrainParameters(Parameters):
 class ReleaseParameters(Parameters):
     """`<model>_release`."""
 
-    former: ClassVar[tuple[str, ...]] = ("released_by",)  # whoever triggers a run can set it, so it proves nothing
+    former: ClassVar[tuple[str, ...]] = ("released_by",)  # anyone who triggers a run can set it, so it proves nothing
 
     version: Annotated[int, _whole(1, LARGEST_VERSION)]
     reason: Annotated[str, _text(LONGEST_REASON)] = ""
@@ -248,7 +248,7 @@ class RollbackParameters(Parameters):
 
     @property
     def chosen(self) -> Action:
-        """The action, also if it is given by the switches of the earlier form."""
+        """The action, also if the switches of the earlier form give it."""
         if self.lift_freeze:
             return Action.LIFT
         return Action.KEEP if self.freeze is False else self.action

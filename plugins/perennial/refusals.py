@@ -1,14 +1,14 @@
-"""Ends a run that cannot be right, before a task starts: at once, and with a sentence.
+"""Ends an invalid run at once, before a task starts, with a clear note.
 
 Two kinds of runs are refused: those whose conf cannot be given to a task, and those whose logical date is in the
-future or before the DAG begins. Airflow would start no task in the latter: a run about the future keeps the next runs
-of its DAG waiting, and one about the past ends as a success, as if a rollback had been done.
+future or before the DAG begins. Airflow would start no task in the latter: a run about the future blocks the next runs
+of its DAG, and one about the past ends as a success, as if, for example, a rollback had been done.
 
 PostgreSQL turns ``1e30`` in a run's conf into a whole number of 31 digits, and Airflow's supervisor cannot send a whole
-number of more than 64 bits to a task. The task then dies before its first line, with an empty log, is tried again for
-minutes, and keeps the next run of its DAG waiting. The same happens with a conf that the form of the DAG refuses, as of
-a run that was created before the form had its bounds. Airflow checks the form when a run is created; this listener,
-which Airflow calls in the scheduler when a run begins, sees what came before that, and the keys that no form has.
+number of more than 64 bits to a task. The task then dies before its first line, with an empty log, is retried for
+minutes, and blocks the next run of its DAG. The same happens with a conf that the form of the DAG refuses, such as that
+of a run that was created before the form had its bounds. Airflow checks the form when a run is created; this listener,
+which Airflow calls in the scheduler when a run begins, also sees older runs, and keys that no form has.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 OURS = "perennial"  # the tag of every DAG of this project
-LEAST, MOST = -(2**63), 2**64 - 1  # what MessagePack can hold
-LONGEST_PATH = 100  # characters of a key in the conf that are shown: keys are the caller's, and have no bounds
-CLOCKS = timedelta(minutes=10)  # by which the clock of a browser, which fills in the logical date, may be ahead
+LEAST, MOST = -(2**63), 2**64 - 1  # the integers that MessagePack can encode
+LONGEST_PATH = 100  # characters of a conf key that are shown, because the caller's keys have no limit
+CLOCKS = timedelta(minutes=10)  # how far a browser's clock, which sets the logical date, can be ahead
 
 
 @hookimpl
@@ -50,12 +50,12 @@ def refuse(dag_run: Any) -> None:
 
     sentence = f"refused: {problem}. Trigger {dag_run.dag_id} again with other parameters."
     log.error("Run %s of %s was %s", dag_run.run_id, dag_run.dag_id, sentence)
-    dag_run.note = sentence[:LONGEST]  # a longer one ends the scheduler when it is written
+    dag_run.note = sentence[:LONGEST]  # writing a longer note ends the scheduler
     dag_run.set_state(DagRunState.FAILED)
 
 
 def _misdated(dag_run: Any) -> str | None:
-    """What is wrong with the logical date of a run, which a trigger may set to any moment."""
+    """The problem with the logical date of a run, if any; a trigger can set it to any moment."""
     moment, begins = dag_run.logical_date, dag_run.dag.start_date
     if moment is None:
         return None
@@ -75,13 +75,13 @@ def _problem(dag_run: Any) -> str | None:
         return f"the run's conf has a number of more than 64 bits ({shown})"
     try:
         dag_run.dag.params.deep_merge(dag_run.conf).validate()
-    except ParamValidationError as error:  # created before the form got its bounds, or another code's run
+    except ParamValidationError as error:  # created before the form had its bounds, or by other code
         return str(error).splitlines()[0][:500]
     return None
 
 
 def _too_large(where: str, value: Any) -> Iterator[str]:
-    """Paths of the whole numbers that are too large, in lists and mappings, too."""
+    """Paths of the whole numbers that are too large, including those in lists and mappings."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _too_large(f"{where}.{key}" if where else str(key), inner)
@@ -89,6 +89,6 @@ def _too_large(where: str, value: Any) -> Iterator[str]:
         for n, inner in enumerate(value):
             yield from _too_large(f"{where}[{n}]", inner)
     elif isinstance(value, int | float) and not LEAST <= value <= MOST:
-        whole = isinstance(value, int) or value.is_integer()  # as the database will write it
+        whole = isinstance(value, int) or value.is_integer()  # the database will write it as a whole number
         if whole:
             yield where

@@ -1,4 +1,4 @@
-"""The timetable of `<model>_collect`: a run a day, about the local day that is over and whose labels are final.
+"""The timetable of `<model>_collect`: one run a day, about the local day that is over and whose labels are final.
 
 Airflow's own `CronPartitionTimetable` names a partition by the cron tick. That gives the same day two partition dates
 (the tick for scheduled runs, midnight for a run started with its key), and a back-fill "1 to 3 November" ends at
@@ -44,7 +44,7 @@ class DailyPartitionTimetable(CronPartitionTimetable):
 
     @classmethod
     def deserialize(cls, data: dict[str, Any]) -> DailyPartitionTimetable:
-        delay = datetime.timedelta(seconds=data.get("delay", 0))  # a DAG that an older version has written has none
+        delay = datetime.timedelta(seconds=data.get("delay", 0))  # a DAG that an older version serialized has no delay
         return cls(data["expression"], timezone=data["timezone"], delay=delay)
 
     def serialize(self) -> dict[str, Any]:
@@ -75,11 +75,11 @@ class DailyPartitionTimetable(CronPartitionTimetable):
     def next_dagrun_info_v2(
         self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
-        """The first tick that is due, or will be, and whose day is not older than the newest day with a run.
+        """The first tick, due now or later, whose day is not older than the newest day with a run.
 
-        Airflow's own rule takes the first tick after the ``run_after`` of that run. That of a back-fill is the midnight
-        at which its day begins. So after a back-fill of a day whose tick is still to come, the tick before it would be
-        due again, with a new run every time that the file is parsed.
+        Airflow's own rule takes the first tick after the ``run_after`` of that run. For a back-fill, this is the
+        midnight at which its day begins. So after a back-fill of a day whose tick is still to come, the previous tick
+        would be due again, with a new run each time the file is parsed.
         """
         info = super().next_dagrun_info_v2(last_dagrun_info=last_dagrun_info, restriction=restriction)
         newest = last_dagrun_info.partition_date if last_dagrun_info else None

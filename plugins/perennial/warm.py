@@ -1,7 +1,7 @@
-"""Imported in the fork server after everything else: does once what every task would otherwise do after its fork.
+"""Imported last in the fork server: does once the work that every task would otherwise do after its fork.
 
-What is done leaves only caches in memory: no connection, no table, no thread, and no code of a model's author. Nothing
-here may fail, because a fork server that does not start is the end of all tasks.
+This leaves only caches in memory: no connection, no table, no thread, and no code of a model's author. Every
+failure is caught here, because without the fork server no task can run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def plugins() -> None:
 
 
 def model_folders() -> None:
-    """The syntax trees of the models' files; kept by the files' stamps, so a file that changes is read again."""
+    """The syntax trees of the models' files. They are cached by the files' stamps, so a changed file is read again."""
     from include import catalog
 
     for folder in catalog.folders().values():
@@ -28,7 +28,7 @@ def model_folders() -> None:
 
 
 def form() -> None:
-    """The JSON schema of JSON schemas, which checks the parameters of every DAG that has some."""
+    """The JSON schema of JSON schemas, which checks the parameters of every DAG with parameters."""
     from airflow.sdk import DAG, Param
 
     DAG("warm", params={"day": Param(None, type=["null", "string"], format="date")})
@@ -42,12 +42,12 @@ def certificates() -> None:
 
 
 def warm(steps: tuple[Callable[[], None], ...] = (plugins, model_folders, form, certificates)) -> list[str]:
-    """Take the steps; returns the names of those that failed, whose work is then left to the tasks."""
+    """Run the steps; returns the names of those that failed. Their work is then left to the tasks."""
     failed = []
     for step in steps:
         try:
             step()
-        except BaseException as error:  # a model's file may even call sys.exit(), and the fork server must live
+        except BaseException as error:  # a model's file can even call sys.exit(), but the fork server must survive
             log.warning("The fork server could not prepare %s for the tasks: %r", step.__name__, error)
             failed.append(step.__name__)
     return failed

@@ -1,4 +1,4 @@
-"""Random tables as strangers have them: seeded, with signal or without, a planted leak and an identifier in each."""
+"""Random tables like those of users: seeded, with or without signal, each with planted leaks and an identifier."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FIRST = date(2023, 1, 2)
 
 @dataclass
 class Table:
-    """A table and what was planted in it (names as the source has them)."""
+    """A table and what was planted in it (with the column names of the source)."""
 
     frame: pd.DataFrame
     task: str
@@ -35,7 +35,7 @@ class Table:
 def random_table(
     seed: int, task: str, *, signal: bool = True, wide: bool = False, closed_sundays: bool = False, days: int = 24
 ) -> Table:
-    """``days`` days of some 90 to 120 rows each."""
+    """Return a table of ``days`` days with about 90 to 120 rows each."""
     random = np.random.default_rng(seed)
     at = _times(random, days, closed_sundays, int(random.integers(90, 120)))
     n = len(at)
@@ -124,7 +124,7 @@ def _with_gaps(random: np.random.Generator, values: np.ndarray, share: float) ->
 
 
 def save(table: Table, format: str, folder: Path, seed: int) -> Path:
-    """The table as a file; the seed decides how it is written."""
+    """Write the table to a file; the seed decides the separator, encoding and compression."""
     folder.mkdir(parents=True, exist_ok=True)
     if format == "parquet":
         path = folder / "orders.parquet"

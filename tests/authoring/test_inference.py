@@ -1,4 +1,4 @@
-"""What new-model infers, one thing at a time: types, keys, identifiers, leaks, days."""
+"""`new-model` infers types, keys, identifiers, leaks and days; each test checks one of them."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def found(tmp_path: Path, frame: pd.DataFrame, format: str = "parquet", **change
         frame.to_parquet(path)
     else:
         frame.to_csv(path, index=False)
-    return infer(dataclasses.replace(Request("stranger_y", str(path), "y", "at"), **changed), TODAY)
+    return infer(dataclasses.replace(Request("orders_y", str(path), "y", "at"), **changed), TODAY)
 
 
-def role(of: Findings, name: str) -> Role:
-    return of.column(name).role
+def role(findings: Findings, name: str) -> Role:
+    return findings.column(name).role
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_the_task_follows_from_the_target(
     tmp_path: Path, format: str, values: list[Any], task: Task, positive: Any, classes: Any
 ) -> None:
     labels = pd.Series([values[n % len(values)] for n in range(N)])
-    of = found(tmp_path, base(y=labels), format)
-    assert (of.task, of.classes) == (task, classes)
+    findings = found(tmp_path, base(y=labels), format)
+    assert (findings.task, findings.classes) == (task, classes)
     if task is Task.CLASSIFICATION and classes is None:
-        assert of.positive == positive and type(of.positive) is type(positive)
+        assert findings.positive == positive and type(findings.positive) is type(positive)
 
 
 def test_types_of_texts(tmp_path: Path) -> None:
@@ -81,42 +81,42 @@ def test_types_of_texts(tmp_path: Path) -> None:
         born=[f"{1 + n % 28:02d}.{1 + n % 12:02d}.19{50 + n % 50}" for n in range(N)],
         price=[f"{n % 90}.{n % 10}5" for n in range(N)],
     )
-    of = found(tmp_path, frame, "csv")
-    kinds = {c.name: c.type for c in of.columns}
+    findings = found(tmp_path, frame, "csv")
+    kinds = {c.name: c.type for c in findings.columns}
     assert kinds["whole"] is ColumnType.INTEGER and kinds["price"] is ColumnType.NUMBER
     assert kinds["zip"] is ColumnType.STRING, "a leading zero makes it a code"
     assert kinds["paid"] is ColumnType.BOOLEAN
-    assert kinds["born"] is ColumnType.TIMESTAMP and of.column("born").format == "%d.%m.%Y"
-    assert role(of, "born") is Role.AGE
+    assert kinds["born"] is ColumnType.TIMESTAMP and findings.column("born").format == "%d.%m.%Y"
+    assert role(findings, "born") is Role.AGE
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])
 def test_a_column_of_dates_is_declared_a_date(tmp_path: Path, format: str) -> None:
     days = base()["at"].dt.date
     early = [day - timedelta(days=int(n)) for day, n in zip(days, RANDOM.integers(0, 40, N), strict=True)]
-    of = found(tmp_path, base(at=base()["at"], day=days, early=early), format)
-    assert [of.column(n).type for n in ("day", "early", "at")] == [
+    findings = found(tmp_path, base(at=base()["at"], day=days, early=early), format)
+    assert [findings.column(n).type for n in ("day", "early", "at")] == [
         ColumnType.DATE,
         ColumnType.DATE,
         ColumnType.TIMESTAMP,
     ]
-    assert role(of, "early") is Role.AGE
+    assert role(findings, "early") is Role.AGE
 
 
-def test_a_date_that_is_the_day_of_the_event_is_no_feature(tmp_path: Path) -> None:
+def test_a_date_that_is_the_day_of_the_event_is_not_a_feature(tmp_path: Path) -> None:
     frame = base()
-    of = found(tmp_path, frame.assign(day=frame["at"].dt.strftime("%Y-%m-%d")))
-    assert (of.column("day").type, role(of, "day")) == (ColumnType.DATE, Role.UNUSED)
-    assert of.column("day").why == "is the day of the event"
+    findings = found(tmp_path, frame.assign(day=frame["at"].dt.strftime("%Y-%m-%d")))
+    assert (findings.column("day").type, role(findings, "day")) == (ColumnType.DATE, Role.UNUSED)
+    assert findings.column("day").why == "is the day of the event"
 
 
-def test_a_line_separator_within_a_text_ends_no_line_of_a_csv_file(tmp_path: Path) -> None:
+def test_a_line_separator_inside_a_text_does_not_end_a_csv_line(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.write_text("id;note;x\n" + "".join(f"{n};one\u2028two\x85three\x0bfour;{n}\n" for n in range(50)))
     assert separator_of(path, "utf-8") == ";"
 
 
-def test_identifiers_constants_and_free_text_are_no_features(tmp_path: Path) -> None:
+def test_identifiers_constants_and_free_text_are_not_features(tmp_path: Path) -> None:
     frame = base(
         uuid=[f"{n:032x}" for n in range(N)],
         counter=np.arange(N) * 3 + 100,
@@ -126,12 +126,12 @@ def test_identifiers_constants_and_free_text_are_no_features(tmp_path: Path) -> 
         cents=RANDOM.permutation(N * 50)[:N],
         empty=None,
     )
-    of = found(tmp_path, frame)
+    findings = found(tmp_path, frame)
     unused = ("uuid", "counter", "account_no", "constant", "note")
-    assert {name: role(of, name) for name in unused} == dict.fromkeys(unused, Role.UNUSED)
-    assert role(of, "empty") is Role.LEFT_OUT
-    assert role(of, "cents") is Role.FEATURE, "an amount may be unique by chance"
-    assert of.key in (("uuid",), ("counter",), ("account_no",))
+    assert {name: role(findings, name) for name in unused} == dict.fromkeys(unused, Role.UNUSED)
+    assert role(findings, "empty") is Role.LEFT_OUT
+    assert role(findings, "cents") is Role.FEATURE, "an amount may be unique by chance"
+    assert findings.key in (("uuid",), ("counter",), ("account_no",))
 
 
 def test_the_key_of_readings_is_sensor_and_time(tmp_path: Path) -> None:
@@ -145,8 +145,8 @@ def test_the_key_of_readings_is_sensor_and_time(tmp_path: Path) -> None:
 
 def test_without_a_key_the_rows_of_a_day_are_numbered(tmp_path: Path) -> None:
     frame = base(at=lambda f: f["at"].dt.normalize())
-    of = found(tmp_path, frame)
-    assert of.key == ("at", "row_of_day") and of.row_number == "row_of_day"
+    findings = found(tmp_path, frame)
+    assert findings.key == ("at", "row_of_day") and findings.row_number == "row_of_day"
 
 
 def test_a_strong_column_is_kept_and_a_copy_of_the_target_is_not(tmp_path: Path) -> None:
@@ -156,11 +156,11 @@ def test_a_strong_column_is_kept_and_a_copy_of_the_target_is_not(tmp_path: Path)
     frame["copy"] = np.where(y, "delivered late", "fine")
     frame["almost"] = np.where(RANDOM.random(N) < 0.01, ~y, y).astype(float) + RANDOM.normal(scale=0.1, size=N)
     frame["filled_when_true"] = np.where(y, RANDOM.normal(size=N), np.nan)
-    of = found(tmp_path, frame)
-    assert role(of, "strong") is Role.FEATURE
-    assert any("strong is strong (ROC-AUC 0.9" in s for s in of.said["Look at"])
-    assert {role(of, name) for name in ("copy", "almost", "filled_when_true")} == {Role.AFTER}
-    assert "ROC-AUC 1.000" in of.column("copy").why
+    findings = found(tmp_path, frame)
+    assert role(findings, "strong") is Role.FEATURE
+    assert any("strong is strong (ROC-AUC 0.9" in s for s in findings.said["Look at"])
+    assert {role(findings, name) for name in ("copy", "almost", "filled_when_true")} == {Role.AFTER}
+    assert "ROC-AUC 1.000" in findings.column("copy").why
 
 
 def test_times_after_the_event_and_columns_filled_with_the_label(tmp_path: Path) -> None:
@@ -171,11 +171,13 @@ def test_times_after_the_event_and_columns_filled_with_the_label(tmp_path: Path)
     frame["ordered_at"] = frame["at"] - pd.to_timedelta(RANDOM.integers(1, 90, N), unit="D")
     frame["minutes"] = pd.Series(RANDOM.normal(size=N)).where(~gone)
     frame["gappy"] = pd.Series(RANDOM.normal(size=N)).where(RANDOM.random(N) > 0.5)
-    of = found(tmp_path, frame)
-    assert role(of, "closed_at") is Role.AFTER and "after the event in 100%" in of.column("closed_at").why
-    assert role(of, "ordered_at") is Role.AGE
-    assert role(of, "minutes") is Role.AFTER and "filled only where the target is" in of.column("minutes").why
-    assert role(of, "gappy") is Role.FEATURE
+    findings = found(tmp_path, frame)
+    assert role(findings, "closed_at") is Role.AFTER and "after the event in 100%" in findings.column("closed_at").why
+    assert role(findings, "ordered_at") is Role.AGE
+    assert (
+        role(findings, "minutes") is Role.AFTER and "filled only where the target is" in findings.column("minutes").why
+    )
+    assert role(findings, "gappy") is Role.FEATURE
 
 
 def test_parts_of_a_sum_and_the_target_of_other_rows(tmp_path: Path) -> None:
@@ -184,44 +186,54 @@ def test_parts_of_a_sum_and_the_target_of_other_rows(tmp_path: Path) -> None:
     casual, registered = RANDOM.poisson(30, n), RANDOM.poisson(90, n)
     level = np.cumsum(RANDOM.normal(size=n))
     frame = pd.DataFrame({"at": at, "casual": casual, "registered": registered, "warm": RANDOM.normal(size=n)})
-    of = found(tmp_path, frame.assign(y=casual + registered))
-    assert {role(of, "casual"), role(of, "registered")} == {Role.AFTER} and role(of, "warm") is Role.FEATURE
-    assert "casual and registered together give it" in of.column("casual").why
+    findings = found(tmp_path, frame.assign(y=casual + registered))
+    assert {role(findings, "casual"), role(findings, "registered")} == {Role.AFTER} and role(
+        findings, "warm"
+    ) is Role.FEATURE
+    assert "casual and registered together give it" in findings.column("casual").why
 
     series = pd.Series(level.round(4))
-    of = found(tmp_path, frame.assign(y=series, before=series.shift(1), next=series.shift(-1)))
-    assert role(of, "next") is Role.AFTER and "target of the next row" in of.column("next").why
-    assert role(of, "before") is Role.FEATURE, "yesterday's value is known, however strong it is"
+    findings = found(tmp_path, frame.assign(y=series, before=series.shift(1), next=series.shift(-1)))
+    assert role(findings, "next") is Role.AFTER and "target of the next row" in findings.column("next").why
+    assert role(findings, "before") is Role.FEATURE, "the value before is known at the event, however strong it is"
 
 
 def test_a_finished_history_is_replayed_and_a_fresh_one_is_not(tmp_path: Path) -> None:
-    of = found(tmp_path, base())
-    assert of.rhythm is not None and of.rhythm.replay is not None
-    r = of.rhythm
+    findings = found(tmp_path, base())
+    assert findings.rhythm is not None and findings.rhythm.replay is not None
+    r = findings.rhythm
     assert r.replay is not None and r.replay.cycle % 7 == 0 and r.days_needed <= r.replay.cycle
-    assert r.second + r.selection + r.holdout <= r.replay.cycle, "no row may come twice in a night"
+    assert r.second + r.selection + r.holdout <= r.replay.cycle, "a row must not appear twice in a night"
     assert r.start <= TODAY - timedelta(days=r.days_needed)
     fresh = base()
     fresh["at"] += pd.Timestamp(TODAY) - fresh["at"].max().normalize()
-    of = found(tmp_path, fresh)
-    assert of.rhythm is not None and of.rhythm.replay is None and of.rhythm.start == of.rhythm.first
+    findings = found(tmp_path, fresh)
+    assert (
+        findings.rhythm is not None
+        and findings.rhythm.replay is None
+        and findings.rhythm.start == findings.rhythm.first
+    )
 
 
 def test_wrong_dates_far_away_do_not_stretch_the_history(tmp_path: Path) -> None:
     frame = base()
     frame.loc[0, "at"], frame.loc[1, "at"] = pd.Timestamp("1900-01-01"), pd.Timestamp("2099-12-31")
-    of = found(tmp_path, frame)
-    assert min(of.counts) >= date(2023, 1, 2) and max(of.counts) < date(2023, 3, 1)
-    assert any("taken for wrong dates: 1900-01-01, 2099-12-31" in s for s in of.said["Data"])
+    findings = found(tmp_path, frame)
+    assert min(findings.counts) >= date(2023, 1, 2) and max(findings.counts) < date(2023, 3, 1)
+    assert any("taken for wrong dates: 1900-01-01, 2099-12-31" in s for s in findings.said["Data"])
 
 
-def test_days_without_rows_are_expected_where_there_are_some(tmp_path: Path) -> None:
+def test_days_without_rows_are_expected_if_the_table_has_some(tmp_path: Path) -> None:
     frame = base()
-    of = found(tmp_path, frame.loc[frame["at"].dt.dayofweek < 5])
-    assert of.rhythm is not None and of.rhythm.empty_days and of.rhythm.gate_days < of.rhythm.holdout
+    findings = found(tmp_path, frame.loc[frame["at"].dt.dayofweek < 5])
+    assert (
+        findings.rhythm is not None
+        and findings.rhythm.empty_days
+        and findings.rhythm.gate_days < findings.rhythm.holdout
+    )
 
 
-def test_names_that_the_lake_cannot_hold() -> None:
+def test_names_that_the_lake_cannot_hold_are_changed() -> None:
     assert declared_names(
         ["Größe (cm)", "price", "Price", "2nd", "partition", "_x", "% off", "価格", "a-b", "a b"]
     ) == {
@@ -254,7 +266,7 @@ def test_names_that_the_lake_cannot_hold() -> None:
         (["12.5", "13.5"], None),
     ],
 )
-def test_how_times_are_written(texts: list[str], wanted: str | None) -> None:
+def test_the_format_of_times_is_found(texts: list[str], wanted: str | None) -> None:
     import pyarrow as pa
 
     assert time_format(pa.array(texts)) == wanted

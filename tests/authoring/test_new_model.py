@@ -1,4 +1,4 @@
-"""From a stranger's table to a champion without editing a line: over seeds, tasks and kinds of sources."""
+"""From a user's table to a champion without editing a line, for many seeds, tasks and kinds of sources."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from tests.services import shared
 
 pytestmark = pytest.mark.slow
 
-CONNECTION = "strangers"
-COVER = 9  # seeds are every task in every format
+CONNECTION = "shop_db"
+COVER = 9  # the first nine seeds are every task in every format
 SEEDS = [*range(COVER), *(pytest.param(seed, marks=pytest.mark.full) for seed in range(COVER, 21))]
 WINDOW_DAYS = 20  # of training data; a new model declares 60
 
 
 def case(seed: int) -> dict[str, Any]:
-    """What a seed is about: every task in every format, and the odd ones among them."""
+    """Return the settings of a seed: every task in every format, and some special cases."""
     return {
         "task": ("binary", "regression", "multiclass")[seed % 3],
         "format": ("csv", "parquet", "sql")[seed // 3 % 3],
@@ -47,18 +47,18 @@ def case(seed: int) -> dict[str, Any]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of models like one that PERENNIAL_MODELS names, and a home of its own."""
+    """An empty models folder, found as if PERENNIAL_MODELS named it, and a separate home."""
     into = tmp_path / "models"
     monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(include.models, "__path__", [*include.models.__path__, str(into)])
     yield into
-    for name in [n for n in sys.modules if n.startswith("include.models.stranger")]:
+    for name in [n for n in sys.modules if n.startswith("include.models.orders_")]:
         del sys.modules[name]
 
 
 @pytest.fixture
 def database(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> Iterator[sa.Engine]:
-    """A real PostgreSQL, known as the connection ``strangers``."""
+    """A real PostgreSQL, known as the connection ``shop_db``."""
     address = shared(pytestconfig).database_url
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONNECTION.upper()}", address.replace("postgresql+psycopg2", "postgresql"))
     engine = sa.create_engine(address)
@@ -67,7 +67,7 @@ def database(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def written(table: Table, source: str, folder: Path, name: str, **more: Any) -> str:
-    """The summary of new-model for this table."""
+    """Run new-model for this table and return its summary."""
     return new_model(Request(name=name, source=source, target=table.target, time=table.time, into=folder, **more))
 
 
@@ -80,31 +80,31 @@ def source_of(table: Table, format: str, tmp_path: Path, seed: int, request: pyt
 
 
 def last_night(name: str, root: Path, window_days: int | None) -> tuple[Lab, Any]:
-    """The days of one night with so many days of training data (None: as many as declared), and the night."""
+    """Collect the days of one night and run it. ``window_days`` are days of training data (None: as declared)."""
     model = catalog.load(name)
     last = newest_closed(utc_now(), model.timezone, model.data.label.delay).date
     lab = Lab(model, root)
     connections = from_environment(model.data.connections)
     days = model.training.days_needed - (model.training.window_days - window_days if window_days else 0)
-    stopped = lab.collect(last - timedelta(days=days - 1), last, connections)
-    assert not stopped
+    rejected = lab.collect(last - timedelta(days=days - 1), last, connections)
+    assert not rejected
     return lab, lab.night(last.isoformat(), window_days=window_days)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_a_strangers_table_leads_to_a_champion(
+def test_a_users_table_leads_to_a_champion(
     seed: int, folder: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     about = case(seed)
     format = about.pop("format")
     table = random_table(seed, **about)
-    name = f"stranger_{seed}"
-    said = written(table, source_of(table, format, tmp_path, seed, request), folder, name)
+    name = f"orders_{seed}"
+    summary = written(table, source_of(table, format, tmp_path, seed, request), folder, name)
 
     model = catalog.load(name)
     assert catalog.entry(name).problem is None
     after = {c.name for c in model.data.columns} - {c.name for c in model.data.inputs}
-    assert {*table.leaks, table.target} <= after, said
+    assert {*table.leaks, table.target} <= after, summary
     full = request.config.getoption("--full")
     lab, night = last_night(name, tmp_path / "lab", None if full else WINDOW_DAYS)
     first, last = min(lab.lake.published()), max(lab.lake.published())
@@ -113,7 +113,7 @@ def test_a_strangers_table_leads_to_a_champion(
     assert not set(features.columns) & {*table.leaks, *table.identifiers, "country", table.target}
     assert quarantined(lab.lake, first, last) == 0
     if table.signal:
-        assert night.decision.verdict == "promote", f"{said}\n{night.table()}\n{night.decision.reason}"
+        assert night.decision.verdict == "promote", f"{summary}\n{night.table()}\n{night.decision.reason}"
         assert lab.release(night).proven.parity <= model.release.parity
         assert export.from_skops(export.to_skops(night.twin.pipeline)), (
             "the twin is kept as a file that is safe to load"
@@ -128,12 +128,12 @@ def quarantined(lake: Lake, first: str, last: str) -> int:
 
 
 def test_the_written_folders_are_clean(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No mistake for `make lint-models`, nothing for ruff and mypy to say, and the test beside the model runs."""
+    """`make lint-models` and ruff find no mistake in the written folders."""
     for seed, more in ((0, {}), (1, {"timezone": "Europe/Berlin"}), (4, {}), (5, {"delay": timedelta(hours=26)})):
         about = case(seed)
         about.pop("format")
         table = random_table(seed, **about)
-        written(table, str(save(table, "csv", tmp_path / str(seed), seed)), folder, f"stranger_{seed}", **more)
+        written(table, str(save(table, "csv", tmp_path / str(seed), seed)), folder, f"orders_{seed}", **more)
     monkeypatch.setenv("PERENNIAL_MODELS", str(folder))
     problems = run.lint({path.name: path for path in folder.iterdir()})
     assert not problems, "\n".join(map(str, problems))
@@ -148,24 +148,24 @@ def test_the_written_folders_are_clean(folder: Path, tmp_path: Path, monkeypatch
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_new_text_that_no_candidate_takes_is_named(
+def test_a_new_text_that_no_candidate_takes_is_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Numbers are taken by their type, so a new one is used at once; a text has to be listed to be encoded."""
+    """Candidates take numbers by their type, so a new number is used at once. A text must be listed to be encoded."""
     table = random_table(0, "binary")
-    written(table, str(save(table, "csv", tmp_path / "data", 0)), folder, "stranger_0")
+    written(table, str(save(table, "csv", tmp_path / "data", 0)), folder, "orders_0")
     monkeypatch.setenv("PERENNIAL_MODELS", str(folder))
-    features = folder / "stranger_0" / "features.py"
+    features = folder / "orders_0" / "features.py"
     before = features.read_text()
     new = '    features["spare"] = {}\n    return features\n'
     features.write_text(before.replace("    return features\n", new.format("at.astype(np.int64).astype(np.float32)")))
-    assert run.lint({"stranger_0": folder / "stranger_0"}) == []
+    assert run.lint({"orders_0": folder / "orders_0"}) == []
     features.write_text(before.replace("    return features\n", new.format('np.full(len(at), "a", dtype=object)')))
-    (problem,) = run.lint({"stranger_0": folder / "stranger_0"})
+    (problem,) = run.lint({"orders_0": folder / "orders_0"})
     assert problem.what == "feature 'spare' is built, and no candidate takes it"
 
 
-def test_names_and_values_are_never_taken_for_code(folder: Path, tmp_path: Path) -> None:
+def test_names_and_values_are_never_read_as_code(folder: Path, tmp_path: Path) -> None:
     table = random_table(0, "binary")
     nasty = [
         'a"""b',
@@ -184,29 +184,29 @@ def test_names_and_values_are_never_taken_for_code(folder: Path, tmp_path: Path)
     table.frame['number """ \\'] = range(len(table.frame))
     path = tmp_path / "orders.parquet"
     table.frame.to_parquet(path)
-    said = written(table, str(path), folder, "stranger_nasty")
-    model = catalog.load("stranger_nasty")
+    summary = written(table, str(path), folder, "orders_nasty")
+    model = catalog.load("orders_nasty")
     for file in catalog.FILES:
-        catalog.module("stranger_nasty", file)
+        catalog.module("orders_nasty", file)
     last = newest_closed(utc_now(), model.timezone)
-    rows = catalog.module("stranger_nasty", "source").fetch(last, {})
-    assert len(rows) > 50 and set(rows.columns) == {c.name for c in model.data.columns}, said
+    rows = catalog.module("orders_nasty", "source").fetch(last, {})
+    assert len(rows) > 50 and set(rows.columns) == {c.name for c in model.data.columns}, summary
 
 
-def test_the_test_beside_the_model_runs(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_test_written_with_the_model_passes(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = random_table(0, "binary")
-    written(table, str(save(table, "csv", tmp_path / "data", 0)), folder, "stranger_0")
+    written(table, str(save(table, "csv", tmp_path / "data", 0)), folder, "orders_0")
     monkeypatch.setenv("PERENNIAL_MODELS", str(folder))
-    test = folder / "stranger_0" / "test_stranger_0.py"
+    test = folder / "orders_0" / "test_orders_0.py"
     command = [sys.executable, "-m", "pytest", "-q", "-c", str(PROJECT / "pyproject.toml"), "--rootdir", str(PROJECT)]
     done = subprocess.run([*command, str(test)], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0 and "3 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_night_about_a_day_without_rows_is_a_night(folder: Path, tmp_path: Path) -> None:
+def test_a_night_about_a_day_without_rows_can_promote(folder: Path, tmp_path: Path) -> None:
     table = random_table(1, "binary", closed_sundays=True, days=35)
-    written(table, str(save(table, "csv", tmp_path / "data", 1)), folder, "stranger_sunday")
-    model = catalog.load("stranger_sunday")
+    written(table, str(save(table, "csv", tmp_path / "data", 1)), folder, "orders_sunday")
+    model = catalog.load("orders_sunday")
     yesterday = newest_closed(utc_now(), model.timezone).date
     sunday = yesterday - timedelta(days=(yesterday.weekday() + 1) % 7)
     lab = Lab(model, tmp_path / "lab")

@@ -1,4 +1,4 @@
-"""What new-model refuses: each with its reason, and without leaving anything behind."""
+"""`new-model` refuses bad input with a reason and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def asked(folder: Path, frame: pd.DataFrame | None = None, **changed: Any) -> Request:
+def request_for(folder: Path, frame: pd.DataFrame | None = None, **changed: Any) -> Request:
     path = folder / "orders.csv"
     (table() if frame is None else frame).to_csv(path, index=False)
-    request = Request("stranger_x", str(path), "late", "at", into=folder / "models")
+    request = Request("orders_x", str(path), "late", "at", into=folder / "models")
     return dataclasses.replace(request, **changed)
 
 
 def refusal(request: Request) -> str:
-    """The sentence; and nothing was written."""
+    """Check that `new-model` refuses and writes nothing; return the error message."""
     with pytest.raises(PerennialError) as caught:
         new_model(request, TODAY)
     into = request.into
@@ -59,8 +59,8 @@ def refusal(request: Request) -> str:
     return str(caught.value)
 
 
-def test_the_same_table_is_not_refused_as_it_is(home: Path) -> None:
-    assert "stranger_x: written to" in new_model(asked(home), TODAY)
+def test_the_unchanged_table_is_accepted(home: Path) -> None:
+    assert "orders_x: written to" in new_model(request_for(home), TODAY)
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_the_same_table_is_not_refused_as_it_is(home: Path) -> None:
         (lambda f: f.head(3), "too few rows of the target"),
     ],
 )
-def test_data_that_allow_no_honest_model(
+def test_data_that_cannot_train_a_model_are_refused(
     home: Path, change: Callable[[pd.DataFrame], pd.DataFrame], reason: str
 ) -> None:
-    assert reason in refusal(asked(home, change(table())))
+    assert reason in refusal(request_for(home, change(table())))
 
 
-def test_monthly_data_with_a_row_each_are_too_sparse_and_it_is_said_what_would_do(home: Path) -> None:
-    said = refusal(asked(home, table(days=90, a_day=1, first="2016-01-04", step=30)))
-    assert "too few or too short" in said and "labelled rows on 7 + 3 + 5 different days would be enough" in said
+def test_one_row_a_month_is_too_sparse_and_the_message_names_the_minimum(home: Path) -> None:
+    message = refusal(request_for(home, table(days=90, a_day=1, first="2016-01-04", step=30)))
+    assert "too few or too short" in message and "labelled rows on 7 + 3 + 5 different days would be enough" in message
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_monthly_data_with_a_row_each_are_too_sparse_and_it_is_said_what_would_d
         ({"source": "sql:nowhere/orders"}, "set AIRFLOW_CONN_NOWHERE to its URI"),
     ],
 )
-def test_arguments_that_cannot_be_meant(home: Path, changed: dict[str, Any], reason: str) -> None:
+def test_invalid_arguments_are_refused(home: Path, changed: dict[str, Any], reason: str) -> None:
     changed = {k: v.format(folder=home) if isinstance(v, str) else v for k, v in changed.items()}
-    assert reason.format(folder=home) in refusal(asked(home, **changed))
+    assert reason.format(folder=home) in refusal(request_for(home, **changed))
 
 
 @pytest.mark.parametrize(
@@ -127,31 +127,31 @@ def test_arguments_that_cannot_be_meant(home: Path, changed: dict[str, Any], rea
         ("id,at,late\n" + "1,2023-01-02,0\n" * 50 + "2,2023-01-02\n", "Expected 3 columns, got 2"),
     ],
 )
-def test_files_that_are_no_table(home: Path, text: str, reason: str) -> None:
-    request = asked(home)
+def test_files_that_are_not_tables_are_refused(home: Path, text: str, reason: str) -> None:
+    request = request_for(home)
     Path(request.source).write_text(text)
     assert reason in refusal(request)
 
 
-def test_a_file_of_another_kind(home: Path) -> None:
-    request = dataclasses.replace(asked(home), source=str(home / "orders.xlsx"))
+def test_a_file_of_another_kind_is_refused(home: Path) -> None:
+    request = dataclasses.replace(request_for(home), source=str(home / "orders.xlsx"))
     (home / "orders.xlsx").write_bytes(b"PK")
     assert "is not a known kind of file: give .csv" in refusal(request)
     (home / "orders.parquet").write_bytes(b"PAR1 no more")
     assert "cannot be read as Parquet" in refusal(dataclasses.replace(request, source=str(home / "orders.parquet")))
 
 
-def test_a_password_never_gets_anywhere(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_password_is_neither_printed_nor_stored(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = "postgresql://reader:s3cret@db.example/sales"
-    arguments = ["new", "--name", "stranger_x", "--target", "late", "--time", "at", "--into", str(home / "models")]
+    arguments = ["new", "--name", "orders_x", "--target", "late", "--time", "at", "--into", str(home / "models")]
     assert main([*arguments, "--source", source]) == 1
-    told = capsys.readouterr()
-    assert "AIRFLOW_CONN_WAREHOUSE" in told.err and "s3cret" not in told.err + told.out
+    printed = capsys.readouterr()
+    assert "AIRFLOW_CONN_WAREHOUSE" in printed.err and "s3cret" not in printed.err + printed.out
     assert not (home / "models").exists()
 
 
 def test_nothing_is_ever_overwritten(home: Path) -> None:
-    request = asked(home)
+    request = request_for(home)
     new_model(request, TODAY)
     assert request.into is not None
     before = {p: p.read_bytes() for p in request.into.rglob("*") if p.is_file()}
@@ -167,7 +167,7 @@ def test_a_failure_while_writing_leaves_nothing(home: Path, monkeypatch: pytest.
         raise OSError("No space left on device")
 
     monkeypatch.setattr(writing, "formatted", full)
-    request = asked(home)
+    request = request_for(home)
     with pytest.raises(OSError, match="No space left"):
         new_model(request, TODAY)
     assert request.into is not None and not list(request.into.iterdir())

@@ -1,4 +1,4 @@
-"""A real ledger and MLflow for comparing a night of the lab with a real one."""
+"""Homes with a real ledger and MLflow, to compare the lab with real nights; and models with a known drift."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def filled_lake(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(
     pytestconfig: pytest.Config, filled_lake: Path, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A home of its own for a test: a filled lake, an empty ledger, an empty bundle store; MLflow is shared."""
+    """A home for one test: a filled lake, an empty ledger and an empty bundle store. MLflow is shared."""
     return homes.of_its_own(shared(pytestconfig), filled_lake, tmp_path, toy, monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def drifting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder of models, known to this process and to those that it starts; see `tests.backtest.drifting`."""
+    """A models folder that this process and its child processes know; see `tests.backtest.drifting`."""
     folder = tmp_path_factory.mktemp("models")
     before, path = os.environ["PERENNIAL_MODELS"], list(include.models.__path__)
     os.environ["PERENNIAL_MODELS"] = f"{before}:{folder}"
@@ -52,42 +52,42 @@ def drifting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @contextmanager
-def _fitting_here(model: Model, history: History, store: Store, count: int) -> Iterator[pool.Fit]:
+def _fit_in_process(model: Model, history: History, store: Store, count: int) -> Iterator[pool.Fit]:
     pool._OURS.update(model=model, history=history, store=store)
     yield lambda works: map(pool._fit, works)
 
 
 @contextmanager
-def _collecting_here(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[pool.Collect]:
+def _collect_in_process(model: Model, root: Path, connections: Mapping[str, str], count: int) -> Iterator[pool.Collect]:
     pool._OURS.update(lab=Lab(model, root), connections=dict(connections))
     yield lambda keys: iter(pool._collect(keys))
 
 
 @contextmanager
-def _calling_here(
+def _call_in_process(
     function: Callable[[Model, History, Any], Any], model: Model, history: History, count: int
 ) -> Iterator[Callable[[Iterable[Any]], Iterator[Any]]]:
     yield lambda arguments: (function(model, history, argument) for argument in arguments)
 
 
-def _working_here() -> Iterator[None]:
+def _without_workers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "fitting", _fitting_here)
-        patch.setattr(pool, "collecting", _collecting_here)
-        patch.setattr(pool, "calling", _calling_here)
+        patch.setattr(pool, "fitting", _fit_in_process)
+        patch.setattr(pool, "collecting", _collect_in_process)
+        patch.setattr(pool, "calling", _call_in_process)
         yield
 
 
 @pytest.fixture(scope="module")
-def here() -> Iterator[None]:
-    """A back-test does its work in this process: to start workers takes longer than what they would do.
+def without_workers() -> Iterator[None]:
+    """Run back-tests in this process: starting workers would take longer than their work.
 
-    For whole modules. `test_backtest` and `test_power` have workers, and kill one.
+    For whole modules. `test_backtest` and `test_power` use real workers and kill one.
     """
-    yield from _working_here()
+    yield from _without_workers()
 
 
 @pytest.fixture
-def here_once() -> Iterator[None]:
-    """As `here`, for one test of a module that has workers otherwise."""
-    yield from _working_here()
+def without_workers_once() -> Iterator[None]:
+    """Like `without_workers`, for one test of a module that otherwise uses workers."""
+    yield from _without_workers()

@@ -1,9 +1,9 @@
-"""Model folders with a known drift, written where a test wants them: what is learned turns by four degrees a day.
+"""Model folders with a known drift: the direction that decides the label turns by four degrees a day.
 
-Two features; the label depends on the direction in which a point lies, and that direction turns. So a model is right
-when it is fresh, useless after some weeks and wrong after a month and a half: every policy has a known place.
+There are two features, and the label depends on the direction in which a point lies. A fresh model is therefore right,
+a model of some weeks is useless, and a model of six weeks is wrong. So the order of the policies is known.
 
-With a rival, the direction stands still until `TURNS`: a long window is better before it, a short one after it.
+With a rival, the direction does not turn before `TURNS`: a long window is better until then, a short one after it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from datetime import date
 from pathlib import Path
 
 DEGREES_A_DAY = 4
-MISSING_DAY = "2026-01-20"  # the source delivers a batch without its column: stopped by a critical finding
-ONE_CLASS_DAY = "2026-02-16"  # all labels are alike: a refit that would learn from it is refused
-TURNS = "2026-01-18"  # of the model with a rival
-SHUFFLED_DAYS = ("2026-02-01", "2026-02-06")  # labels of other rows: the gate has something to reject
+MISSING_DAY = "2026-01-20"  # the source delivers a batch without a column, so the day fails validation
+ONE_CLASS_DAY = "2026-02-16"  # all labels are equal: a refit that would learn from this day is refused
+TURNS = "2026-01-18"  # the first day that turns, for the model with a rival
+SHUFFLED_DAYS = ("2026-02-01", "2026-02-06")  # labels of other rows, so that the gate has something to reject
 
 KINDS = {
     "binary": ('task=Task.CLASSIFICATION, positive="yes"', "STRING", "log_loss", "DummyClassifier(strategy='prior')"),
@@ -143,7 +143,7 @@ def candidates():
 
 
 def write(folder: Path, kind: str = "binary", margin: float = 0.02, rival: bool = False) -> str:
-    """Write the model folder ``drifting_<kind>[_rival]`` below ``folder``, over what is there; its name."""
+    """Write the model folder ``drifting_<kind>[_rival]`` below ``folder``, replacing its files; return its name."""
     name = f"drifting_{kind}{'_rival' if rival else ''}"
     label, column, metric, baseline = KINDS[kind]
     linear = (

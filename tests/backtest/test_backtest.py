@@ -1,4 +1,4 @@
-"""Back-tests of models with a known drift: what policies serve, what they are judged on, that nothing is made twice."""
+"""Back-tests of models with a known drift: the releases of each policy, how they are judged, and no repeated work."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from include.errors import ConfigurationError, DataError, PerennialError
 from include.partitions import keys_between, partition
 from include.retraining import planning
 from include.spec import Model
-from tests.backtest import drifting as written
+from tests.backtest import drifting as drifting_models
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST, LAST = "2026-01-16", "2026-03-03"
@@ -40,9 +40,9 @@ Report = dict[str, Any]
 
 
 def replay(name: str, home: Path, **changed: Any) -> Report:
-    """A back-test in this process (its workers are others); the report."""
-    asked = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
-    assert run.run(name, home=home, **asked) == 0
+    """Run a back-test in this process, with workers in others; return the report."""
+    options = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
+    assert run.run(name, home=home, **options) == 0
     return read(home)
 
 
@@ -52,19 +52,19 @@ def read(home: Path) -> Report:
 
 
 def command(home: Path, *arguments: str) -> list[str]:
-    asked = ["run", "--model", "drifting_binary", "--first", FIRST, "--last", LAST, "--home", str(home), *arguments]
-    return [sys.executable, "-m", "include.backtest", *asked]
+    options = ["run", "--model", "drifting_binary", "--first", FIRST, "--last", LAST, "--home", str(home), *arguments]
+    return [sys.executable, "-m", "include.backtest", *options]
 
 
 @pytest.fixture(scope="module")
 def model(drifting: Path) -> Model:
-    return catalog.load(written.write(drifting))
+    return catalog.load(drifting_models.write(drifting))
 
 
 @pytest.fixture(scope="module")
 def home(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An undisturbed back-test."""
-    folder = tmp_path_factory.mktemp("undisturbed")
+    """The home of an uninterrupted back-test."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
     replay(model.name, folder)
     return folder
 
@@ -75,9 +75,9 @@ def report(home: Path) -> Report:
 
 
 def rows_of(model: Model, first: str, last: str) -> pd.DataFrame:
-    """What the source delivers, read past everything of ours; without the day that was stopped."""
+    """Return the rows of the source, read without any other code of the project and without the rejected day."""
     source = catalog.module(model.name, "source")
-    keys = [key for key in keys_between(first, last) if key != written.MISSING_DAY]
+    keys = [key for key in keys_between(first, last) if key != drifting_models.MISSING_DAY]
     return pd.concat([source.rows_of(partition(key, "UTC")).assign(partition=key) for key in keys], ignore_index=True)
 
 
@@ -85,10 +85,10 @@ def days_after(key: str, days: int) -> str:
     return (date.fromisoformat(key) + timedelta(days=days)).isoformat()
 
 
-# -- what is judged
+# -- policies and their figures
 
 
-def test_the_policies_are_what_they_are_called(report: Report) -> None:
+def test_each_policy_releases_as_its_name_says(report: Report) -> None:
     releases = {name: policy["releases"] for name, policy in report["policies"].items()}
     nights = {night["as_of"]: night["verdict"] for night in report["nights"]}
     assert list(nights) == keys_between(FIRST, days_after(LAST, -1))
@@ -102,19 +102,19 @@ def test_the_policies_are_what_they_are_called(report: Report) -> None:
     for night in report["nights"]:
         assert night["champion"] == max((p for p in promoted if p < night["as_of"]), default=None)
     assert {"promote", "reject", "hold"} <= set(nights.values())
-    assert report["protocol"]["missing_days"] == [written.MISSING_DAY]
+    assert report["protocol"]["missing_days"] == [drifting_models.MISSING_DAY]
 
 
-def test_the_known_drift_puts_the_policies_in_their_known_order(report: Report) -> None:
+def test_the_known_drift_gives_the_known_order_of_the_policies(report: Report) -> None:
     loss = {name: policy["metrics"]["log_loss"] for name, policy in report["policies"].items()}
     assert loss["nightly"] + 0.2 < loss["monthly"] and loss["monthly"] + 0.2 < loss["frozen"]
     newest = report["days"][-1]["policies"]
-    assert newest["frozen"]["roc_auc"] < 0.2, "the direction has turned around: what was learned first is wrong now"
+    assert newest["frozen"]["roc_auc"] < 0.2, "the direction has reversed, so the first model is wrong now"
     assert newest["nightly"]["roc_auc"] > 0.7
 
 
 def test_no_day_is_ever_scored_by_a_model_that_has_seen_it(report: Report, home: Path) -> None:
-    judged = [key for key in keys_between(days_after(FIRST, 1), LAST) if key != written.MISSING_DAY]
+    judged = [key for key in keys_between(days_after(FIRST, 1), LAST) if key != drifting_models.MISSING_DAY]
     assert [day["day"] for day in report["days"]] == judged
     for day in report["days"]:
         for policy, served in day["policies"].items():
@@ -123,7 +123,7 @@ def test_no_day_is_ever_scored_by_a_model_that_has_seen_it(report: Report, home:
             assert served["fitted_to"] <= served["as_of"] < day["day"]
             assert served["age"] == (date.fromisoformat(day["day"]) - date.fromisoformat(served["fitted_to"])).days
     judged_nights = [night for night in report["nights"] if night["verdict"] != "no decision"]
-    assert [n["as_of"] for n in report["nights"] if n not in judged_nights] == [written.MISSING_DAY]
+    assert [n["as_of"] for n in report["nights"] if n not in judged_nights] == [drifting_models.MISSING_DAY]
     for night in judged_nights:
         holdout = night["holdout"]
         for side in ("challenger", "baseline", "champion"):
@@ -138,7 +138,7 @@ def test_no_day_is_ever_scored_by_a_model_that_has_seen_it(report: Report, home:
 
 @pytest.mark.parametrize("policy", ["frozen", "monthly", "nightly", "ungated"])
 def test_the_figures_are_those_of_a_plain_loop_over_the_days(model: Model, report: Report, policy: str) -> None:
-    """The same in ten lines, straight from the source: fit on eight days, score the next until there is a newer fit."""
+    """Compute the same in ten lines: fit on eight days of the source, score the next days until the next fit."""
     releases = report["policies"][policy]["releases"]
     labels, scores = [], []
     for at, as_of in enumerate(releases):
@@ -175,7 +175,7 @@ def test_a_model_serves_when_its_labels_are_final(model: Model, hours: int, lag:
     assert prequential.in_service(["2026-02-01"], days_after(day, -1), lag) is None
 
 
-def test_a_history_freezes_what_the_lake_would(model: Model, home: Path) -> None:
+def test_a_history_gives_the_same_snapshots_as_the_lake(model: Model, home: Path) -> None:
     lake = Lab(model, home).lake
     history = History.freeze(lake, COLLECTED, LAST)
     for first, last in ((COLLECTED, LAST), ("2026-01-10", "2026-02-10"), ("2026-01-19", "2026-01-21")):
@@ -190,38 +190,38 @@ def test_a_history_freezes_what_the_lake_would(model: Model, home: Path) -> None
         ), "a night never reads beyond its as-of"
     about = partition("2026-02-10", model.timezone)
     plans = [planning.take(model, about, {}, "", None, rows) for rows in (history, lake)]
-    # how many rows were quarantined is shown on cards only, so a frozen history does not know
+    # only cards show the number of quarantined rows, so a frozen history does not have it
     assert plans[0] == plans[1].replace(snapshot=plans[0].snapshot, quarantined=None)
 
 
 @pytest.mark.parametrize("kind", ["regression", "classes"])
-def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str, here_once: None) -> None:
-    name = written.write(drifting, kind, margin=2.0)
+def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str, without_workers_once: None) -> None:
+    name = drifting_models.write(drifting, kind, margin=2.0)
     found = replay(name, tmp_path, last="2026-02-20", every=6)
     metric = found["metric"]
     value = {policy: about["metrics"][metric] for policy, about in found["policies"].items()}
-    assert value["nightly"] < value["frozen"], "both are losses"
+    assert value["nightly"] < value["frozen"], "both metrics are losses: smaller is better"
     assert found["policies"]["monthly"]["releases"] == [FIRST, days_after(FIRST, 30)]
     assert [night["as_of"] for night in found["nights"]] == keys_between(FIRST, "2026-02-19")[::6]
     assert (tmp_path / "backtest.png").read_bytes().startswith(b"\x89PNG")
     assert "every 6 nights, with the gate" in (tmp_path / "report.md").read_text()
 
 
-# -- nothing is made twice
+# -- no work is repeated
 
 
 @contextmanager
 def no_fit(*_: Any) -> Iterator[Callable[[Any], Iterator[Any]]]:
-    raise AssertionError("a night was to be fitted")
+    raise AssertionError("a night was about to be fitted again")
     yield
 
 
 def files_of(home: Path) -> dict[str, int]:
-    """When each file of the kept nights was written."""
+    """Return when each file of the kept nights was written."""
     return {str(p.relative_to(home)): p.stat().st_mtime_ns for p in (home / "nights").rglob("*.skops")}
 
 
-def test_another_margin_only_decides_again(
+def test_another_margin_gives_new_decisions_without_new_fits(
     drifting: Path, model: Model, home: Path, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = tmp_path / "again"
@@ -230,28 +230,28 @@ def test_another_margin_only_decides_again(
     monkeypatch.setattr(pool, "fitting", no_fit)
     monkeypatch.setattr(pool, "collecting", no_fit)
     try:
-        written.write(drifting, margin=5.0)
+        drifting_models.write(drifting, margin=5.0)
         lenient = replay(model.name, again)
-        written.write(drifting, margin=1e-9)
+        drifting_models.write(drifting, margin=1e-9)
         strict = replay(model.name, again)
     finally:
-        written.write(drifting)
+        drifting_models.write(drifting)
     assert files_of(again) == before
     count = {name: found["decisions"]["promote"] for name, found in (("5", lenient), (".02", report), ("0", strict))}
     assert count["0"] <= count[".02"] < count["5"]
     against = [night["reason"] for night in lenient["nights"] if night["verdict"] == "reject"]
     assert against and all("It is worse than guessing" in reason for reason in against)
     one_class = [night for night in lenient["nights"] if night["verdict"] == "refused"]
-    assert one_class and all(written.ONE_CLASS_DAY in night["reason"] for night in one_class)
+    assert one_class and all(drifting_models.ONE_CLASS_DAY in night["reason"] for night in one_class)
     assert {night["as_of"] for night in one_class} <= set(
-        keys_between(written.ONE_CLASS_DAY, days_after(written.ONE_CLASS_DAY, 3))
-    ), "a refit that would learn from that day is refused, whatever the gate says"
+        keys_between(drifting_models.ONE_CLASS_DAY, days_after(drifting_models.ONE_CLASS_DAY, 3))
+    ), "a refit that would learn from that day is refused, whatever the gate decides"
     assert lenient["policies"]["frozen"] == report["policies"]["frozen"]
     assert lenient["protocol"]["gate"]["margin"] == 5.0
-    assert replay(model.name, again) == report, "with the first margin, the first report"
+    assert replay(model.name, again) == report, "the first margin gives the first report again"
 
 
-def test_what_determines_a_fit_moves_its_key(drifting: Path, model: Model, home: Path) -> None:
+def test_everything_that_determines_a_fit_changes_its_key(drifting: Path, model: Model, home: Path) -> None:
     history = History.freeze(Lab(model, home).lake, COLLECTED, LAST)
 
     def key(of: Model, as_of: str = "2026-02-10", **params: Any) -> str:
@@ -277,8 +277,8 @@ def test_what_determines_a_fit_moves_its_key(drifting: Path, model: Model, home:
     assert mine not in others and len(set(others)) == len(others)
 
 
-def test_a_killed_back_test_goes_on_where_it_was(home: Path, tmp_path: Path) -> None:
-    """Killed while it collects, and again while it fits; the report is that of an undisturbed run, to the byte."""
+def test_a_killed_back_test_resumes(home: Path, tmp_path: Path) -> None:
+    """It is killed while it collects and again while it fits. Its report equals that of an uninterrupted run."""
     again = tmp_path / "killed"
     lake = again / "lake" / "drifting_binary"
     killed_when(command(again, "--workers", "2"), lambda: len(list(lake.glob("rows/partition=*"))) >= 5)
@@ -290,13 +290,13 @@ def test_a_killed_back_test_goes_on_where_it_was(home: Path, tmp_path: Path) -> 
     done = subprocess.run(command(again, "--workers", "2"), cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "nights are fitted already" in done.stdout
-    assert before.items() <= files_of(again).items(), "what was fitted before is not fitted again"
+    assert before.items() <= files_of(again).items(), "fits that were kept are not repeated"
     for file in ("report.json", "report.md", "backtest.svg", "backtest.png"):
         assert (again / file).read_bytes() == (home / file).read_bytes(), file
 
 
 def killed_when(arguments: list[str], ready: Callable[[], bool]) -> None:
-    """Start a command, SIGKILL it once ``ready()``, and wait until none of its workers is left."""
+    """Start a command, kill it with SIGKILL once ``ready()`` is true, and wait until its workers have ended."""
     process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 600  # a busy machine
     while not ready():
@@ -306,12 +306,10 @@ def killed_when(arguments: list[str], ready: Callable[[], bool]) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     _, alive = psutil.wait_procs(children, timeout=30)
-    assert not alive, "a worker outlives the back-test that started it"
+    assert not alive, "a worker has outlived the back-test that started it"
 
 
-def test_a_worker_that_is_killed_is_told(
-    model: Model, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_worker_is_reported(model: Model, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(home / "lake", tmp_path / "lake")
     kept = store.Store(tmp_path / "nights")
     history = History.freeze(Lab(model, tmp_path).lake, COLLECTED, LAST)
@@ -321,18 +319,18 @@ def test_a_worker_that_is_killed_is_told(
         list(fit([pool.Work(plan, "a" * 64)]))
 
 
-# -- what it says
+# -- output, reports and pictures
 
 
 def test_the_command_line(home: Path, tmp_path: Path) -> None:
-    def said(*arguments: str) -> tuple[int, str, str]:
+    def run_with(*arguments: str) -> tuple[int, str, str]:
         line = [sys.executable, "-m", "include.backtest", "run", "--home", str(tmp_path), *arguments]
         done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=600)
         return done.returncode, done.stdout, done.stderr
 
-    code, _, error = said("--model", "drifting_binery")
+    code, _, error = run_with("--model", "drifting_binery")
     assert code == 1 and "did you mean 'drifting_binary'" in error and "Traceback" not in error
-    code, _, error = said("--model", "drifting_binary", "--first", "2026-03-04", "--last", "2026-03-01")
+    code, _, error = run_with("--model", "drifting_binary", "--first", "2026-03-04", "--last", "2026-03-01")
     assert code == 1 and error == "error: FIRST (2026-03-04) is after LAST (2026-03-01).\n"
     done = subprocess.run(command(home), cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0 and "\x1b" not in done.stdout and not done.stderr
@@ -340,7 +338,7 @@ def test_the_command_line(home: Path, tmp_path: Path) -> None:
     assert (home / "report.md").read_text() in done.stdout
 
 
-def test_refusals_say_what_would_do(model: Model) -> None:
+def test_refusals_name_a_value_that_works(model: Model) -> None:
     def span(first: str | None, last: str | None, newest: str = "2026-03-10", every: int = 1) -> run.Span:
         return run.span_of(model, newest, first, last, every)
 
@@ -375,7 +373,7 @@ def test_without_a_champion_there_is_nothing_to_draw(drifting: Path, model: Mode
     assert found["decisions"]["hold"] == 4 and found["policies"] == {} and not (tmp_path / "backtest.svg").exists()
 
 
-def test_the_picture_shows_every_decision_and_is_always_the_same(report: Report, home: Path) -> None:
+def test_the_picture_shows_every_decision_and_is_reproducible(report: Report, home: Path) -> None:
     found = written_report.Report.of(report)
     assert found.as_dict() == report and found.days[0].policies["frozen"].metrics["log_loss"] is not None
     assert picture.draw(found) == picture.draw(written_report.Report.of(json.loads(json.dumps(report))))

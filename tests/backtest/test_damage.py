@@ -1,4 +1,4 @@
-"""What is done to the rows of a broken night: it keeps the contract of the model, and it is what it is called."""
+"""Each kind of damage to the rows of a night keeps the model's data contract and does what its name says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from include.retraining import planning
 from include.spec import Model
 from include.training import dataset
 from include.training.rows import read
-from tests.backtest import drifting as written
+from tests.backtest import drifting as drifting_models
 from tests.training import toy_days
 
 FIRST, LAST = "2026-01-03", "2026-02-10"
@@ -32,12 +32,12 @@ MODELS = ("toy", "drifting_binary", "drifting_regression", "drifting_classes")
 
 def model_of(name: str, drifting: Path) -> Model:
     if name != "toy":
-        written.write(drifting, name.removeprefix("drifting_"))
+        drifting_models.write(drifting, name.removeprefix("drifting_"))
     return catalog.load(name)
 
 
 def rows_of(model: Model) -> pd.DataFrame:
-    """Rows in the types that a snapshot gives them; what is broken is a copy of them."""
+    """Return a copy of the rows, in the types that a snapshot gives them."""
     return _rows_of(model.name).copy()
 
 
@@ -70,7 +70,7 @@ def test_every_kind_keeps_the_contract(name: str, kind: str, drifting: Path) -> 
     rows = rows_of(model)
     before = rows.copy()
     if kind not in damage.possible(model):
-        assert kind == "inputs missing" and name != "toy", "nothing of it may be missing"
+        assert kind == "inputs missing" and name != "toy", "the model has no nullable input"
         return
     found = damaged(model, rows, kind)
     pd.testing.assert_frame_equal(rows, before)
@@ -85,12 +85,12 @@ def test_every_kind_keeps_the_contract(name: str, kind: str, drifting: Path) -> 
     assert not schema.conform(model, found[declared]).problems
     for column in model.data.columns:
         assert column.nullable or not found[column.name].isna().any(), column.name
-    assert not found[declared].equals(rows[declared]), "something is broken"
+    assert not found[declared].equals(rows[declared]), "the damage has changed nothing"
     dataset.labels(model, dataset.labelled(model, found))
     dataset.features_frame(model, found)
 
 
-def test_another_seed_is_another_damage(toy: Model, toy_rows: pd.DataFrame) -> None:
+def test_another_seed_gives_other_damage(toy: Model, toy_rows: pd.DataFrame) -> None:
     label = toy.data.label.column
     first, second = (damaged(toy, toy_rows, "labels shuffled", seed)[label] for seed in (0, 1))
     assert not first.equals(second)
@@ -106,7 +106,7 @@ def test_shuffled_labels_are_those_of_other_rows(toy: Model, toy_rows: pd.DataFr
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_inverted_labels_say_the_opposite(name: str, drifting: Path) -> None:
+def test_inverted_labels_are_the_opposite(name: str, drifting: Path) -> None:
     model = model_of(name, drifting)
     rows = rows_of(model)
     before, after = (
@@ -145,7 +145,7 @@ def test_shuffled_inputs_stay_together(toy: Model, toy_rows: pd.DataFrame) -> No
     assert numbers == ["x", "z", "items", "empty"]
     found = damaged(toy, toy_rows, "inputs shuffled")
     pairs = [Counter(zip(frame["x"], frame["items"], strict=True)) for frame in (toy_rows, found)]
-    assert pairs[0] == pairs[1], "all numbers of a row are those of one other row"
+    assert pairs[0] == pairs[1], "all numbers of a row come from one other row"
     assert (found["x"] == toy_rows["x"]).mean() < 0.01
     pd.testing.assert_frame_equal(found.drop(columns=numbers), toy_rows.drop(columns=numbers))
 
@@ -163,7 +163,7 @@ def test_the_newest_kinds_touch_the_days_of_the_holdout_only(toy: Model, toy_row
         assert Counter(found.loc[~older, "x"]) == Counter(toy_rows.loc[~older, "x"])
 
 
-def test_half_of_what_may_be_missing_is(toy: Model, toy_rows: pd.DataFrame) -> None:
+def test_half_of_the_nullable_inputs_are_missing(toy: Model, toy_rows: pd.DataFrame) -> None:
     found = damaged(toy, toy_rows, "inputs missing")
     names = [column.name for column in damage.nullable_inputs(toy)]
     gone = [name for name in names if found[name].isna().all()]
@@ -196,13 +196,15 @@ def test_a_stuck_source_repeats_the_oldest_third(toy: Model, toy_rows: pd.DataFr
     known = set(toy_rows.loc[toy_rows["partition"].isin(oldest), "x"])
     assert set(found.loc[~old, "x"]) <= known and not set(toy_rows.loc[~old, "x"]) & known
     together = set(zip(toy_rows["x"], toy_rows["minutes"].fillna(-1), strict=True))
-    assert set(zip(found["x"], found["minutes"].fillna(-1), strict=True)) <= together, "rows stay whole"
+    assert set(zip(found["x"], found["minutes"].fillna(-1), strict=True)) <= together, (
+        "the values of a row stay together"
+    )
 
 
-# -- which nights, and what they read
+# -- which nights are drawn, and which rows they read
 
 
-def test_the_draw(toy: Model) -> None:
+def test_a_draw_is_seeded_and_covers_all_kinds(toy: Model) -> None:
     nights = keys_between("2026-01-01", "2026-07-19")
     draw = draw_nights(toy, nights, 0.15, 0)
     assert len(draw) == 30 and set(draw) <= set(nights) and all(one.as_of == key for key, one in draw.items())
@@ -215,7 +217,7 @@ def test_the_draw(toy: Model) -> None:
     few = [{one.kind for one in draw_nights(toy, nights[:20], 0.15, seed).values()} for seed in (0, 1, 2)]
     assert len(few[0] | few[1] | few[2]) == 9, "the draws of a short history do not all begin with the same kinds"
     keys = {one.key("healthy") for one in (*draw.values(), *other.values())}
-    assert len(keys) == 20 and "healthy" not in keys, "kind and draw are part of it"
+    assert len(keys) == 20 and "healthy" not in keys, "the key includes the kind and the draw"
 
 
 @pytest.mark.parametrize("kind", damage.KINDS)
@@ -238,8 +240,8 @@ def test_all_fits_of_a_night_read_the_same_broken_rows(
     pd.testing.assert_frame_equal(first, second)
     sound = read(plan, spans.release, history)
     assert not release[list(sound.columns)].equals(sound)
-    asked = plan.snapshot
-    assert set(rows.read_snapshot(asked, "2020-01-01", "2030-01-01")["partition"]) <= set(
-        keys_between(asked.first, asked.last)
+    snapshot = plan.snapshot
+    assert set(rows.read_snapshot(snapshot, "2020-01-01", "2030-01-01")["partition"]) <= set(
+        keys_between(snapshot.first, snapshot.last)
     )
-    assert list(rows.read_snapshot(asked, columns=["late"]).columns) == ["late"]
+    assert list(rows.read_snapshot(snapshot, columns=["late"]).columns) == ["late"]

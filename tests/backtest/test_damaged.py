@@ -1,4 +1,4 @@
-"""Back-tests with nights that are broken on purpose: what the gate keeps out, and what is said of it."""
+"""Back-tests with nights that are broken on purpose: the gate keeps them out, and the report counts them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from tests.backtest.test_backtest import Report, files_of, no_fit, read
 
 FIRST, LAST = "2025-02-06", "2025-03-09"
 SHARE = 0.4
-pytestmark = pytest.mark.usefixtures("here")
+pytestmark = pytest.mark.usefixtures("without_workers")
 FILES = ("report.json", "report.md", "backtest.svg", "backtest.png", "broken.svg", "broken.png")
 
 
 def replay(name: str, home: Path, share: float = SHARE, draws: int = 1, **changed: Any) -> Report:
-    asked = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
-    assert run.run(name, home=home, broken=share, draws=draws, **asked) == 0
+    options = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
+    assert run.run(name, home=home, broken=share, draws=draws, **options) == 0
     return read(home)
 
 
 def typed(report: Report) -> tuple[report_module.Report, DamagedResult]:
-    """A report as it is drawn."""
+    """Return the report as a record, and its part about broken nights."""
     found = report_module.Report.of(report)
     assert found.broken is not None and found.as_dict() == report
     return found, found.broken
@@ -42,7 +42,7 @@ def drawn(report: Report) -> Any:
 
 
 @pytest.fixture(scope="module")
-def home(toy: Model, here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(toy: Model, without_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("broken")
     replay(toy.name, folder)
     return folder
@@ -53,8 +53,8 @@ def report(home: Path) -> Report:
     return read(home)
 
 
-def the_gate_is_worth_its_place(report: Report) -> None:
-    """Of what breaks the twin itself nothing that matters passes; and with the gate broken nights cost far less."""
+def assert_the_gate_helps(report: Report) -> None:
+    """Nights with shuffled or inverted labels never pass, and broken nights cost far less with the gate."""
     metric = report["metric"]
     sound, broken = report["policies"], report["broken"]["policies"]
     cost = {
@@ -68,11 +68,13 @@ def the_gate_is_worth_its_place(report: Report) -> None:
     assert (nightly["excess"] or 0.0) < ungated["excess"]
 
 
-def test_what_the_gate_is_worth(report: Report) -> None:
-    the_gate_is_worth_its_place(report)
+def test_the_gate_makes_broken_nights_cheaper(report: Report) -> None:
+    assert_the_gate_helps(report)
 
 
-def test_a_blind_gate_is_seen(home: Path, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_that_always_promotes_does_not_help(
+    home: Path, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     again = tmp_path / "blind"
     shutil.copytree(home, again)
     decide = decision.decide
@@ -85,13 +87,13 @@ def test_a_blind_gate_is_seen(home: Path, toy: Model, tmp_path: Path, monkeypatc
     every = found["broken"]["every"]
     assert every["reject"] == every["hold"] == 0 and every["promote"] > every["nights"] / 2
     with pytest.raises(AssertionError):
-        the_gate_is_worth_its_place(found)
+        assert_the_gate_helps(found)
 
 
-def test_a_holdout_that_is_broken_in_the_same_way_is_a_new_truth(
+def test_a_gate_with_a_broken_holdout_promotes_broken_nights(
     home: Path, report: Report, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who judges on broken rows lets inverted labels pass; what is kept for the sound holdouts stays as it was."""
+    """On a holdout with inverted labels, inverted labels pass. Files kept for sound holdouts do not change."""
     again = tmp_path / "everywhere"
     shutil.copytree(home, again)
     before = files_of(again / "nights")
@@ -118,9 +120,9 @@ def test_the_report_counts_every_broken_night_once(report: Report) -> None:
     assert len(draw["nights"]) == broken["every"]["nights"] == round(SHARE * len(later))
     assert {night["as_of"] for night in draw["nights"]} <= set(later)
     assert set(broken["kinds"]) == set(damage.KINDS)
-    for told in (*broken["kinds"].values(), broken["every"]):
-        assert sum(told[verdict] for verdict in damaged_report.VERDICTS) == told["nights"]
-    assert sum(told["nights"] for told in broken["kinds"].values()) == broken["every"]["nights"]
+    for counts in (*broken["kinds"].values(), broken["every"]):
+        assert sum(counts[verdict] for verdict in damaged_report.VERDICTS) == counts["nights"]
+    assert sum(counts["nights"] for counts in broken["kinds"].values()) == broken["every"]["nights"]
     assert sum(draw["decisions"].values()) == len(report["nights"])
     released = {name: set(draw["policies"][name]["releases"]) for name in draw["policies"]}
     for night in draw["nights"]:
@@ -133,8 +135,8 @@ def test_the_report_counts_every_broken_night_once(report: Report) -> None:
             assert night["served"]["ungated"]["first"] > night["as_of"]
 
 
-def test_the_rows_that_judge_are_sound(report: Report) -> None:
-    """A night's holdout is that of the sound history; only what was fitted is another."""
+def test_broken_nights_are_judged_on_sound_rows(report: Report) -> None:
+    """A broken night has the holdout of the sound history; only the fitted model is different."""
     sound = {night["as_of"]: night for night in report["nights"]}
     days = {day["day"]: day for day in report["days"]}
     (draw,) = report["broken"]["draws"]
@@ -146,7 +148,7 @@ def test_the_rows_that_judge_are_sound(report: Report) -> None:
         assert sound[night["as_of"]]["verdict"] != "no decision"
 
 
-def test_without_broken_nights_the_report_is_what_it_was(
+def test_without_broken_nights_the_report_does_not_change(
     home: Path, report: Report, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = tmp_path / "sound"
@@ -158,7 +160,7 @@ def test_without_broken_nights_the_report_is_what_it_was(
     assert (home / "report.md").read_text().startswith((again / "report.md").read_text())
 
 
-def test_the_same_history_gives_the_same_bytes_and_no_fit_twice(
+def test_the_same_history_gives_the_same_bytes_and_fits_nothing_twice(
     home: Path, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = tmp_path / "again"
@@ -213,14 +215,14 @@ def test_a_night_that_crashes_releases_nothing(
         assert all(night["served"][name] is None for night in crashed)
 
 
-# -- what it says
+# -- the report
 
 
 def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
     text = (home / "report.md").read_text()
     assert damaged_report.sentence(typed(report)[1]) in text and "40 % of the nights" in text
-    for kind, told in report["broken"]["kinds"].items():
-        assert f"| {kind}: {told['what']} | {told['nights']} |" in text
+    for kind, counts in report["broken"]["kinds"].items():
+        assert f"| {kind}: {counts['what']} | {counts['nights']} |" in text
     with picture.rc_context(picture.STYLE):
         top, nights = drawn(report).axes
     marks = sum(np.asarray(drawn.get_offsets()).shape[0] for drawn in nights.collections)
@@ -230,7 +232,7 @@ def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
 
 
 @pytest.mark.parametrize(("share", "draws"), [(1.0, 1), (-0.1, 1), (0.1, 0)])
-def test_refusals(toy: Model, share: float, draws: int) -> None:
+def test_invalid_shares_and_draws_are_refused(toy: Model, share: float, draws: int) -> None:
     with pytest.raises(ConfigurationError, match="from 0 to less than 1"):
         run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), share, draws)
     with pytest.raises(ConfigurationError, match="set a share"):

@@ -1,4 +1,4 @@
-"""The lab's night is the real night: same windows, refusals, metrics, challenger and verdict; how it collects."""
+"""A night of the lab has the windows, refusals, metrics, challenger and verdict of a real one; how the lab collects."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def promote(model: Model, outcome: Outcome) -> None:
 
 
 def same(mine: Night, real: Outcome) -> None:
-    """Everything that a night found, but for what only a real one has (MLflow runs, digests, epochs, durations, and the
-    intervals of the card)."""
+    """Compare all results of both nights, except those that only a real one has: MLflow runs, digests, epochs,
+    durations, and the intervals of the card."""
     for trial, theirs in zip(mine.trials, real.trials, strict=True):
         assert trial.replace(seconds=None) == theirs.replace(seconds=None, mlflow_run_id=None)
     assert mine.plan.snapshot.digest == real.plan.snapshot.digest
@@ -49,7 +49,7 @@ def same(mine: Night, real: Outcome) -> None:
     assert mine.decision == Decision.of({k: real.decision.as_dict()[k] for k in ("verdict", "reason", "checks")})
 
 
-def test_nights_of_the_lab_are_the_real_nights(home: Path, toy: Model) -> None:
+def test_nights_of_the_lab_equal_real_nights(home: Path, toy: Model) -> None:
     lab = Lab(toy, home)
     real = in_process.in_one_process(toy, EARLIER, {"window_days": 8})
     first = lab.night(EARLIER, window_days=8)
@@ -78,7 +78,7 @@ def test_nights_of_the_lab_are_the_real_nights(home: Path, toy: Model) -> None:
 
 
 def test_a_champion_that_has_seen_the_holdout_holds(home: Path, toy: Model) -> None:
-    """Its twin was fitted up to 2026-05-03, which is a day of the holdout of a night about the 12th."""
+    """The champion's twin was fitted up to 2026-05-03, a day in the holdout of a night about 2026-05-12."""
     lab = Lab(toy, home)
     champion = lab.night(AS_OF, candidates=["logistic"]).champion(1)
     night = lab.night("2026-05-12", champion, candidates=["logistic"])
@@ -89,7 +89,7 @@ def test_a_champion_that_has_seen_the_holdout_holds(home: Path, toy: Model) -> N
 @pytest.mark.parametrize(
     ("as_of", "settings"), [("2026-04-28", {}), ("2026-05-15", {}), (AS_OF, {"candidates": ["boostin"]})]
 )
-def test_what_a_real_night_refuses_the_lab_refuses_in_the_same_words(
+def test_the_lab_refuses_with_the_message_of_a_real_night(
     home: Path, toy: Model, as_of: str, settings: dict[str, Any]
 ) -> None:
     with pytest.raises((DataError, NotReady, ConfigurationError)) as real:
@@ -99,25 +99,25 @@ def test_what_a_real_night_refuses_the_lab_refuses_in_the_same_words(
     assert str(ours.value) == str(real.value)
 
 
-def test_a_sample_of_rows_is_a_smaller_fit_and_no_other_judgement(home: Path, toy: Model) -> None:
+def test_a_sample_of_rows_changes_the_fit_but_not_the_holdout(home: Path, toy: Model) -> None:
     whole, sample = (Lab(toy, home).night(AS_OF, candidates=["logistic"], max_rows=n) for n in (None, 150))
     assert {r.rows for r in sample.trials} == {150} and min(r.rows for r in whole.trials) > 1000
     assert sample.evaluation.holdout == whole.evaluation.holdout
 
 
-def test_days_are_collected_once_and_stopped_ones_are_told(
+def test_days_are_collected_once_and_rejected_ones_are_reported(
     tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scenario = tmp_path / "scenario.json"
     trouble = {"2026-04-02": {"drop_column": "x"}, "2026-04-03": {"error": True}, "2026-04-04": {"bad_rows": 3}}
     scenario.write_text(json.dumps(trouble))
     monkeypatch.setenv("PERENNIAL_TOY_SCENARIO", str(scenario))
-    lab, told = Lab(toy, tmp_path / "lab"), list[str]()
+    lab, reports = Lab(toy, tmp_path / "lab"), list[str]()
     span = date(2026, 4, 1), date(2026, 4, 4)
-    assert lab.collect(*span, report=told.append) == ["2026-04-02"]
-    assert told[-1] == "4/4 days"
+    assert lab.collect(*span, report=reports.append) == ["2026-04-02"]
+    assert reports[-1] == "4/4 days"
     assert sorted(lab.lake.published()) == ["2026-04-01", "2026-04-03", "2026-04-04"]
-    assert lab.missing(*span) == ["2026-04-02"], "a day that was stopped is tried again, the others are not"
+    assert lab.missing(*span) == ["2026-04-02"], "only the rejected day is collected again"
     scenario.write_text("{}")
     version = lab.lake.table("rows").version()
     assert lab.collect(*span) == [] and lab.missing(*span) == []
@@ -148,7 +148,9 @@ def test_a_day_published_before_its_labels_were_final_is_collected_again(tmp_pat
     assert lab.collect(date(2026, 4, 1), date(2026, 4, 2)) == [] and not lab.missing(date(2026, 4, 1), date(2026, 4, 2))
 
 
-def test_days_of_other_code_are_collected_again(tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_that_other_code_has_collected_are_collected_again(
+    tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lab, span = Lab(toy, tmp_path), (date(2026, 4, 1), date(2026, 4, 2))
     lab.collect(*span)
     monkeypatch.setattr("include.backtest.lab._source_digest", lambda model: "another")

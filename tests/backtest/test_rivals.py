@@ -1,4 +1,4 @@
-"""A back-test in which another recipe than the champion's becomes the better one: when it may take its place."""
+"""A back-test in which another recipe becomes better than the champion's: when it may replace the champion."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from include.retraining import night as nights
 from include.retraining.selection import Other
 from include.spec import Model
 from include.training.recipes import Recipe
-from tests.backtest import drifting as written
+from tests.backtest import drifting as drifting_models
 from tests.backtest.test_backtest import Report, days_after, files_of, no_fit, read
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("here")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_workers")]
 FIRST, LAST = "2026-01-16", "2026-02-18"
 
 
 @pytest.fixture(scope="module")
 def model(drifting: Path) -> Model:
-    return catalog.load(written.write(drifting, rival=True))
+    return catalog.load(drifting_models.write(drifting, rival=True))
 
 
 @pytest.fixture(scope="module")
-def home(model: Model, here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(model: Model, without_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("rivals")
     assert run.run(model.name, FIRST, LAST, 1, 2, folder) == 0
     return folder
@@ -49,29 +49,31 @@ def report(home: Path) -> Report:
 
 
 def rows_of(model: Model, first: str, last: str) -> pd.DataFrame:
-    """What the source delivers, read past everything of ours."""
+    """Return the rows of the source, read without any other code of the project."""
     source = catalog.module(model.name, "source")
     return pd.concat([source.rows_of(partition(key, "UTC")) for key in keys_between(first, last)], ignore_index=True)
 
 
-def test_the_rival_waits_for_its_evidence_and_then_takes_the_place(report: Report) -> None:
+def test_the_rival_is_promoted_once_it_has_enough_evidence(report: Report) -> None:
     every = report["nights"]
     assert every[0]["kind"] == "first" and every[0]["challenger"] == "linear" and every[0]["verdict"] == "promote"
     (first, *_) = changes = [night for night in every if night["kind"] == "change"]
     before = [night for night in every if "kind" in night and night["as_of"] < first["as_of"]]
-    assert {night["challenger"] for night in before} == {"linear"}, "its own recipe is refreshed until then"
+    assert {night["challenger"] for night in before} == {"linear"}, (
+        "until then, only the champion's recipe is refreshed"
+    )
     collected = [night["change"]["days"] for night in before if night["change"]]
     assert collected == sorted(collected) and collected[0] == 4 and len(collected) > 12
-    assert max(collected) == 21 and first["change"]["days"] == 22, "chosen by what was there before tonight"
+    assert max(collected) == 21 and first["change"]["days"] == 22, "the choice uses only the days before this night"
     assert (first["challenger"], first["change"]["incumbent"], first["change"]["rival"]) == ("quick", "linear", "quick")
     promoted = next(night for night in changes if night["verdict"] == "promote")
     after = [night for night in every if night["as_of"] > promoted["as_of"]]
-    assert {night["challenger"] for night in after} == {"quick"}, "now it is the other one that has to show it"
+    assert {night["challenger"] for night in after} == {"quick"}, "afterwards, the former recipe is the rival"
     assert report["policies"]["ungated"]["metrics"]["log_loss"] < report["policies"]["nightly"]["metrics"]["log_loss"]
 
 
 def test_the_figures_are_those_of_a_plain_loop(model: Model, report: Report) -> None:
-    """What the gate lets serve is the refresh of the champion's recipe, and without a gate it is the winner."""
+    """With the gate, refreshes of the champion's recipe serve. Without it, the winner of each night serves."""
     challenger = {night["as_of"]: night["challenger"] for night in report["nights"]}
     releases = report["policies"]["nightly"]["releases"]
     labels, scores = [], []
@@ -95,7 +97,7 @@ def test_anchors_are_the_champions_of_earlier_nights(report: Report) -> None:
     for night in report["nights"]:
         for anchor in night["anchors"]:
             as_of = anchor["name"].removeprefix("the champion of ")
-            assert as_of in promoted and as_of < str(night["champion"]), "an earlier one than the champion"
+            assert as_of in promoted and as_of < str(night["champion"]), "an anchor is older than the champion"
             twin_last = days_after(night["as_of"], -4)
             assert anchor["last"] <= days_after(twin_last, -anchor["nights_ago"]) and anchor["value"] > 0
             assert anchor["last"] < night["holdout"]["first"]
@@ -103,28 +105,28 @@ def test_anchors_are_the_champions_of_earlier_nights(report: Report) -> None:
     assert named > 30
 
 
-def test_the_lab_decides_night_by_night_as_the_back_test(model: Model, home: Path, report: Report) -> None:
-    """One protocol: the lab fits and scores all of a night at once, the back-test what it needs, and once."""
+def test_the_lab_decides_every_night_as_the_back_test_does(model: Model, home: Path, report: Report) -> None:
+    """Both follow one protocol. The lab fits and scores the whole night, the back-test only what it needs, once."""
     lab, champion = Lab(model, home), None
     past: list[Champion] = []
     promoted = next(n["as_of"] for n in report["nights"] if (n.get("kind"), n["verdict"]) == ("change", "promote"))
-    for told in report["nights"]:
-        if told["as_of"] > days_after(promoted, 1):
+    for recorded in report["nights"]:
+        if recorded["as_of"] > days_after(promoted, 1):
             break
-        night = lab.night(told["as_of"], champion, past=past)
+        night = lab.night(recorded["as_of"], champion, past=past)
         evaluation, change = night.evaluation, night.evaluation.change
-        assert (night.challenger, evaluation.kind) == (told["challenger"], told["kind"])
-        assert (change.as_dict() if change else None) == told["change"]
-        assert evaluation.metric("challenger", "log_loss") == told["holdout"]["challenger"]["log_loss"]
+        assert (night.challenger, evaluation.kind) == (recorded["challenger"], recorded["kind"])
+        assert (change.as_dict() if change else None) == recorded["change"]
+        assert evaluation.metric("challenger", "log_loss") == recorded["holdout"]["challenger"]["log_loss"]
         mine = [anchor.value for anchor in evaluation.anchors or () if anchor.value is not None]
-        assert mine == pytest.approx([anchor["value"] for anchor in told["anchors"]])
+        assert mine == pytest.approx([anchor["value"] for anchor in recorded["anchors"]])
         verdict = str(night.decision.verdict)
         if verdict == "promote":
             try:
                 lab.release(night)
             except ReleaseError:
                 verdict = "refused"
-        assert verdict == told["verdict"], told["as_of"]
+        assert verdict == recorded["verdict"], recorded["as_of"]
         if verdict == "promote":
             past += [champion] if champion else []
             champion = night.champion(len(past) + 1)
@@ -141,7 +143,7 @@ def test_nothing_is_fitted_or_scored_twice(home: Path, report: Report, monkeypat
     monkeypatch.setattr(pool, "fitting", no_fit)
 
     def refuse(*_: Any, **__: Any) -> None:
-        raise AssertionError("a fit, or a score, was to be made again")
+        raise AssertionError("a fit or a score was about to be repeated")
 
     scoring = ((measuring, "compare"), (measuring, "score_other"), (measuring, "read_holdout"))
     for of, name in ((nights, "fit_twin"), (in_memory, "release"), *scoring):
@@ -153,8 +155,8 @@ def test_nothing_is_fitted_or_scored_twice(home: Path, report: Report, monkeypat
     assert after == before and files_of(home)
 
 
-def test_more_days_are_a_later_change(drifting: Path, model: Model, home: Path, report: Report) -> None:
-    """Another setting of the gate decides again over the same fits."""
+def test_more_change_days_delay_the_change(drifting: Path, model: Model, home: Path, report: Report) -> None:
+    """A changed gate setting leads to new decisions on the same fits."""
     file = drifting / model.name / "model.py"
     text = file.read_text()
     try:

@@ -1,4 +1,4 @@
-"""`make try-model`: one night on the newest days, told as Markdown; and how long commands say how far they are."""
+"""`make try-model` reports one night on the newest days as Markdown; and long commands show their progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from include.progress import Progress, pace, spell
 from include.scoring import processor_time
 from include.spec import Candidate
 from include.training import refit
-from tests.backtest import drifting as written
+from tests.backtest import drifting as drifting_models
 from tests.training.borrowed import Borrowed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,8 +28,8 @@ AS_OF = "2026-01-30"
 
 @pytest.fixture(scope="module")
 def root(drifting: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the days of one night, and the name of the model's folder in place."""
-    written.write(drifting)
+    """A folder in which a first trial has collected the days of one night."""
+    drifting_models.write(drifting)
     folder = tmp_path_factory.mktemp("try")
     assert trying.run("drifting_binary", AS_OF, root=folder) == 0
     return folder
@@ -41,12 +41,12 @@ def test_the_report_has_candidates_checks_and_verdict(
     summary = tmp_path / "summary.md"
     summary.write_text("before\n")
     assert trying.run("drifting_binary", AS_OF, root=root, summary=summary) == 0
-    text, said = summary.read_text(), capsys.readouterr().out
-    assert text.startswith("before\n## drifting_binary: promote about 2026-01-30\n") and text.strip()[8:] in said
+    text, printed = summary.read_text(), capsys.readouterr().out
+    assert text.startswith("before\n## drifting_binary: promote about 2026-01-30\n") and text.strip()[8:] in printed
     for shown in ("| baseline (baseline) |", "| linear (challenger) |", "selection log_loss", "holdout roc_auc"):
         assert shown in text
     assert "| unseen | passed |" in text and "It can be packaged: refitted on 640 rows" in text
-    assert "collect: 1 ..." in said, "only the day that was stopped is tried again"
+    assert "collect: 1 ..." in printed, "only the rejected day is collected again"
 
 
 def test_fewer_days_shorten_the_window(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,25 +58,27 @@ def test_fewer_days_shorten_the_window(root: Path, capsys: pytest.CaptureFixture
         trying.run("drifting_binary", AS_OF, days=6, root=root)
 
 
-def test_what_could_not_be_packaged_is_an_error(root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_packaged_is_an_error(
+    root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(refit, "GROSSLY_UNLIKE", 1e-9)
     with pytest.raises(ReleaseError, match="grossly unlike its twin"):
-        trying.run("drifting_binary", AS_OF, root=root, summary=tmp_path / "told.md")
-    assert "**It cannot be packaged:**" in (tmp_path / "told.md").read_text()
+        trying.run("drifting_binary", AS_OF, root=root, summary=tmp_path / "summary.md")
+    assert "**It cannot be packaged:**" in (tmp_path / "summary.md").read_text()
 
 
-def test_what_a_night_cannot_store_is_an_error(
+def test_a_model_that_a_night_cannot_store_is_an_error(
     drifting: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Its scores are good and ONNX can hold it: only the skops file of its twin would be refused."""
+    """Its scores are good and it converts to ONNX. Only the skops file of its twin would be refused."""
     declared = catalog.module("drifting_binary", "candidates").candidates()
     declared["linear"] = Candidate(make_pipeline(SimpleImputer(), Borrowed()))
     monkeypatch.setattr(catalog.module("drifting_binary", "candidates"), "candidates", lambda: declared)
     with pytest.raises(ReleaseError) as refused:
         trying.run("drifting_binary", AS_OF, root=root)
-    told = str(refused.value)
-    assert "candidate 'linear' of drifting_binary cannot be stored" in told and "tests.training.borrowed" in told
-    assert "never as a pickle" in told and "TRUSTED in include/training/export.py" in told
+    message = str(refused.value)
+    assert "candidate 'linear' of drifting_binary cannot be stored" in message and "tests.training.borrowed" in message
+    assert "never as a pickle" in message and "TRUSTED in include/training/export.py" in message
     assert "promote" not in capsys.readouterr().out
 
 
@@ -86,12 +88,12 @@ def test_a_trial_packages_as_a_night_does(root: Path, monkeypatch: pytest.Monkey
         trying.run("drifting_binary", AS_OF, root=root)
 
 
-def test_not_one_good_day_says_why(drifting: Path, tmp_path: Path) -> None:
-    name = written.write(drifting, "regression")
+def test_without_one_good_day_the_error_gives_the_reason(drifting: Path, tmp_path: Path) -> None:
+    name = drifting_models.write(drifting, "regression")
     source = drifting / name / "source.py"
     text = source.read_text()
     try:
-        source.write_text(text.replace(f'partition.key == "{written.MISSING_DAY}"', "True"))
+        source.write_text(text.replace(f'partition.key == "{drifting_models.MISSING_DAY}"', "True"))
         sys.modules.pop(f"include.models.{name}.source", None)
         with pytest.raises(DataError, match="not one day of drifting_regression could be published.*'b'"):
             trying.run(name, AS_OF, days=7, root=tmp_path)
@@ -122,10 +124,10 @@ def test_a_bar_on_a_terminal_and_lines_elsewhere(
         with Progress(terminal).bar("fit", 3) as advance:
             for name in ("one", "two", "three"):
                 advance(name)
-        said = capsys.readouterr().out
-        assert ("\x1b" in said) is terminal and "fit: 3 in 0 s" in said
+        printed = capsys.readouterr().out
+        assert ("\x1b" in printed) is terminal and "fit: 3 in 0 s" in printed
         if not terminal:
-            assert said.splitlines()[0] == "fit: 3 ..." and said.splitlines()[1].startswith("  fit: 1/3 one, ")
+            assert printed.splitlines()[0] == "fit: 3 ..." and printed.splitlines()[1].startswith("  fit: 1/3 one, ")
     with Progress(False).bar("nothing", 0):
         pass
     assert capsys.readouterr().out == ""

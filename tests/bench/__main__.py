@@ -1,16 +1,17 @@
 """`make bench`: what Airflow adds to a retraining, as ratios measured in one run.
 
-Starts a stack of its own on free ports, loads the models as `make run` does, and then measures in turn, five times:
+Starts a separate stack on free ports, loads the models as `make run` does, and then measures in turn, five times:
 
-- the same functions called one after the other in one plain Python process (imports done before the clock starts);
+- the functions of a retraining, called one after the other in one plain Python process (imports are not timed);
 - the DAG ``<model>_retrain`` of the first model, from the start of its run to the end of its last task.
 
-Both on the same snapshot of the same days, with the same services. The latency of a task is the time from *queued* to
-the first line after Airflow's own preparation in its log.
+Both use the same snapshot of the same days and the same services. The latency of a task is the time from *queued* to
+the first line in its log after Airflow's own preparation.
 
-Then memory and time of a night on 1.4 million rows (`tests.bench.memory`), without a stack.
+Then it measures the memory and time of a night on 1.4 million rows (`tests.bench.memory`), without a stack.
 
-Usage: ``python -m tests.bench [--part dag|memory] [--rounds 5] [--home FOLDER]`` (an existing home is loaded already).
+Usage: ``python -m tests.bench [--part dag|memory] [--rounds 5] [--home FOLDER]``. An existing home has its models
+already.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MODEL = catalog.by_priority()[0].name
 BAR_RATIO, BAR_START = 1.25, 0.3
 STEPS = ("snapshot", "train", "select", "evaluate", "gate", "package")
 
-# One plain process, imports before the clock; it stays alive and runs once for each line that it is sent (a seed).
+# One plain process. It imports everything first, then runs once for each line on its standard input (JSON).
 PLAIN = """
 import json, sys
 from include import catalog
@@ -50,20 +51,20 @@ for name in PRELOAD:
 from include.retraining.in_process import in_one_process
 model = catalog.load({model!r})
 for line in sys.stdin:
-    asked = json.loads(line)
-    done = in_one_process(model, asked["as_of"], {{"seed": asked["seed"]}})
+    request = json.loads(line)
+    done = in_one_process(model, request["as_of"], {{"seed": request["seed"]}})
     print("RESULT", json.dumps({{"seconds": done.seconds, "verdict": done.decision.verdict}}), flush=True)
 """
 
 
 def seconds_between(earlier: str | None, later: str | None) -> float:
-    """Between two ISO times."""
+    """Return the seconds between two ISO times."""
     first, second = (datetime.fromisoformat(t or "") for t in (earlier, later))
     return (second - first).total_seconds()
 
 
 def in_airflow(api: Api, as_of: str, seed: int, round_: int) -> dict[str, Any]:
-    """One retraining as a DAG run: its wall time, and for each task when it was queued, began to work, and ended."""
+    """Retrain in a DAG run; return its wall time, and for each task when it was queued, began to work and ended."""
     dag_id, run_id = f"{MODEL}_retrain", f"bench__{os.getpid()}__{round_}"
     run = api.trigger_and_wait(dag_id, run_id, {"as_of": as_of, "seed": seed}, seconds=300)
     assert run.state == "success", api.states(dag_id, run_id)
@@ -87,7 +88,7 @@ def in_airflow(api: Api, as_of: str, seed: int, round_: int) -> dict[str, Any]:
 
 
 def first_line(api: Api, task: Task) -> str:
-    """When the operator began: the end of Airflow's *Pre Execute* group in the task's log."""
+    """Return when the operator began: the end of Airflow's *Pre Execute* group in the task's log."""
     path = f"/dags/{task.dag_id}/dagRuns/{task.dag_run_id}/taskInstances/{task.task_id}/logs/{task.try_number}"
     content = api._send("GET", path, params={"map_index": task.map_index, "full_content": True}).json()["content"]
     return next(
@@ -98,7 +99,7 @@ def first_line(api: Api, task: Task) -> str:
 
 
 def report(plain: list[dict[str, Any]], dag: list[dict[str, Any]]) -> None:
-    """The figures, and where they fall short of the bar the excess by task."""
+    """Print the ratios with their bars, and the seconds of each task."""
     totals = [sum(p["seconds"].values()) for p in plain]
     walls = [float(d["wall"]) for d in dag]
     ratios = [wall / total for wall, total in zip(walls, totals, strict=True)]
@@ -127,7 +128,7 @@ def report(plain: list[dict[str, Any]], dag: list[dict[str, Any]]) -> None:
 
 
 def active(tasks: list[dict[str, Any]]) -> float:
-    """Seconds in which at least one task was queued or running."""
+    """Return the seconds in which at least one task was queued or running."""
     busy, at = 0.0, 0.0
     for task in sorted(tasks, key=lambda t: float(t["begin"])):
         busy += max(0.0, task["end"] - max(at, task["begin"]))
@@ -136,12 +137,12 @@ def active(tasks: list[dict[str, Any]]) -> float:
 
 
 def main() -> int:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--rounds", type=int, default=5)
-    asked.add_argument("--home", type=Path)
-    asked.add_argument("--part", choices=("dag", "memory"), help="only this part")
-    asked.add_argument("--rows", type=int, default=memory.ROWS, help="of the table that memory is measured on")
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--part", choices=("dag", "memory"), help="only this part")
+    parser.add_argument("--rows", type=int, default=memory.ROWS, help="rows of the table for the memory part")
+    options = parser.parse_args()
     if options.part != "memory":
         of_the_dag(options.rounds, options.home)
     if options.part != "dag":
@@ -150,7 +151,7 @@ def main() -> int:
 
 
 def of_the_dag(rounds: int, home: Path | None) -> None:
-    """Measure the DAG against one plain process, on a stack of its own."""
+    """Compare the DAG with one plain process, on a separate stack."""
     temporary = None if home else Path(tempfile.mkdtemp(prefix="prn-bench-", dir="/tmp"))
     home = home or temporary / "home"  # type: ignore[operator]
     running = Running(
@@ -158,7 +159,7 @@ def of_the_dag(rounds: int, home: Path | None) -> None:
     ).start()
     plain_process = None
     try:
-        print(f"a stack of its own was ready after {running.until_all_serve(900):.0f} s")
+        print(f"the stack was ready after {running.until_all_serve(900):.0f} s")
         api = Api(running.stack)
         variables = environment.child_environment(running.stack, sys.executable, confidential.SCHEDULER)
         plain_process = subprocess.Popen(

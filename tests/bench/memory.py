@@ -1,8 +1,8 @@
-"""Memory and time of a night on 1.4 million rows: collect, train, evaluate, package, each in a process of its own.
+"""Memory and time of a night on 1.4 million rows: collect, train, evaluate, package, each in its own process.
 
-The table is made here, the same at every run: 85 days of trips with a delay in whole minutes (some 560 values), and
-texts of few and of many values. `new-model` writes the model, so its candidates are measured as a new user gets them.
-The peak is that of resident memory, with the imports of the step, which are given beside it.
+The table is generated here and is the same in every run: 85 days of trips, a delay in whole minutes (about 560 values),
+and text columns with few and with many values. `new-model` writes the model, so the candidates are those of a new user.
+The peak is that of resident memory. It includes the imports of the step, which are also shown separately.
 
 Usage: ``python -m tests.bench --part memory [--rows 1400000]``
 """
@@ -42,7 +42,7 @@ class Measured:
 
 
 def measure(rows: int = ROWS) -> list[Measured]:
-    """Make the table and the model, and run a night over it, a process a step; prints each as it ends."""
+    """Make the table and the model, and run a night with one process per step; print each step as it ends."""
     folder = Path(tempfile.mkdtemp(prefix="prn-memory-", dir="/tmp"))
     try:
         with services() as running:
@@ -65,7 +65,7 @@ def measure(rows: int = ROWS) -> list[Measured]:
 
 
 def _step(step: str, folder: Path, variables: dict[str, str], *more: str) -> Measured:
-    """Run one step; what it says goes to its log, which is shown where it fails."""
+    """Run one step; its errors go to a log, which is shown if the step fails."""
     log = folder / f"{step}.log"
     with open(log, "w") as errors:
         command = [sys.executable, "-m", "tests.bench.steps", step, str(folder), *more]
@@ -74,16 +74,16 @@ def _step(step: str, folder: Path, variables: dict[str, str], *more: str) -> Mea
         )
     if ended.returncode:
         raise SystemExit(f"{step} failed ({ended.returncode}):\n{log.read_text()[-4000:]}")
-    told = json.loads(ended.stdout.splitlines()[-1])
+    measured = json.loads(ended.stdout.splitlines()[-1])
     name = " ".join((step, *more)) if step == "train" else step
-    found = Measured(name, told["seconds"], told["imports"], told["peak"])
+    found = Measured(name, measured["seconds"], measured["imports"], measured["peak"])
     print(f"  {found.step}: {found.seconds:.1f} s, {found.peak:,.0f} MB", flush=True)
     return found
 
 
 def report(rows: int, done: list[Measured]) -> None:
-    """The figures as a table."""
-    print(f"\n{rows:,} rows, {DAYS} days, each step in a process of its own")
+    """Print the figures as a table."""
+    print(f"\n{rows:,} rows, {DAYS} days, each step in its own process")
     print(f"{'':<24}{'seconds':>9}{'MB at most':>12}{'imports':>9}")
     for one in done:
         print(f"  {one.step:<22}{one.seconds:9.1f}{one.peak:12,.0f}{one.imports:9,.0f}")
@@ -92,7 +92,7 @@ def report(rows: int, done: list[Measured]) -> None:
 
 
 def table(rows: int) -> pd.DataFrame:
-    """Trips with a delay in whole minutes, which carrier, destination, machine, hour and weather explain in part."""
+    """Return trips with a delay in whole minutes, explained in part by carrier, destination, machine, hour and wind."""
     random = np.random.default_rng(SEED)
     a_day = -(-rows // DAYS)
     day = np.repeat(np.arange(DAYS), a_day)[:rows]
@@ -122,7 +122,7 @@ def table(rows: int) -> pd.DataFrame:
 
 
 def peak() -> float:
-    """The largest resident memory of this process so far, in MB; not that of the process that it was forked from."""
+    """Return the peak resident memory of this process in MB, not that of the process from which it was forked."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(text for text in status.read_text().splitlines() if text.startswith("VmHWM"))

@@ -1,7 +1,7 @@
 """One step of the night of `tests.bench.memory`: ``python -m tests.bench.steps STEP FOLDER [CANDIDATE or ROWS]``.
 
-What a step gives lies as JSON in the folder, as Airflow hands it from task to task. The last line of the output is what
-was measured.
+Each step writes its result to the folder as JSON, as Airflow passes it from task to task. The last line of the output
+holds the measurements.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _new_model(folder: Path) -> Callable[[], None]:
 
 
 def _collect(folder: Path) -> Callable[[], None]:
-    """All days, as one process of a load collects them."""
+    """Collect all days in one process, as a load does."""
     from include.backtest.lab import Lab
     from include.settings import Settings
 
@@ -133,7 +133,7 @@ def _model() -> Model:
 
 
 def _days(model: Model) -> tuple[date, date]:
-    """First and last of the days that a night wants; the table is replayed, so these are recent ones."""
+    """Return the first and last day that a night needs; the table is replayed, so these are recent days."""
     from include.partitions import newest_closed, utc_now
 
     last = newest_closed(utc_now(), model.timezone, model.data.label.delay).date

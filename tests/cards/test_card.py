@@ -1,4 +1,4 @@
-"""The model card: all that the gate has read is on it, nothing undefined is a number, and the page needs no other."""
+"""The model card shows all evidence of the gate, shows no number for an undefined value, and loads nothing else."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ Made = tuple[Model, Facts, dict[str, bytes]]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, bool], Made]]:
-    """Facts and pictures of each model by whether there is a champion: real fits on days of a real lake."""
+    """Facts and pictures of each model, with and without a champion, from real fits on days of a real lake."""
     with pytest.MonkeyPatch.context() as patch:
         chain_models.show(patch)
         patch.setattr(package, "_commit", lambda: ("0" * 40, False))
         found = {}
         for name in CANDIDATES:
-            lab = Lab(asked(catalog.load(name)), tmp_path_factory.mktemp("lab"))
+            lab = Lab(with_all_checks(catalog.load(name)), tmp_path_factory.mktemp("lab"))
             fill(lab)
             champion = lab.night(BEFORE, candidates=["baseline", CANDIDATES[name]]).champion(1)
             for standing in (None, champion):
@@ -64,7 +64,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, b
 
 
 def fill(lab: Lab) -> None:
-    """The days that the nights need; one of the toy's has rows in quarantine."""
+    """Publish the days that the nights need; one day of the toy has rows in quarantine."""
     model, lake = lab.model, lab.lake
     lake.create()
     fetch = catalog.module(model.name, "source").fetch
@@ -76,15 +76,15 @@ def fill(lab: Lab) -> None:
         lake.quarantine(partition("2026-04-20", model.timezone), bad.assign(_row="{}"), "b" * 64)
 
 
-def asked(model: Model) -> Model:
-    """The model with everything that its gate can look at."""
+def with_all_checks(model: Model) -> Model:
+    """Return the model with every kind of check that its gate can make."""
     gate = model.gate.model_copy(update=LIMITS[model.name])
-    told = {"intended_use": "Trying out cards.", "limitations": "The shops are made up."}
-    return model.model_copy(update={"gate": gate, **told})
+    texts = {"intended_use": "Trying out cards.", "limitations": "The shops are made up."}
+    return model.model_copy(update={"gate": gate, **texts})
 
 
 def of_night(lab: Lab, champion: Any) -> Made:
-    """What `package` puts on the card, without ledger and MLflow."""
+    """Return what `package` puts on the card, without ledger and MLflow."""
     night = lab.night(AS_OF, champion, candidates=["baseline", CANDIDATES[lab.model.name]])
     model, plan, measuring = lab.model, night.plan, night.steps.measuring
     holdout, scores = measuring.holdout, measuring.measured.scores
@@ -98,19 +98,19 @@ def of_night(lab: Lab, champion: Any) -> Made:
 
 
 def page_of(made: Made) -> str:
-    """The page with all pictures."""
+    """Return the page with all pictures."""
     model, facts, pictures = made
     return card.html(model, facts, {name.removesuffix(".svg"): svg for name, svg in pictures.items()})
 
 
 class Text(HTMLParser):
-    """The text of a page and what it asks a browser to load; fails on a tag that is not closed."""
+    """The text of a page and the addresses that a browser would load; fails on a tag that is not closed."""
 
     VOID = ("meta", "img", "br")
 
     def __init__(self, page: str) -> None:
         super().__init__()
-        self.said: list[str] = []
+        self.parts: list[str] = []
         self.loads: list[str] = []
         self.open: list[str] = []
         self.feed(page)
@@ -126,11 +126,11 @@ class Text(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if "style" not in self.open:
-            self.said.append(data)
+            self.parts.append(data)
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.said).split())
+        return " ".join(" ".join(self.parts).split())
 
 
 EVERY = [(name, champion) for name in CANDIDATES for champion in (False, True)]
@@ -138,7 +138,7 @@ each = pytest.mark.parametrize(("name", "champion"), EVERY, ids=lambda value: st
 
 
 @each
-def test_both_pages_say_all_that_the_gate_has_read(
+def test_both_pages_show_all_evidence_of_the_gate(
     made: dict[tuple[str, bool], Made], name: str, champion: bool
 ) -> None:
     model, facts, _ = made[name, champion]
@@ -180,7 +180,7 @@ def test_both_pages_say_all_that_the_gate_has_read(
 
 
 @each
-def test_the_page_needs_nothing_else(made: dict[tuple[str, bool], Made], name: str, champion: bool) -> None:
+def test_the_page_loads_nothing_else(made: dict[tuple[str, bool], Made], name: str, champion: bool) -> None:
     page = page_of(made[name, champion])
     loads = Text(page).loads
     assert loads and all(one.startswith("data:image/svg+xml;base64,") for one in loads)
@@ -190,7 +190,7 @@ def test_the_page_needs_nothing_else(made: dict[tuple[str, bool], Made], name: s
 
 
 def walk(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Every leaf of nested dicts and lists."""
+    """Yield every leaf of nested dicts and lists."""
     if isinstance(value, (dict, list)):
         for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from walk(inner, (*path, key))
@@ -199,7 +199,7 @@ def walk(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ..
 
 
 def without_numbers(facts: Facts) -> Facts:
-    """The facts with every measured number undefined, as a holdout of one class and one day would leave them."""
+    """Return the facts with every measured number undefined, as after a holdout with one class and one day."""
     document = facts.as_dict()
     evaluation, manifest = document["evaluation"], document["manifest"]
     for part in ("metrics", "paired", "slices", "fairness"):
@@ -222,7 +222,9 @@ def without_numbers(facts: Facts) -> Facts:
 
 
 @each
-def test_nothing_undefined_is_a_number(made: dict[tuple[str, bool], Made], name: str, champion: bool) -> None:
+def test_an_undefined_value_is_never_shown_as_a_number(
+    made: dict[tuple[str, bool], Made], name: str, champion: bool
+) -> None:
     model, facts, _ = made[name, champion]
     bare = without_numbers(facts)
     for text in (Text(card.html(model, bare)).text, html.unescape(card.markdown(model, bare))):
@@ -239,18 +241,18 @@ def test_nothing_undefined_is_a_number(made: dict[tuple[str, bool], Made], name:
 
 
 def test_figures_are_short_and_never_invented() -> None:
-    told = {
+    shown = {
         None: "\N{EN DASH}", float("nan"): "\N{EN DASH}", float("inf"): "\N{EN DASH}", 0.0: "0", 0.02: "0.0200",
         1e-6: "1e-06", -0.00034: "-0.00034", 36.127: "36.13", 12345.6: "12,346", 14: "14", "finite": "finite",
     }  # fmt: skip
-    assert {value: card.figure(value) for value in told} == told
+    assert {value: card.figure(value) for value in shown} == shown
     unknown = Estimate(value=None, error=None, lower=None, upper=None)
     assert card.gain(None) == card.UNKNOWN == card.gain(unknown)
     assert card.gain(unknown.replace(value=0.01)) == "+0.0100 (limits unknown)"
 
 
-def test_evidence_that_is_not_there_yet_is_no_error(made: dict[tuple[str, bool], Made]) -> None:
-    """Cards are made from whatever was measured; what an older evaluation lacks is said to be unknown."""
+def test_missing_evidence_is_not_an_error(made: dict[tuple[str, bool], Made]) -> None:
+    """A card shows what was measured. Values that an older evaluation does not have are shown as unknown."""
     model, facts, _ = made["toy", True]
     document = facts.as_dict()
     document["quarantined"] = None
@@ -276,18 +278,18 @@ def test_anchors_and_the_challenge_of_another_recipe(made: dict[tuple[str, bool]
     ]  # fmt: skip
     gain = {"value": 0.02, "error": 0.005, "lower": 0.01, "upper": 0.03}
     change = {"incumbent": "logistic", "rival": "boosting", "days": 17, "wanted": 28, "gain": gain}
-    for kind, said in (
+    for kind, sentence in (
         ("change", "A change: another recipe than the champion's"),
         ("refresh", "Meanwhile another recipe is observed"),
     ):
         evidence = {**facts.evaluation.as_dict(), "anchors": anchors, "change": change, "kind": kind}
         text = card.markdown(model, facts.replace(evaluation=Evaluation.of(evidence)))
-        assert said in text and "17 of 28 days" in text and "boosting against logistic: gain +0.0200" in text
+        assert sentence in text and "17 of 28 days" in text and "boosting against logistic: gain +0.0200" in text
         assert re.search(r"7 nights ago \| champion version 3 \| up to 2026-04-20 \| \S+ \| \+0.0125 \|", text)
         assert "28 nights ago | champion version 1 | \N{EN DASH} | not scored: its twin is gone" in text
 
 
-def test_what_people_and_data_write_can_do_no_harm(made: dict[tuple[str, bool], Made]) -> None:
+def test_texts_of_people_and_data_are_escaped(made: dict[tuple[str, bool], Made]) -> None:
     model, facts, pictures = made["toy", True]
     evil = "</p><script>alert('1')</script> a | b\n# c"
     document = facts.as_dict()
@@ -296,15 +298,15 @@ def test_what_people_and_data_write_can_do_no_harm(made: dict[tuple[str, bool], 
     document["evaluation"]["fairness"][0]["groups"][0]["value"] = evil
     document["manifest"]["decision"]["checks"][0]["sentence"] = document["guards"][0] = evil
     bad = Facts.of(document)
-    told = model.model_copy(update={"description": evil, "owner": evil, "intended_use": evil, "limitations": evil})
-    page = page_of((told, bad, pictures))
+    hostile = model.model_copy(update={"description": evil, "owner": evil, "intended_use": evil, "limitations": evil})
+    page = page_of((hostile, bad, pictures))
     assert "<script" not in page and Text(page).text.count("alert('1')") == 9
-    plain = card.markdown(told, bad)
+    plain = card.markdown(hostile, bad)
     assert "<" not in plain.replace("&lt;", "") and not re.search(r"^# c", plain, re.M)
     width = {
         line.replace("\\|", "").count("|") for line in plain.split("## Gate")[1].split("##")[0].splitlines() if line
     }
-    assert width == {6}, "a row of the table keeps its cells"
+    assert width == {6}, "every row of the table keeps its cells"
 
 
 # -- the log, the note and MLflow
@@ -313,7 +315,7 @@ def test_what_people_and_data_write_can_do_no_harm(made: dict[tuple[str, bool], 
 def test_the_log_is_a_table_with_the_worst_first() -> None:
     checks = [
         Check("days", 14, 10, True, "Enough\ndays."),
-        Check("anchors", None, -0.01, None, "It cannot be said."),
+        Check("anchors", None, -0.01, None, "It is unknown."),
         Check("not worse than the champion", -0.031234, -0.02, False, "Worse."),
         Check("scores", "finite", "finite", True, "Finite."),
     ]

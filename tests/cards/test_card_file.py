@@ -1,4 +1,4 @@
-"""`make card`: which file is shown, and what is said where there is none."""
+"""`make card`: which card it finds, and its error message if there is none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from include.settings import PROJECT
 
 @pytest.fixture
 def store(tmp_path: Path) -> BundleStore:
-    """Three packaged versions of a model, of which the second serves, and one of another."""
+    """Three packaged versions of one model (the second serves), and one version of another model."""
     store = BundleStore(tmp_path / "bundles")
     for model, version in (("toy", 1), ("toy", 2), ("toy", 5), ("parcels", 1)):
         files = {"card.html": f"{model} {version}".encode(), "manifest.json": json.dumps({"version": version}).encode()}
@@ -41,7 +41,7 @@ def test_the_card_of_the_champion_or_of_a_version(store: BundleStore) -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "version", "said"),
+    ("model", "version", "message"),
     [
         (
             "toy",
@@ -59,10 +59,10 @@ def test_the_card_of_the_champion_or_of_a_version(store: BundleStore) -> None:
         (None, None, r"which model\? Name one of: parcels, toy; e.g. make card MODEL=parcels"),
     ],
 )
-def test_what_is_not_there_is_said_with_the_nearest_that_is(
-    store: BundleStore, model: str | None, version: Any, said: str
+def test_a_missing_card_is_an_error_that_names_the_nearest_one(
+    store: BundleStore, model: str | None, version: Any, message: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         card_file.find(store, model, version)
 
 
@@ -87,7 +87,7 @@ def test_the_command_prints_the_path_and_nothing_else(store: BundleStore, tmp_pa
     assert (wrong.returncode, wrong.stdout) == (1, "") and wrong.stderr.startswith(
         "error: toy has no packaged version 9"
     )
-    told = subprocess.run(
+    command_line = subprocess.run(
         ["make", "-n", "card", "MODEL=toy", "VERSION=9"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout
-    assert 'include.cards --model "toy" --version "9"' in told
+    assert 'include.cards --model "toy" --version "9"' in command_line

@@ -1,4 +1,4 @@
-"""Intervals for the card: those of the plain bootstrap over whole days, in a fraction of its time."""
+"""Intervals for the card equal those of a plain bootstrap over whole days, in a fraction of the time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def models() -> Iterator[dict[str, Model]]:
 
 
 def case(model: Model, rows: int, days: int = 7, one_class: bool = False) -> Case:
-    """Labels and scores made up; the days are of unequal size, in no order, and a part of the scores is tied."""
+    """Return made-up labels and scores. The days differ in size and have no order, and some scores are tied."""
     random = np.random.default_rng(5)
     block = np.minimum(random.integers(0, days, rows), random.integers(0, days, rows))
     x = random.normal(size=rows) + random.normal(0, 0.5, days)[block]
@@ -45,7 +45,7 @@ def case(model: Model, rows: int, days: int = 7, one_class: bool = False) -> Cas
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_are_those_of_the_plain_bootstrap(models: dict[str, Model], name: str) -> None:
+def test_the_intervals_equal_those_of_the_plain_bootstrap(models: dict[str, Model], name: str) -> None:
     model, y, scores, block = case(models[name], rows=500)
     for side, mine in scores.items():
         for metric in measures.metrics(model, y, mine):
@@ -61,16 +61,16 @@ def test_they_are_those_of_the_plain_bootstrap(models: dict[str, Model], name: s
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_not_known_is_none(models: dict[str, Model], name: str) -> None:
+def test_an_unknown_interval_is_none(models: dict[str, Model], name: str) -> None:
     found = intervals.by_side(*case(models[name], rows=200, days=1), draws=20)
     assert set(found["challenger"].values()) == {None}, "one day says nothing about other days"
     found = intervals.by_side(*case(models[name], rows=200, one_class=True), draws=20)
     ranking = {metric: found["challenger"].get(metric) for metric in ("roc_auc", "average_precision", "r2")}
-    assert set(ranking.values()) == {None}, "nothing to rank, and no spread to explain"
+    assert set(ranking.values()) == {None}, "with one class there is nothing to rank and no spread to explain"
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_they_cost_little(models: dict[str, Model], name: str) -> None:
+def test_the_intervals_are_fast(models: dict[str, Model], name: str) -> None:
     evidence = case(models[name], rows=15_000, days=14)
     started = time.process_time()
     found = intervals.by_side(*evidence)["challenger"]
@@ -84,7 +84,7 @@ def test_a_calibration_error_does_not_depend_on_the_order_of_equal_scores() -> N
     compute = metrics.METRICS["calibration_error"].compute
     worst_first, best_first = np.argsort(y), np.argsort(-y)
     assert compute(y[worst_first], p[worst_first]) == pytest.approx(compute(y[best_first], p[best_first]))
-    assert compute(y, np.full(333, y.mean())) == pytest.approx(0.0), "the mean, said of every row, is calibrated"
+    assert compute(y, np.full(333, y.mean())) == pytest.approx(0.0), "the mean, predicted for every row, is calibrated"
     distinct = random.permutation(333) / 333
     bins = np.array_split(np.argsort(distinct), 10)
     assert compute(y, distinct) == pytest.approx(sum(abs((y[r] - distinct[r]).sum()) for r in bins) / 333)

@@ -1,4 +1,4 @@
-"""Pictures of a holdout: all that are wanted, the same bytes, in time, also where little can be drawn."""
+"""Pictures of a holdout: all are drawn, fast and with the same bytes, even if there is little to show."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def models() -> Iterator[dict[str, Model]]:
 
 
 def holdout(model: Model, rows: int = 900, days: int = 7, sides: tuple[str, ...] = SIDES, one: bool = False) -> Drawn:
-    """Labels and scores made up, the challenger's better than the champion's."""
+    """Return made-up labels and scores; the challenger's scores are better than the champion's."""
     random = np.random.default_rng(3)
     label, x = model.data.label, random.normal(size=rows)
     scores: dict[str, np.ndarray] = {}
@@ -80,7 +80,7 @@ def texts(picture: bytes) -> str:
 @pytest.mark.parametrize("one", [False, True], ids=["usual", "one-class"])
 @pytest.mark.parametrize("days", [1, 7])
 @pytest.mark.parametrize("sides", [SIDES[:1], SIDES[:2], SIDES])
-def test_every_picture_is_drawn_whatever_there_is(
+def test_every_picture_is_drawn_whatever_the_data(
     models: dict[str, Model], name: str, one: bool, days: int, sides: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
     drawn = plots.draw(*holdout(models[name], days=days, sides=sides, one=one))
@@ -90,23 +90,23 @@ def test_every_picture_is_drawn_whatever_there_is(
         ElementTree.fromstring(picture)
         assert len(picture) < 150_000
         assert not re.search(r"\bnan\b", texts(picture))
-    said = " ".join(map(texts, drawn.values()))
-    assert ("champion" in said.replace("Neither champion", "")) == ("champion" in sides)
+    text = " ".join(map(texts, drawn.values()))
+    assert ("champion" in text.replace("Neither champion", "")) == ("champion" in sides)
     if one and name != "toy_counts":
-        assert "nothing to tell apart" in said
+        assert "nothing to tell apart" in text
     if sides == ("challenger",):
-        assert "Neither champion nor baseline could be scored" in said
+        assert "Neither champion nor baseline could be scored" in text
 
 
-def test_titles_say_the_figures(models: dict[str, Model]) -> None:
+def test_titles_state_the_figures(models: dict[str, Model]) -> None:
     model, y, scores, by_day = holdout(models["toy"])
     measured = {side: measures.metrics(model, y, s) for side, s in scores.items()}
     drawn = {name: texts(picture) for name, picture in plots.draw(model, y, scores, by_day).items()}
     assert f"{100 * measured['challenger']['roc_auc']:.1f}\N{NO-BREAK SPACE}% of pairs" in drawn["ranking.svg"]
     for side, found in measured.items():
         assert f"{side} {found['roc_auc']:.3f}" in drawn["ranking.svg"]
-    told: dict[str, Intervals] = {"challenger": {"roc_auc": (0.7001, 0.8004)}, "champion": {"roc_auc": None}}
-    ranked = texts(plots.draw(model, y, scores, by_day, bare(model).replace(intervals=told))["ranking.svg"])
+    known: dict[str, Intervals] = {"challenger": {"roc_auc": (0.7001, 0.8004)}, "champion": {"roc_auc": None}}
+    ranked = texts(plots.draw(model, y, scores, by_day, bare(model).replace(intervals=known))["ranking.svg"])
     assert f"challenger {measured['challenger']['roc_auc']:.3f} (0.700 to 0.800)" in ranked
     assert ranked.count(" to ") == 1
     better = int((by_day["challenger"]["log_loss"] < by_day["champion"]["log_loss"]).sum())
@@ -114,7 +114,7 @@ def test_titles_say_the_figures(models: dict[str, Model]) -> None:
 
 
 def bare(model: Model) -> Evaluation:
-    """An evaluation without figures."""
+    """Return an evaluation without figures."""
     side = Side(name="logistic", last="2026-04-30", rows=4000, error=None, metrics={})
     return Evaluation(
         holdout=Holdout(first="2026-05-01", last="2026-05-14", days=14, rows=4000),
@@ -127,7 +127,7 @@ def bare(model: Model) -> Evaluation:
 
 
 def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shops: int = 4) -> tuple[Any, ...]:
-    """A holdout of two weeks with the evidence of the gate; in the shops ``worse`` the challenger guesses."""
+    """Return a holdout of two weeks with the gate's evidence; the challenger guesses in the shops ``worse``."""
     gate = model.gate.model_copy(update={"slices": ("shop",), "margin": margin, "slice_margin": margin})
     model, y, scores, by_day = holdout(model.model_copy(update={"gate": gate}), rows=4000, days=14)
     random = np.random.default_rng(4)
@@ -149,7 +149,7 @@ def judged(model: Model, worse: tuple[str, ...] = (), margin: float = 0.02, shop
 
 
 def coordinates(picture: bytes, colour: str) -> list[list[float]]:
-    """The numbers of every path that is drawn in a colour."""
+    """Return the numbers of every path that is drawn in a colour."""
     paths = [n for n in ElementTree.fromstring(picture).iter() if n.tag.endswith("path")]
     return [[float(v) for v in re.findall(r"-?[\d.]+", n.get("d", ""))] for n in paths if colour in n.get("style", "")]
 
@@ -159,9 +159,9 @@ def test_the_difference_has_its_limits_and_the_margin(models: dict[str, Model]) 
     gain = drawn[-1].paired["champion"]["log_loss"]
     assert gain.lower > 0
     picture = plots.draw(*drawn)["difference.svg"]
-    said = texts(picture)
-    assert f"significantly better than the champion, by {canvas.shown(gain.value)} on these days" in said
-    assert "Limits: 95\N{NO-BREAK SPACE}% each, by days" in said and "margin: 0.02 worse" in said
+    text = texts(picture)
+    assert f"significantly better than the champion, by {canvas.shown(gain.value)} on these days" in text
+    assert "Limits: 95\N{NO-BREAK SPACE}% each, by days" in text and "margin: 0.02 worse" in text
 
     def title(worse: tuple[str, ...], margin: float) -> str:
         return texts(plots.draw(*judged(models["toy"], worse, margin))["difference.svg"])
@@ -171,7 +171,7 @@ def test_the_difference_has_its_limits_and_the_margin(models: dict[str, Model]) 
     assert "and significantly within the margin" in title(every, 5.0)
     plain = texts(plots.draw(*drawn[:4])["difference.svg"]).lower()
     assert "limits" not in plain and "gain on all rows" not in plain and "significantly" not in plain, (
-        "without evidence no limits are made up"
+        "without evidence, no limits are shown"
     )
 
 
@@ -186,17 +186,17 @@ def test_the_slices_name_what_is_significantly_worse_and_what_is_too_small(model
     rows = {one.value: one.rows for one in drawn[-1].slices}
     assert all(f"{rows[f'shop {n}']:,} rows" in bad for n in range(4))
     lines = [path for path in coordinates(picture, canvas.COLOURS["champion"].lower()) if len(path) == 4]
-    assert len(lines) == 1, "the one that is worse"
+    assert len(lines) == 1, "only the slice that is worse"
 
 
-def test_very_many_slices_are_the_worst_of_them(models: dict[str, Model]) -> None:
+def test_of_very_many_slices_only_the_worst_are_shown(models: dict[str, Model]) -> None:
     model, y, scores, by_day, found = judged(models["toy"], shops=4)
     some = tuple(one.replace(value=f"a rather long name of shop {n}") for n in range(30) for one in found.slices[:2])
     picture = plots.draw(model, y, scores, by_day, found.replace(slices=some))["slices.svg"]
     assert "The 30 worst of 60 values" in texts(picture) and len(picture) < 150_000
     few = tuple(one.replace(gain=None, p_worse=None) for one in found.slices)
-    said = texts(plots.draw(model, y, scores, by_day, found.replace(slices=few))["slices.svg"])
-    assert "No value of shop has enough rows to be judged" in said and "at least 200 rows, 20 of each class" in said
+    text = texts(plots.draw(model, y, scores, by_day, found.replace(slices=few))["slices.svg"])
+    assert "No value of shop has enough rows to be judged" in text and "at least 200 rows, 20 of each class" in text
 
 
 def test_the_same_data_gives_the_same_bytes_in_another_process(models: dict[str, Model]) -> None:
@@ -238,8 +238,8 @@ def test_many_classes_and_long_names(models: dict[str, Model]) -> None:
     data = models["toy_classes"].data.model_copy(update={"label": label})
     drawn = plots.draw(*holdout(models["toy_classes"].model_copy(update={"data": data}), rows=3000))
     assert len(drawn) == 5
-    said = texts(drawn["confusion.svg"])
-    assert "all others" in said and "a rather long name of class number 29" not in said
+    text = texts(drawn["confusion.svg"])
+    assert "all others" in text and "a rather long name of class number 29" not in text
 
 
 def test_a_picture_that_fails_does_not_stop_the_night(
@@ -266,11 +266,12 @@ def test_drawing_leaves_matplotlib_as_it_was(models: dict[str, Model]) -> None:
     import matplotlib
 
     def settings() -> dict[str, str]:
-        names = [name for name in matplotlib.rcParams if not name.startswith("backend")]  # asking would import pyplot
+        # reading the backend settings would import pyplot
+        names = [name for name in matplotlib.rcParams if not name.startswith("backend")]
         return {name: str(matplotlib.rcParams[name]) for name in names}
 
     with matplotlib.rc_context({"font.size": 31.0}):
         before = settings()
         changed = plots.draw(*holdout(models["toy"]))
         assert settings() == before
-    assert plots.draw(*holdout(models["toy"])) == changed, "and what others have set does not shine through"
+    assert plots.draw(*holdout(models["toy"])) == changed, "settings of other code do not change the pictures"

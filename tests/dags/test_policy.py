@@ -1,4 +1,4 @@
-"""Policies that every DAG of the project keeps, and what a task's own parse may cost."""
+"""Policies that every DAG of the project follows, and what the parse of a single task may import."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_tasks_of_a_model_of_higher_priority_go_first(bag: Any) -> None:
             }, f"{model.name}_{kind}"
 
 
-def test_every_dag_says_whose_it_is_and_what_to_do(bag: Any) -> None:
+def test_every_dag_has_an_owner_and_instructions_for_failures(bag: Any) -> None:
     from airflow.sdk.definitions.dag import DAG
 
     for dag in bag.dags.values():
@@ -116,14 +116,14 @@ def test_parsing_twice_gives_the_same_dag() -> None:
     assert once == twice
 
 
-def test_dag_files_only_wire() -> None:
-    """No function, class, or loop other than over the models in a DAG file."""
+def test_dag_files_only_connect_operators() -> None:
+    """A DAG file has no function, class, condition, `try` or `while`."""
     for path in sorted((ROOT / "dags").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             assert not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.Try, ast.While, ast.If)), path
 
 
-def test_a_tasks_own_parse_builds_one_dag_and_imports_nothing_heavy() -> None:
+def test_the_parse_of_a_task_builds_one_dag_and_imports_nothing_heavy() -> None:
     code = (
         "import sys; from airflow.dag_processing.dagbag import DagBag; before = set(sys.modules);"
         f"bag = DagBag({str(ROOT / 'dags' / 'retrain.py')!r});"
@@ -140,7 +140,7 @@ def test_a_tasks_own_parse_builds_one_dag_and_imports_nothing_heavy() -> None:
     assert done.stdout.strip().splitlines()[-1] == "['toy_retrain'] [] {}", done.stdout + done.stderr
 
 
-def test_a_broken_folder_becomes_a_dag_that_says_why(tmp_path: Path) -> None:
+def test_a_broken_folder_becomes_a_dag_that_explains_the_mistake(tmp_path: Path) -> None:
     import include.models
 
     (tmp_path / "halfway").mkdir()
@@ -156,7 +156,7 @@ def test_a_broken_folder_becomes_a_dag_that_says_why(tmp_path: Path) -> None:
         assert "toy_collect" in found.dags
         broken = found.dags["halfway_broken"]
         assert "source.py is missing" in (broken.doc_md or "")
-        rollback = found.dags["halfway_rollback"]  # a bad change of a folder is when a rollback is needed
+        rollback = found.dags["halfway_rollback"]  # a rollback must work after a bad change to a folder
         assert [task.task_id for task in rollback.tasks] == [t.task_id for t in found.dags["toy_rollback"].tasks]
         assert set(rollback.params) == set(found.dags["toy_rollback"].params) and rollback.max_active_runs == 1
         assert "source.py is missing" in (rollback.doc_md or "") and "halfway_release" not in found.dags

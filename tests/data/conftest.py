@@ -1,4 +1,4 @@
-"""The small model, a day of it, and a lake of its own for each test."""
+"""The small model, one of its days, and a new lake for each test."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def small_model(**data: object) -> Model:
 
 
 def rows(of: Partition, n: int = 20, seed: int = 0) -> pd.DataFrame:
-    """Valid rows of a partition, with nulls where they are allowed."""
+    """Return valid rows of a partition, with nulls in columns that allow them."""
     random = np.random.default_rng(seed)
     return pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""A declared date, from a source to the lake: kept as ISO text, and what is not a date is named and never lost."""
+"""Declared dates are stored as ISO text; a value that is not a date is reported and never lost."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from include.scoring.columns import columns_for
 from include.spec import Column, ColumnType, Model
 from tests.data.sensors import NOW, rows, small_model
 
-NO_FORM = ["2025-02-01T00:00:00", "01.02.2025", "20250201", "2025-W05-6", "\u00b2025-01-01"]
-WRONG = ["2025-02-30", "0000-01-01", "10000-01-01", *NO_FORM]
+OTHER_FORMATS = ["2025-02-01T00:00:00", "01.02.2025", "20250201", "2025-W05-6", "\u00b2025-01-01"]
+WRONG = ["2025-02-30", "0000-01-01", "10000-01-01", *OTHER_FORMATS]
 
 
 def column_of(model: Model, day: Partition, values: object) -> schema.Conformed:
@@ -52,7 +52,9 @@ def test_every_form_of_a_date_becomes_iso_text(model: Model, day: Partition, val
         (pd.to_datetime(["2025-02-01", "2025-02-02"]).tz_localize("UTC"), "came as timestamp"),
     ],
 )
-def test_what_is_no_date_by_its_type_stops_the_day(model: Model, day: Partition, values: object, what: str) -> None:
+def test_a_column_whose_type_is_not_a_date_fails_the_day(
+    model: Model, day: Partition, values: object, what: str
+) -> None:
     (problem,) = column_of(model, day, values).problems
     assert "column 'installed'" in problem and what in problem
 
@@ -72,7 +74,7 @@ def test_a_text_that_is_not_a_date_goes_to_quarantine_with_its_value(lake: Lake,
 
 
 def test_an_empty_text_is_a_missing_value(model: Model, day: Partition) -> None:
-    """As in a CSV file, and as the model server answers: a required text is missing, too."""
+    """CSV files and the model server do the same. An empty text in a required column counts as missing, too."""
     frame = rows(day)
     frame.loc[2, "sensor"] = ""
     found = quality.validate(model, day, frame, [])
@@ -81,8 +83,8 @@ def test_an_empty_text_is_a_missing_value(model: Model, day: Partition) -> None:
     assert any("column 'sensor' has 1 empty texts, which are stored as missing values" in note for note in notes)
 
 
-def test_a_column_of_texts_may_be_declared_a_date_over_existing_rows(lake: Lake, model: Model, day: Partition) -> None:
-    """The table keeps its type, a snapshot its digest; only what `build` receives is another."""
+def test_a_column_of_texts_can_be_declared_a_date_later(lake: Lake, model: Model, day: Partition) -> None:
+    """The table keeps its type and a snapshot its digest. Only the type that `build` receives changes."""
     lake.publish(day, rows(day).drop(columns="installed").assign(installed="2025-02-01"), "a" * 64, NOW)
     columns = [c.model_dump() for c in model.data.columns if c.name != "installed"]
     before = Lake(

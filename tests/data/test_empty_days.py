@@ -1,4 +1,4 @@
-"""A day without rows: published as such where the model says so, a failure where it does not."""
+"""A day without rows: it is published if the model expects empty days, and fails otherwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY = partition("2026-05-03", "America/New_York")
 NEXT = partition("2026-05-04", "America/New_York")
 
 
-def test_an_empty_day_is_critical_unless_the_model_expects_some() -> None:
+def test_an_empty_day_is_critical_unless_the_model_expects_empty_days() -> None:
     empty = rows(DAY).iloc[:0]
     assert quality.validate(small_model(), DAY, empty, []).critical == ["the batch is empty: 0 rows"]
     found = quality.validate(small_model(empty_days=True), DAY, empty, [])

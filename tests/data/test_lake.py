@@ -1,4 +1,4 @@
-"""The Delta tables: atomic, idempotent, strict, and safe in several processes at once. Real tables, real processes."""
+"""The Delta tables are atomic, idempotent, strict and safe in several processes at once (all of them real)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ while not Path(sys.argv[2]).exists():
 
 
 def start(script: str, root: Path, gate: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A process that prepares, waits for the file ``gate`` and runs ``script``."""
+    """Start a process that prepares, waits for the file ``gate`` and runs ``script``."""
     return subprocess.Popen(
         [sys.executable, "-c", PREAMBLE + textwrap.dedent(script), str(root), str(gate), *arguments],
         cwd=PROJECT,
@@ -54,7 +54,7 @@ def together(script: str, root: Path, gate: Path, arguments: list[str]) -> None:
     gate.touch()
     for process in processes:
         _, error = process.communicate(timeout=120)
-        # Delta's runtime sometimes aborts at exit after success (134): what counts is that no error was raised.
+        # Delta's runtime sometimes aborts at exit after success (134), so only a raised error counts.
         assert process.returncode in (0, -signal.SIGABRT, 134) and "Traceback" not in error, error
 
 
@@ -74,7 +74,8 @@ def test_tables_are_created_once_with_their_retention(lake: Lake) -> None:
 
 
 def test_several_processes_create_the_same_tables(tmp_path: Path, model: Model) -> None:
-    lakes = [Lake(model, tmp_path / "lakes" / str(number)) for number in range(20)]  # a race is won by chance
+    # many, because a race happens only by chance
+    lakes = [Lake(model, tmp_path / "lakes" / str(number)) for number in range(20)]
     script = "for number in range(20): Lake(model, Path(sys.argv[1]) / str(number)).create()"
     together(script, tmp_path / "lakes", tmp_path / "gate", ["a", "b", "c", "d"])
     assert {lake.table(n).version() for lake in lakes for n in ("rows", "quarantine", "predictions")} == {0}
@@ -181,7 +182,7 @@ def test_one_partition_published_by_several_at_once(tmp_path: Path, lake: Lake, 
 def test_endless_conflicts_are_an_error_that_is_retried_later(
     lake: Lake, day: Partition, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A table handle that is always stale conflicts for ever; real commits, no fake errors."""
+    """A table handle that is always stale conflicts forever. The commits and their errors are real."""
     lake.publish(day, rows(day), "a" * 64, NOW)
     version = lake.table("rows").version()
     stale = lambda name: DeltaTable(str(lake.root / name), version=version)  # noqa: E731
@@ -224,7 +225,7 @@ def test_raw_batches_are_named_by_their_bytes(lake: Lake, day: Partition) -> Non
         lake.read_raw(first)
 
 
-def test_even_an_impossible_batch_is_kept(lake: Lake, day: Partition) -> None:
+def test_even_an_invalid_batch_is_kept(lake: Lake, day: Partition) -> None:
     odd = rows(day, 3).assign(heat=[1.5, "warm", None], extra=[{"a": 1}, [2], "x"])
     kept = lake.read_raw(lake.keep_raw(day, odd))
     assert kept["heat"].tolist() == [1.5, "warm", None] and kept["extra"].tolist() == [{"a": 1}, [2], "x"]
@@ -233,7 +234,7 @@ def test_even_an_impossible_batch_is_kept(lake: Lake, day: Partition) -> None:
     assert lake.read_raw(lake.keep_raw(day, odd.iloc[:0])).empty
 
 
-def test_staged_rows_come_back(lake: Lake, day: Partition) -> None:
+def test_staged_rows_are_read_back_and_damage_is_noticed(lake: Lake, day: Partition) -> None:
     table = schema.conform(lake.model, rows(day)).table
     path = lake.stage(day, "a" * 64, table)
     assert path == f"staged/{day.key}/{'a' * 64}.parquet"
@@ -249,7 +250,7 @@ def test_staged_rows_come_back(lake: Lake, day: Partition) -> None:
 def test_staged_rows_are_published_as_they_are(
     lake: Lake, day: Partition, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Validation has cast the rows: publishing them must not do it again, unless the declaration has changed since."""
+    """Validation has already cast the rows. Publishing casts them again only if the declaration has changed."""
     table = schema.conform(model, rows(day)).table
     with monkeypatch.context() as patch:
         patch.setattr(schema, "conform", lambda *args: pytest.fail("conformed again"))
@@ -267,7 +268,7 @@ def test_staged_rows_are_published_as_they_are(
         Lake(small_model(columns=tuple(dated)), lake.root).publish(day, table, "b" * 64, NOW)
 
 
-def test_no_temporary_files_stay(lake: Lake, day: Partition) -> None:
+def test_no_temporary_files_remain(lake: Lake, day: Partition) -> None:
     lake.keep_raw(day, rows(day))
     lake.stage(day, "a" * 64, schema.conform(lake.model, rows(day)).table)
     lake.publish(day, rows(day), "a" * 64, NOW)
@@ -276,7 +277,7 @@ def test_no_temporary_files_stay(lake: Lake, day: Partition) -> None:
 
 
 def test_an_append_with_a_transaction_happens_once_even_from_a_stale_table(lake: Lake) -> None:
-    """Two loaders that both looked before either wrote: Delta refuses the second, which then finds it done."""
+    """If two loaders check before either writes, Delta refuses the second, which then finds the work done."""
     data = pa.table({f.name: pa.nulls(1, f.type) for f in lake_module.PREDICTIONS}).set_column(
         0, "partition", pa.array(["2026-05-03"], pa.large_string())
     )
@@ -286,7 +287,7 @@ def test_an_append_with_a_transaction_happens_once_even_from_a_stale_table(lake:
 
     def done(table: DeltaTable) -> bool:
         seen.append(table.transaction_version("server/sensors"))
-        if stale:  # someone else appends between our look and our write
+        if stale:  # another loader appends between our check and our write
             stale.pop()
             assert lake.append("predictions", data, properties, done=lambda t: False)
             return False
@@ -296,6 +297,6 @@ def test_an_append_with_a_transaction_happens_once_even_from_a_stale_table(lake:
     assert seen == [None, 4] and lake.table("predictions").count() == 1
 
 
-def test_collected_at_is_the_earliest_of_the_partition(lake: Lake, day: Partition) -> None:
+def test_collected_at_is_the_time_of_the_batch(lake: Lake, day: Partition) -> None:
     lake.publish(day, rows(day), "a" * 64, NOW - timedelta(days=1))
     assert lake.published()[day.key].collected_at == NOW - timedelta(days=1)

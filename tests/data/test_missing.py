@@ -1,4 +1,4 @@
-"""Which days a night still has to collect."""
+"""Which days a night must still collect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spool segments: each in the lake exactly once, whatever happens between the commit and the removal of the file."""
+"""Each spool segment is loaded exactly once, even if the task dies between the commit and removing the file."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_closed_segments_are_loaded_and_removed_in_order(here: Path, model: Mode
     assert Lake.of(model).table("predictions").count() == 5
 
 
-def test_a_crash_before_the_removal_doubles_nothing(here: Path, model: Model) -> None:
+def test_a_crash_before_the_removal_duplicates_nothing(here: Path, model: Model) -> None:
     Lake.of(model).create()
     path = spool(here / "spool", 1, [line(1)])
     Lake.of(model).load_segment(path, "one/sensors", 1)  # and then the task was killed
@@ -88,14 +88,14 @@ def test_a_crash_before_the_removal_doubles_nothing(here: Path, model: Model) ->
     assert not path.exists() and Lake.of(model).table("predictions").count() == 1
 
 
-def test_a_line_that_cannot_be_loaded_is_kept_with_its_reason_and_holds_up_nothing(
+def test_a_line_that_cannot_be_loaded_is_kept_with_its_reason_and_blocks_nothing(
     here: Path, model: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad = [
         line(2, event_time="2026-05-04T02:30:00"),
         '{"request_id": "r3"',
         line(4, score="high"),
-        line(5, version=10**30),  # as JSON it is fine; no column holds it
+        line(5, version=10**30),  # valid JSON, but too large for the column
         line(6, request_id="\ud800"),
     ]
     path = spool(here / "spool", 7, [line(1), *bad, line(8)])
@@ -131,7 +131,7 @@ def test_ten_thousand_event_days_make_one_partition(lake: Lake, tmp_path: Path) 
 
 
 def old_lake(model: Model, root: Path, days: int = 6) -> Lake:
-    """A lake as it was made before, with segment 1 loaded: each partition a day of the events."""
+    """Return a lake with the former layout, one partition for each day of events, with segment 1 loaded."""
     lake = Lake(model, root)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predictions, "LAYOUT", Transaction("perennial/another", 1))
@@ -182,7 +182,7 @@ def test_an_empty_table_and_a_new_one_are_marked_and_left_alone(model: Model, tm
         assert lake.table("predictions").version() == version and content(lake) == []
 
 
-def test_a_migration_that_dies_or_meets_another_loses_and_doubles_nothing(
+def test_an_interrupted_or_concurrent_migration_neither_loses_nor_duplicates_rows(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = old_lake(model, tmp_path / "lake")
@@ -193,11 +193,11 @@ def test_a_migration_that_dies_or_meets_another_loses_and_doubles_nothing(
     def dies(batch: pa.RecordBatch, timezone: str) -> pa.RecordBatch:
         batches.append(batch)
         if len(batches) == 3:
-            raise RuntimeError("killed while it wrote")
+            raise RuntimeError("killed while writing")
         return moved(batch, timezone)
 
     monkeypatch.setattr(predictions, "_by_day_of_prediction", dies)
-    with pytest.raises(Exception, match="killed while it wrote"):
+    with pytest.raises(Exception, match="killed while writing"):
         lake.create()
     assert content(lake) == before and len(partitions(lake)) == 6
 
@@ -218,7 +218,7 @@ def test_a_migration_that_dies_or_meets_another_loses_and_doubles_nothing(
     assert content(lake)[:-1] == before and content(lake)[-1]["request_id"] == "r9"
 
 
-SEPARATORS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # whatever str.splitlines() splits at
+SEPARATORS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"  # all characters at which str.splitlines() splits
 TEXTS = st.text(st.one_of(st.sampled_from(SEPARATORS), st.characters(exclude_categories=["Cs"])), max_size=12)
 ROWS = st.fixed_dictionaries(
     {
@@ -231,7 +231,7 @@ MOMENTS = st.integers(0, 3_650_000).map(lambda n: datetime(1, 1, 2, tzinfo=UTC) 
 
 
 def test_every_accepted_row_is_loaded_or_rejected(tmp_path_factory: pytest.TempPathFactory, model: Model) -> None:
-    """Whatever text a client sends: through the real writer of the spool into a real Delta table, values equal."""
+    """Any text that a client sends passes unchanged through the real spool writer into a real Delta table."""
     root = tmp_path_factory.mktemp("spool")
     lake = Lake(model, tmp_path_factory.mktemp("lake"))
     lake.create()

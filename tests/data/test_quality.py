@@ -1,4 +1,4 @@
-"""The contract and the severities, on frames that are wrong in one way each. Real Great Expectations."""
+"""The data contract and the severities, on frames with one fault each, with the real Great Expectations."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def heat(severity: str = "warning", **kwargs: object) -> gxe.ExpectColumnValuesT
     )
 
 
-def test_a_good_batch_passes_whole(model: Model, day: Partition) -> None:
+def test_a_good_batch_passes_unchanged(model: Model, day: Partition) -> None:
     found = quality.validate(model, day, rows(day), [heat()])
     assert found.critical == [] and found.failed == [] and len(found.good) == 20 and found.quarantined.empty
     pd.testing.assert_frame_equal(found.good, rows(day), check_dtype=False)
     assert json.loads(json.dumps(found.as_dict()))["good"] == 20
 
 
-def test_great_expectations_says_nothing_in_a_tasks_log(
+def test_great_expectations_logs_nothing_in_a_task(
     model: Model, day: Partition, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -43,17 +43,17 @@ def test_great_expectations_says_nothing_in_a_tasks_log(
     assert [record.getMessage() for record in caplog.records if record.name.startswith("great_expectations")] == []
 
 
-def test_a_row_that_fails_a_warning_is_quarantined_with_all_that_it_failed(model: Model, day: Partition) -> None:
+def test_a_row_that_fails_a_warning_is_quarantined_with_all_its_failures(model: Model, day: Partition) -> None:
     frame = rows(day)
     frame.loc[[3, 11], "heat"] = [1048.0, -99.0]
     cold = gxe.ExpectColumnValuesToBeBetween(
-        column="heat", max_value=1000, severity="warning", description="heat is no typing error"
+        column="heat", max_value=1000, severity="warning", description="heat is not a typing error"
     )
     found = quality.validate(model, day, frame, [heat(), cold])
     assert found.critical == []
     assert found.good["number"].tolist() == [n for n in range(20) if n not in (3, 11)]
     assert found.quarantined["_expectation"].tolist() == [
-        "heat is -50 to 60 C; heat is no typing error",
+        "heat is -50 to 60 C; heat is not a typing error",
         "heat is -50 to 60 C",
     ]
     assert found.quarantined["_column"].tolist() == ["heat", "heat"]
@@ -71,13 +71,13 @@ def test_the_index_of_the_source_does_not_matter(model: Model, day: Partition) -
     assert json.loads(found.quarantined["_key"][0])["number"] == 3 and len(found.good) == 19
 
 
-def test_critical_stops_and_info_is_only_reported(model: Model, day: Partition) -> None:
+def test_critical_rejects_the_day_and_info_is_only_reported(model: Model, day: Partition) -> None:
     frame = rows(day)
     frame.loc[3, "heat"] = 1048.0
-    stopped = quality.validate(model, day, frame, [heat("critical")])
-    assert stopped.critical == ["heat is -50 to 60 C: 1 rows fail, e.g. 1048"] and len(stopped.quarantined) == 1
+    rejected = quality.validate(model, day, frame, [heat("critical")])
+    assert rejected.critical == ["heat is -50 to 60 C: 1 rows fail, e.g. 1048"] and len(rejected.quarantined) == 1
     noted = quality.validate(model, day, frame, [heat("info")])
-    assert noted.critical == [] and len(noted.good) == 20 and noted.warnings == stopped.critical
+    assert noted.critical == [] and len(noted.good) == 20 and noted.warnings == rejected.critical
 
 
 def test_a_warning_about_the_whole_table_is_reported(model: Model, day: Partition) -> None:
@@ -88,7 +88,7 @@ def test_a_warning_about_the_whole_table_is_reported(model: Model, day: Partitio
     assert quality.validate(model, day, rows(day), [strict]).critical == ["1,000 rows a day: observed 20"]
 
 
-def test_mostly_that_holds_keeps_the_few(model: Model, day: Partition) -> None:
+def test_failing_rows_are_kept_while_mostly_holds(model: Model, day: Partition) -> None:
     frame = rows(day)
     frame.loc[3, "heat"] = 1048.0
     found = quality.validate(model, day, frame, [heat(mostly=0.9)])
@@ -117,8 +117,8 @@ def test_a_broken_contract_is_critical(model: Model, day: Partition, spoil: Any,
     assert "critical" in report.render(model, day, found, BATCH).lower()
 
 
-def test_the_day_ends_where_the_clock_says(model: Model) -> None:
-    """The day of the clock change has 25 hours: its last second belongs to it, the next does not."""
+def test_the_day_ends_at_local_midnight(model: Model) -> None:
+    """The day of the clock change has 25 hours. Its last second belongs to the day, the next second does not."""
     day = partition("2026-11-01", model.timezone)
     frame = rows(day)
     frame.loc[0, "at"] = day.end - pd.Timedelta(seconds=1)
@@ -133,7 +133,7 @@ def test_a_single_column_key_is_checked_too(day: Partition) -> None:
     assert "the key (number)" in quality.validate(model, day, rows(day).assign(number=1), []).critical[0]
 
 
-def test_nulls_where_none_may_be_are_quarantined(model: Model, day: Partition) -> None:
+def test_nulls_in_required_columns_are_quarantined(model: Model, day: Partition) -> None:
     frame = rows(day).astype({"number": "float64"})
     frame.loc[2, "sensor"] = None
     frame.loc[3, "number"] = np.nan
@@ -149,25 +149,25 @@ def test_nulls_where_none_may_be_are_quarantined(model: Model, day: Partition) -
 
 def test_too_many_bad_rows_are_critical(model: Model, day: Partition) -> None:
     frame = rows(day)
-    frame.loc[:3, "heat"] = 1048.0  # 20 %, as many as may be
+    frame.loc[:3, "heat"] = 1048.0  # 20 %, the most that is allowed
     assert quality.validate(model, day, frame, [heat()]).critical == []
     frame.loc[4, "heat"] = 1048.0
     found = quality.validate(model, day, frame, [heat()])
     assert found.critical[0].startswith("5 of 20 rows (25.0%) failed, and at most 20.0% may be quarantined")
 
 
-def test_no_good_row_is_critical_whatever_may_be_quarantined(day: Partition) -> None:
+def test_a_day_without_a_good_row_is_always_critical(day: Partition) -> None:
     model = small_model(max_quarantined=1.0)
     assert quality.validate(model, day, rows(day).assign(heat=1048.0), [heat()]).critical
 
 
-def test_all_null_columns_are_fine_where_nulls_are(model: Model, day: Partition) -> None:
+def test_all_null_columns_are_fine_if_nulls_are_allowed(model: Model, day: Partition) -> None:
     found = quality.validate(model, day, rows(day).assign(heat=None, count=np.nan, on=pd.NA), [heat()])
     assert found.critical == [] and len(found.good) == 20 and found.good["heat"].isna().all()
     assert found.good.dtypes.astype(str)["heat"] == "float64"
 
 
-def test_lossless_casts_are_stated(model: Model, day: Partition) -> None:
+def test_lossless_casts_are_reported(model: Model, day: Partition) -> None:
     frame = rows(day).assign(number=lambda f: f.number.astype(float), heat=lambda f: f.heat.fillna(0).astype(int))
     found = quality.validate(model, day, frame, [])
     assert found.critical == [] and found.good["number"].dtype == "int64" and found.good["heat"].dtype == "float64"
@@ -201,12 +201,12 @@ def test_an_expectation_that_cannot_be_evaluated_is_critical(model: Model, day: 
     assert "heta" in found.critical[0]
 
 
-def test_a_suite_of_something_else_is_a_configuration_error(model: Model, day: Partition) -> None:
+def test_a_suite_of_other_objects_is_a_configuration_error(model: Model, day: Partition) -> None:
     with pytest.raises(ConfigurationError, match="suite\\(\\) of sensors returned 'str'"):
         quality.validate(model, day, rows(day), ["heat is low"])
 
 
-def test_the_report_is_one_page_without_the_network_and_escapes_what_it_shows(model: Model, day: Partition) -> None:
+def test_the_report_loads_nothing_and_escapes_values(model: Model, day: Partition) -> None:
     frame = rows(day)
     frame["sensor"] = "<script>alert(1)</script>"
     frame.loc[3, "heat"] = 1048.0
@@ -216,7 +216,7 @@ def test_the_report_is_one_page_without_the_network_and_escapes_what_it_shows(mo
     assert "http://" not in page and "https://" not in page and "src=" not in page
 
 
-def test_a_declared_column_may_be_of_every_type(day: Partition) -> None:
+def test_a_declared_column_can_have_every_type(day: Partition) -> None:
     kinds = {c.type for c in small_model().data.columns}
     assert kinds == set(ColumnType), "the small model of these tests should have every type"
     columns = (*small_model().data.columns, Column(name="since", type=ColumnType.TIMESTAMP))

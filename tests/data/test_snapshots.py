@@ -1,4 +1,4 @@
-"""Frozen training data: named by its values, whatever the files of the table look like."""
+"""Snapshots of training data: their name depends on the values only, not on the files of the table."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_rows_are_sorted_and_days_and_columns_can_be_chosen(filled: Lake) -> Non
 def test_the_digest_depends_on_values_only(filled: Lake, model: Model) -> None:
     before = filled.snapshot(DAYS[0], DAYS[-1])
     filled.table("rows").optimize.compact()
-    for seed, key in reversed(list(enumerate(DAYS))):  # other order of commits, of rows, other batch and time
+    for seed, key in reversed(list(enumerate(DAYS))):  # another order of commits and rows, another batch and time
         day = partition(key, model.timezone)
         shuffled = rows(day, seed=seed).sample(frac=1, random_state=1).assign(colour="red")
         filled.publish(day, shuffled, "other", NOW + timedelta(days=3))

@@ -1,4 +1,4 @@
-"""The Markdown pages of the project, read as a reader would: links, commands, paths, and plain text."""
+"""Reads the Markdown pages of the project: links, commands, paths and plain text."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from pathlib import Path
 from include.authoring import reference
 from tests.docs.readme import ROOT, blocks
 
-MADE = re.compile(f"{re.escape(reference.BEGIN)}.*?{re.escape(reference.END)}", re.DOTALL)
+GENERATED = re.compile(f"{re.escape(reference.BEGIN)}.*?{re.escape(reference.END)}", re.DOTALL)
 FENCES = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 
 
 def pages() -> list[Path]:
-    """Every Markdown file in git or about to be."""
+    """Return every Markdown file that is in git or not ignored by it."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "*.md"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     return [ROOT / name for name in sorted(set(filter(None, names))) if (ROOT / name).is_file()]
 
 
 def prose(page: Path) -> str:
-    """The text without fenced blocks."""
+    """Return the text without fenced blocks."""
     return FENCES.sub("", page.read_text())
 
 
 def plain(page: Path) -> str:
-    """What a person has written as sentences: no fenced block, no inline code, and not the reference made from code."""
-    return CODE.sub("", MADE.sub("", prose(page)))
+    """Return the sentences that a person has written: no fenced block, no inline code, no generated reference."""
+    return CODE.sub("", GENERATED.sub("", prose(page)))
 
 
 def anchors(page: Path) -> list[str]:
-    """The anchors that GitHub gives to the headings."""
+    """Return the anchors that GitHub gives to the headings."""
     headings = re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE)
     return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 def links(page: Path) -> list[str]:
-    """The targets of links and pictures, as they are written."""
+    """Return the targets of links and pictures, as they are written."""
     return re.findall(r"\]\(([^)]+)\)", prose(page))
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """The words of each command: of the lines of shell blocks, and of inline code that begins like one."""
+    """Yield the words of each command, from shell blocks and from inline code that begins like a command."""
     lines = [line for block in blocks(page.read_text()) if block.kind == "sh" for line in _joined(block.text)]
     lines += [code for code in CODE.findall(prose(page)) if re.match(r"make [a-z]|\.venv/", code)]
     for line in lines:
@@ -55,7 +55,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 def _joined(text: str) -> Iterator[str]:
-    """The commands of a shell block: a backslash, or a quote that is still open, continues one on the next line."""
+    """Yield the commands of a shell block. A backslash or an open quote continues a command on the next line."""
     begun = ""
     for line in text.replace("\\\n", " ").splitlines():
         begun += f"{line}\n"

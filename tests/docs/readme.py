@@ -1,10 +1,10 @@
-"""The fenced blocks of a README, and the folder of a user who does what they say: commands run, snippets put in place.
+"""The fenced blocks of a README, and the folder of a user who follows them: commands are run, snippets inserted.
 
-A python block begins with a comment that says where it goes, for the reader and for the test:
+A python block begins with a comment that tells the reader and the test where the block goes:
 
 ``# make_parcels.py``                                 a whole file in the project's folder
-``# source.py``                                       into a file of the model: what has the same name is replaced
-                                                      ``Data(..., x=1)`` gives the call that is there an argument more
+``# source.py``                                       into a file of the model; replaces what has the same name
+                                                      ``Data(..., x=1)`` adds an argument to the existing call
 ``# expectations.py, at the end of what suite() returns``   items of the list or dict that the function returns
 ``# features.py, first in build()``                  lines of the function, below its docstring
 ``# features.py, before build() returns``             lines of the function, above its last return
@@ -51,7 +51,7 @@ class Block:
 
 
 def blocks(text: str) -> Iterator[Block]:
-    """Every fenced block in order. AssertionError on a fence that is not closed, or without a language."""
+    """Yield every fenced block in order. Raises AssertionError if a fence is not closed or has no language."""
     section = heading = ""
     begun: tuple[int, str] | None = None
     lines = text.splitlines()
@@ -62,7 +62,7 @@ def blocks(text: str) -> Iterator[Block]:
             section = heading if line.startswith("## ") else section
         if not line.startswith("```"):
             continue
-        assert fence, f"line {number + 1}: a fence has a language and nothing else: {line}"
+        assert fence, f"line {number + 1}: a fence must have a language and nothing else: {line}"
         if begun is None:
             assert fence[1], f"line {number + 1}: this block names no language"
             begun = number, fence[1]
@@ -74,12 +74,12 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def needs_stack(block: Block) -> bool:
-    """Whether a block of the shell talks to a running stack."""
+    """Return whether a shell block needs a running stack."""
     return block.kind == "sh" and bool(re.search(r"make (?:run|night)|curl|include\.stack|show_quarantine", block.text))
 
 
 def resembles(shown: str, printed: str) -> bool:
-    """Whether the lines shown were printed, in this order; numbers may be others, and ``...`` is anything."""
+    """Return whether the lines shown were printed in this order. Numbers may differ; ``...`` matches anything."""
     position = 0
     for line in filter(None, map(str.strip, shown.splitlines())):
         parts = [re.sub(r"\d+", r"\\d+", re.escape(part)) for part in line.split("...")]
@@ -97,12 +97,12 @@ TOUR = [block for block in BLOCKS if re.match(r"\d\. ", block.heading)]
 
 @dataclass
 class UsersFolder:
-    """A copy of the project, as it is in the work tree, in which a person types what the README says.
+    """A copy of the work tree, in which a person types what the README says.
 
     Parameters
     ----------
     home : an empty folder to make it in; the project is ``<home>/perennial``.
-    variables : of the environment of every command.
+    variables : environment variables of every command.
     """
 
     home: Path
@@ -115,7 +115,7 @@ class UsersFolder:
             if (ROOT / name).is_file():
                 (self.project / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, self.project / name)
-        # The environment that the tests run in stands for the one that `make` would build from the same requirements.
+        # `make` would build an environment from the same requirements; here it is the environment of the tests.
         (self.project / ".venv").symlink_to(Path(sys.executable).parent.parent)
         programs = self.home / "bin"
         programs.mkdir()
@@ -128,7 +128,7 @@ class UsersFolder:
 
     @contextmanager
     def restored(self, *folders: str) -> Iterator[None]:
-        """Whatever is done to these folders of the project meanwhile is taken back."""
+        """Restore these folders of the project at the end of the block."""
         kept = self.home / "before"
         for folder in folders:
             shutil.copytree(self.project / folder, kept / folder, symlinks=True)
@@ -141,7 +141,7 @@ class UsersFolder:
             shutil.rmtree(kept)
 
     def sh(self, command: str, **variables: str) -> str:
-        """Run a block of the shell as it stands; what it printed. AssertionError where a command of it fails."""
+        """Run a shell block as it is and return its output. Raises AssertionError if a command fails."""
         ours = ("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHON", "MAKE", "MFLAGS")
         outer = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         path = f"{self.home / 'bin'}:{outer['PATH']}"
@@ -153,16 +153,16 @@ class UsersFolder:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            umask=0o022,  # of most terminals, whatever the tests' own is
+            umask=0o022,  # that of most terminals; the tests may have another
         )
         assert done.returncode == 0, f"{command}\nended with {done.returncode}:\n{done.stdout}"
         return done.stdout
 
     def put(self, block: Block, model: str) -> Path:
-        """Put a python block where its first line says; the file."""
+        """Put a python block where its first line says, and return the file."""
         first, _, body = block.text.partition("\n")
         place = _PLACE.match(first)
-        assert place, f"{block}: the first line of a python block says where it goes"
+        assert place, f"{block}: the first line of a python block must say where it goes"
         if place["file"] not in MODEL_FILES:
             (self.project / place["file"]).write_text(block.text)
             return self.project / place["file"]
@@ -184,7 +184,7 @@ class UsersFolder:
 
 
 def with_definitions(text: str, body: str) -> str:
-    """``text`` with the imports, functions and constants of ``body``: what has the same name is replaced."""
+    """Return ``text`` with the imports, functions and constants of ``body``; they replace those of the same name."""
     for node in ast.parse(body).body:
         ours = ast.get_source_segment(body, node)
         assert ours is not None
@@ -203,9 +203,9 @@ def with_definitions(text: str, body: str) -> str:
 
 
 def with_arguments(text: str, wanted: ast.Call) -> str:
-    """``text`` with the keyword arguments of ``Name(..., x=1)`` in its one call of that name."""
+    """Return ``text`` with the keyword arguments of ``Name(..., x=1)`` in its only call of that name."""
     call = ast.unparse(wanted.func)
-    assert [ast.unparse(argument) for argument in wanted.args] == ["..."], f"{call}(..., argument=value) is meant"
+    assert [ast.unparse(argument) for argument in wanted.args] == ["..."], f"write {call}(..., argument=value)"
     for argument in wanted.keywords:
         found = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Call) and getattr(n.func, "id", "") == call]
         assert len(found) == 1, f"{call}(...) is called {len(found)} times"
@@ -216,20 +216,20 @@ def with_arguments(text: str, wanted: ast.Call) -> str:
 
 
 def with_items(text: str, function: str, body: str) -> str:
-    """``text`` with these items at the end of the list or dict that the function returns."""
+    """Return ``text`` with these items at the end of the list or dict that the function returns."""
     value = _last_return(text, function).value
-    assert isinstance(value, (ast.List, ast.Dict)), f"{function}() returns no list or dict in so many words"
+    assert isinstance(value, (ast.List, ast.Dict)), f"{function}() does not return a literal list or dict"
     return _appended(text, value, body.strip().rstrip(","))
 
 
 def with_lines(text: str, function: str, body: str) -> str:
-    """``text`` with these lines above the last return of the function."""
+    """Return ``text`` with these lines above the last return of the function."""
     found = _last_return(text, function)
     return _inserted(text, found.lineno - 1, textwrap.indent(body.rstrip("\n"), " " * found.col_offset))
 
 
 def with_first_lines(text: str, function: str, body: str) -> str:
-    """``text`` with these lines as the first of the function."""
+    """Return ``text`` with these lines at the beginning of the function."""
     first, *others = _function(text, function).body
     documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
     node = others[0] if documented else first
@@ -271,7 +271,7 @@ def _replaced(text: str, node: ast.stmt | ast.keyword, ours: str) -> str:
 
 
 def _appended(text: str, node: ast.Call | ast.List | ast.Dict, ours: str) -> str:
-    """``ours`` behind the last thing between the brackets of ``node`` (and before the comment that may follow it)."""
+    """Insert ``ours`` after the last item between the brackets of ``node``, before any comment that follows it."""
     if isinstance(node, ast.Call):
         inside: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
     else:
@@ -284,6 +284,6 @@ def _appended(text: str, node: ast.Call | ast.List | ast.Dict, ours: str) -> str
 
 
 def _offset(text: str, line: int | None, column: int | None) -> int:
-    """Characters before a place that `ast` names by line and bytes."""
+    """Return the number of characters before a place that `ast` gives as line and bytes."""
     lines = text.splitlines(keepends=True)[: line or 0]
     return sum(map(len, lines[:-1])) + len(lines[-1].encode()[: column or 0].decode())

@@ -1,4 +1,4 @@
-"""The reference of `model.py` is that of the code, names every field with its meaning, and goes stale loudly."""
+"""The reference of `model.py` matches the code and explains every field; a stale reference fails the check."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from include.authoring import reference
 
 
 def rows_of(part: str) -> dict[str, list[str]]:
-    """The cells of a part's table by field."""
+    """Return the cells of a part's table by field."""
     text = reference.reference()
     section = text[text.index(f"#### {part}\n") :].split("\n#### ")[0]
     rows = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("| `")]
     return {row[0].strip(" `"): [cell.strip() for cell in row[1:]] for row in rows}
 
 
-def test_the_reference_in_the_readme_is_that_of_the_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reference_in_the_readme_matches_the_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert reference.main(["--check"]) == 0, capsys.readouterr().err
 
 
-def test_another_meaning_makes_it_stale_until_it_is_written(
+def test_a_changed_meaning_makes_the_reference_stale_until_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "README.md"
     copy.write_text(f"before\n{reference.BEGIN}\nyesterday\n{reference.END}\nafter\n")
-    asked = ["--file", str(copy)]
-    assert reference.main([*asked, "--check"]) == 1
+    arguments = ["--file", str(copy)]
+    assert reference.main([*arguments, "--check"]) == 1
     assert "make docs" in capsys.readouterr().err
-    assert reference.main(asked) == 0
-    assert reference.main([*asked, "--check"]) == 0
+    assert reference.main(arguments) == 0
+    assert reference.main([*arguments, "--check"]) == 0
     written = copy.read_text()
     assert written.startswith("before\n") and written.endswith("\nafter\n") and "yesterday" not in written
     monkeypatch.setattr(spec.Gate, "__doc__", "Something else.")
-    assert reference.main([*asked, "--check"]) == 1
+    assert reference.main([*arguments, "--check"]) == 1
 
 
 @pytest.mark.parametrize("text", ["no markers", reference.BEGIN, f"{reference.END}\n{reference.BEGIN}"])
@@ -62,7 +62,7 @@ def test_no_part_of_a_model_is_forgotten() -> None:
     assert set(reference.meanings(spec.Candidate)) == set(spec.Candidate.__dataclass_fields__)
 
 
-def test_types_limits_and_defaults_are_said_in_words() -> None:
+def test_types_limits_and_defaults_are_written_in_words() -> None:
     assert rows_of("Training")["window_days"][:2] == ["whole number, 1 to 36500", "`60`"]
     assert rows_of("Training")["wait_for_data"][:2] == ["`timedelta`", "`timedelta(hours=2)`"]
     assert rows_of("Model")["priority"][0] == "whole number, 1 to 100"
@@ -72,14 +72,14 @@ def test_types_limits_and_defaults_are_said_in_words() -> None:
     assert reference.in_words(int | Literal["all"] | None) == 'whole number or `"all"` or `None`'
 
 
-def test_what_has_no_words_yet_is_no_silent_gap() -> None:
+def test_a_type_without_a_description_is_an_error() -> None:
     with pytest.raises(TypeError, match="complex"):
         reference.in_words(complex)
     with pytest.raises(TypeError, match="MultipleOf"):
         reference.in_words(Annotated[int, Field(multiple_of=2)])
 
 
-def test_signatures_columns_and_metrics_are_those_of_the_code() -> None:
+def test_signatures_columns_and_metrics_match_the_code() -> None:
     text = reference.reference()
     assert all(wanted.removeprefix("def ") in text for wanted in catalog.SIGNATURES.values())
     assert "| timestamp | `datetime64[us]` array, in UTC | `NaT` |" in text

@@ -1,7 +1,7 @@
-"""`include/models/README.md` is done as it is written: each command is run, each snippet put in its place and used.
+"""`include/models/README.md` works as written: each command is run, each snippet is put in its place and used.
 
-What needs a running stack is run by `tests/end_to_end/test_models_readme_tour.py`; a block that neither claims is
-a failure.
+`tests/end_to_end/test_models_readme_tour.py` runs the blocks that need a running stack. A block that neither file runs
+is a failure.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TRIED = Path("var") / "try"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> UsersFolder:
-    """The project of someone who has done the tour, but for what needs a stack."""
+    """The project of a user who has done the tour, except the parts that need a stack."""
     made = UsersFolder(tmp_path_factory.mktemp("reader"))
     do(made, TOUR)
     return made
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> UsersFolder:
 
 @pytest.fixture
 def toured(folder: UsersFolder) -> Iterator[UsersFolder]:
-    """The same for one how-to, with days that are collected already; what it changes is taken back after it."""
+    """The same project for one how-to, with days already collected; its changes are reverted afterwards."""
     if not (folder.project / TRIED).exists():
         folder.sh(TRY.text)
     with folder.restored("include/models", "tests/models", str(TRIED)):
@@ -48,7 +48,7 @@ def toured(folder: UsersFolder) -> Iterator[UsersFolder]:
 
 
 def do(folder: UsersFolder, wanted: list[Block], model: str = "parcels") -> str:
-    """Do what the blocks say, and compare what is shown as output; all that the commands printed."""
+    """Do what the blocks say, check the output that they show, and return all that the commands printed."""
     printed, last = "", ""
     for block in wanted:
         if block.kind == "python":
@@ -61,24 +61,24 @@ def do(folder: UsersFolder, wanted: list[Block], model: str = "parcels") -> str:
     return printed
 
 
-def test_every_block_is_claimed_by_a_test() -> None:
+def test_every_block_is_run_by_a_test() -> None:
     known = {"sh", "python", "text"}
     assert [b for b in BLOCKS if b.kind not in known] == []
     assert [b for b in BLOCKS if b not in TOUR and b.heading not in (*HOW_TOS, TRY.heading)] == []
     assert [b for b in BLOCKS if needs_stack(b) and b not in test_models_readme_tour.DONE] == []
-    assert set(HOW_TOS) == set(CHECKS), "each how-to has a check of its own"
+    assert set(HOW_TOS) == set(CHECKS), "each how-to has its own check"
 
 
-def test_the_tour_ends_with_a_model_that_sees_the_new_feature(folder: UsersFolder) -> None:
+def test_the_tour_ends_with_a_model_that_has_the_new_feature(folder: UsersFolder) -> None:
     assert '"region"' in (folder.project / "include/models/parcels/features.py").read_text()
 
 
-# -- how-tos: what is there before, and what is true after it
+# -- how-tos: what each needs before it, and what must be true after it
 
 
 @contextmanager
 def a_warehouse(folder: UsersFolder) -> Iterator[None]:
-    """A PostgreSQL with the table ``parcels``, named by the environment as outside of Airflow."""
+    """A PostgreSQL with the table ``parcels``; an environment variable names it, as outside of Airflow."""
     with services(mlflow=False) as running:
         url = running.new_database("warehouse")
         parcels(folder).to_sql("parcels", create_engine(url), index=False)
@@ -106,8 +106,8 @@ def an_api(folder: UsersFolder) -> Iterator[None]:
 
     class Parcels(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked = parse_qs(urlsplit(self.path).query)
-            first, last = (pd.Timestamp(asked[name][0]) for name in ("from", "to"))
+            query = parse_qs(urlsplit(self.path).query)
+            first, last = (pd.Timestamp(query[name][0]) for name in ("from", "to"))
             found = rows[(rows["sent_at"] >= first) & (rows["sent_at"] < last)]
             body = found.to_json(orient="records", date_format="iso").encode()
             self.send_response(200)
@@ -116,7 +116,7 @@ def an_api(folder: UsersFolder) -> Iterator[None]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Nothing: the requests are not of interest."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Parcels)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -129,18 +129,18 @@ def an_api(folder: UsersFolder) -> Iterator[None]:
 
 
 def parcels(folder: UsersFolder) -> pd.DataFrame:
-    """The table of the tour."""
+    """Return the table of the tour."""
     rows = pd.read_csv(folder.home / "parcels.csv", parse_dates=["sent_at"])
     return rows.astype({"late": "Int64"})
 
 
 def collected(folder: UsersFolder) -> pd.DataFrame:
-    """What the last try has in its lake."""
+    """Return the rows in the lake of the last try."""
     return DeltaTable(str(folder.project / TRIED / "lake" / "parcels" / "rows")).to_pandas()
 
 
 def same_rows_as_the_table(folder: UsersFolder, printed: str) -> None:
-    """However they came, the rows of a day are the rows of that day in the table."""
+    """Whatever the source, the rows of a day are the rows of that day in the table."""
     got, table = collected(folder), parcels(folder)
     newest = table[table["sent_at"].dt.strftime("%Y-%m-%d").isin(set(got["partition"]))]
     assert len(got) > 0 and len(newest) - len(got) < 0.01 * len(newest), "a few may be in quarantine"
@@ -199,27 +199,27 @@ def it_is_found_elsewhere(folder: UsersFolder, printed: str) -> None:
     assert not (folder.project / "include/models/parcels").exists()
 
 
-def nothing_more(folder: UsersFolder, printed: str) -> None:
+def nothing_to_check(folder: UsersFolder, printed: str) -> None:
     """Its only command needs the stack."""
 
 
-def as_it_is(folder: UsersFolder) -> AbstractContextManager[None]:
+def unprepared(folder: UsersFolder) -> AbstractContextManager[None]:
     return nullcontext()
 
 
 Prepared = Callable[[UsersFolder], AbstractContextManager[None]]
 CHECKS: dict[str, tuple[Prepared, Callable[[UsersFolder, str], None]]] = {
-    "Add an expectation": (as_it_is, far_parcels_are_in_quarantine),
-    "Add a candidate": (as_it_is, the_forest_competes_and_converts),
-    "Add a feature": (as_it_is, a_live_row_has_the_features),
+    "Add an expectation": (unprepared, far_parcels_are_in_quarantine),
+    "Add a candidate": (unprepared, the_forest_competes_and_converts),
+    "Add a feature": (unprepared, a_live_row_has_the_features),
     "Read from a database": (a_warehouse, same_rows_as_the_table),
     "Read a file a day": (a_file_a_day, same_rows_as_the_table),
     "Read from an API": (an_api, same_rows_as_the_table),
-    "Wait for late labels": (as_it_is, the_as_of_waits),
-    "Predict a number, or one of several classes": (as_it_is, both_tasks_are_decided),
-    "Judge by a figure of your own": (as_it_is, it_counts_in_euros),
-    "Collect days again, or older ones": (as_it_is, nothing_more),
-    "Keep models elsewhere": (as_it_is, it_is_found_elsewhere),
+    "Wait for late labels": (unprepared, the_as_of_waits),
+    "Predict a number, or one of several classes": (unprepared, both_tasks_are_decided),
+    "Judge by a figure of your own": (unprepared, it_counts_in_euros),
+    "Collect days again, or older ones": (unprepared, nothing_to_check),
+    "Keep models elsewhere": (unprepared, it_is_found_elsewhere),
 }
 
 

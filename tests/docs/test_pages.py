@@ -1,4 +1,4 @@
-"""What the pages show is there: files, pictures, commands, DAGs and folders. And they are written in plain English."""
+"""Files, pictures, commands, DAGs and folders that the pages name exist, and the pages are in plain English."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.docs.readme import ROOT, blocks
 README, CONTRIBUTING = ROOT / "README.md", ROOT / ".github" / "CONTRIBUTING.md"
 PICTURES = ROOT / ".github" / "images"
 PATH = re.compile(r"^(?:tests|include|plugins|dags|\.github|\.ci)/[\w./*-]*$")
-# What to write instead is in the style table of CONTRIBUTING.md.
+# The style table of CONTRIBUTING.md lists what to write instead.
 UNUSUAL = re.compile(
     r"\b(?:mend(?:s|ed)?|heal(?:s|ed)?|told|strangers?|shall|surely|by want of|is none|has to be"
     r"|no more|beside|brings? home|brought home|to be true|an insurance)\b",
@@ -29,7 +29,7 @@ EVERY_PAGE = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.
 
 @EVERY_PAGE
 def test_every_link_leads_somewhere(page: Path) -> None:
-    assert len(anchors(page)) == len(set(anchors(page))), "two headings with one anchor"
+    assert len(anchors(page)) == len(set(anchors(page))), "two headings have the same anchor"
     for target in links(page):
         if target.startswith("https://"):
             continue
@@ -42,9 +42,9 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @EVERY_PAGE
 def test_every_path_that_is_named_exists(page: Path) -> None:
     if page.name == "CHANGELOG.md":
-        return  # tells of what was, too
+        return  # also names files that no longer exist
     named = [word for code in CODE.findall(prose(page)) for word in code.split() if PATH.match(word)]
-    # what the other commands name, the reader of a how-to has made before
+    # other commands can name files that the reader of a how-to has made
     ours = [words for words in commands(page) if words[0] == ".venv/bin/python"]
     named += [word for words in ours for word in words if PATH.match(word)]
     assert [name for name in named if not list(ROOT.glob(name.rstrip("/")))] == []
@@ -56,7 +56,7 @@ def test_every_fenced_block_is_closed_and_names_its_language(page: Path) -> None
 
 
 @EVERY_PAGE
-def test_every_make_command_has_its_target_and_hands_over_its_variables(page: Path) -> None:
+def test_every_make_command_has_its_target_and_passes_its_variables(page: Path) -> None:
     for words in commands(page):
         if words[0] == "make":
             shown = subprocess.run(
@@ -70,7 +70,7 @@ def test_every_make_command_has_its_target_and_hands_over_its_variables(page: Pa
 
 
 @EVERY_PAGE
-def test_every_module_that_is_run_is_there(page: Path) -> None:
+def test_every_module_that_is_run_exists(page: Path) -> None:
     for words in commands(page):
         if words[:2] == [".venv/bin/python", "-m"] and words[2] != "pytest":
             folder = ROOT / words[2].replace(".", "/")
@@ -78,7 +78,7 @@ def test_every_module_that_is_run_is_there(page: Path) -> None:
 
 
 @EVERY_PAGE
-def test_every_variable_of_ours_is_read_somewhere(page: Path) -> None:
+def test_every_variable_of_the_project_is_read_somewhere(page: Path) -> None:
     code = [*(ROOT / "include").rglob("*.py"), *(ROOT / "tests").rglob("*.py"), ROOT / "Makefile"]
     read = "\n".join(path.read_text() for path in code)
     assert {name for name in re.findall(r"PERENNIAL_[A-Z_]+", page.read_text()) if name not in read} == set()
@@ -105,13 +105,13 @@ def test_every_picture_is_shown_and_every_drawing_is_xml() -> None:
             assert node is root or (0 <= x <= right <= width and 0 <= y <= low <= height), node.attrib
 
 
-def test_the_readme_is_for_a_reader_with_two_minutes() -> None:
+def test_the_readme_is_short_and_has_a_glossary() -> None:
     assert len(README.read_text().splitlines()) <= 240
     for word in ("twin", "anchor", "hold", "as-of"):
         assert re.search(rf"^\| {word} \| ", README.read_text(), re.MULTILINE), f"the glossary lacks {word!r}"
 
 
-def test_the_table_of_dags_is_that_of_airflow() -> None:
+def test_the_table_of_dags_matches_airflow() -> None:
     from airflow.dag_processing.dagbag import DagBag
 
     rows = re.findall(r"^\| `([<>\w]+_\w+)` \| ([^|]+) \|", README.read_text(), re.MULTILINE)
@@ -127,7 +127,7 @@ def test_the_table_of_dags_is_that_of_airflow() -> None:
 
 
 def test_the_table_of_floors_names_every_folder() -> None:
-    """Both ways: a folder that is not described, and a description of a folder that is gone."""
+    """Every folder is described, and every described folder exists."""
     described = set(re.findall(r"^\| `include/(\w+)/` \|", CONTRIBUTING.read_text(), re.MULTILINE))
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "include"]
     files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()

@@ -21,24 +21,24 @@ from tests.end_to_end.journeys import Journey
 from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
 
-SCREENSHOTS = bool(os.environ.get("PERENNIAL_SCREENSHOTS"))  # made for the README, of the models that it shows
+SCREENSHOTS = bool(os.environ.get("PERENNIAL_SCREENSHOTS"))  # for the README, which shows all models
 STACK = pytest.StashKey[contextlib.ExitStack]()
 JOURNEYS = pytest.StashKey[dict[str, dict[str, Journey[Any, Any]]]]()
 
 
 ORDER = (
-    "test_fresh_clone",  # its time is measured, and beside it no other stack may run yet
+    "test_fresh_clone",  # it is timed, so no other stack may run yet
     "test_retrain",
     "test_collect",
     "test_browser",
-    "",  # those that wait for what is under way since the stack is ready (`journeys`)
-    "test_secrets",  # when nobody else works on the home any more
+    "",  # all others; they wait for journeys, which began when the stack was ready
+    "test_secrets",  # runs when nothing else uses the home
     "test_killed_components",  # it kills what the others use
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These before all others, so that their stack can end before those; among them as in `ORDER`."""
+    """Run these tests before all others, so that their stack can end first; sort them as in `ORDER`."""
 
     def order(item: pytest.Item) -> tuple[bool, int]:
         module = Path(str(item.path)).stem
@@ -48,37 +48,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Stop the stack after the last of these tests: the others shall have the machine for themselves."""
+    """Stop the stack after the last of these tests, so that the others have the machine to themselves."""
     made = item.config.stash.get(STACK, None)
     if made is not None and (nextitem is None or "end_to_end" not in nextitem.nodeid):
         made.close()
 
 
 def scenario_file(home: Path) -> Path:
-    """Where the toy reads how its days are to be corrupted."""
+    """Return the file from which the toy reads how to corrupt its days."""
     return home.parent / f"{home.name}-scenario.json"
 
 
 def models_folder(home: Path) -> Path:
-    """Where a test may put models of its own while everything runs."""
+    """Return the folder in which a test can put its own models while the stack runs."""
     return home.parent / "models"
 
 
 def variables(made: Running) -> dict[str, str]:
-    """What a stack of these tests is started with."""
+    """Return the environment variables with which the stack of these tests is started."""
     return {
         "PERENNIAL_MODELS": f"{ROOT / 'tests' / 'models_for_tests'}:{models_folder(made.home)}",
         "PERENNIAL_TOY_SCENARIO": str(scenario_file(made.home)),
-        "AIRFLOW_CONN_STRANGERS": made.stack.database_url("strangers"),
+        "AIRFLOW_CONN_SHOP_DB": made.stack.database_url("shop_db"),
     }
 
 
 @pytest.fixture(scope="session")
 def launched(pytestconfig: pytest.Config) -> Iterator[Running]:
-    """The stack, just started: for tests that need no stack, or another one, while this one gets ready.
+    """The stack, started but not yet ready, for tests that need no stack or another one.
 
-    While writing tests, ``PERENNIAL_TEST_HOME`` may name the home of one that runs already (with its ports in the usual
-    variables, and ``PERENNIAL_MODELS``, ``PERENNIAL_TOY_SCENARIO`` and ``AIRFLOW_CONN_STRANGERS`` as below).
+    While you write tests, ``PERENNIAL_TEST_HOME`` can name the home of a stack that already runs. Its ports must be in
+    the usual variables, and it must have been started with the environment of `variables`.
     """
     if already := os.environ.get("PERENNIAL_TEST_HOME"):
         ports = [int(os.environ[name]) for name in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT")]
@@ -102,13 +102,13 @@ def launched(pytestconfig: pytest.Config) -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def running(request: pytest.FixtureRequest, pytestconfig: pytest.Config, launched: Running) -> Iterator[Running]:
-    """The stack, ready, with a champion of the toy (and of every model if screenshots for the README are made).
+    """The ready stack, with a champion of the toy (and of every model if screenshots for the README are made).
 
-    `include.settings` points at it until the last of these tests has ended, and what this process itself writes there
-    has the modes of a home: for all tests alike, because some of them are at work in threads (`journeys`).
+    `include.settings` points at it until the last of these tests has ended, and files that this process writes there
+    have the modes of a home. Both are set once for all tests, because journeys work in threads.
     """
     if launched.process is not None:
-        launched.until_serves("toy", 1800)  # a deadline, no promise: processors may be busy with other things
+        launched.until_serves("toy", 1800)  # high, because the machine may be busy
     with closed_by_hook(pytestconfig) as until_the_end:
         until_the_end.callback(os.umask, os.umask(UMASK))
         until_the_end.enter_context(in_environment(environment.perennial_environment(launched.stack)))
@@ -123,7 +123,7 @@ def running(request: pytest.FixtureRequest, pytestconfig: pytest.Config, launche
 
 @contextlib.contextmanager
 def closed_by_hook(config: pytest.Config) -> Iterator[contextlib.ExitStack]:
-    """What is done at the end of these tests: by `pytest_runtest_teardown`, which is before the end of the session."""
+    """Callbacks for the end of these tests: `pytest_runtest_teardown` calls them before the session ends."""
     whole = config.stash.setdefault(STACK, contextlib.ExitStack())
     part = whole.enter_context(contextlib.ExitStack())
     try:
@@ -133,7 +133,7 @@ def closed_by_hook(config: pytest.Config) -> Iterator[contextlib.ExitStack]:
 
 
 def end(stack: Running, begun: dict[str, dict[str, Journey[Any, Any]]]) -> None:
-    """Stop what is still under way before the environment that it works in is gone, and with it the stack."""
+    """Stop the journeys and the stack, before the environment variables that they use are removed."""
     left = [journey for named in begun.values() for journey in named.values()]
     for journey in left:
         journey.stop()
@@ -145,7 +145,7 @@ def end(stack: Running, begun: dict[str, dict[str, Journey[Any, Any]]]) -> None:
 
 @pytest.fixture
 def journeys(request: pytest.FixtureRequest, running: Running) -> dict[str, Journey[Any, Any]]:
-    """Those of the test's module, by name: see `tests.end_to_end.journeys`."""
+    """The journeys of the test's module, by name: see `tests.end_to_end.journeys`."""
     begun = request.config.stash[JOURNEYS]
     return begun[request.module.__name__]
 

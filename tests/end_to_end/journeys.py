@@ -1,8 +1,8 @@
-"""What takes long and touches nothing of what the other tests look at is under way while they run, on the same stack.
+"""Journeys: long work that runs on the same stack while other tests run, and does not touch what they look at.
 
-A module whose tests wait for such a thing has a function ``begin(running, items)``, with ``items`` the tests of it that
-were asked for: it is called as soon as the stack is ready, and gives the `Journey`s by name. A test gets them from the
-fixture ``journeys``.
+A module whose tests wait for journeys has a function ``begin(running, items)``; ``items`` are the selected tests of the
+module. The function is called as soon as the stack is ready and returns the `Journey`s by name. A test gets them from
+the fixture ``journeys``.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import pytest
 T = TypeVar("T")
 R = TypeVar("R")
 
-LIMIT = 1800.0  # seconds; only ends a test that would hang
+LIMIT = 1800.0  # seconds; ends a test that hangs
 
 
 def params(items: Sequence[pytest.Function]) -> list[dict[str, Any]]:
-    """With which parameters tests were asked for."""
+    """Return the parameters of the selected tests."""
     return [dict(item.callspec.params) for item in items if hasattr(item, "callspec")]
 
 
 class Journey(Generic[T, R]):
-    """Steps that are done one after the other in a thread of their own; who asks for one waits for its end.
+    """Steps that run one after the other in a separate thread; `outcome` waits for a step.
 
     Parameters
     ----------
-    prepare : what is done first; its result is handed to each step, and its failure is that of all of them.
-    steps : by name. The failure of one is told to whoever asks for it; the others go on.
+    prepare : runs first; its result is passed to each step. If it fails, all steps fail with its error.
+    steps : functions by name. `outcome` raises the error of a failed step; the other steps still run.
     """
 
     def __init__(self, prepare: Callable[[], T], steps: Mapping[str, Callable[[T], R]]) -> None:
@@ -58,17 +58,17 @@ class Journey(Generic[T, R]):
 
     def _outcome(self, step: Callable[[T], R], began: T) -> R | BaseException:
         if self._stopped.is_set():
-            return RuntimeError("the stack was stopped before it was its turn")
+            return RuntimeError("the stack was stopped before this step began")
         try:
             return step(began)
         except BaseException as problem:  # raised for the test that asks
             return problem
 
     def outcome(self, name: str) -> R:
-        """What this step gave; raises what it raised."""
+        """Return the result of this step, or raise its error."""
         deadline = time.monotonic() + LIMIT
         while not self._done[name].wait(1):
-            assert self._thread.is_alive(), f"{name} was never begun"
+            assert self._thread.is_alive(), f"{name} has never begun"
             assert time.monotonic() < deadline, f"{name} has not ended after {LIMIT:.0f} s"
         found = self._outcomes[name]
         if isinstance(found, BaseException):
@@ -77,11 +77,11 @@ class Journey(Generic[T, R]):
 
     @property
     def outcomes(self) -> Mapping[str, R | BaseException]:
-        """What has ended so far."""
+        """The results and errors of the steps that have ended so far."""
         return dict(self._outcomes)
 
     def stop(self) -> None:
-        """Begin no other step."""
+        """Do not begin another step."""
         self._stopped.set()
 
     def join(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Starts the whole stack as a user does, follows what it prints, and finds every process that belongs to it."""
+"""Starts the whole stack as a user does, reads what it prints, and finds all its processes."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from include.stack.airflow_api import AirflowApi
 from include.stack.layout import Stack
 
 ROOT = Path(__file__).parent.parent.parent
-LIMIT = 600.0  # seconds for a run; only ends a test that would hang
-TERMINAL_UMASK = 0o022  # of most terminals; the modes of files in a home do not depend on it
+LIMIT = 600.0  # seconds for a run; ends a test that hangs
+TERMINAL_UMASK = 0o022  # that of most terminals; the file modes in a home do not depend on it
 READY = re.compile(r"^State is in ", re.MULTILINE)
 ALL_TRIED = re.compile(r"^(\d+) of (\d+) models serve", re.MULTILINE)
 
 
 def outside() -> dict[str, str]:
-    """The environment of a person's terminal: nothing of this test run, of a stack, or of the `make` around it."""
+    """Return the environment of a person's terminal, without variables of this test run, of a stack or of `make`."""
     ours = ("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHONPATH", "MAKE", "MFLAGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 
 
 @dataclass
 class Running:
-    """A stack that was started in the foreground, in a process group of its own as a terminal would."""
+    """A stack that was started in the foreground, in a separate process group as in a terminal."""
 
     home: Path
     ports: tuple[int, int, int]
@@ -47,7 +47,7 @@ class Running:
     lines: list[str] = field(default_factory=list)
 
     def start(self) -> Running:
-        """Start it; returns at once."""
+        """Start the stack and return at once."""
         airflow, mlflow, serving = map(str, self.ports)
         ours = {
             "PERENNIAL_HOME": str(self.home),
@@ -81,18 +81,18 @@ class Running:
         return "".join(self.lines)
 
     def until_ready(self, seconds: float) -> float:
-        """Wait for the summary, when the first model serves; returns the seconds since the start."""
+        """Wait for the summary, printed when the first model serves; return the seconds since the start."""
         self._await(READY, seconds)
         return time.monotonic() - self.started
 
     def until_all_serve(self, seconds: float) -> float:
-        """Wait until every model serves; returns the seconds since the start."""
+        """Wait until every model serves; return the seconds since the start."""
         found = self._await(ALL_TRIED, seconds)
         assert found[1] == found[2], self.output
         return time.monotonic() - self.started
 
     def until_serves(self, model: str, seconds: float) -> None:
-        """Wait until this model serves; those of lower priority follow while a test is at work already."""
+        """Wait until this model serves. Models of lower priority follow while tests already run."""
         self._await(re.compile(rf"^{model}: version \d+ serves", re.MULTILINE), seconds)
 
     def _await(self, line: re.Pattern[str], seconds: float) -> re.Match[str]:
@@ -105,15 +105,15 @@ class Running:
         return found
 
     def curl_line(self) -> str:
-        """The first line to paste that was printed."""
+        """Return the first `curl` line that was printed."""
         return self.curl_lines()[0]
 
     def curl_lines(self) -> list[str]:
-        """The lines to paste that were printed, one for each model that serves."""
+        """Return the `curl` lines that were printed, one for each model that serves."""
         return [line.strip() for line in self.lines if line.startswith("curl ")]
 
     def interrupt(self, number: int = signal.SIGINT, seconds: float = 20) -> float:
-        """Send a signal as the terminal does (to the whole group); returns the seconds until it has ended."""
+        """Send a signal to the whole group, as a terminal does; return the seconds until the stack has ended."""
         assert self.process is not None
         began = time.monotonic()
         os.killpg(self.process.pid, number)
@@ -121,7 +121,7 @@ class Running:
         return time.monotonic() - began
 
     def processes(self) -> list[psutil.Process]:
-        """Every living process of this stack: by its home in the environment or on the command line."""
+        """Return every living process of this stack, found by its home in the environment or the command line."""
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
@@ -134,7 +134,7 @@ class Running:
         return found
 
     def kill_everything(self) -> None:
-        """``kill -9`` of every process, PostgreSQL and the driver included."""
+        """Run ``kill -9`` on every process, including PostgreSQL and the driver."""
         for _ in range(5):
             for process in self.processes():
                 with contextlib.suppress(psutil.Error):
@@ -144,7 +144,7 @@ class Running:
         self.process.wait(10)
 
     def end(self) -> None:
-        """Stop it however it stands; for the end of a test."""
+        """Stop the stack in any state; for the end of a test."""
         if self.process is not None and self.process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired, ProcessLookupError):
                 self.interrupt(signal.SIGTERM, 30)
@@ -158,18 +158,18 @@ class Running:
 
 
 class Api(AirflowApi):
-    """Airflow's API with what only tests do."""
+    """Airflow's API with methods that only tests need."""
 
     def trigger_and_wait(
         self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None, seconds: float = LIMIT, **body: Any
     ) -> Run:
-        """Start a run and wait for its end, whatever that is."""
-        asked = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}} | body
-        self._send("POST", f"/dags/{dag_id}/dagRuns", json=asked)
+        """Start a run, wait until it has ended, and return it, whatever its state."""
+        request = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}} | body
+        self._send("POST", f"/dags/{dag_id}/dagRuns", json=request)
         return self.wait(dag_id, run_id, seconds)
 
     def wait(self, dag_id: str, run_id: str, seconds: float = LIMIT) -> Run:
-        """The run, once it has ended."""
+        """Wait until the run has ended, and return it."""
         deadline = time.monotonic() + seconds
         while True:
             run = self.run(dag_id, run_id)
@@ -181,20 +181,20 @@ class Api(AirflowApi):
             time.sleep(0.3)
 
     def states(self, dag_id: str, run_id: str) -> dict[str, str | None]:
-        """State by task; mapped tasks as ``train[0]``."""
+        """Return the state of each task; mapped tasks are named ``train[0]``."""
         return {t.name: t.state for t in self.tasks(dag_id, run_id)}
 
     def tries(self, dag_id: str, run_id: str) -> dict[str, int]:
-        """Number of the last try by task; mapped tasks as ``train[0]``."""
+        """Return the number of the last try of each task; mapped tasks are named ``train[0]``."""
         return {t.name: t.try_number for t in self.tasks(dag_id, run_id)}
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1) -> Any:
-        """One XCom value."""
+        """Return one XCom value."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         return self._send("GET", path, params={"map_index": map_index, "deserialize": True}).json()["value"]
 
     def log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1, map_index: int = -1) -> str:
-        """The log of one try as text."""
+        """Return the log of one try as text."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
         content = self._send("GET", path, params={"map_index": map_index, "full_content": True}).json()["content"]
         lines = []
@@ -205,7 +205,7 @@ class Api(AirflowApi):
         return "\n".join(lines)
 
     def page(self, path: str, token: bool = True) -> tuple[int, str]:
-        """A page of the web server outside of ``/api/v2``, with or without the login."""
+        """Return the status and text of a page outside of ``/api/v2``, with or without the login."""
         if not self._token:
             self._login()
         headers = {"Authorization": f"Bearer {self._token}"} if token else {}
@@ -215,7 +215,7 @@ class Api(AirflowApi):
 
 @contextlib.contextmanager
 def in_environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Let `include.settings` read a stack's variables for a while."""
+    """Set a stack's variables for `include.settings` until the end of the block."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:

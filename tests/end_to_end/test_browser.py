@@ -1,6 +1,6 @@
 """Airflow as a person uses it, in headless Chromium: log in, back-fill a week, retrain by hand, read both tries' logs.
 
-The screenshots are kept in ``PERENNIAL_SCREENSHOTS`` where that is set; those in the README are made so.
+If ``PERENNIAL_SCREENSHOTS`` names a folder, the screenshots are saved there. Those of the README are made this way.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def page(browser: Any, running: Running) -> Any:
-    """A page in which somebody has logged in through the form."""
+    """A page of a browser that has logged in through the form."""
     made = send_login_form(browser, running, credentials.read(running.stack, "admin_password") or "")
     made.get_by_role("link", name="Home").first.wait_for()
     return made
 
 
 def send_login_form(browser: Any, running: Running, password: str) -> Any:
-    """A new page, of a browser without any cookie, in which the form was filled and sent."""
+    """Open a page without cookies, fill in the login form and send it; return the page."""
     made = browser.new_page(viewport={"width": 1440, "height": 900})
     made.set_default_timeout(120_000)
     made.goto(f"{running.stack.airflow_url}/")
@@ -154,7 +154,7 @@ def test_read_the_logs_of_both_tries(
     page.get_by_text("Fetched 2025-05-20 of toy").first.wait_for()
 
 
-def test_the_buttons_of_a_task_lead_somewhere(running: Running, page: Any, api: Api, run_id: str) -> None:
+def test_the_link_of_a_task_opens_the_validation_result(running: Running, page: Any, api: Api, run_id: str) -> None:
     api.trigger_and_wait("toy_collect", run_id, {"partition": "2025-05-21"})
     page.goto(f"{running.stack.airflow_url}/dags/toy_collect/runs/{run_id}/tasks/validate/details")
     page.get_by_role("link", name="Validation result").first.click()
@@ -163,7 +163,7 @@ def test_the_buttons_of_a_task_lead_somewhere(running: Running, page: Any, api: 
 
 
 def test_pictures_of_the_first_model(running: Running, page: Any, api: Api) -> None:
-    """What a person sees of the first night: the graph, the gate's log, the card."""
+    """A person sees the graph, the gate's log and the card of the first night."""
     run = next(r for r in api.runs(f"{FIRST}_retrain") if r.dag_run_id.startswith("first__"))
     page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run.dag_run_id}")
     page.get_by_text("passed the gate").first.wait_for()

@@ -20,7 +20,7 @@ Corrupt = Callable[[str, dict[str, Any]], None]
 
 
 def rows_of(day: str) -> Any:
-    """The published rows of a day, without the two columns that say which batch they came with."""
+    """Return the published rows of a day, without the two columns about their batch."""
     table = Lake.of(catalog.load("toy")).table("rows").to_pandas(partitions=[("partition", "=", day)])
     return table.drop(columns=["_collected_at", "_batch"]).sort_values("id").reset_index(drop=True)
 
@@ -32,15 +32,15 @@ def test_a_day_by_hand_in_three_ways(api: Api, run_id: str) -> None:
         "2025-03-02": {"partition_key": "2025-03-02"},
         "2025-03-03": {"logical_date": "2025-03-04T09:00:00Z"},
     }
-    for n, (day, asked) in enumerate(ways.items()):
-        run = api.trigger_and_wait(DAG, f"{run_id}-{n}", **asked)
+    for n, (day, body) in enumerate(ways.items()):
+        run = api.trigger_and_wait(DAG, f"{run_id}-{n}", **body)
         assert run.state == "success"
         assert api.xcom(DAG, f"{run_id}-{n}", "publish")["partition"] == day
         assert len(rows_of(day)) > 100
         assert run.note.startswith(f"{day}: ")
 
 
-def test_the_same_day_twice_is_the_same_state(api: Api, run_id: str) -> None:
+def test_collecting_a_day_twice_gives_the_same_rows(api: Api, run_id: str) -> None:
     day = "2025-03-05"
     api.trigger_and_wait(DAG, f"{run_id}-1", {"partition": day})
     once = rows_of(day)
@@ -55,7 +55,7 @@ def test_a_day_that_is_not_over_is_refused_at_once(api: Api, run_id: str) -> Non
     assert "2099-01-01 is not over" in api.log(DAG, run_id, "collect")
 
 
-def test_a_missing_column_stops_the_day_without_a_retry(api: Api, run_id: str, scenario: Corrupt) -> None:
+def test_a_missing_column_fails_the_day_without_a_retry(api: Api, run_id: str, scenario: Corrupt) -> None:
     day = "2025-03-10"
     scenario(day, {"drop_column": "x"})
     run = api.trigger_and_wait(DAG, run_id, {"partition": day})
@@ -70,7 +70,9 @@ def test_a_missing_column_stops_the_day_without_a_retry(api: Api, run_id: str, s
     assert (Lake.of(catalog.load("toy")).root / raw["path"]).is_file(), "the raw batch is kept"
 
 
-def test_bad_rows_go_to_quarantine_with_a_reason_and_the_rest_goes_on(api: Api, run_id: str, scenario: Corrupt) -> None:
+def test_bad_rows_go_to_quarantine_with_a_reason_and_the_rest_is_published(
+    api: Api, run_id: str, scenario: Corrupt
+) -> None:
     day = "2025-03-11"
     scenario(day, {"bad_rows": 3, "new_column": "surprise"})
     assert api.trigger_and_wait(DAG, run_id, {"partition": day}).state == "success"
@@ -83,7 +85,7 @@ def test_bad_rows_go_to_quarantine_with_a_reason_and_the_rest_goes_on(api: Api, 
     assert "surprise" in published.columns, "an undeclared column is added, and reported"
     assert api.xcom(DAG, run_id, "validate")["new_columns"] == ["surprise"]
     snapshot = lake.snapshot(day, day)
-    assert set(lake.read_snapshot(snapshot)["id"]) == set(published["id"]), "training sees what was published, no more"
+    assert set(lake.read_snapshot(snapshot)["id"]) == set(published["id"]), "training sees exactly the published rows"
 
 
 def test_the_validation_result_opens_from_the_task_and_only_with_a_login(api: Api, run_id: str) -> None:
@@ -101,7 +103,7 @@ def test_a_lost_connection_is_retried(api: Api, run_id: str, scenario: Corrupt) 
     assert "not reachable" in api.log(DAG, run_id, "collect", 1)
 
 
-def test_a_task_killed_with_sigkill_is_retried_to_the_same_state(api: Api, run_id: str, scenario: Corrupt) -> None:
+def test_a_task_killed_with_sigkill_is_retried_with_the_same_result(api: Api, run_id: str, scenario: Corrupt) -> None:
     api.trigger_and_wait(DAG, f"{run_id}-whole", {"partition": "2025-03-14"})
     whole = rows_of("2025-03-14")
     scenario("2025-03-14", {"kill": True})
@@ -111,8 +113,8 @@ def test_a_task_killed_with_sigkill_is_retried_to_the_same_state(api: Api, run_i
     assert rows_of("2025-03-14").equals(whole)
 
 
-def test_a_back_fill_from_the_command_line_has_its_last_day(running: Running, api: Api) -> None:
-    """The command of the README, from a terminal that knows nothing of the stack but its home."""
+def test_a_back_fill_from_the_command_line_includes_its_last_day(running: Running, api: Api) -> None:
+    """Run the command of the README in a terminal that only knows the home of the stack."""
     command = [sys.executable, "-m", "include.stack", "airflow", "backfill", "create", "--dag-id", DAG]
     done = subprocess.run(
         [*command, "--from-date", "2025-04-01", "--to-date", "2025-04-03"],

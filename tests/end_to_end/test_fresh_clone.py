@@ -1,4 +1,4 @@
-"""The promise of the README: a clone, `make run`, a champion that answers; stop, kill, go on, and two side by side."""
+"""The promise of the README: clone, `make run`, a champion answers; then stop, kill, resume, and run two copies."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.services import free_port
 
 pytestmark = pytest.mark.end_to_end
 FIRST = catalog.by_priority()[0].name
-DEADLINE = 1800.0  # seconds; not a promise: the durations are printed, and a busy machine is not a defect
+DEADLINE = 1800.0  # seconds; high, because a busy machine is not a defect. The durations are printed
 
 
 @pytest.fixture(scope="module")
 def clone() -> Iterator[Path]:
-    """The project as it is committed, plus what is changed in the work tree, in an empty folder."""
+    """The committed project plus the changes of the work tree, in an empty folder."""
     folder = Path(tempfile.mkdtemp(prefix="prn-clone-", dir="/tmp"))
     target = folder / "perennial"
     subprocess.run(["git", "clone", "--quiet", "--no-local", str(ROOT), str(target)], check=True)
@@ -43,7 +43,7 @@ def clone() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def cloned(clone: Path, pytestconfig: pytest.Config) -> Iterator[Running]:
-    """`make run` in it; of the first model only, unless the others are asked for, too."""
+    """`make run` in the clone, with the first model only, or with all models if ``--full`` is given."""
     command = ["make", "run", *([] if pytestconfig.getoption("--full") else [f"MODELS={FIRST}"])]
     made = Running(clone / "var", (free_port(), free_port(), free_port()), command, folder=clone)
     yield made
@@ -51,7 +51,7 @@ def cloned(clone: Path, pytestconfig: pytest.Config) -> Iterator[Running]:
 
 
 def ask(running: Running, line: str | None = None) -> dict[str, object]:
-    """Paste a printed line (the first) into a shell."""
+    """Paste a printed line (by default the first) into a shell; return the answer."""
     done = subprocess.run(
         line or running.curl_line(), shell=True, cwd=running.folder, capture_output=True, text=True, check=True
     )
@@ -89,7 +89,7 @@ def test_the_other_models_follow_while_the_first_is_in_use(cloned: Running) -> N
     assert all(f"  {name}: version 1" in status.stdout for name in listed), status.stdout
 
 
-# From here on nothing is measured: the stack of all other tests may start beside this one.
+# The tests below measure nothing, so the stack of all other tests can start at the same time (`launched`).
 @pytest.mark.usefixtures("launched")
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
 def test_stopping_leaves_nothing_and_starting_again_resumes(cloned: Running, number: int) -> None:
@@ -137,10 +137,12 @@ def test_a_night_on_the_running_stack_ends_with_one_line(cloned: Running) -> Non
     assert f"did you mean '{FIRST}'" in wrong.stdout + wrong.stderr
 
 
-def test_a_second_copy_runs_beside_it_and_a_taken_port_is_said_before_anything_starts(
+def test_two_copies_run_at_once_and_a_taken_port_is_reported_before_anything_starts(
     cloned: Running, running: Running
 ) -> None:
-    assert running.process is not None and running.process.poll() is None, "the session's own stack is the other copy"
+    assert running.process is not None and running.process.poll() is None, (
+        "the stack of the other tests must run: it is the second copy"
+    )
     assert {p.pid for p in running.processes()} & {p.pid for p in cloned.processes()} == set()
     third = Running(cloned.folder / "var3", cloned.ports, ["make", "run"], folder=cloned.folder).start()
     try:
@@ -148,12 +150,12 @@ def test_a_second_copy_runs_beside_it_and_a_taken_port_is_said_before_anything_s
         assert third.process.wait(DEADLINE) != 0
         for variable in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT"):
             assert variable in third.output
-        assert not third.stack.pgdata.exists(), f"PostgreSQL was there before the ports were looked at:\n{third.output}"
+        assert not third.stack.pgdata.exists(), f"PostgreSQL was set up before the ports were checked:\n{third.output}"
         assert third.processes() == []
     finally:
         third.end()
 
 
-def test_ending_it_leaves_no_process(cloned: Running) -> None:
+def test_stopping_leaves_no_process(cloned: Running) -> None:
     cloned.interrupt(signal.SIGINT, DEADLINE)
     assert cloned.processes() == []

@@ -1,4 +1,4 @@
-"""`kill -9` of each component of a stack in use: the others go on, it comes back, and a retraining ends right."""
+"""`kill -9` of each component of a stack in use: the others go on, it comes back, and a retraining succeeds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from include.stack.supervision import State, Supervisor
 from tests.end_to_end.stack_runner import Api, Running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
-LIMIT = 180.0  # seconds; only ends a test that would hang
+LIMIT = 180.0  # seconds; ends a test that hangs
 HEARTBEATS = {
     "airflow-scheduler": "scheduler",
     "airflow-dag-processor": "dag_processor",
@@ -33,7 +33,7 @@ HEARTBEATS = {
 
 @dataclass
 class Client:
-    """Asks the model server for a prediction all the time, and remembers when it got none."""
+    """Asks the model server for predictions all the time, and records each failure."""
 
     running: Running
     row: dict[str, Any]
@@ -71,26 +71,26 @@ class Client:
 
 @dataclass
 class Kills:
-    """Kills components of the stack and measures how long each is away."""
+    """Kills components of the stack and measures how long each is down."""
 
     running: Running
     recovery: dict[str, float] = field(default_factory=dict)
-    serving_away: tuple[float, float] = (0.0, 0.0)
+    serving_down: tuple[float, float] = (0.0, 0.0)
 
-    def kill(self, name: str, well: Callable[[datetime], bool], child: bool = False) -> None:
-        """SIGKILL for a component (or its child), then wait until a new one is well and nothing is left of the old."""
+    def kill(self, name: str, healthy: Callable[[datetime], bool], child: bool = False) -> None:
+        """Kill a component (or its child) with SIGKILL; wait until a new one is healthy and the old one is gone."""
         before = self.state(name)
         victim = psutil.Process(before.pid)
         at, began = datetime.now(UTC), time.monotonic()
         (victim.children()[0] if child else victim).kill()
         leader = int(self.running.stack.recorded()["supervisor_pid"])  # type: ignore[call-overload]
-        while (state := self.state(name)).pid in (0, before.pid) or spawn.orphans(leader) or not well(at):
+        while (state := self.state(name)).pid in (0, before.pid) or spawn.orphans(leader) or not healthy(at):
             assert time.monotonic() - began < LIMIT, f"{name}: {state}\n{self.running.output}"
             assert self.running.process is not None and self.running.process.poll() is None, self.running.output
             time.sleep(0.1)
         self.recovery[f"{name}{' (child)' if child else ''}"] = round(time.monotonic() - began, 1)
         if name == "serving":
-            self.serving_away = (began - 1, time.monotonic())
+            self.serving_down = (began - 1, time.monotonic())
 
     def state(self, name: str) -> State:
         return next(s for s in Supervisor(self.running.stack).states() if s.name == name)
@@ -105,7 +105,7 @@ def database_answers(running: Running) -> bool:
 
 
 def beats(running: Running, name: str, since: datetime) -> bool:
-    """Whether this component of Airflow has written a heartbeat after a moment."""
+    """Return whether this component of Airflow has written a heartbeat since ``since``."""
     part = HEARTBEATS[name]
     try:
         health = httpx.get(f"{running.stack.airflow_url}/api/v2/monitor/health", timeout=5, trust_env=False).json()[
@@ -117,7 +117,7 @@ def beats(running: Running, name: str, since: datetime) -> bool:
     return bool(beat) and health["status"] == "healthy" and datetime.fromisoformat(beat) > since
 
 
-def test_every_component_may_be_killed_while_a_model_is_retrained(
+def test_every_component_can_be_killed_while_a_model_is_retrained(
     running: Running, api: Api, run_id: str, scenario: Any, record_property: Any
 ) -> None:
     stack, ledger = running.stack, Ledger.default()
@@ -126,7 +126,7 @@ def test_every_component_may_be_killed_while_a_model_is_retrained(
     row = json.loads(BundleStore.default().open("toy", old.digest).read("probe.json"))["rows"][0]
     serving = ledger.version("toy", old.version)
     assert serving is not None
-    scenario("candidates", {"pause": 20})  # each step of the retraining takes its time
+    scenario("candidates", {"pause": 20})  # makes each step of the retraining slow
     seed = 20 + old.version  # another model each time, so that the test can be repeated on one stack
     conf = {"candidates": ["baseline", serving.candidate], "seed": seed}
     kills = Kills(running)
@@ -154,7 +154,7 @@ def test_every_component_may_be_killed_while_a_model_is_retrained(
     print("\nseconds until a killed component was back:", kills.recovery)
     print(f"predictions: {client.answers} answered, {len(client.failures)} not, while the model server was killed")
     record_property("recovery_seconds", kills.recovery)
-    first, last = kills.serving_away
+    first, last = kills.serving_down
     assert [failure for failure in client.failures if not first <= failure[0] <= last] == []
     decision = ledger.last_decision("toy")
     assert decision is not None
@@ -169,7 +169,7 @@ def test_every_component_may_be_killed_while_a_model_is_retrained(
 
 
 def patiently(call: Callable[[], Any]) -> Any:
-    """Once more if the API server is cut off in the middle: the database was away a moment ago."""
+    """Repeat a call while it fails, because the database of the API server was down a moment ago."""
     from include.errors import TransientError
 
     deadline = time.monotonic() + LIMIT

@@ -1,8 +1,8 @@
-"""Known truth on a real Airflow: damaged days of a copy of a model, and how its nights end.
+"""Nights whose right outcome is known, on a real Airflow, with damaged days of a copy of a model.
 
-The cases are those of `tests.truth.cases`; `tests/gate/test_known_truth.py` runs them without a stack. Here
-``make test`` runs one of each way in which a run can end, and ``make test-full`` runs all. The models go through their
-cases side by side, in the order of the cases. ``PERENNIAL_TRUTH_TABLE`` may name a file for the table of all verdicts.
+The cases are in `tests.truth.cases`; `tests/gate/test_known_truth.py` runs them without a stack. Here ``make test``
+runs one case for each way in which a run can end, and ``make test-full`` runs all. The models run at the same time, and
+each runs its cases in their order. ``PERENNIAL_TRUTH_TABLE`` can name a file for the table of all verdicts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENDINGS = (
     "the champion's twin is gone",  # held, because there is nothing to compare with
     "units changed, when they arrive",  # failed in `validate`
 )
-"""The ways in which a run can end: these always run, with one model."""
+"""One case for each way in which a run can end. These always run, with one model."""
 
 
 def always(model: str, case: Case) -> bool:
@@ -42,11 +42,11 @@ def always(model: str, case: Case) -> bool:
 
 
 def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[OnAirflow, Outcome]]:
-    """The cases that are asked for, and those that make the champions, under way for all models."""
-    asked = {(found["model"], found["case"].name) for found in params(items)}
+    """Start the selected cases, and those that make the champions, for all models."""
+    selected = {(found["model"], found["case"].name) for found in params(items)}
     begun = {}
-    for model in sorted({model for model, _ in asked}):
-        names = {*MAKE_CHAMPIONS, *(name for other, name in asked if other == model)}
+    for model in sorted({model for model, _ in selected}):
+        names = {*MAKE_CHAMPIONS, *(name for other, name in selected if other == model)}
         steps = {case.name: case.run for case in CASES if model in case.models and case.name in names}
         admit = partial(OnAirflow.admit, Api(running.stack), model, models_folder(running.home))
         begun[model] = Journey(admit, steps).start()

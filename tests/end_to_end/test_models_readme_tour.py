@@ -1,4 +1,4 @@
-"""The tour of `include/models/README.md` on a real stack, as it is typed: to a champion, and to a second version."""
+"""The tour of `include/models/README.md` on a real stack, as written: to a champion, and to a second version."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from tests.end_to_end.stack_runner import ROOT, Api, Running
 
 pytestmark = pytest.mark.end_to_end
 START = "make run"
-# The quarantine is looked at with a script that the text has made before.
+# The reader looks at the quarantine with a script from the text, so the script is put in place first.
 AFTERWARDS = [b for b in BLOCKS if b not in TOUR and (needs_stack(b) or b.text.startswith("# show_quarantine.py"))]
 DONE = [*TOUR, *AFTERWARDS]
 
 
 class VersionsServed(NamedTuple):
-    """The version of `parcels` that serves, and those that were promoted in order."""
+    """The version of `parcels` that serves, and the promoted versions in order."""
 
     serving: int | None
     promoted: list[int | None]
@@ -33,14 +33,14 @@ class VersionsServed(NamedTuple):
 
 @dataclass
 class Reader:
-    """Somebody in the second terminal: a copy of the project whose new models the running stack sees, too."""
+    """A person in a second terminal, with a copy of the project. The running stack sees the models made there."""
 
     folder: UsersFolder
     running: Running
 
 
 def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[Reader, Any]]:
-    """The tour, and what the text does afterwards, under way."""
+    """Start the tour and the steps after it."""
 
     def prepare() -> Reader:
         airflow, mlflow, serving = map(str, running.ports)
@@ -60,7 +60,7 @@ def tour(reader: Reader) -> VersionsServed:
 
 
 def afterwards(reader: Reader) -> list[Run]:
-    """The back-fill runs that what is typed after the tour leads to, at their end."""
+    """Do the steps after the tour; return the back-fill runs that they have started, once they have ended."""
     api = Api(reader.running.stack)
     before = {run.dag_run_id for run in api.runs("parcels_collect", run_type="backfill")}
     do(reader.folder, reader.running, AFTERWARDS)
@@ -69,7 +69,7 @@ def afterwards(reader: Reader) -> list[Run]:
 
 
 def do(reader: UsersFolder, running: Running, wanted: list[Block]) -> None:
-    """Do what the blocks say on the running stack, and compare what is shown as output."""
+    """Do what the blocks say on the running stack, and check the output that they show."""
     last = ""
     for block in wanted:
         if block.kind == "python":
@@ -86,7 +86,7 @@ def do(reader: UsersFolder, running: Running, wanted: list[Block]) -> None:
 
 
 def show_new_models(reader: UsersFolder, home: Path) -> None:
-    """Let the running stack see the models that the reader has made, at the place where they are."""
+    """Link the models that the reader has made into the models folder of the running stack."""
     shown = models_folder(home)
     shown.mkdir(exist_ok=True)
     for folder in (reader.project / "include" / "models").iterdir():
@@ -99,7 +99,7 @@ def test_the_tour_leads_to_a_champion_and_a_better_feature_to_the_next(journeys:
     assert journeys["reader"].outcome("tour") == VersionsServed(2, [1, 2])
 
 
-def test_a_back_fill_and_the_quarantine_as_they_are_typed(journeys: dict[str, Journey[Any, Any]]) -> None:
+def test_the_back_fill_and_the_quarantine_commands_work_as_written(journeys: dict[str, Journey[Any, Any]]) -> None:
     again = journeys["reader"].outcome("afterwards")
-    assert again, "the last days have been collected again"
+    assert again, "no day was collected again"
     assert {run.state for run in again} == {"success"}

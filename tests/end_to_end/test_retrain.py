@@ -37,19 +37,19 @@ def champion() -> int:
 
 
 def release_of(api: Api, run_id: str) -> Run:
-    """The release that a retraining has started, once it has ended."""
+    """Wait for the release that a retraining has started, and return it."""
     return api.wait(RELEASE, api.xcom(RETRAIN, run_id, "release", key="trigger_run_id"))
 
 
 def serving_version() -> VersionRow:
-    """The ledger's row of the champion."""
+    """Return the ledger's row of the champion."""
     row = Ledger.default().version("toy", champion())
     assert row is not None
     return row
 
 
 def refreshing(seed: int) -> dict[str, Any]:
-    """What asks for another fit of the champion's recipe: other scores, and nothing that the gate has to object to."""
+    """Return a conf that fits the champion's recipe with another seed: other scores, and no reason to reject them."""
     return {"candidates": ["baseline", serving_version().candidate], "seed": seed}
 
 
@@ -69,7 +69,7 @@ def client(running: Running) -> httpx.Client:
 
 def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id: str) -> None:
     before = champion()
-    run = api.trigger_and_wait(RETRAIN, run_id, {"candidates": ["baseline", "coarse"], "note": "a worse one"})
+    run = api.trigger_and_wait(RETRAIN, run_id, {"candidates": ["baseline", "coarse"], "note": "a worse challenger"})
     assert run.state == "success", "a rejection is a decision, not a failure"
     states = api.states(RETRAIN, run_id)
     assert (states["gate"], states["package"], states["release"]) == ("success", "skipped", "skipped")
@@ -83,7 +83,7 @@ def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id:
     assert champion() == before
 
 
-def test_another_recipe_is_held_until_weeks_of_scores_speak_for_it(api: Api, run_id: str) -> None:
+def test_another_recipe_is_held_until_there_are_weeks_of_scores(api: Api, run_id: str) -> None:
     before, window = champion(), serving_version().recipe["window_days"]
     conf = {"candidates": ["baseline", "boosting"], "window_days": 16 if window != 16 else 15}
     assert api.trigger_and_wait(RETRAIN, run_id, conf).state == "success"
@@ -108,7 +108,7 @@ def test_a_better_or_equal_challenger_is_promoted_and_answers(running: Running, 
     assert api.page(link["Model card"], token=False)[0] == 401
 
 
-def test_nothing_new_is_skipped_and_says_so(api: Api, run_id: str) -> None:
+def test_a_run_without_new_data_is_skipped_with_a_note(api: Api, run_id: str) -> None:
     api.trigger_and_wait(RETRAIN, f"{run_id}-1", {"candidates": ["baseline", "coarse"]})
     run = api.trigger_and_wait(RETRAIN, f"{run_id}-2", {"candidates": ["baseline", "coarse"]})
     assert run.state == "success"
@@ -116,7 +116,7 @@ def test_nothing_new_is_skipped_and_says_so(api: Api, run_id: str) -> None:
     assert run.note.startswith("skipped: ")
 
 
-def test_missing_data_is_a_clear_refusal(api: Api, run_id: str) -> None:
+def test_missing_data_are_refused_with_their_day(api: Api, run_id: str) -> None:
     run = api.trigger_and_wait(RETRAIN, run_id, {"as_of": "2025-02-01"})
     assert run.state == "failed"
     assert api.tries(RETRAIN, run_id)["snapshot"] == 1
@@ -130,7 +130,7 @@ def test_an_unknown_candidate_gets_the_nearest_name(api: Api, run_id: str) -> No
 
 
 def test_the_champion_is_never_compared_on_days_that_its_twin_has_seen(api: Api, run_id: str) -> None:
-    """A run about an earlier day would judge the champion on days that it was fitted on: no verdict in its favour."""
+    """A run about an earlier day would judge the champion on days that it was fitted on, so the gate holds."""
     before = champion()
     row = Ledger.default().version("toy", before)
     assert row is not None
@@ -165,20 +165,20 @@ def test_a_training_killed_with_sigkill_resumes_its_mlflow_run(api: Api, run_id:
     tries = api.tries(RETRAIN, run_id)
     assert sorted((tries["train[0]"], tries["train[1]"])) == [1, 2], tries
     runs = mlflow_runs(run_id)
-    assert sorted(r.data.tags["perennial.candidate"] for r in runs) == ["baseline", "coarse"], "one run a candidate"
+    assert sorted(r.data.tags["perennial.candidate"] for r in runs) == ["baseline", "coarse"], "one run per candidate"
     assert {r.info.run_id for r in runs} == {r.info.run_id for r in opened}, "resumed, not opened again"
     assert all(r.info.status == "FINISHED" for r in runs)
 
 
 def mlflow_runs(run_id: str) -> list[Any]:
-    """The MLflow runs of one Airflow run."""
+    """Return the MLflow runs of one Airflow run."""
     mlflow = tracking._client()
     experiment = mlflow.get_experiment_by_name("toy")
     return list(mlflow.search_runs([experiment.experiment_id], f"tags.`perennial.run_id` = '{run_id}'"))
 
 
 def running_task(api: Api, run_id: str, task_id: str) -> psutil.Process:
-    """The process of a running task: Airflow names it after the task instance."""
+    """Return the process of a running task; Airflow names it after the task instance."""
     deadline = time.monotonic() + 600
     while time.monotonic() < deadline:
         for task in api.tasks(RETRAIN, run_id):
@@ -190,7 +190,9 @@ def running_task(api: Api, run_id: str, task_id: str) -> psutil.Process:
     raise AssertionError(f"{task_id} was never seen running: {api.states(RETRAIN, run_id)}")
 
 
-def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Running, api: Api, run_id: str) -> None:
+def test_a_rollback_freezes_until_it_is_lifted_and_swaps_lose_no_request(
+    running: Running, api: Api, run_id: str
+) -> None:
     old = champion()
     new = promote_a_new_version(api, f"{run_id}-new", 18)
     store, ledger = BundleStore.default(), Ledger.default()
@@ -202,7 +204,7 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
         bundle = store.open("toy", known.bundle)
         row = row or json.loads(bundle.read("probe.json"))["rows"][0]
         scores[version] = Predictor.load(bundle).predict([row]).predictions()[0].score
-    assert scores[old] != scores[new], "the two versions must be told apart by their scores"
+    assert scores[old] != scores[new], "the two versions must have different scores"
 
     stop, wrong, seen = threading.Event(), [], set()
 
@@ -229,7 +231,7 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
         assert frozen.note.startswith("held: frozen by admin since ") and "because it's a test" in frozen.note
         decision = ledger.last_decision("toy")
         assert decision is not None and (decision.verdict, decision.reason[:15]) == ("hold", "frozen by admin")
-        assert champion() == old, "tonight's retraining does not undo the rollback"
+        assert champion() == old, "a retraining does not revert the rollback"
         lifted = typed(running, "unfreeze", "--reason", "fixed")
         assert "is allowed again, by admin: fixed" in lifted and f"Version {decision.version} passed" in lifted, lifted
         forward = api.trigger_and_wait(RELEASE, f"{run_id}-forward", {"version": new, "reason": "by hand"})
@@ -247,7 +249,7 @@ def test_rollback_freezes_until_lifted_and_swaps_lose_no_request(running: Runnin
 
 
 def typed(running: Running, command: str, *arguments: str) -> str:
-    """What `make <command> MODEL=toy` prints."""
+    """Run `make <command> MODEL=toy` and return what it prints."""
     variables = outside() | dict(running.variables) | {"PERENNIAL_HOME": str(running.home)}
     line = [sys.executable, "-m", "include.stack", command, "--model", "toy", *arguments]
     done = subprocess.run(line, env=variables, cwd=ROOT, capture_output=True, text=True, umask=TERMINAL_UMASK)
@@ -256,7 +258,7 @@ def typed(running: Running, command: str, *arguments: str) -> str:
 
 
 def test_a_conf_that_cannot_reach_a_task_fails_at_once(api: Api, run_id: str) -> None:
-    """PostgreSQL makes a whole number of 31 digits of 1e30, which Airflow's supervisor cannot send to a task."""
+    """PostgreSQL stores 1e30 as a whole number of 31 digits, which Airflow's supervisor cannot send to a task."""
     with pytest.raises(ConfigurationError, match="400.*param version"):
         api.trigger(RELEASE, f"{run_id}-form", {"version": 1e30})
     run = api.trigger_and_wait("toy_score", run_id, {"unknown": 1e30})
@@ -264,20 +266,20 @@ def test_a_conf_that_cannot_reach_a_task_fails_at_once(api: Api, run_id: str) ->
     assert api.states("toy_score", run_id) == {"load_predictions": None}
 
 
-def test_predictions_come_home_exactly_once(running: Running, api: Api, run_id: str) -> None:
+def test_predictions_are_loaded_exactly_once(running: Running, api: Api, run_id: str) -> None:
     lake = Lake.of(catalog.load("toy"))
     serving = Ledger.default().version("toy", champion())
     assert serving is not None and serving.bundle is not None
     row = json.loads(BundleStore.default().open("toy", serving.bundle).read("probe.json"))["rows"][0]
     with client(running) as server:
-        asked = [server.post("/models/toy/predict", json={"rows": [row]}).json()["request_id"] for _ in range(5)]
+        request_ids = [server.post("/models/toy/predict", json={"rows": [row]}).json()["request_id"] for _ in range(5)]
     deadline = time.monotonic() + 600
     found: list[str] = []
     while time.monotonic() < deadline and len(found) < 5:
         api.trigger_and_wait("toy_score", f"{run_id}-{time.time_ns()}")
         table = lake.table("predictions").to_pandas(columns=["request_id"])
-        found = [r for r in table["request_id"] if r in set(asked)]
+        found = [r for r in table["request_id"] if r in set(request_ids)]
         time.sleep(2)
     api.trigger_and_wait("toy_score", f"{run_id}-again")
     table = lake.table("predictions").to_pandas(columns=["request_id"])
-    assert sorted(r for r in table["request_id"] if r in set(asked)) == sorted(asked)
+    assert sorted(r for r in table["request_id"] if r in set(request_ids)) == sorted(request_ids)

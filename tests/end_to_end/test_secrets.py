@@ -1,4 +1,4 @@
-"""What others may see of a home after a night: file modes, environments, command lines, files, logs and databases."""
+"""After a night no secret is exposed: file modes, environments, command lines, files, logs and databases."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.end_to_end.stack_runner import Running
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
 
-# Which secret may be in the environment of which process, by the files of the secrets folder.
+# The secrets (by their file in the secrets folder) that may be in the environment of each process.
 ALLOWED = {
     "make run": set(),
     "supervisord": set(),
@@ -36,7 +36,7 @@ ALLOWED = {
     "airflow-api-server": {"database_airflow", "database_perennial", "fernet_key", "jwt_secret", "api_secret_key"},
     "airflow-scheduler": {
         *("database_airflow", "fernet_key", "jwt_secret"),
-        *("database_perennial", "mlflow_tasks_password", "serving_token"),  # handed on to the tasks
+        *("database_perennial", "mlflow_tasks_password", "serving_token"),  # passed on to the tasks
     },
     "tasks": {"database_perennial", "mlflow_tasks_password", "serving_token"},
     "airflow-dag-processor": {"database_airflow", "fernet_key"},
@@ -48,7 +48,7 @@ FOLDERS = ("bundles", "lake", "spool", "mlflow/artifacts", "logs/airflow", "post
 
 
 def secrets_of(running: Running) -> dict[str, str]:
-    """Every secret by its name."""
+    """Return every secret by its name."""
     found = {
         name: credentials.read(running.stack, name) for name in set().union(*ALLOWED.values()) | {"admin_password"}
     }
@@ -58,9 +58,9 @@ def secrets_of(running: Running) -> dict[str, str]:
 
 
 def forms_of(secret: str) -> set[bytes]:
-    """A secret as it is, in a URL, in hexadecimal, and in Base64 wherever it begins in the encoded text."""
+    """Return a secret as it is, in a URL, in hexadecimal, and in Base64 with each possible alignment."""
     raw, forms = secret.encode(), set()
-    for before in range(3):  # bytes in front of it; characters that depend on what is around it are left out
+    for before in range(3):  # bytes before it; characters that depend on neighbouring bytes are left out
         first, end = -(-8 * before // 6), 8 * (before + len(raw)) // 6
         forms.add(base64.b64encode(b"x" * before + raw)[first:end])
     return {raw, quote(secret, safe="").encode(), raw.hex().encode(), *forms}
@@ -71,7 +71,7 @@ def found_in(text: bytes, secrets: dict[str, str]) -> set[str]:
 
 
 def everything_in(home: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Files, folders and sockets; links are not followed. What vanishes meanwhile is left out."""
+    """Yield files, folders and sockets. Links are not followed, and files that vanish meanwhile are left out."""
     waiting = [home]
     while waiting:
         path = waiting.pop()
@@ -83,8 +83,8 @@ def everything_in(home: Path) -> Iterator[tuple[Path, os.stat_result]]:
                 waiting += path.iterdir()
 
 
-def test_files_and_folders_are_for_their_owner_alone(running: Running) -> None:
-    """As root, PostgreSQL's system user passes the folders above its sockets and its data: it, and no other user."""
+def test_only_their_owner_can_open_files_and_folders(running: Running) -> None:
+    """The one exception, as root: PostgreSQL's system user can pass through the folders above its sockets and data."""
     home = running.home
     assert all((home / folder).is_dir() for folder in FOLDERS)
     passed = {home, home / "run", home / "run" / "sockets"} if os.geteuid() == 0 else set()
@@ -99,21 +99,21 @@ def test_files_and_folders_are_for_their_owner_alone(running: Running) -> None:
 
 
 def command_of(process: psutil.Process) -> str:
-    """The command line of a process; empty if it has ended meanwhile."""
+    """Return the command line of a process, or an empty text if it has ended meanwhile."""
     with suppress(psutil.Error):
         return " ".join(process.cmdline())
     return ""
 
 
 def is_unknown(process: psutil.Process, known: set[int]) -> bool:
-    """Whether this is a living Python process that no known process has started."""
+    """Return whether this is a living Python process that no known process has started."""
     with suppress(psutil.Error):
         return process.is_running() and "python" in process.name() and process.ppid() not in known
     return False
 
 
 def components_of(running: Running) -> dict[str, list[psutil.Process]]:
-    """Every process of the stack by the component that it belongs to."""
+    """Return the processes of the stack by component."""
     found: dict[str, list[psutil.Process]] = defaultdict(list)
     found["make run"].append(psutil.Process(leftovers.owner(running.stack)))
     for state in Supervisor(running.stack).states():
@@ -132,8 +132,8 @@ def test_each_process_has_the_secrets_that_it_reads_and_none_is_on_a_command_lin
     found = components_of(running)
     assert set(found) == set(ALLOWED)
     known = {process.pid for processes in found.values() for process in processes}
-    strangers = [process for process in running.processes() if process.pid not in known]
-    assert not [process for process in strangers if is_unknown(process, known)]
+    others = [process for process in running.processes() if process.pid not in known]
+    assert not [process for process in others if is_unknown(process, known)]
     shown = set()
     for component, processes in found.items():
         held, seen = set(), b""
@@ -152,7 +152,7 @@ def test_each_process_has_the_secrets_that_it_reads_and_none_is_on_a_command_lin
 
 
 def test_no_file_of_the_home_outside_of_the_secrets_folder_holds_a_secret(running: Running) -> None:
-    """Logs, the configuration of supervisord, Airflow's folder, artefacts, bundles, and the files of PostgreSQL."""
+    """The search covers logs, the configuration of supervisord, Airflow's folder, artifacts, bundles and PostgreSQL."""
     secrets = secrets_of(running)
     patterns = b"\n".join(form for secret in secrets.values() for form in forms_of(secret))
     command = ["grep", "--recursive", "--files-with-matches", "--text", "--fixed-strings", "--file=-", "--no-messages"]
@@ -175,7 +175,7 @@ def test_the_terminal_shows_the_two_passwords_that_a_person_types_and_no_other_s
 
 @pytest.mark.parametrize("database", credentials.ROLES)
 def test_no_row_of_a_database_holds_a_secret(running: Running, database: str) -> None:
-    """XCom, rendered templates, connections, Airflow's log, runs and tags of MLflow, the ledger: every table."""
+    """The search covers every table: XCom, rendered templates, connections, logs, MLflow's runs and the ledger."""
     secrets = secrets_of(running)
     engine = sa.create_engine(running.stack.database_url(database, "psycopg2"))
     leaks, rows = {}, 0
@@ -194,7 +194,7 @@ def test_no_row_of_a_database_holds_a_secret(running: Running, database: str) ->
 
 
 def test_no_row_of_the_lake_holds_a_secret(running: Running) -> None:
-    """Its files are compressed, so a search in them would find nothing."""
+    """The files of the lake are compressed, so a search in the files themselves would find nothing."""
     secrets, rows = secrets_of(running), 0
     for table in ("rows", "quarantine", "predictions"):
         frame = Lake.of(catalog.load("toy")).table(table).to_pandas()
@@ -203,7 +203,7 @@ def test_no_row_of_the_lake_holds_a_secret(running: Running) -> None:
     assert rows
 
 
-# Of each kind of route that MLflow has: pages, REST, GraphQL, artifacts, and those of FastAPI beside Flask.
+# Routes of each kind that MLflow has: pages, REST, GraphQL, artifacts, and those of FastAPI next to Flask.
 ROUTES = [
     ("GET", "/"),
     ("GET", "/version"),
@@ -241,7 +241,7 @@ def test_mlflow_asks_for_a_login(running: Running, method: str, path: str) -> No
     assert answer.headers["WWW-Authenticate"].startswith("Basic")
 
 
-def test_mlflow_lets_the_health_check_and_a_person_in_and_the_tasks_administer_no_users(running: Running) -> None:
+def test_mlflow_lets_in_the_health_check_and_a_person_and_tasks_cannot_create_users(running: Running) -> None:
     stack = running.stack
     person = (credentials.USER, credentials.read(stack, "mlflow_admin_password") or "")
     tasks = (credentials.TASKS_USER, credentials.read(stack, "mlflow_tasks_password") or "")

@@ -1,4 +1,4 @@
-"""Nights of which is known how they should end, on a real Airflow."""
+"""Nights whose right outcome is known, on a real Airflow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class OnAirflow(Patient):
 
     @classmethod
     def admit(cls, api: Api, real: str, folder: Path) -> OnAirflow:
-        """Publish its days, copy it to where the stack looks for models, and wait for its DAGs."""
+        """Publish the days of a model, copy it into the models folder of the stack, and wait for its DAGs."""
         known = cls(**admitted(real, folder), api=api)
         deadline, since = time.monotonic() + 600, utc_now()
         for kind in ("collect", "retrain", "release"):
@@ -36,8 +36,8 @@ class OnAirflow(Patient):
         dag, run_id, began = f"{self.name}_retrain", f"truth__{uuid.uuid4().hex[:12]}", time.monotonic()
         ledger = Ledger.default()
         before = ledger.standing(self.name).version
-        asked = {"as_of": as_of, "candidates": [self.world.recipe], **conf}
-        run = self.api.trigger_and_wait(dag, run_id, asked)
+        conf_of_run = {"as_of": as_of, "candidates": [self.world.recipe], **conf}
+        run = self.api.trigger_and_wait(dag, run_id, conf_of_run)
         states, tries = self.api.states(dag, run_id), self.api.tries(dag, run_id)
         decision = self.api.xcom(dag, run_id, "gate") if states.get("gate") == "success" else {}
         if decision.get("verdict") == "promote" and states.get("release") == "success":

@@ -1,4 +1,4 @@
-"""What the gate judges by, against known truths: slices, groups, leaks, torn distributions."""
+"""The evidence of the gate, against known truths: slices, groups, leaks, different distributions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAYS, EACH = 14, 200
 
 
 def holdout(seed: int = 0) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Rows of two weeks, binary labels, and the true probabilities."""
+    """Return the rows of two weeks, binary labels, and the true probabilities."""
     generator = np.random.default_rng(seed)
     rows = DAYS * EACH
     day = np.repeat([f"2026-05-{n + 1:02}" for n in range(DAYS)], EACH)
@@ -42,9 +42,7 @@ def test_blocks_count_back_from_the_newest_day() -> None:
     days = [f"2026-05-{n:02}" for n in range(1, 11)]
     assert uncertainty.blocks(days, 1).tolist() == list(range(9, -1, -1))
     assert uncertainty.blocks(days, 7).tolist() == [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
-    assert uncertainty.blocks(["2026-05-01", "2026-05-09"], 7).tolist() == [1, 0], (
-        "a day that is missing is still a day"
-    )
+    assert uncertainty.blocks(["2026-05-01", "2026-05-09"], 7).tolist() == [1, 0], "a missing day still counts as a day"
     assert uncertainty.blocks([], 1).tolist() == []
 
 
@@ -61,7 +59,7 @@ def test_the_gain_is_the_difference_of_the_metrics_whichever_way_is_better(metri
     assert (back.value, back.lower) == pytest.approx((-found.value, -found.upper))
 
 
-def test_slices_are_compared_where_they_are_large_enough(toy: Model) -> None:
+def test_slices_are_compared_if_they_are_large_enough(toy: Model) -> None:
     frame, y, p = holdout()
     mine = np.where(frame["shop"] == "south", noisy(p, 2.5), p)
     found = comparison.slices(with_gate(toy, slices=("shop", "items")), frame, y, mine, p, block_of(frame))
@@ -74,7 +72,7 @@ def test_slices_are_compared_where_they_are_large_enough(toy: Model) -> None:
     assert north.gain is not None and north.gain.value == 0 and north.p_worse == 1
     assert south.p_worse is not None and south.other is not None and south.challenger is not None
     assert south.p_worse < 1e-3 and south.other < south.challenger
-    assert west.gain is None and west.rows < 200 and west.other is not None, "it is reported only"
+    assert west.gain is None and west.rows < 200 and west.other is not None, "a small slice is only reported"
     assert sum(one.rows for one in found if one.column == "items") == len(frame)
 
 
@@ -82,18 +80,18 @@ def block_of(frame: pd.DataFrame) -> np.ndarray:
     return uncertainty.blocks(frame["partition"].to_numpy(), 1)
 
 
-def test_a_missing_value_is_a_group_of_its_own() -> None:
+def test_a_missing_value_is_a_separate_group() -> None:
     values = pd.Series(["a", None, "", "b"])
     assert comparison.groups(values).tolist() == ["a", comparison.MISSING, comparison.MISSING, "b"]
 
 
 @pytest.mark.parametrize("measure", ["demographic_parity", "equalized_odds", "group_error"])
-def test_fairness_is_that_of_fairlearn(toy: Model, measure: Any) -> None:
+def test_fairness_equals_that_of_fairlearn(toy: Model, measure: Any) -> None:
     frame, y, p = holdout()
     scores = np.where(frame["shop"] == "south", np.clip(p + 0.2, 0, 0.99), p)
     rule = Fairness(column="shop", measure=measure, limit=0.1)
     (found,) = comparison.fairness(with_gate(toy, fairness=(rule,)), frame, y, scores, block_of(frame))
-    large = (frame["shop"] != "west").to_numpy()  # 112 rows: shown, and not judged by
+    large = (frame["shop"] != "west").to_numpy()  # 112 rows: shown but not judged
     assert {one.value: one.rows for one in found.groups} == frame["shop"].value_counts().to_dict()
     assert [one.value for one in found.groups if not one.judged] == ["west"]
     frame, y, scores = frame[large], y[large], scores[large]
@@ -110,7 +108,7 @@ def test_fairness_is_that_of_fairlearn(toy: Model, measure: Any) -> None:
     assert found.difference.value == pytest.approx(expected)
 
 
-def test_one_group_alone_is_not_unfair_and_not_known_to_be_fair(toy: Model) -> None:
+def test_the_difference_of_a_single_group_is_unknown(toy: Model) -> None:
     frame, y, p = holdout()
     rule = Fairness(column="only", measure="demographic_parity", limit=0.1)
     model = with_gate(toy, fairness=(rule,))
@@ -118,7 +116,7 @@ def test_one_group_alone_is_not_unfair_and_not_known_to_be_fair(toy: Model) -> N
     assert found.difference.value is None
 
 
-def test_a_floor_says_how_far_it_is_kept(toy: Model) -> None:
+def test_a_floor_reports_the_distance_to_its_limit(toy: Model) -> None:
     frame, y, p = holdout()
     model = with_gate(toy, floors=(Floor(metric="roc_auc", limit=0.9), Floor(metric="brier", limit=0.3)))
     auc, brier = comparison.floors(model, y, p, block_of(frame))
@@ -127,7 +125,7 @@ def test_a_floor_says_how_far_it_is_kept(toy: Model) -> None:
     assert brier.gain.value == pytest.approx(0.3 - theirs.brier_score_loss(y, p))
 
 
-def test_psi_is_small_between_alike_scores_and_large_where_they_are_torn() -> None:
+def test_psi_is_small_for_similar_scores_and_large_for_different_ones() -> None:
     _, _, p = holdout()
     assert distances.psi(p, p) == 0
     assert distances.psi(noisy(p, 0.3), p) < 0.1
@@ -169,7 +167,7 @@ def test_a_name_that_occurs_once_explains_nothing(toy: Model) -> None:
     assert found(toy, names, y, block_of(frame))[1] < 0.55
 
 
-def test_of_numbers_the_rank_correlation_counts(toy: Model) -> None:
+def test_the_strongest_feature_of_a_regression_is_found_by_rank_correlation(toy: Model) -> None:
     label = toy.data.label.model_copy(update={"task": Task.REGRESSION})
     model = toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})})
     frame, _, p = holdout()

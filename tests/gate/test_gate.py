@@ -1,4 +1,4 @@
-"""The gate: pure, strict about ties, sure before it rejects, and never taken in by what is not there."""
+"""The gate: strict about ties, rejects only on significant evidence, and never counts missing evidence as good."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def south_is_worse(p: float) -> dict[str, Any]:
 def evaluation(
     champion: bool = True, mine: dict[str, float] | None = None, theirs: dict[str, float] | None = None
 ) -> dict[str, Any]:
-    """Evidence that is good, and whole for `strict`; ``theirs`` are metrics of the champion."""
+    """Return good evidence that is complete for `strict`; ``theirs`` are metrics of the champion."""
     mine = mine or GOOD
     theirs = {**GOOD, "log_loss": 0.51, **(theirs or {})}
     unfair = {
@@ -93,7 +93,7 @@ def evaluation(
     }
 
 
-def torn_and_no_better() -> dict[str, Any]:
+def different_but_not_better() -> dict[str, Any]:
     equal = evaluation(theirs={"log_loss": GOOD["log_loss"]})
     return {"psi": 4.0, "champion": equal["champion"], "paired": equal["paired"]}
 
@@ -102,8 +102,8 @@ def torn_and_no_better() -> dict[str, Any]:
 def strict(toy: Model) -> Model:
     """The toy with every kind of check."""
     fair = Fairness(column="shop", measure="demographic_parity", limit=0.2)
-    asked: dict[str, Any] = {"floors": (Floor(metric="roc_auc", limit=0.6),), "slices": ("shop",), "fairness": (fair,)}
-    return with_gate(toy, margin=0.02, **asked)
+    checks: dict[str, Any] = {"floors": (Floor(metric="roc_auc", limit=0.6),), "slices": ("shop",), "fairness": (fair,)}
+    return with_gate(toy, margin=0.02, **checks)
 
 
 def with_gate(model: Model, **changes: Any) -> Model:
@@ -111,7 +111,7 @@ def with_gate(model: Model, **changes: Any) -> Model:
 
 
 def decide(model: Model, document: Any) -> Decision:
-    """What the gate makes of the JSON that `evaluate` has returned."""
+    """Return the gate's decision about the JSON that `evaluate` has returned."""
     return gate.decide(model, Evaluation.of(document))
 
 
@@ -120,7 +120,7 @@ def named(decision: Decision, name: str) -> gate.Check:
 
 
 def leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every path into the evidence, inner nodes included."""
+    """Yield every path into the evidence, including inner nodes."""
     for name, value in values.items() if isinstance(values, dict) else enumerate(values):
         yield (*path, name)
         if isinstance(value, dict | list):
@@ -128,7 +128,7 @@ def leaves(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 def changed(values: dict[str, Any], path: tuple[Any, ...], to: Any) -> dict[str, Any]:
-    """A copy with one input replaced, or removed where ``to`` is the class `KeyError`."""
+    """Return a copy with one input replaced, or removed if ``to`` is the class `KeyError`."""
     result = copy.deepcopy(values)
     inner = result
     for name in path[:-1]:
@@ -147,7 +147,7 @@ def at(values: Any, path: tuple[Any, ...]) -> Any:
 NOTHING: tuple[Any, ...] = (KeyError, None, math.nan, math.inf, "", {})
 
 
-def whole(champion: bool, change: bool) -> dict[str, Any]:
+def complete(champion: bool, change: bool) -> dict[str, Any]:
     found = evaluation(champion)
     if change:
         found["kind"] = "change"
@@ -159,23 +159,25 @@ def whole(champion: bool, change: bool) -> dict[str, Any]:
 
 def removals() -> Iterator[Any]:
     for champion, change in ((True, False), (False, False), (True, True)):
-        for path in leaves(whole(champion, change)):
+        for path in leaves(complete(champion, change)):
             for gone in NOTHING:
-                if told_only(path, champion, change) or (gone is None and at(whole(champion, change), path) is None):
+                if is_only_information(path, champion, change) or (
+                    gone is None and at(complete(champion, change), path) is None
+                ):
                     continue
                 yield pytest.param(
                     champion, change, path, gone, id=f"{champion}-{change}-{'.'.join(map(str, path))}-{gone}"
                 )
 
 
-def told_only(path: tuple[Any, ...], champion: bool, change: bool) -> bool:
-    """What is there for people, and decides nothing."""
+def is_only_information(path: tuple[Any, ...], champion: bool, change: bool) -> bool:
+    """Return whether a value is there for people and decides nothing."""
     return (
         (path[0] == "change" and not change)
         or (path[0] in ("psi", "largest_difference") and not champion)
         or (path[0] == "anchors" and len(path) > 1 and not champion)
         or path[-1] in ("wanted", "incumbent", "rival", "groups", "other", "nights_ago", "version")
-        or (path[0] in ("floors", "fairness") and path[-1] == "limit")  # the model's own counts
+        or (path[0] in ("floors", "fairness") and path[-1] == "limit")  # the limit of the model is used
         or (path[0] == "slices" and path[-1] in ("challenger", "value"))
         or (path[0] == "anchors" and path[-1] in ("rows", "name"))
         or path[-1] in ("blocks", "rows")
@@ -190,8 +192,8 @@ def told_only(path: tuple[Any, ...], champion: bool, change: bool) -> bool:
 def test_missing_evidence_never_reads_as_good(
     strict: Model, champion: bool, change: bool, path: tuple[Any, ...], gone: Any
 ) -> None:
-    evidence = whole(champion, change)
-    assert decide(strict, evidence).verdict is Verdict.PROMOTE, "whole, it is good"
+    evidence = complete(champion, change)
+    assert decide(strict, evidence).verdict is Verdict.PROMOTE, "complete evidence is good"
     try:
         decision = decide(strict, changed(evidence, path, gone))
     except IntegrityError as refused:
@@ -202,8 +204,8 @@ def test_missing_evidence_never_reads_as_good(
 
 
 @pytest.mark.parametrize("garbled", [True, "0.1", [0.1], -math.inf])
-def test_no_figure_is_anything_but_a_finite_number(garbled: Any) -> None:
-    evidence = whole(champion=True, change=True)
+def test_every_figure_must_be_a_finite_number(garbled: Any) -> None:
+    evidence = complete(champion=True, change=True)
     paths = [path for path in leaves(evidence) if isinstance(at(evidence, path), float)]
     assert len(paths) > 100
     for path in paths:
@@ -259,7 +261,7 @@ def with_metric(model: Model, metric: str) -> Model:
     ("better", "verdict"),
     [(0.001, Verdict.PROMOTE), (0.0, Verdict.HOLD), (-0.9 * REACH, Verdict.HOLD), (-1.1 * REACH, Verdict.REJECT)],
 )
-def test_guessing_is_beaten_or_it_is_not_known_or_it_is_known_to_be_worse(
+def test_a_challenger_is_promoted_held_or_rejected_by_its_gain_over_the_baseline(
     toy: Model, metric: str, better: float, verdict: Verdict
 ) -> None:
     mine = {**GOOD, metric: BASE[metric] + (better if METRICS[metric].larger_is_better else -better)}
@@ -279,7 +281,7 @@ def test_guessing_is_beaten_or_it_is_not_known_or_it_is_known_to_be_worse(
         (-0.02 - REACH - 0.0001, Verdict.REJECT),
     ],
 )
-def test_it_is_promoted_when_surely_not_worse_by_the_margin_and_rejected_when_surely_worse(
+def test_a_challenger_is_promoted_held_or_rejected_by_its_gain_over_the_champion(
     toy: Model, metric: str, better: float, verdict: Verdict
 ) -> None:
     model = with_gate(
@@ -293,7 +295,7 @@ def test_it_is_promoted_when_surely_not_worse_by_the_margin_and_rejected_when_su
 
 
 @pytest.mark.parametrize(("name", "value"), [("days", 4), ("rows", 299)])
-def test_too_little_evidence_holds_even_where_it_looks_bad(toy: Model, name: str, value: int) -> None:
+def test_too_little_evidence_holds_even_if_it_looks_bad(toy: Model, name: str, value: int) -> None:
     evidence = evaluation(theirs={"log_loss": 0.1})
     evidence["holdout"][name] = value
     for part in ("challenger", "baseline", "champion"):
@@ -337,7 +339,7 @@ def test_broken_scores_of_the_challenger_are_rejected(toy: Model) -> None:
     assert decision.verdict is Verdict.REJECT and "3 of 1500" in decision.reason and ".." not in decision.reason
 
 
-def test_figures_that_contradict_each_other_are_no_evidence(toy: Model) -> None:
+def test_figures_that_contradict_each_other_are_not_evidence(toy: Model) -> None:
     evidence = changed(evaluation(), ("challenger", "metrics", "log_loss"), 0.3)
     assert decide(toy, evidence).verdict is Verdict.HOLD
 
@@ -347,7 +349,7 @@ def test_figures_that_contradict_each_other_are_no_evidence(toy: Model) -> None:
     [
         ({"spread": 0.0}, "output varies", Verdict.REJECT),
         ({"strongest": {"feature": "x", "power": 0.995}}, "no leak", Verdict.REJECT),
-        (torn_and_no_better(), "scores distributed alike", Verdict.REJECT),
+        (different_but_not_better(), "scores distributed alike", Verdict.REJECT),
         ({"largest_difference": 1e-7}, "another model", Verdict.HOLD),
         (floor_of(0.55), "floor of roc_auc", Verdict.REJECT),
         (floor_of(0.595), "floor of roc_auc", Verdict.PROMOTE),
@@ -367,10 +369,8 @@ def test_each_check_by_itself(strict: Model, change: dict[str, Any], check: str,
     ("mine", "theirs", "verdict"),
     [(0.992, 0.74, Verdict.REJECT), (0.989, 0.74, Verdict.PROMOTE), (0.992, 0.991, Verdict.PROMOTE)],
 )
-def test_a_challenger_that_suddenly_knows_everything_is_rejected(
-    toy: Model, mine: float, theirs: float, verdict: Verdict
-) -> None:
-    """A schedule that says when they really arrived: no feature is the answer, but all of them together are."""
+def test_a_suspiciously_good_challenger_is_rejected(toy: Model, mine: float, theirs: float, verdict: Verdict) -> None:
+    """For example a timetable with actual arrivals: no feature alone gives the label, but all together do."""
     evidence = evaluation(mine={**GOOD, "roc_auc": mine}, theirs={"roc_auc": theirs})
     decision = decide(toy, evidence)
     assert decision.verdict is verdict
@@ -379,10 +379,10 @@ def test_a_challenger_that_suddenly_knows_everything_is_rejected(
 
 
 @pytest.mark.parametrize(("better", "verdict"), [(REACH * 1.1, Verdict.PROMOTE), (REACH * 0.9, Verdict.REJECT)])
-def test_a_champion_that_is_out_of_date_does_not_keep_its_place_by_its_odd_scores(
+def test_a_better_challenger_replaces_an_outdated_champion_although_their_scores_differ(
     toy: Model, better: float, verdict: Verdict
 ) -> None:
-    """A linear model of January has no idea of July: a fresh one is unlike it because it is better."""
+    """A linear model of January is wrong in July. A fresh model has other scores because it is better."""
     evidence = {**evaluation(theirs={"log_loss": GOOD["log_loss"] + better}), "psi": 4.0}
     decision = decide(toy, evidence)
     assert decision.verdict is verdict
@@ -392,7 +392,7 @@ def test_a_champion_that_is_out_of_date_does_not_keep_its_place_by_its_odd_score
 @pytest.mark.parametrize(
     ("gap", "verdict"), [(0.2 + 1.1 * REACH, Verdict.REJECT), (0.2 + 0.9 * REACH, Verdict.PROMOTE)]
 )
-def test_unfairness_rejects_where_it_is_sure(strict: Model, gap: float, verdict: Verdict) -> None:
+def test_only_significant_unfairness_rejects(strict: Model, gap: float, verdict: Verdict) -> None:
     evidence = evaluation()
     evidence["fairness"][0]["difference"] = estimate(gap)
     assert decide(strict, evidence).verdict is verdict
@@ -404,21 +404,21 @@ def test_unfairness_rejects_where_it_is_sure(strict: Model, gap: float, verdict:
     ("days", "better", "verdict"),
     [(30, REACH * 1.1, Verdict.PROMOTE), (30, REACH * 0.9, Verdict.HOLD), (27, 0.1, Verdict.HOLD)],
 )
-def test_another_recipe_has_to_be_better(toy: Model, days: int, better: float, verdict: Verdict) -> None:
-    evidence = whole(champion=True, change=True)
+def test_another_recipe_must_be_better(toy: Model, days: int, better: float, verdict: Verdict) -> None:
+    evidence = complete(champion=True, change=True)
     evidence["change"] |= {"days": days, "gain": estimate(better)}
     assert decide(toy, evidence).verdict is verdict
 
 
-def beside(evidence: dict[str, Any], gained: float) -> dict[str, Any]:
-    """The evidence, with a champion that is worse by so much."""
+def with_worse_champion(evidence: dict[str, Any], gained: float) -> dict[str, Any]:
+    """Return the evidence with a champion that is worse by ``gained``."""
     worse = evaluation(theirs={"log_loss": GOOD["log_loss"] + gained})
     return evidence | {"champion": worse["champion"], "paired": worse["paired"]}
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(0.491, Verdict.PROMOTE), (0.489, Verdict.HOLD)])
 def test_small_losses_do_not_add_up(toy: Model, value: float, verdict: Verdict) -> None:
-    evidence = beside(whole(champion=True, change=True), 0.0)
+    evidence = with_worse_champion(complete(champion=True, change=True), 0.0)
     evidence["anchors"][2]["value"] = value
     evidence["anchors"][3] |= {"value": None, "error": "its bundle is gone"}
     decision = decide(with_gate(toy, margin=0.02), evidence)
@@ -426,10 +426,10 @@ def test_small_losses_do_not_add_up(toy: Model, value: float, verdict: Verdict) 
     assert named(decision, "not slowly worse").value == pytest.approx(value - 0.5)
 
 
-def test_what_is_surely_better_than_the_champion_is_no_step_down(toy: Model) -> None:
-    """An earlier champion would be better still, but it does not serve: to hold would keep the worst of the three."""
+def test_a_challenger_significantly_better_than_the_champion_is_not_a_step_down(toy: Model) -> None:
+    """An earlier champion would be even better, but it does not serve. A hold would keep the worst of the three."""
     for gained, verdict in ((REACH * 0.9, Verdict.HOLD), (REACH * 1.1, Verdict.PROMOTE)):
-        evidence = beside(whole(champion=True, change=True), gained)
+        evidence = with_worse_champion(complete(champion=True, change=True), gained)
         evidence["anchors"][2]["value"] = 0.4
         decision = decide(with_gate(toy, margin=0.02), evidence)
         assert decision.verdict is verdict, decision.reason
@@ -447,7 +447,7 @@ def test_a_decision_survives_json_and_the_evidence_is_left_alone(toy: Model) -> 
 
 
 def test_the_baseline_is_beaten_in_the_metric_that_the_model_names(toy: Model) -> None:
-    """A blizzard in the holdout makes the base rate's log loss win while the ranking holds: the model may say so."""
+    """In a blizzard the base rate may win by log loss while the ranking is good. A model can choose the metric."""
     stormy = evaluation(champion=False, mine={**GOOD, "log_loss": 0.62})
     assert decide(toy, stormy).verdict is Verdict.REJECT
     assert decide(with_gate(toy, baseline_metric="roc_auc"), stormy).verdict is Verdict.PROMOTE

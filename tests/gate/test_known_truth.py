@@ -1,4 +1,4 @@
-"""Known truth: real days of all three models, damaged in every way that we know, and the night that follows.
+"""Nights whose right outcome is known: real days of all three models, damaged in every way that we know.
 
 Here the tasks run one after the other in this process; `tests/end_to_end/test_known_truth.py` runs the same cases on a
 real Airflow. ``make test`` runs each kind of damage on one model, ``make test-full`` on all.
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 FLIGHTS, BIKES, ELECTRICITY = MODELS
 ALWAYS = {
-    "better overall, surely worse in one slice": ELECTRICITY,
+    "better overall, significantly worse in one slice": ELECTRICITY,
     "an identical model": BIKES,
     "a run about a night long ago": FLIGHTS,
     "stale against a fresh champion": ELECTRICITY,

@@ -1,4 +1,4 @@
-"""What a mutant is, and a valid model folder that mutants are made from."""
+"""A mutant, and the valid model folder from which mutants are made."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ PARTS = {name: p for name, p in vars(spec).items() if isinstance(p, type) and is
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mistake: in ``file``, from offset ``start`` to ``end`` stands ``text`` now, and ``token`` stood there.
+    """One mistake: in ``file``, ``text`` replaces what was at the offsets ``start`` to ``end``.
 
     Attributes
     ----------
-    line : where the mistake is, in the mutated file.
-    named : the mistake is a gap: no edit can be asked for, but the hint must contain the token.
+    line : the line of the mistake in the mutated file.
+    token : the original text that the mistake is about.
+    named : no edit can be expected (for example, something is missing), but the message must contain ``token``.
     """
 
     kind: str
@@ -72,7 +73,7 @@ class Folder:
         return catalog.load(self.name)
 
     def span(self, file: str, node: Any) -> tuple[int, int]:
-        """First offset of a node in the text of its file, and the one behind it."""
+        """Return the offset of a node in the text of its file, and the offset after it."""
         lines = self.texts[file].split("\n")
 
         def offset(line: int, column: int) -> int:
@@ -84,20 +85,20 @@ class Folder:
         return [n for n in ast.walk(self.trees[file]) if isinstance(n, ast.Call)]
 
     def of_methods(self, file: str) -> set[int]:
-        """Calls inside the methods of a folder's own expectations: like `fetch`, they run when there are data."""
+        """Return calls inside methods of a folder's own expectations. Like `fetch`, they only run with data."""
         classes = [n for n in ast.walk(self.trees[file]) if isinstance(n, ast.ClassDef)]
         methods = [n for c in classes for n in c.body if isinstance(n, ast.FunctionDef)]
         return {id(n) for m in methods for line in m.body for n in ast.walk(line) if isinstance(n, ast.Call)}
 
     def declarations(self) -> Iterator[tuple[str, ast.Call, ast.keyword]]:
-        """Each argument of each declaration in model.py, with the name of the declaration."""
+        """Yield each argument of each declaration in model.py, with the name of the declaration."""
         for call in self.calls("model"):
             if isinstance(call.func, ast.Name) and call.func.id in PARTS:
                 for keyword in call.keywords:
                     yield call.func.id, call, keyword
 
     def strings(self, file: str) -> list[ast.Constant]:
-        """Text constants that are no docstring and no part of an f-string."""
+        """Return the text constants that are neither docstrings nor parts of f-strings."""
         skipped: set[int] = set()
         for node in ast.walk(self.trees[file]):
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -108,11 +109,11 @@ class Folder:
         return [n for n in found if id(n) not in skipped]
 
     def named_in(self, name: Any, files: tuple[str, ...]) -> bool:
-        """Whether one of the files has this text."""
+        """Return whether one of the files has this text."""
         return any(s.value == name for file in files for s in self.strings(file))
 
     def annotations(self, file: str) -> set[int]:
-        """Ids of all nodes of annotations: nobody runs them."""
+        """Return the ids of all nodes of annotations, which are never run."""
         found: set[int] = set()
         for node in ast.walk(self.trees[file]):
             for name in ("annotation", "returns"):
@@ -125,19 +126,19 @@ class Folder:
         return Mutant(kind, file, node.lineno, token, start, end, text, named)
 
     def again(self, kind: str, file: str, node: Any) -> Mutant:
-        """The text of a node once more behind it."""
+        """Repeat the text of a node after it."""
         start, end = self.span(file, node)
         text = self.texts[file][start:end]
         return Mutant(kind, file, node.end_lineno, text, end, end, f", {text}")
 
-    def slips(self, kind: str, file: str, start: int, token: str, line: int | None) -> Iterator[Mutant]:
-        """The three slips of a finger in an identifier or a name in quotes."""
-        for text in slips(token, self.random):
+    def typos(self, kind: str, file: str, start: int, token: str, line: int | None) -> Iterator[Mutant]:
+        """Yield the three typing errors in an identifier or a quoted name."""
+        for text in typos(token, self.random):
             yield Mutant(kind, file, line or 1, token, start, start + len(token), text)
 
 
-def slips(token: str, chance: random.Random) -> list[str]:
-    """Two letters swapped, one left out, one doubled; never the token itself, and always a possible identifier."""
+def typos(token: str, chance: random.Random) -> list[str]:
+    """Return the token with two letters swapped, one left out, and one doubled; only texts that can be identifiers."""
     found = []
     swaps = [n for n in range(len(token) - 1) if token[n] != token[n + 1]]
     if swaps:

@@ -1,7 +1,8 @@
-"""Makes mistakes mechanically: from the syntax trees of a valid model folder, each with the place that it was made at.
+"""Makes mistakes automatically, from the syntax trees of a valid model folder, and records the place of each.
 
-What is no mistake is left out by a rule, never by a list of cases: a free text (a description), a name that no other
-file knows, a value that an independent judge (pydantic's field, croniter, scikit-learn's constraints) still accepts.
+A change that is not a mistake is left out by a rule, never by a list of cases: a free text (a description), a name that
+no other file knows, or a value that an independent judge (pydantic's field, croniter, scikit-learn's constraints) still
+accepts.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from tests.linting.mutants import FILES, PARTS, RUN, Folder, Mutant
 
 
 def mutants(path: Path, seed: int = 0) -> list[Mutant]:
-    """All mistakes that the makers below know how to make in this folder."""
+    """Return all mistakes that the makers below can make in this folder."""
     folder = Folder.read(path, seed)
     return [mutant for maker in MAKERS for mutant in maker(folder)]
 
 
 def keywords(folder: Folder) -> Iterator[Mutant]:
-    """Each keyword of each call, misspelt; a call that takes any keyword has no wrong one."""
+    """Misspell each keyword of each call. A call that takes any keyword cannot have a wrong one."""
     for file in RUN:
         needing_data = folder.of_methods(file)
         for call in folder.calls(file):
@@ -39,11 +40,11 @@ def keywords(folder: Folder) -> Iterator[Mutant]:
             for keyword in call.keywords:
                 if keyword.arg:
                     start, _ = folder.span(file, keyword)
-                    yield from folder.slips("keyword", file, start, keyword.arg, keyword.lineno)
+                    yield from folder.typos("keyword", file, start, keyword.arg, keyword.lineno)
 
 
 def columns(folder: Folder) -> Iterator[Mutant]:
-    """Each name of a column or feature, misspelt; one that no other file names is free to be anything."""
+    """Misspell each name of a column or feature. A name that no other file uses can be anything."""
     data = folder.model.data
     declared = {c.name for c in data.columns}
     roles = {*data.key, data.event_time, data.label.column}
@@ -55,32 +56,32 @@ def columns(folder: Folder) -> Iterator[Mutant]:
         named = _candidate_names(folder) if file == "candidates" else set()
         for node in folder.strings(file):
             if id(node) in named:
-                continue  # a candidate may be called anything, and like a feature, too
+                continue  # a candidate can have any name, also that of a feature
             role = file == "model" and node.value in roles
             if id(node) in given and not folder.named_in(node.value, ("candidates",)):
-                continue  # a feature that nobody names may be called anything
+                continue  # a feature that no candidate names can have any name
             if node.value in known and (role or folder.named_in(node.value, others)):
                 start = folder.span(file, node)[0] + 1
-                for mutant in folder.slips("column", file, start, str(node.value), node.lineno):
+                for mutant in folder.typos("column", file, start, str(node.value), node.lineno):
                     if mutant.text not in known:
                         yield mutant
 
 
 def _candidate_names(folder: Folder) -> set[int]:
-    """The keys of what `candidates` returns."""
+    """Return the ids of the keys of the dicts in candidates.py."""
     dicts = [n for n in ast.walk(folder.trees["candidates"]) if isinstance(n, ast.Dict)]
     return {id(key) for of in dicts for key in of.keys}
 
 
 def function_names(folder: Folder) -> Iterator[Mutant]:
-    """The names of the functions that a file is wanted for, where they are defined."""
+    """Misspell the name of the required function of each file, in its definition."""
     for file, node in _functions(folder):
         start = folder.span(file, node)[0] + len("def ")
-        yield from folder.slips("function", file, start, node.name, node.lineno)
+        yield from folder.typos("function", file, start, node.name, node.lineno)
 
 
 def names(folder: Folder) -> Iterator[Mutant]:
-    """Each use of a name that the file itself defines or imports, misspelt."""
+    """Misspell each use of a name that the file itself defines or imports."""
     for file in FILES:
         tree, skipped = folder.trees[file], folder.annotations(file)
         known = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
@@ -94,13 +95,13 @@ def names(folder: Folder) -> Iterator[Mutant]:
         loads = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
         for load in loads:
             if load.id in known and id(load) not in skipped and len(load.id) > 1:
-                for mutant in folder.slips("name", file, folder.span(file, load)[0], load.id, load.lineno):
+                for mutant in folder.typos("name", file, folder.span(file, load)[0], load.id, load.lineno):
                     if mutant.text not in known | bound:
                         yield mutant
 
 
 def attributes(folder: Folder) -> Iterator[Mutant]:
-    """Members of enums in model.py; names of modules elsewhere (``np.asarray``, ``gxe.Expect...``)."""
+    """Misspell members of enums in model.py, and names in modules elsewhere (``np.asarray``, ``gxe.Expect...``)."""
     for file in RUN:
         owners, skipped = {"ColumnType", "Known", "Task"}, folder.annotations(file)
         for node in folder.trees[file].body:
@@ -109,11 +110,11 @@ def attributes(folder: Folder) -> Iterator[Mutant]:
             if isinstance(part, ast.Attribute) and getattr(part.value, "id", "") in owners and id(part) not in skipped:
                 start = folder.span(file, part)[1] - len(part.attr)
                 kind = "enum member" if file == "model" else "attribute"
-                yield from folder.slips(kind, file, start, part.attr, part.end_lineno)
+                yield from folder.typos(kind, file, start, part.attr, part.end_lineno)
 
 
 def choices(folder: Folder) -> Iterator[Mutant]:
-    """Texts that must be one of a few: severities, metrics, timezone, the model's name, parameters of estimators."""
+    """Misspell texts with a few valid values: severities, metrics, timezone, the model's name, estimator parameters."""
     few = {"severity", "metric", "baseline_metric", "timezone", "window_days"}
     for file in ("model", "expectations", "candidates"):
         namespace = vars(importlib.import_module(f"include.models.{folder.name}.{file}"))
@@ -127,12 +128,12 @@ def choices(folder: Folder) -> Iterator[Mutant]:
                 text = keyword.value.value if isinstance(keyword.value, ast.Constant) else None
                 if isinstance(text, str) and (limited or own_name or keyword.arg in few):
                     start = folder.span(file, keyword.value)[0] + 1
-                    made = folder.slips("choice", file, start, text, keyword.value.lineno)
-                    yield from (m for m in made if m.text not in available_timezones())  # UCT is one, too
+                    made = folder.typos("choice", file, start, text, keyword.value.lineno)
+                    yield from (m for m in made if m.text not in available_timezones())  # UCT is a timezone, too
 
 
 def schedules(folder: Folder) -> Iterator[Mutant]:
-    """Cron expressions with a field too many, too few, or out of range; croniter judges which are none."""
+    """Make cron expressions with a field too many, too few or out of range; croniter judges which are invalid."""
     for _, _, keyword in folder.declarations():
         if keyword.arg == "schedule" and isinstance(keyword.value, ast.Constant):
             parts = str(keyword.value.value).split()
@@ -144,7 +145,7 @@ def schedules(folder: Folder) -> Iterator[Mutant]:
 
 
 def gaps(folder: Folder) -> Iterator[Mutant]:
-    """Each required argument, left out."""
+    """Leave out each required argument."""
     for file in ("model", "expectations"):
         for call in folder.calls(file):
             required = {"column"} if _expectation(call) else _required(getattr(call.func, "id", ""))
@@ -159,13 +160,13 @@ def gaps(folder: Folder) -> Iterator[Mutant]:
 
 
 def files(folder: Folder) -> Iterator[Mutant]:
-    """Each file, left out."""
+    """Leave out each file."""
     for file in FILES:
         yield Mutant("file", file, 1, f"{file}.py", drop=True, named=True)
 
 
 def arities(folder: Folder) -> Iterator[Mutant]:
-    """One argument more, and each argument left out."""
+    """Add an argument to each required function, and leave out each of its arguments."""
     for file, node in _functions(folder):
         text = folder.texts[file]
         start = text.index("(", folder.span(file, node)[0]) + 1
@@ -179,7 +180,7 @@ def arities(folder: Folder) -> Iterator[Mutant]:
 
 
 def types(folder: Folder) -> Iterator[Mutant]:
-    """Each argument of a declaration, with a value of another type; the field itself judges that it is none."""
+    """Give each argument of a declaration a value of another type; the field itself judges whether it is invalid."""
     for part, _, keyword in folder.declarations():
         info = PARTS[part].model_fields[str(keyword.arg)]
         annotation: Any = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
@@ -192,7 +193,7 @@ def types(folder: Folder) -> Iterator[Mutant]:
 
 
 def doubles(folder: Folder) -> Iterator[Mutant]:
-    """Columns, parts of the key, keywords, entries of a dict, functions and expectations, twice."""
+    """Repeat columns, parts of the key, keywords, entries of a dict, functions and expectations."""
     listed = {id(e) for n in ast.walk(folder.trees["model"]) if isinstance(n, ast.Tuple | ast.List) for e in n.elts}
     for call in folder.calls("model"):
         name = getattr(call.func, "id", "")
@@ -221,7 +222,7 @@ def doubles(folder: Folder) -> Iterator[Mutant]:
 
 
 def syntax(folder: Folder) -> Iterator[Mutant]:
-    """A stray sign before a token of each line, a `def` without its colon, a statement with a blank before it."""
+    """Put a stray sign before a token of each line, remove the colon of a `def`, put a blank before a statement."""
     quiet = {"COMMENT", "NL", "NEWLINE", "INDENT", "DEDENT", "ENDMARKER", "FSTRING_MIDDLE", "FSTRING_END"}
     for file in FILES:
         text = folder.texts[file]
@@ -248,9 +249,9 @@ def syntax(folder: Folder) -> Iterator[Mutant]:
 
 
 def knowledge(folder: Folder) -> Iterator[Mutant]:
-    """The label known before; a column of the key, or one that features read, known after."""
+    """Declare the label as known before, and a column of the key, or one that features read, as known after."""
     made = _features_given(folder)
-    read = {s.value for s in folder.strings("features") if id(s) not in made}  # a feature may be called like a column
+    read = {s.value for s in folder.strings("features") if id(s) not in made}  # a feature can have the name of a column
     data = folder.model.data
     for call in folder.calls("model"):
         if getattr(call.func, "id", "") != "Column":
@@ -266,7 +267,7 @@ def knowledge(folder: Folder) -> Iterator[Mutant]:
 
 
 def baselines(folder: Folder) -> Iterator[Mutant]:
-    """No baseline, and two."""
+    """Remove the baseline, and add a second one."""
     for call in folder.calls("candidates"):
         if getattr(call.func, "id", "") != "Candidate":
             continue
@@ -282,15 +283,15 @@ def baselines(folder: Folder) -> Iterator[Mutant]:
 
 
 def imports(folder: Folder) -> Iterator[Mutant]:
-    """Each imported name and module, misspelt; and, in model.py, modules that do not belong there."""
+    """Misspell each imported name and module; in model.py, also import modules that do not belong there."""
     for file in FILES:
         for node in folder.trees[file].body:
             for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else ():
-                yield from folder.slips("import", file, folder.span(file, alias)[0], alias.name, alias.lineno)
+                yield from folder.typos("import", file, folder.span(file, alias)[0], alias.name, alias.lineno)
             module = getattr(node, "module", None) or "__future__"
             if module != "__future__" and f".{folder.name}." not in module:
                 start = folder.span(file, node)[0] + len("from ")
-                yield from folder.slips("import", file, start, module, node.lineno)
+                yield from folder.typos("import", file, start, module, node.lineno)
     first = folder.trees["model"].body[1]
     start, _ = folder.span("model", first)
     for heavy in ("pandas", "numpy", "sklearn.linear_model", "airflow", "include.catalog"):
@@ -298,7 +299,7 @@ def imports(folder: Folder) -> Iterator[Mutant]:
 
 
 def clocks(folder: Folder) -> Iterator[Mutant]:
-    """A start that is another one at the next parse."""
+    """Declare a start that changes with every parse."""
     for part, _, keyword in folder.declarations():
         if part == "Model" and keyword.arg == "start":
             for text in ("date.today()", "date.fromtimestamp(__import__('time').time())"):
@@ -306,7 +307,7 @@ def clocks(folder: Folder) -> Iterator[Mutant]:
 
 
 def targets(folder: Folder) -> Iterator[Mutant]:
-    """Each encoder of texts, become one that reads from the values of the label what kind of target it is."""
+    """Replace each encoder of texts by one that infers the kind of target from the values of the label."""
     for call in folder.calls("candidates"):
         if getattr(call.func, "id", "") in ("OneHotEncoder", "OrdinalEncoder"):
             text = '__import__("sklearn.preprocessing").preprocessing.TargetEncoder()'
@@ -320,7 +321,7 @@ MAKERS: tuple[Callable[[Folder], Iterator[Mutant]], ...] = (
 
 
 def _functions(folder: Folder) -> Iterator[tuple[str, ast.FunctionDef]]:
-    """The function that each file is wanted for."""
+    """Yield the required function of each file."""
     for file, (function, _) in catalog.FILES.items():
         for node in folder.trees[file].body:
             if isinstance(node, ast.FunctionDef) and node.name == function:
@@ -328,7 +329,7 @@ def _functions(folder: Folder) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 
 def _features_given(folder: Folder) -> set[int]:
-    """Ids of the texts in features.py that name a feature: keys of a dict, and of an assignment to one."""
+    """Return the ids of the texts in features.py that name a feature: keys of a dict, or of an assignment to one."""
     found: set[int] = set()
     for node in ast.walk(folder.trees["features"]):
         if isinstance(node, ast.Dict):
@@ -343,7 +344,7 @@ def _required(part: str) -> set[str]:
 
 
 def _expectation(call: ast.Call) -> bool:
-    """Whether the call makes an expectation and names its column itself, not on behalf of a caller."""
+    """Return whether the call makes an expectation and names its column in the call itself."""
     given = [k for k in call.keywords if k.arg == "column"]
     made = getattr(call.func, "attr", "").startswith("Expect")
     return made and bool(given) and isinstance(given[0].value, ast.Constant)

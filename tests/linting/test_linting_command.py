@@ -1,4 +1,4 @@
-"""`python -m include.linting`: what it prints, how it ends, and that no folder can hang it or take it along."""
+"""`python -m include.linting`: what it prints, its exit codes, and that no folder can hang or crash it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def command(*arguments: str, models: Path | str = "") -> subprocess.CompletedPro
 
 
 def broken(root: Path, name: str, file: str, old: str, new: str) -> Path:
-    """A copy of the toy under another name, in which ``old`` became ``new``."""
+    """Make a copy of the toy under another name, with ``old`` replaced by ``new``."""
     folder = copy(TOY, root / name)
     model = folder / "model.py"
     model.write_text(model.read_text().replace('name="toy"', f'name="{name}"'))
@@ -86,8 +86,8 @@ def test_folders_that_misbehave_are_reported_and_the_others_linted(
     assert by_folder["f_right"] == []
 
 
-def test_a_busy_machine_makes_no_folder_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work that waits for a processor counts by the clock only, and there it may take much longer."""
+def test_a_busy_machine_does_not_make_a_folder_slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only processor time counts towards the limit. Waiting has a much longer limit, by the clock."""
     waits = broken(tmp_path, "waits", "features", "import numpy", "import time\ntime.sleep(3.5)\nimport numpy")
     monkeypatch.setattr(run, "WAITING", 1000)
     assert not [p for p in run.lint({"waits": waits}, seconds=3) if "longer" in p.what]
@@ -110,25 +110,25 @@ def test_formats_and_exit_codes(tmp_path: Path) -> None:
     problem = json.loads(as_json.stdout)[0]
     assert (problem["line"], problem["suggestion"]["text"]) == (line, "owner")
     (folder / "model.py").write_text((folder / "model.py").read_text().replace("ownr=", "owner="))
-    mended = command("--model", "e_wrong", models=tmp_path)
-    assert (mended.returncode, mended.stdout) == (0, "1 model, no mistake\n")
+    repaired = command("--model", "e_wrong", models=tmp_path)
+    assert (repaired.returncode, repaired.stdout) == (0, "1 model, no mistake\n")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "models", "said"),
+    ("arguments", "models", "message"),
     [
         (["--model", "bike_demands"], "", "did you mean 'bike_demand'?"),
         ([], "/nowhere/at/all", "PERENNIAL_MODELS names '/nowhere/at/all', which is not a folder"),
         (["changed", "--base", "no-such-branch"], "", "no-such-branch"),
     ],
 )
-def test_what_cannot_be_linted_is_said(arguments: list[str], models: str, said: str) -> None:
+def test_a_request_that_cannot_be_linted_is_refused(arguments: list[str], models: str, message: str) -> None:
     done = command(*arguments, models=models)
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_no_models_at_all_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_any_model_the_lint_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import include.models
     from include.errors import ConfigurationError
 

@@ -1,6 +1,6 @@
-"""The lint against mistakes made mechanically: each is found, at its line, and what it proposes there mends it.
+"""The lint against mistakes made automatically: each is found at its line, and the suggestion there repairs it.
 
-A seeded sample of each kind is judged; `--full` takes a larger one, `PERENNIAL_ALL_MUTANTS=1` all (some 5,000).
+A seeded sample of each kind is judged; `--full` takes a larger one, `PERENNIAL_ALL_MUTANTS=1` all (about 5,000).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ OTHERS_OF_A_KIND_IN_FULL = 2
 
 
 def chosen(valid: Path, full: bool) -> list[Mutant]:
-    """A sample with every kind in it, the same at every run."""
+    """Return a sample that has every kind and is the same in every run."""
     every = mutants(valid)
     if os.environ.get("PERENNIAL_ALL_MUTANTS"):
         return every
@@ -46,7 +46,7 @@ def test_a_valid_folder_has_no_mistake(valid: Path) -> None:
 
 
 @pytest.mark.parametrize("valid", VALID, ids=lambda folder: folder.name)
-def test_every_mistake_is_found_at_its_line_and_its_hint_mends_it(
+def test_every_mistake_is_found_at_its_line_and_its_suggestion_repairs_it(
     valid: Path, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     verdicts = [judge(mutant, valid, tmp_path) for mutant in chosen(valid, pytestconfig.getoption("--full"))]
@@ -54,15 +54,15 @@ def test_every_mistake_is_found_at_its_line_and_its_hint_mends_it(
     for verdict in verdicts:
         table[verdict.mutant.kind].append(verdict)
     for kind, of in table.items():
-        counts = [sum(getattr(v, what) for v in of) for what in ("found", "placed", "mended")]
-        print(f"{valid.name}: {kind}: {len(of)} made, {counts[0]} found, {counts[1]} placed, {counts[2]} mended")
-    assert len(table) >= 15, "kinds of mistakes"
+        counts = [sum(getattr(v, what) for v in of) for what in ("found", "placed", "repaired")]
+        print(f"{valid.name}: {kind}: {len(of)} made, {counts[0]} found, {counts[1]} placed, {counts[2]} repaired")
+    assert len(table) >= 15, "too few kinds of mistakes"
     wrong = [str(v) for v in verdicts if not v.right]
     assert not wrong, f"{len(wrong)} of {len(verdicts)}:\n" + "\n".join(wrong[:20])
 
 
-def test_a_lint_that_sees_nothing_would_fail(tmp_path: Path) -> None:
-    """The judge itself: a mistake that no rule can know is judged as not found."""
+def test_a_mistake_that_the_lint_cannot_see_is_judged_as_not_found(tmp_path: Path) -> None:
+    """The judge itself is tested, with a mistake that no rule can know."""
     valid = VALID[0]
     text = (valid / "source.py").read_text()
     at = text.index("SHOPS = {")
@@ -71,7 +71,7 @@ def test_a_lint_that_sees_nothing_would_fail(tmp_path: Path) -> None:
 
 
 def test_all_mistakes_of_a_folder_are_found_in_one_run(tmp_path: Path) -> None:
-    """Twelve mistakes in four files at once, each in a line of its own."""
+    """Twelve mistakes in four files at once, each on its own line."""
     valid = VALID[0]
     by_line: dict[tuple[str, int], Mutant] = {}
     for kind in ("keyword", "enum member", "column", "choice"):
@@ -81,8 +81,8 @@ def test_all_mistakes_of_a_folder_are_found_in_one_run(tmp_path: Path) -> None:
     folder = copy(valid, tmp_path / valid.name)
     for mutant in sorted(several, key=lambda m: -m.start):
         mutant.made(folder)
-    said = lint(valid.name, folder, fit=False)
-    places = {(p.place.file.stem, p.place.line) for p in said}
-    places |= {(end.place.file.stem, end.place.line) for p in said for end in p.also}
+    reported = lint(valid.name, folder, fit=False)
+    places = {(p.place.file.stem, p.place.line) for p in reported}
+    places |= {(end.place.file.stem, end.place.line) for p in reported for end in p.also}
     missed = [str(m) for m in several if (m.file, m.line) not in places]
-    assert not missed, "\n".join([*missed, "said:", *map(str, said)])
+    assert not missed, "\n".join([*missed, "found:", *map(str, reported)])

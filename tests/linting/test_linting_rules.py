@@ -1,4 +1,4 @@
-"""Rules that no slip of a finger shows: leaks, wrong shapes, chance, what training would refuse."""
+"""Rules for mistakes that are not typing errors: leaks, wrong shapes, randomness, what training would refuse."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def changed(root: Path, file: str, old: str, new: str) -> tuple[list[Problem], P
 
 
 @pytest.mark.parametrize(
-    ("file", "old", "new", "marked", "said"),
+    ("file", "old", "new", "marked", "message"),
     [
         ("features", RETURN, f'    columns["minutes"]\n{RETURN}', 'columns["minutes"]', "it would leak the label"),
         (
@@ -89,10 +89,10 @@ def changed(root: Path, file: str, old: str, new: str) -> tuple[list[Problem], P
         ),
     ],
 )
-def test_a_rule_speaks_at_its_line(tmp_path: Path, file: str, old: str, new: str, marked: str, said: str) -> None:
+def test_a_rule_reports_at_its_line(tmp_path: Path, file: str, old: str, new: str, marked: str, message: str) -> None:
     problems, path = changed(tmp_path, file, old, new)
     line = path.read_text()[: path.read_text().index(marked)].count("\n") + 1
-    assert any(p.place.line == line and p.place.file == path and said in p.sentence for p in problems), (
+    assert any(p.place.line == line and p.place.file == path and message in p.sentence for p in problems), (
         f"line {line}: {[str(p) for p in problems]}"
     )
 
@@ -115,14 +115,14 @@ def _unused() -> None:
 """
 
 
-def test_what_takes_an_amount_for_a_class_is_found_in_a_regression(tmp_path: Path) -> None:
+def test_an_estimator_for_classes_is_found_in_a_regression(tmp_path: Path) -> None:
     folder = copy(PROJECT / "include" / "models" / "bike_demand", tmp_path / "bike_demand")
     path = folder / "candidates.py"
     before, _, rest = path.read_text().partition("def candidates() -> dict[str, Candidate]:\n")
     path.write_text(before + SELECTING + rest)
-    said = {(p.place.line, p.what) for p in lint("bike_demand", folder, fit=False) if p.severity == "error"}
+    errors = {(p.place.line, p.what) for p in lint("bike_demand", folder, fit=False) if p.severity == "error"}
     lines = path.read_text().split("\n")
-    found = {lines[line - 1].strip().split('"')[1]: what for line, what in said}
+    found = {lines[line - 1].strip().split('"')[1]: what for line, what in errors}
     assert found == {
         "tested": "SelectKBest tests features by f_classif, which is for classes: each distinct value of the label "
         "would be one",
@@ -154,16 +154,16 @@ update_registered_converter(Guessing, "Guessing", _shape, _convert)
 def candidates() ->"""
 
 
-def test_a_candidate_that_has_learned_classes_of_amounts_is_found_by_its_fit(tmp_path: Path) -> None:
-    """An estimator of the folder's own, which no list knows; it cannot be stored either, and both are said."""
+def test_a_candidate_that_fits_classes_in_a_regression_is_found_by_its_fit(tmp_path: Path) -> None:
+    """The estimator is defined in the folder, so no list knows it. It also cannot be stored; both are reported."""
     folder = copy(PROJECT / "include" / "models" / "bike_demand", tmp_path / "bike_demand")
     path = folder / "candidates.py"
     text = path.read_text().replace("def candidates() ->", GUESSING)
     path.write_text(text.replace("        Ridge(alpha=1.0),\n", "        Guessing(alpha=1.0),\n"))
-    said = [(p.what, p.severity) for p in lint("bike_demand", folder)]
-    assert len(said) == 2 and {severity for _, severity in said} == {"error"}
-    assert said[0][0].startswith("candidate 'ridge_28d' cannot be stored")
-    assert said[1][0] == "candidate 'ridge_28d': DummyClassifier took 48 distinct values of the label for classes"
+    reported = [(p.what, p.severity) for p in lint("bike_demand", folder)]
+    assert len(reported) == 2 and {severity for _, severity in reported} == {"error"}
+    assert reported[0][0].startswith("candidate 'ridge_28d' cannot be stored")
+    assert reported[1][0] == "candidate 'ridge_28d': DummyClassifier took 48 distinct values of the label for classes"
 
 
 IMPORT = "from include.models.bike_demand.model import MODEL\n"
@@ -181,10 +181,10 @@ IMPORT = "from include.models.bike_demand.model import MODEL\n"
         ('event_time="', 'event_time="x', 'event_time="x'),
     ],
 )
-def test_a_mistake_in_the_declaration_is_none_of_the_files_that_import_it(
+def test_a_mistake_in_the_declaration_is_not_reported_in_files_that_import_it(
     tmp_path: Path, old: str, new: str, marked: str
 ) -> None:
-    """Each of the other files imports it, one of them through a file of its own, and one inside of its function."""
+    """Three files import the declaration: one directly, one through another file, one inside its function."""
     folder = copy(PROJECT / "include" / "models" / "bike_demand", tmp_path / "bike_demand")
     (folder / "shared.py").write_text(f"{IMPORT}ZONE = MODEL.timezone\n")
     for file, line in (
@@ -205,22 +205,22 @@ def test_a_mistake_in_the_declaration_is_none_of_the_files_that_import_it(
     assert places == {("model.py", number)}
 
 
-def test_a_mistake_in_a_file_that_others_import_is_reported_once_and_there(tmp_path: Path) -> None:
+def test_a_mistake_in_an_imported_file_is_reported_once_in_that_file(tmp_path: Path) -> None:
     folder = copy(TOY, tmp_path / "toy")
     (folder / "shared.py").write_text("TEXTS = ['shop']\nNUMBERS = 1 / 0\n")
     for file in ("features", "candidates"):
         path = folder / f"{file}.py"
         head = "from __future__ import annotations\n"
         path.write_text(path.read_text().replace(head, f"{head}\nfrom include.models.toy.shared import TEXTS\n", 1))
-    said = [(p.place.file.name, p.place.line, p.what) for p in lint("toy", folder, fit=False)]
-    assert said == [("shared.py", 2, "fails: ZeroDivisionError: division by zero")]
+    reported = [(p.place.file.name, p.place.line, p.what) for p in lint("toy", folder, fit=False)]
+    assert reported == [("shared.py", 2, "fails: ZeroDivisionError: division by zero")]
     (folder / "shared.py").write_text("TEXT = ['shop']\n")
     lacking = [(p.place.file.name, p.what) for p in lint("toy", folder, fit=False)]
     assert lacking == [(f, "include.models.toy.shared has no 'TEXTS'") for f in ("candidates.py", "features.py")]
 
 
 def test_a_renamed_column_is_one_mistake_at_its_declaration(tmp_path: Path) -> None:
-    """The name is used in two files and declared nowhere; a declared one that is near is used nowhere: it is wrong."""
+    """Two files use an undeclared name, and a similar declared name is used nowhere. So the declaration is wrong."""
     problems, path = changed(tmp_path, "model", 'name="shop"', 'name="shopp"')
     assert len(problems) == 1
     assert "'shopp' is used nowhere" in problems[0].what
@@ -229,29 +229,29 @@ def test_a_renamed_column_is_one_mistake_at_its_declaration(tmp_path: Path) -> N
     assert lint("toy", path.parent) == []
 
 
-def test_a_misspelt_use_names_the_other_end(tmp_path: Path) -> None:
+def test_a_misspelt_use_also_names_the_declaration(tmp_path: Path) -> None:
     problems, path = changed(tmp_path, "features", '("x", "z", "items"', '("x", "zz", "items"')
     assert len(problems) == 1, [str(p) for p in problems]
     assert problems[0].place.file == path
     assert [end.place.file.name for end in problems[0].also] == ["model.py"]
 
 
-def test_a_file_that_needs_another_kind_of_text_is_no_mistake(tmp_path: Path) -> None:
-    """Text columns may hold dates or numbers: `build` may parse them."""
+def test_parsing_a_text_column_is_not_a_mistake(tmp_path: Path) -> None:
+    """Text columns can hold dates or numbers, which `build` may parse."""
     new = f'    numbers["day"] = np.asarray(columns["id"], "datetime64[D]").astype(np.float32)\n{RETURN}'
     problems, _ = changed(tmp_path, "features", RETURN, new)
     assert [p.what for p in problems] == ["feature 'day' is built, and no candidate takes it"]
 
 
-def test_of_two_modules_that_are_equally_near_the_one_is_meant_that_has_it(tmp_path: Path) -> None:
+def test_of_two_similar_modules_the_one_with_the_attribute_is_suggested(tmp_path: Path) -> None:
     was = "late[cancelled], minutes[cancelled] = np.nan"
     (problem,), path = changed(tmp_path, "source", was, was.replace("np.", "p."))
     assert problem.what == "'p' is not defined" and problem.suggestion is not None
     assert was in problem.suggestion.applied(path.read_text())
 
 
-def kept(folder: Path, old: str, new: str, line: str) -> list[Problem]:
-    """What the lint says about candidates of the toy in which an estimator is replaced, imported by ``line``."""
+def problems_with(folder: Path, old: str, new: str, line: str) -> list[Problem]:
+    """Return the problems of the toy's candidates after an estimator is replaced by one that ``line`` imports."""
     copied = copy(TOY, folder / "toy") / "candidates.py"
     text = copied.read_text()
     assert old in text
@@ -261,9 +261,9 @@ def kept(folder: Path, old: str, new: str, line: str) -> list[Problem]:
 
 
 def test_a_candidate_that_a_night_could_not_store_is_an_error(tmp_path: Path) -> None:
-    """It can be fitted, scored and converted; the skops file of its twin would be refused."""
+    """It can be fitted, scored and converted, but the skops file of its twin would be refused."""
     line = "from tests.training.borrowed import Borrowed"
-    (problem,) = kept(tmp_path, "LogisticRegression(C=1.0, max_iter=300)", "Borrowed(max_iter=300)", line)
+    (problem,) = problems_with(tmp_path, "LogisticRegression(C=1.0, max_iter=300)", "Borrowed(max_iter=300)", line)
     assert problem.severity == "error" and "'logistic' cannot be stored" in problem.what
     assert "not reviewed: tests.training.borrowed.Borrowed" in problem.what and "TRUSTED" in problem.hint
     assert "borrowed.Borrowed. A fit is stored as" in problem.sentence, "two sentences, not joined by a semicolon"
@@ -272,6 +272,6 @@ def test_a_candidate_that_a_night_could_not_store_is_an_error(tmp_path: Path) ->
 def test_a_conversion_that_fails_is_a_warning(tmp_path: Path) -> None:
     """An estimator without a converter is an error before any fit; this failure may be due to the made-up rows."""
     line = "from tests.training.borrowed import Stubborn"
-    found = kept(tmp_path, "LogisticRegression(C=1.0, max_iter=300)", "Stubborn(max_iter=300)", line)
+    found = problems_with(tmp_path, "LogisticRegression(C=1.0, max_iter=300)", "Stubborn(max_iter=300)", line)
     (problem,) = [p for p in found if p.severity == "warning"]
     assert "'logistic': skl2onnx cannot convert" in problem.what and "not with these coefficients" in problem.what

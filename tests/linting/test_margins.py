@@ -1,4 +1,4 @@
-"""A margin that healthy models cannot pass is warned of at its line, once it was measured; else nothing is said."""
+"""A margin that healthy models cannot pass gives a warning at its line, but only if its power was measured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GATE = "gate=Gate(margin=0.02, min_days=5, min_rows=300)"
 
 
 def declared(root: Path, gate: str) -> Path:
-    """A copy of the toy with this gate."""
+    """Write a copy of the toy with this gate; return its model.py."""
     path = copy(TOY, root / "toy") / "model.py"
     text = path.read_text()
     assert text.count(GATE) == 1
@@ -24,7 +24,7 @@ def declared(root: Path, gate: str) -> Path:
     return path
 
 
-def said(path: Path) -> list[Problem]:
+def problems_of(path: Path) -> list[Problem]:
     return lint("toy", path.parent, fit=False)
 
 
@@ -41,11 +41,11 @@ def gate(margin: str, error: str, week: str) -> str:
         ("0.0101", "0.03", "0.03", "2.5 standard errors (2.5 x 0.0101) and the cost of one more stale week (0.03)"),
     ],
 )
-def test_a_margin_that_holds_for_ever_is_warned_of_and_mended(
+def test_a_margin_with_which_the_gate_always_holds_gives_a_warning_with_a_suggestion(
     tmp_path: Path, error: str, week: str, wanted: str, why: str
 ) -> None:
     path = declared(tmp_path, gate("margin=0.02,", error, week))
-    (problem,) = said(path)
+    (problem,) = problems_of(path)
     assert problem.severity == "warning"
     line = path.read_text()[: path.read_text().index("margin=0.02")].count("\n") + 1
     assert (problem.place.file, problem.place.line) == (path, line)
@@ -54,29 +54,29 @@ def test_a_margin_that_holds_for_ever_is_warned_of_and_mended(
     assert problem.suggestion is not None
     path.write_text(problem.suggestion.applied(path.read_text()))
     assert f"margin={wanted}," in path.read_text()
-    assert said(path) == []
+    assert problems_of(path) == []
 
 
 @pytest.mark.parametrize(
     ("error", "week"), [("0.008", "0.02"), ("0.001", "-0.5"), ("0.0", "0.0")], ids=["exactly", "fresh is worse", "zero"]
 )
-def test_a_margin_that_is_wide_enough_is_not(tmp_path: Path, error: str, week: str) -> None:
-    assert said(declared(tmp_path, gate("margin=0.02,", error, week))) == []
+def test_a_margin_that_is_wide_enough_gives_no_warning(tmp_path: Path, error: str, week: str) -> None:
+    assert problems_of(declared(tmp_path, gate("margin=0.02,", error, week))) == []
 
 
-def test_without_a_measurement_nothing_is_said(tmp_path: Path) -> None:
-    assert said(declared(tmp_path, "gate=Gate(margin=1e-9, min_days=5, min_rows=300)")) == []
+def test_without_a_measurement_there_is_no_warning(tmp_path: Path) -> None:
+    assert problems_of(declared(tmp_path, "gate=Gate(margin=1e-9, min_days=5, min_rows=300)")) == []
 
 
-def test_the_default_margin_is_warned_of_at_its_gate(tmp_path: Path) -> None:
+def test_the_default_margin_gives_a_warning_at_its_gate(tmp_path: Path) -> None:
     path = declared(tmp_path, gate("", "0.01", "0.001"))
-    (problem,) = said(path)
+    (problem,) = problems_of(path)
     line = path.read_text()[: path.read_text().index("gate=Gate")].count("\n") + 1
     assert (problem.place.line, problem.suggestion) == (line, None)
 
 
-def test_a_broken_measurement_is_its_own_mistake_and_no_warning(tmp_path: Path) -> None:
-    (problem,) = said(declared(tmp_path, gate("margin=0.02,", "-0.01", "0.5")))
+def test_a_broken_measurement_is_an_error_and_not_a_warning(tmp_path: Path) -> None:
+    (problem,) = problems_of(declared(tmp_path, gate("margin=0.02,", "-0.01", "0.5")))
     assert problem.severity == "error" and "standard_error" in problem.sentence
 
 

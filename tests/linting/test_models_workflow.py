@@ -1,4 +1,4 @@
-"""The check of pull requests: its very commands, in a real clone with a changed model."""
+"""The check of pull requests: the commands of the workflow itself, in a real clone with a changed model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def clone(tmp_path: Path) -> Path:
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(PROJECT), str(clone))
     for file in git(PROJECT, "ls-files", "--cached", "--others", "--exclude-standard", "-z").split("\0"):
-        if file and (PROJECT / file).is_file():  # what is not committed yet is tested as well
+        if file and (PROJECT / file).is_file():  # uncommitted changes are tested as well
             (clone / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(PROJECT / file, clone / file)
     (clone / ".venv").symlink_to(sys.prefix)
@@ -105,7 +105,9 @@ def test_a_mistake_is_annotated_at_its_line_and_nothing_is_trained(
     assert "did you mean 'shop'?" in done["Lint"].stdout
 
 
-def test_a_change_of_no_model_lints_and_trains_nothing(workflow: dict[str, Any], clone: Path, tmp_path: Path) -> None:
+def test_a_change_outside_of_models_lints_and_trains_nothing(
+    workflow: dict[str, Any], clone: Path, tmp_path: Path
+) -> None:
     git(clone, "rm", "-rq", "include/models/toy")
     git(clone, "commit", "-qm", "no model after all")
     done = steps(workflow, clone, tmp_path / "runner")
@@ -114,7 +116,7 @@ def test_a_change_of_no_model_lints_and_trains_nothing(workflow: dict[str, Any],
     assert not (tmp_path / "runner" / "summary.md").exists()
 
 
-def test_by_hand_the_named_model_is_taken(workflow: dict[str, Any], clone: Path, tmp_path: Path) -> None:
+def test_a_manual_run_takes_the_named_model(workflow: dict[str, Any], clone: Path, tmp_path: Path) -> None:
     scratch = tmp_path / "runner"
     only = {"jobs": {"models": {**workflow["jobs"]["models"]}}}
     only["jobs"]["models"]["steps"] = [s for s in only["jobs"]["models"]["steps"] if s.get("name") == "Which models"]
@@ -122,8 +124,8 @@ def test_by_hand_the_named_model_is_taken(workflow: dict[str, Any], clone: Path,
     assert (scratch / "models").read_text() == "bike_demand\n"
 
 
-def test_only_what_the_branch_changed_counts(clone: Path) -> None:
-    """Commits that the base has won since the branch left it are none of the branch's."""
+def test_only_changes_of_the_branch_count(clone: Path) -> None:
+    """Commits that were added to the base since the branch began are not changes of the branch."""
     git(clone, "switch", "-q", "-c", "main2", "base")
     readme = clone / "include" / "models" / "bike_demand" / "__init__.py"
     readme.write_text(readme.read_text() + "\n")
@@ -135,9 +137,9 @@ def test_only_what_the_branch_changed_counts(clone: Path) -> None:
     assert done.stdout == "toy\n"
 
 
-def test_the_workflow_asks_for_no_more_than_it_needs(workflow: dict[str, Any]) -> None:
+def test_the_workflow_has_minimal_permissions_and_pinned_actions(workflow: dict[str, Any]) -> None:
     assert workflow["permissions"] == {"contents": "read"}
-    triggers = {str(key): value for key, value in workflow.items()}["True"]  # YAML 1.1 reads `on` so
+    triggers = {str(key): value for key, value in workflow.items()}["True"]  # YAML 1.1 reads `on` as true
     assert triggers["pull_request"]["paths"] == ["include/models/**"]
     assert "model" in triggers["workflow_dispatch"]["inputs"]
     ours = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
@@ -145,7 +147,7 @@ def test_the_workflow_asks_for_no_more_than_it_needs(workflow: dict[str, Any]) -
     used = [s["uses"] for s in workflow["jobs"]["models"]["steps"] if "uses" in s]
     assert set(used) <= pinned
     for step in workflow["jobs"]["models"]["steps"]:
-        assert "${{" not in step.get("run", ""), "an expression in a command is a way in for whoever names a branch"
+        assert "${{" not in step.get("run", ""), "an expression in a command lets the name of a branch inject code"
 
 
 def test_every_command_of_the_workflow_is_run_here(workflow: dict[str, Any]) -> None:
@@ -154,5 +156,5 @@ def test_every_command_of_the_workflow_is_run_here(workflow: dict[str, Any]) -> 
     assert set(names) - set(COMMANDS) <= {None, "Environment"}
 
 
-def test_a_deleted_model_is_none_to_lint(clone: Path) -> None:
+def test_a_deleted_model_is_not_linted(clone: Path) -> None:
     assert "toy" not in changed("HEAD", clone)

@@ -1,4 +1,4 @@
-"""`scorers.py` and what `model.py` declares of it have to agree."""
+"""`scorers.py` and the scorers that `model.py` declares must agree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FUNCTION = "def {}({}):\n    return labels\n"
 
 
 @pytest.mark.parametrize(
-    ("declared", "file", "said"),
+    ("declared", "file", "problem"),
     [
         (True, FUNCTION.format("euros", "labels, scores"), None),
         (True, None, "scorers.py is missing, and model.py declares scorers"),
@@ -28,7 +28,9 @@ FUNCTION = "def {}({}):\n    return labels\n"
         ),
     ],
 )
-def test_scorers(tmp_path: Path, declared: bool, file: str | None, said: str | None) -> None:
+def test_declared_scorers_and_functions_must_agree(
+    tmp_path: Path, declared: bool, file: str | None, problem: str | None
+) -> None:
     folder = copy(TOY, tmp_path / "toy")
     model = folder / "model.py"
     if declared:
@@ -36,5 +38,5 @@ def test_scorers(tmp_path: Path, declared: bool, file: str | None, said: str | N
         model.write_text(text.replace("    training=", f"    {DECLARED}", 1))
     if file is not None:
         (folder / "scorers.py").write_text(file)
-    found = [problem.what for problem in lint("toy", folder, fit=False)]
-    assert found == ([] if said is None else [said])
+    found = [one.what for one in lint("toy", folder, fit=False)]
+    assert found == ([] if problem is None else [problem])

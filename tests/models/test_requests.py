@@ -1,4 +1,4 @@
-"""Whatever a client sends, the examples answer it: what their input contract accepts has a score."""
+"""The example models give a score for every request that their input contract accepts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 
 @pytest.fixture(scope="module", params=sorted(p.parent.name for p in MODELS.glob("*/model.py")))
 def predictors(request: pytest.FixtureRequest) -> tuple[list[Predictor], dict[str, Any]]:
-    """What would serve of a model, one of each candidate, and a real row."""
+    """Predictors of a model, one for each candidate, and a real row."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PERENNIAL_MODELS", str(MODELS))
         model = catalog.load(request.param)
@@ -66,7 +66,7 @@ def predictors(request: pytest.FixtureRequest) -> tuple[list[Predictor], dict[st
 
 
 def some_days(model: Model) -> pd.DataFrame:
-    """As few as a candidate can be fitted on."""
+    """The fewest days that a candidate can be fitted on."""
     frames: list[pd.DataFrame] = []
     for key in keys_between("2026-03-01", "2026-04-30"):
         if sum(map(len, frames)) >= 1.2 * model.training.min_rows:
@@ -76,7 +76,7 @@ def some_days(model: Model) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def test_what_the_contract_accepts_has_a_score(predictors: tuple[list[Predictor], dict[str, Any]]) -> None:
+def test_a_request_that_the_contract_accepts_has_a_score(predictors: tuple[list[Predictor], dict[str, Any]]) -> None:
     served, real = predictors
     contract = served[0].contract
     change = st.sampled_from(sorted(contract.fields)).flatmap(
@@ -113,7 +113,7 @@ def test_a_text_that_is_not_a_date_is_named(predictors: tuple[list[Predictor], d
         assert refused.value.problems == [Problem(1, name, sentence)]
 
 
-def test_the_openapi_description_says_what_a_date_and_an_event_time_are(
+def test_the_openapi_description_explains_dates_and_event_times(
     predictors: tuple[list[Predictor], dict[str, Any]],
 ) -> None:
     (predictor, *_), _ = predictors
@@ -135,7 +135,7 @@ def test_event_times_far_from_now_and_empty_texts_are_refused(
     for days, accepted in ((-731, False), (-729, True), (399, True), (401, False)):
         moment = (datetime.fromtimestamp(NOW, UTC) + timedelta(days=days)).isoformat()
         row = real | {times.column: moment}
-        assert len(predictor.predict([row])) == 1, "the probe rows of an old bundle are as old as it is"
+        assert len(predictor.predict([row])) == 1, "the probe rows of an old bundle are as old as the bundle"
         if accepted:
             assert len(predictor.predict([row], NOW)) == 1
             continue

@@ -1,4 +1,4 @@
-"""Runs a task, or all tasks, of a real DAG in Airflow's own task runner, in this process: no database, no server."""
+"""Run one task or all tasks of a real DAG in Airflow's task runner, in this process, without database or server."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ DAGS = Path(__file__).parent.parent.parent / "dags"
 
 @dataclass(frozen=True)
 class Ended:
-    """How a task ended: its state (``up_for_retry``: Airflow would try it again), its error, and what it has sent.
+    """How a task ended: its state (``up_for_retry``: Airflow would try it again), its error, and the data that it sent.
 
-    ``skipped`` are the tasks that it has asked Airflow to skip.
+    ``skipped`` are the tasks that it asked Airflow to skip.
     """
 
     state: str
@@ -57,11 +57,11 @@ class Ended:
 
 
 class Supervisor:
-    """What a task talks to: answers XComs of earlier tasks, keeps what is pushed, triggered and skipped.
+    """The supervisor of a task: returns XComs of earlier tasks; keeps XComs, triggered runs and skipped tasks.
 
     Parameters
     ----------
-    xcoms : by task, whatever the key; or by task and key. Of a mapped task (by task) the list of all its values, if
+    xcoms : values by task (for every key), or by task and key. For a mapped task (by task): the list of all values, if
         ``mapped`` names it.
     runs : states of other runs, by DAG and run id.
     """
@@ -111,7 +111,7 @@ PARAMS: dict[int, tuple[Any, Any]] = {}
 
 
 def parsed(file: str = "") -> Any:
-    """The DAGs of `dags/`, or of one file of it, parsed now."""
+    """The DAGs of `dags/`, or of one of its files, parsed now."""
     from airflow.dag_processing.dagbag import DagBag
 
     return DagBag(str(DAGS / file))
@@ -159,14 +159,14 @@ def run_task(
     map_index: int = -1,
     **dates: Any,
 ) -> Ended:
-    """Run a task as a worker would, with a run of this conf, kind and user.
+    """Run a task as a worker would, in a run of this conf, kind and user.
 
     Parameters
     ----------
     patch : pytest's ``monkeypatch``.
-    xcoms, mapped : what earlier tasks have returned, see `Supervisor`.
-    map_index : of the one that is run, of a mapped task.
-    dates : of the run: ``run_after``, ``logical_date``, ``partition_key``.
+    xcoms, mapped : the values that earlier tasks returned, see `Supervisor`.
+    map_index : for a mapped task, the index of the instance to run.
+    dates : dates of the run: ``run_after``, ``logical_date``, ``partition_key``.
     """
     supervisor = Supervisor({k: json.loads(json.dumps(v)) for k, v in (xcoms or {}).items()}, mapped)
     patch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
@@ -179,7 +179,7 @@ def run_task(
         partition_date=None, note=None, team_name=None, **asked,
     )  # fmt: skip
     task = of.get_task(task_id)
-    for owner in (of, task):  # Airflow writes the conf into the parsed DAG: each task has a process of its own
+    for owner in (of, task):  # Airflow writes the conf into the parsed DAG, because each task has its own process
         params = copy.deepcopy(PARAMS.setdefault(id(owner), (owner, copy.deepcopy(owner.params)))[1])
         if isinstance(owner, MappedOperator):
             patch.setitem(owner.partial_kwargs, "params", params)
@@ -199,7 +199,7 @@ def run_task(
 
 @dataclass(frozen=True)
 class RunEnded:
-    """How a run ended: its tasks that were run (mapped ones as ``train[0]``), in order, and what was logged in each."""
+    """How a run ended: the tasks that ran (mapped ones as ``train[0]``), in order, and the log of each."""
 
     tasks: dict[str, Ended]
     logs: dict[str, str]
@@ -221,7 +221,7 @@ class RunEnded:
 
 
 def run_dag(of: Any, conf: Mapping[str, Any], *, patch: Any, run_id: str) -> RunEnded:
-    """Run all tasks of a DAG one after the other as its arrows say, until one does not succeed.
+    """Run all tasks of a DAG one after the other in dependency order, until one does not succeed.
 
     A mapped task (over one list) is run once for each value. Every task has the trigger rule of all our tasks: it runs
     if all upstream tasks succeeded.
@@ -265,7 +265,7 @@ def _one(
 
 @contextmanager
 def logged() -> Iterator[list[str]]:
-    """What `include` logs meanwhile, from INFO on."""
+    """The lines that `include` logs meanwhile, INFO and above."""
     lines: list[str] = []
     handler, ours = logging.Handler(), logging.getLogger("include")
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""The workers of the executor are started without the scheduler's secrets, which the scheduler itself keeps."""
+"""The executor's workers start without the scheduler's secrets. The scheduler keeps them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow.executors.local_executor import LocalExecutor
 from perennial import executor
 
 
-def test_workers_are_started_without_the_secrets_of_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_start_without_the_secrets_of_the_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in executor.OF_THE_SCHEDULER:
         monkeypatch.setenv(name, "of-the-scheduler")
     monkeypatch.delenv("AIRFLOW__API__SECRET_KEY")
@@ -43,7 +43,7 @@ os._exit(0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_the_process_that_all_tasks_are_forked_from_is_started_without_them() -> None:
+def test_the_fork_server_of_all_tasks_starts_without_the_secrets() -> None:
     root = Path(__file__).parent.parent.parent
     variables = {
         **os.environ,
@@ -81,7 +81,7 @@ executor.end()
 
 
 def test_a_scheduler_that_starts_knows_that_the_others_are_dead(tmp_path: Path) -> None:
-    """Airflow itself would wait for the threshold of the heartbeat, which is minutes, before it queues tasks again."""
+    """Airflow itself would wait minutes (the heartbeat threshold) before it queues tasks again."""
     root = Path(__file__).parent.parent.parent
     variables = {
         **os.environ,

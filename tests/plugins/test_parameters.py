@@ -1,4 +1,4 @@
-"""The parameters of every DAG: what is out of bounds is refused at once, with a sentence, wherever it comes from."""
+"""The parameters of every DAG: a value out of bounds is refused at once with a clear sentence, whatever its origin."""
 
 from __future__ import annotations
 
@@ -72,15 +72,15 @@ def named(values: Any) -> str:
 
 
 @pytest.mark.parametrize(("kind", "conf"), HOSTILE, ids=named)
-def test_what_is_out_of_bounds_is_one_sentence(kind: str, conf: dict[str, Any]) -> None:
+def test_a_value_out_of_bounds_is_refused_with_one_sentence(kind: str, conf: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=r"^toy_\w+ cannot run with these parameters: .+\.$") as refused:
         MODELS[kind].of(f"toy_{kind}", REQUIRED.get(kind, {}) | conf)
     assert len(str(refused.value)) < 400
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_task_reads_its_parameters_first_and_is_not_tried_again(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is configured here: a task that read anything else first would end with another error."""
+def test_a_task_reads_its_parameters_first_and_is_not_retried(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is configured here, so a task that reads anything else first fails with another error."""
     ended = run_task(dag(kind), FIRST_TASK[kind], REQUIRED.get(kind, {}) | {"sedd": 1}, patch=monkeypatch)
     assert isinstance(ended.error, ConfigurationError) and "'sedd' is not a parameter" in str(ended.error)
     assert ended.state == "failed", "not up_for_retry"
@@ -94,15 +94,15 @@ IN_A_FORM = [(kind, conf) for kind, conf in HOSTILE if not {"sedd", "unknown", "
 def test_a_form_or_its_task_refuses_every_wrong_value(
     kind: str, conf: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A form refuses almost all of them when the run is created: a person sees it in the form, a caller as a 400."""
+    """The form refuses almost all of them when the run is created: in the browser, or with a 400 in the API."""
     asked = REQUIRED.get(kind, {}) | conf
     if form_refuses(dag(kind), asked) is None:
         ended = run_task(dag(kind), FIRST_TASK[kind], asked, patch=monkeypatch)
         assert isinstance(ended.error, ConfigurationError) and ended.state == "failed"
 
 
-def test_no_number_of_a_form_is_without_bounds() -> None:
-    """An unbounded one lets 1e30 through, which PostgreSQL makes a number that cannot be sent to a task."""
+def test_every_number_of_a_form_has_bounds() -> None:
+    """An unbounded number accepts 1e30, which PostgreSQL turns into a number that cannot be sent to a task."""
     for dag_id, made in in_process._bag().dags.items():
         for name in made.params:
             schema = made.params.get_param(name).schema
@@ -113,7 +113,7 @@ def test_no_number_of_a_form_is_without_bounds() -> None:
                 assert {"maxLength", "enum", "pattern"} & set(schema), f"{dag_id}.{name}"
 
 
-def test_a_form_has_no_parameter_that_its_task_does_not_know() -> None:
+def test_a_task_knows_every_parameter_of_its_form() -> None:
     for kind, model in MODELS.items():
         assert set(dag(kind).params) <= set(model.model_fields), kind
         defaults = {name: dag(kind).params.get_param(name).value for name in dag(kind).params}
@@ -121,7 +121,7 @@ def test_a_form_has_no_parameter_that_its_task_does_not_know() -> None:
         model.of(f"toy_{kind}", REQUIRED.get(kind, {}) | given)
 
 
-def test_what_is_within_bounds_is_typed() -> None:
+def test_valid_values_are_typed() -> None:
     assert ReleaseParameters.of("d", {"version": 2.0, "reason": None, "released_by": "perennial"}).version == 2
     wanted = {"as_of": "2026-05-03", "window_days": 30.0, "candidates": ["a"], "seed": 7, "note": None}
     given = RetrainParameters.of("d", wanted).as_dict()
@@ -168,7 +168,7 @@ def test_a_day_before_the_model_begins_is_refused_except_for_a_schedule(monkeypa
 
 @dataclass
 class Begun:
-    """What the listener sees of a run in the scheduler."""
+    """The parts of a run that the listener in the scheduler uses."""
 
     dag: Any
     conf: dict[str, Any] | None
@@ -193,11 +193,11 @@ class Begun:
         ({"version": 2**31}, "Invalid input for param version"),  # created before the form had a maximum
     ],
 )
-def test_a_run_whose_conf_cannot_reach_a_task_fails_when_it_begins(conf: dict[str, Any], says: str) -> None:
+def test_a_run_whose_conf_cannot_reach_a_task_fails_at_its_start(conf: dict[str, Any], says: str) -> None:
     run = Begun(serialized(dag("release")), conf)
     refusals.on_dag_run_running(cast(Any, run), "started")
     assert run.state == "failed" and run.note is not None and says in run.note
-    assert len(run.note) <= 1000, "Airflow's column: a longer note ends the scheduler"
+    assert len(run.note) <= 1000, "a note longer than Airflow's column ends the scheduler"
     assert run.note.endswith("again with other parameters.")
 
 
@@ -210,15 +210,15 @@ def test_a_run_whose_conf_cannot_reach_a_task_fails_when_it_begins(conf: dict[st
         ("2024-12-31T00:00:00", "is before 2025-01-01, when toy_release begins"),
     ],
 )
-def test_a_run_that_airflow_would_give_no_task_fails_when_it_begins(moment: str, says: str) -> None:
-    """About the future it would run for ever and block the next; about the past it would succeed without a task."""
+def test_a_run_that_would_get_no_task_fails_at_its_start(moment: str, says: str) -> None:
+    """A run about the future would never end and would block the next. One about the past would run no task."""
     run = Begun(serialized(dag("release")), {"version": 1}, logical_date=datetime.fromisoformat(f"{moment}+00:00"))
     refusals.on_dag_run_running(cast(Any, run), "started")
     assert run.state == "failed" and run.note is not None and says in run.note
 
 
 @pytest.mark.parametrize("minutes", [-60 * 24 * 30, 0, 5])
-def test_a_logical_date_of_about_now_or_before_goes_on(minutes: int) -> None:
+def test_a_run_with_a_logical_date_of_about_now_or_before_continues(minutes: int) -> None:
     moment = datetime.now(UTC) + timedelta(minutes=minutes)
     run = Begun(serialized(dag("release")), {"version": 1}, logical_date=moment)
     refusals.on_dag_run_running(cast(Any, run), "started")
@@ -226,7 +226,7 @@ def test_a_logical_date_of_about_now_or_before_goes_on(minutes: int) -> None:
 
 
 @pytest.mark.parametrize("conf", [{"version": 1, "x": 2**64 - 1, "z": None}, {"version": 3}])
-def test_a_run_whose_conf_is_fine_goes_on(conf: dict[str, Any]) -> None:
+def test_a_run_with_a_valid_conf_continues(conf: dict[str, Any]) -> None:
     run = Begun(serialized(dag("release")), conf)
     refusals.on_dag_run_running(cast(Any, run), "started")
     assert (run.state, run.note) == ("running", None)

@@ -1,4 +1,4 @@
-"""What loading the plugin costs, and that its pages ask for a login."""
+"""Loading the plugin is cheap, and its pages ask for a login."""
 
 from __future__ import annotations
 

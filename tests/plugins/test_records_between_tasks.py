@@ -1,4 +1,4 @@
-"""What a task of a retraining gets from the tasks before it: JSON of records, or an error that names what is wrong."""
+"""A task of a retraining reads the records of earlier tasks as JSON, or fails with an error that names the field."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def evaluate(patch: pytest.MonkeyPatch, plan: dict[str, Any], selected: dict[str
     return in_process.run_task(in_process.dag("toy_retrain"), "evaluate", {}, patch=patch, xcoms=xcoms)
 
 
-def test_other_code_is_refused_before_its_plan_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_of_other_code_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = {**document("plan"), "a field of other code": 1}
     ended = evaluate(monkeypatch, plan, document("selection"))
     assert ended.state == "failed" and isinstance(ended.error, ConfigurationError)
@@ -40,7 +40,7 @@ def test_other_code_is_refused_before_its_plan_is_read(monkeypatch: pytest.Monke
         ({"as_of": "2026-5-4"}, "cannot be read as Plan: as_of: "),
     ],
 )
-def test_a_plan_that_is_not_one_ends_the_run_with_the_field(
+def test_an_invalid_plan_fails_the_run_and_the_error_names_the_field(
     monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], found: str
 ) -> None:
     plan = {**document("plan"), "code_digest": catalog.digest("toy"), **changes}
@@ -49,7 +49,7 @@ def test_a_plan_that_is_not_one_ends_the_run_with_the_field(
     assert found in str(ended.error) and found in ended.note
 
 
-def test_what_select_returned_is_read_as_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_of_select_is_read_as_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = {**document("plan"), "code_digest": catalog.digest("toy")}
     selected = document("selection")
     del selected["twin"]["last"]

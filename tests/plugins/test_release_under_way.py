@@ -1,4 +1,4 @@
-"""Which runs of the release say that the last decision may still be carried out."""
+"""Which release runs show that the last decision can still be carried out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def row(bundle: str | None = "d" * 64) -> VersionRow:
         ({OWN: "running"}, row(), True),
         ({OWN: "failed"}, row(), False),
         ({("toy_release", "manual__1"): "running"}, row(), True),
-        ({("toy_release", "manual__1"): "queued"}, row(), False),  # its run_after may be in a hundred years
+        ({("toy_release", "manual__1"): "queued"}, row(), False),  # its run_after can be a hundred years away
         ({("other_release", OWN[1]): "queued"}, row(), False),
         ({OWN: "queued"}, row(bundle=None), False),
         ({("toy_release", "manual__1"): "running"}, None, True),

@@ -1,4 +1,4 @@
-"""The partition timetable: the day that is over, the same partition date however a run is started, the last day too."""
+"""The partition timetable: a run is about the day that is over, whoever starts it, and a back-fill has its last day."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def keys(timetable: Any, first: str, last: str) -> list[str]:
     return [i.partition_key for i in timetable.iter_partition_dagrun_infos(earliest=earliest, latest=latest)]
 
 
-def test_a_back_fill_has_its_last_day(timetable: DailyPartitionTimetable) -> None:
+def test_a_back_fill_includes_its_last_day(timetable: DailyPartitionTimetable) -> None:
     assert keys(timetable, "2026-11-01", "2026-11-03") == ["2026-11-01", "2026-11-02", "2026-11-03"]
     stock = CronPartitionTimetable("0 6 * * *", timezone=NEW_YORK, run_offset=-1, key_format="%Y-%m-%d")
     assert keys(stock, "2026-11-01", "2026-11-03") == ["2026-11-01", "2026-11-02"], "the reason for our own timetable"
 
 
 @pytest.mark.parametrize(("first", "last", "days"), [("2026-03-06", "2026-03-10", 5), ("2026-10-30", "2026-11-03", 5)])
-def test_clock_changes_neither_lose_nor_double_a_day(
+def test_clock_changes_neither_lose_nor_repeat_a_day(
     timetable: DailyPartitionTimetable, first: str, last: str, days: int
 ) -> None:
     found = keys(timetable, first, last)
@@ -67,8 +67,8 @@ def test_the_scheduler_gets_the_night_after(timetable: DailyPartitionTimetable) 
 
 
 @pytest.mark.parametrize("hours", [0, 4, 5, 6, 29, 30, 24 * 30])
-def test_every_day_has_its_turn_once_and_when_its_labels_are_final(hours: int) -> None:
-    """Ticks of two years in New York, over four clock changes."""
+def test_every_day_is_run_once_after_its_labels_are_final(hours: int) -> None:
+    """The ticks of two years in New York, with four clock changes."""
     delay = dt.timedelta(hours=hours)
     timetable = DailyPartitionTimetable("0 6 * * *", timezone=NEW_YORK, delay=delay)
     found = []
@@ -80,17 +80,17 @@ def test_every_day_has_its_turn_once_and_when_its_labels_are_final(hours: int) -
     assert found == keys_between(str(found[0]), str(found[-1]))
 
 
-def test_it_survives_serialisation(timetable: DailyPartitionTimetable) -> None:
+def test_a_timetable_survives_serialisation(timetable: DailyPartitionTimetable) -> None:
     late = DailyPartitionTimetable("0 6 * * *", timezone=NEW_YORK, delay=dt.timedelta(days=2, minutes=30))
     assert DailyPartitionTimetable.deserialize(late.serialize())._delay == late._delay
     old = {name: value for name, value in late.serialize().items() if name != "delay"}
-    assert DailyPartitionTimetable.deserialize(old)._delay == dt.timedelta(0), "what an older version has stored"
+    assert DailyPartitionTimetable.deserialize(old)._delay == dt.timedelta(0), "an older version stored this"
     again = DailyPartitionTimetable.deserialize(timetable.serialize())
     assert again.serialize() == timetable.serialize()
     assert keys(again, "2026-11-01", "2026-11-03") == keys(timetable, "2026-11-01", "2026-11-03")
 
 
-def test_a_key_of_another_form_is_refused(timetable: DailyPartitionTimetable) -> None:
+def test_a_key_in_another_format_is_refused(timetable: DailyPartitionTimetable) -> None:
     with pytest.raises(ValueError, match="key_format"):
         timetable.resolve_partition_date("yesterday")
 
@@ -112,7 +112,7 @@ def test_a_back_fill_of_thousands_of_years_is_refused(
 
 
 def next_run(timetable: DailyPartitionTimetable, last: tuple[str, str], now: str, patch: pytest.MonkeyPatch) -> str:
-    """The run that is planned when the file is parsed ``now``, the newest run being of this day and this moment."""
+    """The run that is planned if the file is parsed ``now`` and the newest run has this day and this time."""
     key, run_after = last
     moment = pendulum.parse(now, tz=NEW_YORK)
     for module in ("airflow.timetables.trigger", "perennial.timetables.clock"):
@@ -132,7 +132,7 @@ def next_run(timetable: DailyPartitionTimetable, last: tuple[str, str], now: str
 @pytest.mark.parametrize(
     ("last", "now", "wanted"),
     [
-        # back-filled before its tick (06:00): the tick of the day before is not due again
+        # back-filled before its tick (06:00): the tick of the previous day is not due again
         (("2026-05-09", "2026-05-09T00:00"), "2026-05-10T03:00", "2026-05-09 at 2026-05-10T06:00"),
         (("2026-05-10", "2026-05-10T00:00"), "2026-05-10T23:00", "2026-05-10 at 2026-05-11T06:00"),
         # its own tick is due: the day gets its scheduled run, because its labels may have changed since
@@ -143,7 +143,7 @@ def next_run(timetable: DailyPartitionTimetable, last: tuple[str, str], now: str
         (("2026-05-06", "2026-05-07T06:00"), "2026-05-10T03:00", "2026-05-08 at 2026-05-09T06:00"),
     ],
 )
-def test_a_back_fill_before_the_tick_repeats_no_night(
+def test_a_back_fill_before_the_tick_does_not_repeat_a_night(
     timetable: DailyPartitionTimetable,
     last: tuple[str, str],
     now: str,

@@ -1,4 +1,4 @@
-"""What the fork server prepares for the tasks: all of it works, runs no code of a model, and cannot stop the tasks."""
+"""The fork server's preparation for the tasks: every step works, no model code runs, a failure stops no task."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ print(json.dumps({
 def test_plugins_and_model_folders_are_prepared_without_running_a_model() -> None:
     env = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}"}
     done = subprocess.run([sys.executable, "-c", PREPARED], env=env, capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout.strip().splitlines()[-1])
-    assert told["failed"] == []
-    assert told["listeners"] == 1 and told["plugin"]
-    assert told["folders"] and told["parsed_again"] == []
-    assert told["of_models"] == [], "their code may change while the fork server lives"
-    assert told["threads"] == 1, "a thread does not survive the fork"
+    prepared = json.loads(done.stdout.strip().splitlines()[-1])
+    assert prepared["failed"] == []
+    assert prepared["listeners"] == 1 and prepared["plugin"]
+    assert prepared["folders"] and prepared["parsed_again"] == []
+    assert prepared["of_models"] == [], "their code may change while the fork server lives"
+    assert prepared["threads"] == 1, "a thread does not survive the fork"
 
 
 def test_a_step_that_fails_does_not_stop_the_others() -> None:

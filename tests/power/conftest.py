@@ -1,3 +1,3 @@
-"""A folder of models with a known drift, as the back-tests have it."""
+"""A folder of models with a known drift, as in the back-tests."""
 
 from tests.backtest.conftest import drifting as drifting

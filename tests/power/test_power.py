@@ -1,4 +1,4 @@
-"""What a margin costs: known truth first, then the figures of a model with a known drift, from real fits."""
+"""The power of a margin: first against a known truth, then for real fits of a model with a known drift."""
 
 from __future__ import annotations
 
@@ -58,9 +58,9 @@ def drawn(sigma: float, shift: float = 0.0, nights: int = 40, blocks: int = 250,
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
 @pytest.mark.parametrize("blocks", [4, 14, 28])
-def test_differences_of_known_spread_give_the_power_of_the_theory(blocks: int, alpha: float) -> None:
+def test_differences_of_known_spread_give_the_theoretical_power(blocks: int, alpha: float) -> None:
     sigma = 0.02
-    equal = Equal(drawn(sigma, shift=0.5), alpha, draws=20_000)  # the shift is centred away
+    equal = Equal(drawn(sigma, shift=0.5), alpha, draws=20_000)  # centring removes the shift
     for margin in (0.005, 0.01, 0.02, 0.04):
         rate, wanted = equal.promoted(blocks, margin), theory(margin, sigma, blocks, alpha)
         monte_carlo = 3 * math.sqrt(0.25 / 20_000)
@@ -71,7 +71,7 @@ def test_differences_of_known_spread_give_the_power_of_the_theory(blocks: int, a
     assert rates == sorted(rates) and rates[0] < rates[-1]
 
 
-def test_the_days_needed_are_those_of_the_theory() -> None:
+def test_the_days_needed_agree_with_the_theory() -> None:
     equal = Equal(drawn(sigma=0.02), 0.05, draws=20_000)
     for margin in (0.02, 0.01):
         days = equal.blocks_needed(margin, most=365)
@@ -81,7 +81,7 @@ def test_the_days_needed_are_those_of_the_theory() -> None:
     assert equal.blocks_needed(10.0, most=1) is None
 
 
-def test_limits_are_those_of_the_gate() -> None:
+def test_limits_equal_those_of_the_gate() -> None:
     generator = np.random.default_rng(3)
     day = np.sort(generator.integers(0, 9, size=400))
     values = generator.normal(size=400) + day * 0.1
@@ -92,8 +92,8 @@ def test_limits_are_those_of_the_gate() -> None:
 
 
 @pytest.mark.parametrize("metric", ["log_loss", "roc_auc", "brier"])
-def test_differences_by_block_carry_the_error_of_the_whole(metric: str) -> None:
-    """Their mean, weighted by rows, is the gain (of a ranking metric nearly), and their spread is its error."""
+def test_differences_by_block_give_the_error_of_the_gain(metric: str) -> None:
+    """Their mean, weighted by rows, is the gain (almost so for a ranking metric), and their spread gives its error."""
     generator = np.random.default_rng(4)
     day = np.sort(generator.integers(0, 14, size=3000))
     y = generator.integers(0, 2, size=3000)
@@ -106,7 +106,7 @@ def test_differences_by_block_carry_the_error_of_the_whole(metric: str) -> None:
     assert reach == pytest.approx(gain.value - gain.lower)
 
 
-def test_nights_without_two_blocks_say_nothing() -> None:
+def test_nights_without_two_blocks_are_left_out() -> None:
     lonely = Differences(np.array([1.0]), np.array([9.0]))
     with pytest.raises(ValueError, match="two blocks"):
         Equal([lonely], 0.05)
@@ -114,8 +114,8 @@ def test_nights_without_two_blocks_say_nothing() -> None:
     assert Equal([lonely, *several], 0.05).promoted(14, 0.01) == Equal(several, 0.05).promoted(14, 0.01)
 
 
-def test_known_days_give_back_their_standard_error_and_power(drifting: Path, tmp_path: Path) -> None:
-    """Fits whose loss differs on each day by what is drawn with a known spread, and by a known cost a day of age."""
+def test_simulated_days_give_their_known_standard_error_and_power(drifting: Path, tmp_path: Path) -> None:
+    """The losses of the fits differ by a random amount of known spread each day, and by a known cost per day of age."""
     model = catalog.load(written.write(drifting, "regression"))
     sigma, cost, generator = 0.8, 0.05, np.random.default_rng(11)
     nights = keys_between("2027-01-01", "2028-06-30")[::7]
@@ -141,7 +141,8 @@ def test_known_days_give_back_their_standard_error_and_power(drifting: Path, tmp
         assert abs(estimate["value"] - lag * cost) < 4 * estimate["error"]
     for cell in found["power"]:
         wanted = theory(cell["margin"], sigma, cell["holdout"], model.gate.alpha)
-        assert cell["equal"] == pytest.approx(wanted, abs=0.05), cell  # a night's spread is known from 28 days only
+        # the spread of a night is estimated from 28 days only
+        assert cell["equal"] == pytest.approx(wanted, abs=0.05), cell
         assert cell["worse"] == pytest.approx(model.gate.alpha, abs=0.015)
     declared = Power(**found["declared"])
     own = next(o for o in found["standard_error"] if (o["holdout"], o["apart"]) == (model.training.holdout_days, 7))
@@ -175,7 +176,7 @@ def test_the_least_margin_is_rounded_up_to_two_digits(error: float, week: float,
 
 @contextmanager
 def nothing(*_: Any) -> Iterator[Callable[[Any], Iterator[Any]]]:
-    raise AssertionError("something was to be made")
+    raise AssertionError("it tried to make something")
     yield
 
 
@@ -192,7 +193,7 @@ def measured(model: Model, home: Path) -> Report:
 
 @pytest.fixture(scope="module")
 def home(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A measurement over days that are in the lake already, but for the one that it finds it cannot use."""
+    """A measurement over days that are already in the lake, except for one day that cannot be used."""
     folder = tmp_path_factory.mktemp("measured")
     lake = Lab(model, folder).lake
     lake.create()
@@ -211,7 +212,7 @@ def report(home: Path) -> Report:
 
 
 def rows_of(model: Model, first: str, last: str) -> pd.DataFrame:
-    """What the source delivers, read past everything of ours; without the day that was stopped."""
+    """The rows of the source, read without our own code; without the day that was rejected."""
     source = catalog.module(model.name, "source")
     keys = [key for key in keys_between(first, last) if key != written.MISSING_DAY]
     return pd.concat([source.rows_of(partition(key, "UTC")).assign(partition=key) for key in keys], ignore_index=True)
@@ -221,7 +222,7 @@ def days_after(key: str, days: int) -> str:
     return (date.fromisoformat(key) + timedelta(days=days)).isoformat()
 
 
-def test_the_cost_of_lag_is_that_of_a_plain_loop(model: Model, report: Report) -> None:
+def test_the_cost_of_lag_equals_that_of_a_plain_loop(model: Model, report: Report) -> None:
     """Straight from the source: fit on eight days up to the lag, score the week after the night."""
     assert report["nights"] == NIGHTS and report["refused"] == {}
     loss = {}
@@ -240,10 +241,10 @@ def test_the_cost_of_lag_is_that_of_a_plain_loop(model: Model, report: Report) -
         if lag:
             assert found[lag]["cost"]["value"] == pytest.approx(value - loss[0], rel=1e-3)
             assert 0 < found[lag]["cost"]["error"] < found[lag]["cost"]["value"]
-    assert loss[0] < loss[7] < loss[14] < loss[28], "what is learned turns by four degrees a day"
+    assert loss[0] < loss[7] < loss[14] < loss[28], "the direction to learn turns by four degrees a day"
 
 
-def test_no_day_is_judged_by_a_fit_that_has_seen_it(model: Model, home: Path, report: Report) -> None:
+def test_no_day_is_scored_by_a_fit_that_has_seen_it(model: Model, home: Path, report: Report) -> None:
     fits = sorted((home / "power").glob("*.npz"))
     ends = {earlier(night, age) for night in NIGHTS for age in (0, 1, 7, 14, 28)}
     assert {path.name[:10] for path in fits} == ends
@@ -260,12 +261,12 @@ def test_the_figures_are_plausible(report: Report) -> None:
     for one in errors.values():
         assert 0 < one["median"] <= one["high"] < 1 and one["nights"] == len(NIGHTS)
     assert errors[28, 7]["median"] < errors[4, 7]["median"]
-    assert errors[14, 1]["median"] < errors[14, 7]["median"], "the fit of yesterday is more like that of today"
+    assert errors[14, 1]["median"] < errors[14, 7]["median"], "yesterday's fit is closer to today's than last week's is"
     for holdout in (4, 7, 14, 21, 28):
         cells = [one for one in report["power"] if one["holdout"] == holdout]
         rates = [one["equal"] for one in cells]
         assert rates == sorted(rates) and 0 < rates[0] < rates[-1] <= 1
-        # of normal days it is alpha (above); while the direction turns, days are skewed, and few of them most of all
+        # For normal days it is alpha (above). While the direction turns, days are skewed, most of all if there are few.
         worse = [one["worse"] for one in cells]
         assert all(0.02 < rate < (0.09 if holdout > 7 else 0.13) for rate in worse), worse
     days = [one["days"] for one in report["days_needed"]]
@@ -273,15 +274,15 @@ def test_the_figures_are_plausible(report: Report) -> None:
     assert 0.02 in [one["margin"] for one in report["days_needed"]]
 
 
-def test_the_recipe_is_the_one_that_wins(report: Report) -> None:
+def test_the_recipe_is_the_most_frequent_winner(report: Report) -> None:
     assert report["protocol"]["candidate"] == "linear"
     assert report["protocol"]["selections"] == dict.fromkeys(NIGHTS, "linear")
     assert recipe.most_frequent({"1": "a", "2": "b", "3": "b"}) == "b"
-    assert recipe.most_frequent({"1": "a", "2": "b"}) == "b", "of equal ones the newest"
+    assert recipe.most_frequent({"1": "a", "2": "b"}) == "b", "a tie goes to the newest"
     assert recipe.spread(list("abcdefghi"), 5) == list("acegi") and recipe.spread(["a", "b"], 5) == ["a", "b"]
 
 
-def test_what_it_says_can_be_pasted(report: Report, home: Path) -> None:
+def test_the_suggested_line_can_be_pasted(report: Report, home: Path) -> None:
     gate = eval(f"Gate(margin={report['margin']}, {report['line']})", {**vars(spec), "date": date})
     declared = Power(**report["declared"])
     assert gate.power == declared and gate.margin >= declared.least_margin - 1e-9
@@ -295,7 +296,7 @@ def test_what_it_says_can_be_pasted(report: Report, home: Path) -> None:
     assert f"The configured margin of {report['margin']:g} satisfies both." in kept
 
 
-def test_a_second_run_makes_nothing_and_says_the_same(
+def test_a_second_run_makes_nothing_and_reports_the_same(
     model: Model, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = ("power.json", "power.md", "power.svg", "power.png")
@@ -310,7 +311,7 @@ def test_a_second_run_makes_nothing_and_says_the_same(
     lost.unlink()
     measured(model, home)
     assert {file: (home / file).read_bytes() for file in files} == before
-    assert {p for p in there if p.stat().st_mtime_ns != there[p]} == {lost}, "only what is missing is made again"
+    assert {p for p in there if p.stat().st_mtime_ns != there[p]} == {lost}, "only missing files are created again"
 
 
 def test_the_picture_shows_every_cell(report: Report, home: Path) -> None:
@@ -324,7 +325,7 @@ def test_the_picture_shows_every_cell(report: Report, home: Path) -> None:
     assert f"{report['margin']:g} is the smallest sufficient one" in power_picture.sentence(PowerReport.of(report))
 
 
-def test_refusals_say_what_would_do(model: Model, tmp_path: Path) -> None:
+def test_refusals_name_a_value_that_would_work(model: Model, tmp_path: Path) -> None:
     def sample(first: str | None, last: str, every: int = 7) -> measuring.Sample:
         return measuring.sample_of(model, "2026-06-30", first, last, every)
 
@@ -341,7 +342,7 @@ def test_refusals_say_what_would_do(model: Model, tmp_path: Path) -> None:
     assert done.returncode == 1 and "did you mean 'linear'?" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_night_whose_fit_is_refused_is_left_out_and_told(model: Model, home: Path, report: Report) -> None:
+def test_a_night_whose_fit_is_refused_is_left_out_and_reported(model: Model, home: Path, report: Report) -> None:
     history_fits = {
         path.name[:10]: Fit("linear", ("", path.name[:10]), ("", ""), path) for path in (home / "power").glob("*.npz")
     }

@@ -1,4 +1,4 @@
-"""Real services for the registry's tests, and a model name of its own for every test."""
+"""Real services for the registry's tests, and a separate model name for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundle store: all or nothing, every byte verified, release records that only grow."""
+"""The bundle store: writes are all or nothing, every byte is verified, release records only grow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def record(epoch: int, version: int = 1) -> ReleaseRecord:
     return ReleaseRecord("parcels", version, "a" * 64, epoch, "2026-05-03T06:00:00+00:00", "run")
 
 
-def test_same_content_same_digest_and_readable_by_sha256sum(store: BundleStore) -> None:
+def test_equal_content_has_an_equal_digest_that_sha256sum_can_check(store: BundleStore) -> None:
     digest = store.write("parcels", FILES)
     assert store.write("parcels", dict(reversed(FILES.items()))) == digest
     assert store.write("parcels", {**FILES, "card.md": b"# other"}) != digest
@@ -60,7 +60,7 @@ def test_a_changed_missing_extra_or_linked_file_is_named(store: BundleStore) -> 
         opened.read("card.md")
 
 
-def test_a_link_in_the_place_of_a_file_is_refused(store: BundleStore, tmp_path: Path) -> None:
+def test_a_link_instead_of_a_file_is_refused(store: BundleStore, tmp_path: Path) -> None:
     path = store.root / "parcels" / store.write("parcels", FILES)
     (tmp_path / "copy").write_bytes(b"# card")
     (path / "card.md").unlink()
@@ -102,7 +102,7 @@ def _write(root: Path, barrier: multiprocessing.synchronize.Barrier) -> None:
     BundleStore(root).write("parcels", {"big": bytes(2_000_000), **FILES})
 
 
-def test_two_writers_of_one_bundle_leave_one(store: BundleStore) -> None:
+def test_two_writers_of_one_bundle_leave_one_bundle(store: BundleStore) -> None:
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(3)
     writers = [context.Process(target=_write, args=(store.root, barrier)) for _ in range(3)]
@@ -115,7 +115,7 @@ def test_two_writers_of_one_bundle_leave_one(store: BundleStore) -> None:
     store.open("parcels", digest)
 
 
-def test_a_killed_writer_leaves_no_bundle_and_its_rest_is_removed(
+def test_a_killed_writer_leaves_no_bundle_and_its_remains_are_removed(
     store: BundleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = os.fork()
@@ -168,7 +168,7 @@ def test_release_records_only_grow(store: BundleStore) -> None:
         lambda data: data.replace(b'"version": 1', b'"version": true'),
     ],
 )
-def test_a_damaged_record_is_refused_and_hides_no_other(store: BundleStore, damage: object) -> None:
+def test_a_damaged_record_is_refused_and_the_others_are_still_found(store: BundleStore, damage: object) -> None:
     store.write_release(record(2))
     store.write_release(ReleaseRecord("orders", 1, "b" * 64, 1, "2026-05-03T06:00:00+00:00", "run"))
     path = store.root / "parcels" / "release.json"
@@ -182,7 +182,7 @@ def test_a_damaged_record_is_refused_and_hides_no_other(store: BundleStore, dama
 
 
 def test_a_record_of_a_newer_version_is_read_and_still_verified(store: BundleStore) -> None:
-    """A server may be older than the release that it follows: it reads what it knows."""
+    """A server can be older than the release that it follows. It ignores fields that it does not know."""
     store.write_release(record(2))
     path = store.root / "parcels" / "release.json"
     newer = {**record(2).as_dict(), "canary": {"share": 0.1}}

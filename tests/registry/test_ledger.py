@@ -32,7 +32,7 @@ def add(ledger: Ledger, model: str, *numbers: int) -> None:
 
 
 def decide(ledger: Ledger, model: str, run_id: str, verdict: str, version: int | None, **rest: Any) -> Any:
-    told: dict[str, Any] = {"reason": "because", "parameters": {"note": "x"}, "code_digest": "c", **rest}
+    recorded: dict[str, Any] = {"reason": "because", "parameters": {"note": "x"}, "code_digest": "c", **rest}
     return ledger.record_decision(
         model,
         run_id,
@@ -41,7 +41,7 @@ def decide(ledger: Ledger, model: str, run_id: str, verdict: str, version: int |
         version=version,
         snapshot_digest="s",
         checks=[{"n": 1}],
-        **told,
+        **recorded,
     )
 
 
@@ -60,11 +60,11 @@ def test_versions_are_recorded_once_and_read_back(ledger: Ledger, model: str) ->
 
 def test_a_version_of_another_run_is_refused(ledger: Ledger, model: str) -> None:
     add(ledger, model, 1)
-    told = {"candidate": "c", "recipe": {}, "twin": "t", "twin_first": "a", "twin_last": "b", "metrics": {}}
+    recorded = {"candidate": "c", "recipe": {}, "twin": "t", "twin_first": "a", "twin_last": "b", "metrics": {}}
     with pytest.raises(IntegrityError, match="that version from run 'r1'"):
-        ledger.add_version(model, 1, run_id="other", **told)  # type: ignore[arg-type]
+        ledger.add_version(model, 1, run_id="other", **recorded)  # type: ignore[arg-type]
     with pytest.raises(IntegrityError, match="that run as version 1"):
-        ledger.add_version(model, 2, run_id="r1", **told)  # type: ignore[arg-type]
+        ledger.add_version(model, 2, run_id="r1", **recorded)  # type: ignore[arg-type]
 
 
 def test_promote_is_compare_and_set_with_its_audit_row(ledger: Ledger, model: str) -> None:
@@ -84,7 +84,7 @@ def test_promote_is_compare_and_set_with_its_audit_row(ledger: Ledger, model: st
     assert moves == [("perennial", "promote", 1, None, 1, "first"), ("perennial", "promote", 2, 1, 2, "second")]
 
 
-def test_what_cannot_be_promoted_changes_nothing(ledger: Ledger, model: str) -> None:
+def test_a_refused_promotion_changes_nothing(ledger: Ledger, model: str) -> None:
     add(ledger, model, 1)
     before = ledger.history(model)
     for version, digest, problem in ((1, DIGEST[2], "has bundle 111"), (7, DIGEST[7], "no version 7 .* newest are 1")):
@@ -97,7 +97,7 @@ def test_what_cannot_be_promoted_changes_nothing(ledger: Ledger, model: str) -> 
     assert [row for row in ledger.history(model) if row.action != "decide"] == before
 
 
-def test_of_many_threads_exactly_one_wins_each_epoch(ledger: Ledger, model: str) -> None:
+def test_exactly_one_of_many_threads_wins_each_epoch(ledger: Ledger, model: str) -> None:
     add(ledger, model, 1, 2, 3, 4)
     barrier = threading.Barrier(8)
     results: list[str] = []
@@ -120,7 +120,7 @@ def test_of_many_threads_exactly_one_wins_each_epoch(ledger: Ledger, model: str)
     assert len([row for row in ledger.history(model) if row.action == "promote"]) == 1
 
 
-def test_the_bundle_of_a_version_that_has_served_stays(ledger: Ledger, model: str) -> None:
+def test_the_bundle_of_a_version_that_has_served_does_not_change(ledger: Ledger, model: str) -> None:
     add(ledger, model, 1)
     ledger.set_bundle(model, 1, DIGEST[5])
     ledger.promote(model, 1, DIGEST[5], 0, "ada", "r1", "first")
@@ -128,7 +128,7 @@ def test_the_bundle_of_a_version_that_has_served_stays(ledger: Ledger, model: st
         ledger.set_bundle(model, 1, DIGEST[1])
 
 
-def test_decisions_are_one_a_run_and_the_newest_is_found(ledger: Ledger, model: str) -> None:
+def test_each_run_has_one_decision_and_the_newest_is_found(ledger: Ledger, model: str) -> None:
     add(ledger, model, 1, 2)
     assert ledger.last_decision(model) is None
     decide(ledger, model, "r1", "reject", 1)
@@ -143,7 +143,7 @@ def test_decisions_are_one_a_run_and_the_newest_is_found(ledger: Ledger, model: 
     ]  # fmt: skip
 
 
-def test_past_champions_are_an_undo(ledger: Ledger, model: str) -> None:
+def test_past_champions_are_an_undo_stack(ledger: Ledger, model: str) -> None:
     add(ledger, model, 1, 2, 3, 4)
 
     def serve(version: int, action: str = "promote", **rest: Any) -> None:
@@ -169,7 +169,7 @@ def test_past_champions_are_an_undo(ledger: Ledger, model: str) -> None:
     assert past() == [2]
 
 
-def test_withdrawn_models_keep_their_epoch(ledger: Ledger, model: str) -> None:
+def test_a_withdrawn_model_keeps_its_epoch(ledger: Ledger, model: str) -> None:
     add(ledger, model, 1, 2)
     ledger.promote(model, 1, DIGEST[1], 0, "ada", "r1", "first")
     with pytest.raises(ConflictError):
@@ -227,7 +227,7 @@ def test_the_database_itself_refuses_to_rewrite_history(
         connection.execute(text(statement), {"model": model})
 
 
-def test_tables_in_code_are_those_of_the_database(ledger: Ledger, services: Services) -> None:
+def test_tables_in_code_equal_those_of_the_database(ledger: Ledger, services: Services) -> None:
     found = inspect(create_engine(services.database_url, poolclass=NullPool))
     assert set(found.get_table_names("perennial")) == {t.name for t in schema.metadata.tables.values()} | {
         "schema_version"

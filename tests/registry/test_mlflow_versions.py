@@ -1,4 +1,4 @@
-"""The ledger numbers versions and MLflow follows: what is deleted in a real MLflow is registered and mapped again."""
+"""The ledger numbers versions and MLflow follows. Versions deleted in a real MLflow are registered and mapped again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def client(environment: None, services: Services) -> MlflowClient:
 
 
 def night(model: str, n: int) -> int:
-    """What a night does to ledger and MLflow: select, gate, package, promote; the number of its version."""
+    """Write to ledger and MLflow as a night does (select, gate, package, promote); return the version's number."""
     run_id = f"night-{n}"
     run = tracking.start_or_resume(model, run_id, "boosting")
     ledger, version = Ledger.default(), mlflow_versions.allocate(model, run_id, run)
@@ -44,13 +44,13 @@ def night(model: str, n: int) -> int:
 
 
 def in_mlflow(client: MlflowClient, model: str) -> dict[int, int]:
-    """The versions that MLflow has: its number -> the number of the ledger that its tag names."""
+    """The versions in MLflow: MLflow's number -> the ledger's number from the tag."""
     found = client.search_model_versions(f"name = '{model}'")
     return {int(v.version): int(v.tags["perennial.version"]) for v in found}
 
 
 def lose_everything(client: MlflowClient, model: str) -> None:
-    """What an empty MLflow is to one model: neither registered model nor experiment nor runs."""
+    """Delete everything of one model in MLflow: the registered model, the experiment and the runs."""
     client.delete_registered_model(model)
     experiment = client.get_experiment_by_name(model)
     assert experiment is not None
@@ -65,7 +65,7 @@ def test_numbers_are_the_same_in_ledger_and_mlflow(model: str, client: MlflowCli
     assert (tags["perennial.as_of"], tags["perennial.verdict"]) == ("2026-05-03", "promote")
 
 
-def test_a_registered_model_deleted_in_mlflow_is_made_again(
+def test_a_registered_model_deleted_in_mlflow_is_created_again(
     model: str, client: MlflowClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert [night(model, n) for n in (1, 2, 3)] == [1, 2, 3]
@@ -84,7 +84,7 @@ def test_an_empty_mlflow_is_filled_again(model: str, client: MlflowClient) -> No
     assert in_mlflow(client, model) == {1: 1, 2: 2, 3: 3} and tracking.champion_alias(model) == 3
 
 
-def test_a_deleted_version_stays_deleted_until_it_has_to_serve(
+def test_a_deleted_version_stays_deleted_until_it_must_serve(
     model: str, client: MlflowClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PERENNIAL_MLFLOW_PUBLIC_URL", "http://mlflow.example.org")
@@ -96,11 +96,11 @@ def test_a_deleted_version_stays_deleted_until_it_has_to_serve(
     assert f"Version 1 of {model}" in caplog.text and "registered again as version 3 of MLflow" in caplog.text
     assert in_mlflow(client, model) == {2: 2, 3: 1} and tracking.champion_alias(model) == 3
     assert mlflow_versions.page(model, 1) == f"http://mlflow.example.org/#/models/{model}/versions/3"
-    assert night(model, 3) == 4  # 3 is the number of another version in MLflow: it is left out
+    assert night(model, 3) == 4  # 3 is skipped: in MLflow it is the number of another version
     assert in_mlflow(client, model) == {2: 2, 3: 1, 4: 4}
 
 
-def test_another_version_under_the_same_number_is_never_taken_for_ours(model: str, client: MlflowClient) -> None:
+def test_another_version_with_the_same_number_is_never_mistaken_for_ours(model: str, client: MlflowClient) -> None:
     assert [night(model, n) for n in (1, 2)] == [1, 2]
     client.delete_registered_model(model)
     client.create_registered_model(model)
@@ -129,7 +129,7 @@ def test_a_run_killed_between_ledger_and_mlflow_gets_its_number_again(
     assert in_mlflow(client, model) == {1: 1, 2: 2}
 
 
-def test_a_run_that_was_killed_for_good_leaves_no_difference_behind(model: str, client: MlflowClient) -> None:
+def test_a_killed_run_that_is_not_retried_leaves_no_difference(model: str, client: MlflowClient) -> None:
     assert night(model, 1) == 1
     assert killed_at("include.registry.ledger:Ledger.allocate", "after", lambda: night(model, 2))
     assert night(model, 3) == 3
@@ -154,8 +154,10 @@ def test_a_deleted_experiment_is_restored(model: str, client: MlflowClient) -> N
     assert client.get_run(run).info.experiment_id == experiment.experiment_id
 
 
-def test_a_ledger_of_before_keeps_its_numbers(services: Services, monkeypatch: pytest.MonkeyPatch, model: str) -> None:
-    """A database of migration 1 with versions that MLflow numbered: they are mapped to the same numbers."""
+def test_a_ledger_of_an_older_version_keeps_its_numbers(
+    services: Services, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """In a database of migration 1, MLflow numbered the versions. They are mapped to the same numbers."""
     url = services.new_database(f"m{uuid.uuid4().hex[:8]}")
     engine = create_engine(url, poolclass=NullPool)
     schema.migrate(engine, schema.MIGRATIONS[:1])

@@ -1,4 +1,4 @@
-"""The servers of the tests end with the test run, even when it is killed."""
+"""The servers of the tests end with the test run, even if it is killed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ with services(mlflow=False) as running:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_of_a_killed_run(number: signal.Signals) -> None:
+def test_a_killed_run_leaves_nothing_behind(number: signal.Signals) -> None:
     run = subprocess.Popen(
         [sys.executable, "-c", PROGRAM], env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

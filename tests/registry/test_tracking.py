@@ -1,4 +1,4 @@
-"""Tracking on a real MLflow server: runs are resumed, versions made once, the alias moves and is never away."""
+"""Tracking on a real MLflow server: runs resume, a version is created once, the alias moves and is never missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def client(environment: None, services: Any) -> MlflowClient:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The HTTP requests that are made."""
+    """The HTTP requests that the test sends."""
     import requests
 
     made: list[str] = []
@@ -53,7 +53,7 @@ def test_a_retry_resumes_its_run(model: str, client: MlflowClient) -> None:
     assert tracking.start_or_resume(model, RUN, "boosting", run) != run
 
 
-def test_what_is_logged_is_there(model: str, client: MlflowClient) -> None:
+def test_logged_values_can_be_read_back(model: str, client: MlflowClient) -> None:
     run = tracking.start_or_resume(model, RUN, "boosting")
     params = {f"p{n}": n for n in range(150)}
     tracking.log(run, params, {"log_loss": 0.494, "seconds": 1.5}, {"perennial.snapshot": "abc"})
@@ -80,7 +80,7 @@ def test_several_artifacts_are_stored_at_once_and_read_back(model: str, client: 
         tracking.artifact_bytes(run, "holdout/absent.svg")
 
 
-def test_a_run_makes_one_version(model: str, client: MlflowClient) -> None:
+def test_a_run_creates_one_version(model: str, client: MlflowClient) -> None:
     run = tracking.start_or_resume(model, RUN, "boosting")
     assert tracking.create_version(model, RUN, run, {"perennial.candidate": "boosting"}) == 1
     assert tracking.create_version(model, RUN, run) == 1
@@ -90,7 +90,7 @@ def test_a_run_makes_one_version(model: str, client: MlflowClient) -> None:
     assert tags == {"perennial.candidate": "boosting", "perennial.run_id": RUN, "perennial.verdict": "rejected: worse"}
 
 
-def test_tries_beside_each_other_agree_on_the_version(model: str) -> None:
+def test_concurrent_tries_agree_on_the_version(model: str) -> None:
     run = tracking.start_or_resume(model, RUN, "boosting")
     barrier, numbers = threading.Barrier(4), []
 
@@ -131,7 +131,7 @@ def test_the_alias_moves_without_a_gap(model: str) -> None:
     assert tracking.champion_alias(model) is None
 
 
-def test_round_trips_are_as_few_as_stated(model: str, calls: list[str]) -> None:
+def test_the_number_of_round_trips_is_as_stated(model: str, calls: list[str]) -> None:
     def cost(work: Callable[[], Any]) -> int:
         calls.clear()
         work()
@@ -151,16 +151,16 @@ def test_round_trips_are_as_few_as_stated(model: str, calls: list[str]) -> None:
     assert cost(lambda: tracking.finish(run)) == 1, calls
 
 
-def test_a_server_that_is_away_is_transient_and_its_password_unsaid(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_a_transient_error_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ada:s3cret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     began = time.monotonic()
     with pytest.raises(TransientError, match="could not end the MLflow run abc") as error:
         tracking.finish("abc")
-    assert "s3cret" not in str(error.value) and time.monotonic() - began < 60  # its own retries take minutes
+    assert "s3cret" not in str(error.value) and time.monotonic() - began < 60  # MLflow's own retries take minutes
 
 
-def test_what_mlflow_refuses_is_no_reason_to_retry(model: str) -> None:
+def test_a_refusal_of_mlflow_is_not_retried(model: str) -> None:
     with pytest.raises(ConfigurationError, match="RESOURCE_DOES_NOT_EXIST"):
         tracking.tag_version(model, 99, {"a": "b"})
 

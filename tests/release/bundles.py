@@ -23,7 +23,7 @@ def build(columns):
 
 
 def package(model: str, version: int, *, probe_is_wrong: bool = False) -> str:
-    """Record a version in the ledger, write its bundle, name it; the digest."""
+    """Record a version in the ledger and write its bundle; return the digest."""
     ledger, run_id = Ledger.default(), f"retrain-{version}"
     twin = hashlib.sha256(b"twin").hexdigest()
     ledger.add_version(

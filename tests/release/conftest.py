@@ -1,4 +1,4 @@
-"""Real services for the release tests, and a model of its own, with small real bundles, for every test."""
+"""Real services for the release tests, and a separate model with small real bundles for each test."""
 
 from __future__ import annotations
 

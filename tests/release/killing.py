@@ -1,4 +1,4 @@
-"""Kills a process at a chosen line of a chosen function: a forked child patches itself, runs, and dies by SIGKILL."""
+"""Kill a process before or after a chosen call: a forked child patches itself, runs and ends by SIGKILL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def killed_at(point: str, when: str, work: Callable[[], Any]) -> bool:
-    """Run ``work`` in a child that dies just before or after its first call of ``point``; whether it died so.
+    """Run ``work`` in a child that is killed just before or after its first call of ``point``; return whether it was.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def killed_at(point: str, when: str, work: Callable[[], Any]) -> bool:
 
 
 def outcome(work: Callable[[], Any]) -> int:
-    """Fork a child that runs ``work``; its process id, and its exit code says what `wait` names."""
+    """Fork a child that runs ``work``; return its process id. Exit codes: 0 success, 1 ConflictError, else another."""
     child = os.fork()
     if child == 0:
         code = 9

@@ -1,4 +1,4 @@
-"""A freeze is a decision: what it stops ends green and says who froze it; and who acted is what Airflow knows."""
+"""A freeze is a decision: runs that it stops end green and name who froze. The actor is the user that Airflow knows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WHY = "late orders all on time"
 
 @pytest.fixture
 def registered(versions: dict[int, str], model: str) -> dict[int, str]:
-    """The versions, known to MLflow, too; each with the decision of its night."""
+    """The versions, also registered in MLflow, each with the decision of its night."""
     for number, digest in versions.items():
         run = tracking.start_or_resume(model, f"retrain-{number}", "logistic")
         assert tracking.create_version(model, f"retrain-{number}", run) == number
@@ -46,23 +46,23 @@ def run(model: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def automatic(version: int, epoch: int) -> dict[str, Any]:
-    """How the gate's release is started."""
+    """The conf with which the gate starts a release."""
     return {
         "conf": {"version": version, "expected_epoch": epoch, "reason": "not worse"},
         "run_type": "operator_triggered",
-        "user": "ada",  # of the retraining, which she has started by hand
+        "user": "ada",  # the user of the retraining, who started it by hand
         "run_id": f"v{version}",
     }
 
 
 def packaged(version: int, digest: str) -> dict[str, Any]:
-    """What the task `package` returns."""
+    """The result of the task `package`."""
     fit = {"rows": 900, "first": "2026-04-01", "last": "2026-05-13"}
     return {"version": version, "digest": digest, "parity": 1e-7, **fit, "bytes": 1000, "row_milliseconds": 0.2}
 
 
-def told(model: str, version: int) -> tuple[str, str, str, str]:
-    """What ledger and MLflow say about a version: verdict and reason of each."""
+def recorded(model: str, version: int) -> tuple[str, str, str, str]:
+    """The verdict and reason of a version in the ledger, then in MLflow."""
     decision = next(d for d in [Ledger.default().last_decision(model)] if d is not None and d.version == version)
     tags = tracking._client().get_model_version(model, str(version)).tags
     return decision.verdict, decision.reason, tags["perennial.verdict"], tags["perennial.reason"]
@@ -83,12 +83,12 @@ def test_a_frozen_night_holds_its_version_before_a_release_begins(
     assert ended.state == "skipped" and ended.triggered == (), ended
     assert ended.note.startswith("held: frozen by ada since 20")
     assert f"because {WHY}; lift it with `make unfreeze MODEL={model} REASON=...`" in ended.note
-    verdict, reason, tag, tagged = told(model, 3)
+    verdict, reason, tag, tagged = recorded(model, 3)
     assert (verdict, tag) == ("hold", "hold") and tagged.startswith("held: frozen by ada since")
     assert reason.startswith("frozen by ada since") and reason.endswith("The gate would promote version 3: not worse")
     row = Ledger.default().version(model, 3)
-    assert row is not None and (row.state, row.bundle) == ("packaged", registered[3]), "nothing of the night is lost"
-    assert freeze.held_by_freeze(model, 3) == ended.note and told(model, 3) == (verdict, reason, tag, tagged)
+    assert row is not None and (row.state, row.bundle) == ("packaged", registered[3]), "the night's version is kept"
+    assert freeze.held_by_freeze(model, 3) == ended.note and recorded(model, 3) == (verdict, reason, tag, tagged)
     lifted = lift_freeze(model, "bob", "fixed").note
     assert f"Version 3 passed the gate meanwhile: release it with {model}_release" in lifted
     by_hand = run("release", "promote", {"version": 3, "reason": "looks fine"}, user="bob")
@@ -113,14 +113,14 @@ def test_a_freeze_between_gate_and_release_ends_the_release_green(
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
     promote(model, 2, "r2", "perennial", "second")
-    rollback(model, 1, WHY, "ada", "back")  # a new epoch, too: no conflict may hide the freeze
+    rollback(model, 1, WHY, "ada", "back")  # this also makes a new epoch: a conflict must not hide the freeze
     ended = run("release", "promote", **automatic(3, 2))
     assert ended.state == "skipped", ended.error
     assert ended.note.startswith("held: frozen by ada since") and f"because {WHY}" in ended.note
-    assert told(model, 3)[0] == "hold" and Ledger.default().standing(model).version == 1
+    assert recorded(model, 3)[0] == "hold" and Ledger.default().standing(model).version == 1
     lift_freeze(model, "ada", "fixed")
     again = run("release", "promote", **automatic(3, 3))
-    assert again.state == "success", "the held version is still releasable, by its own run, too"
+    assert again.state == "success", "the held version can still be released, also by its own run"
 
 
 @pytest.mark.parametrize("forged", [{"released_by": "perennial"}, {}])
@@ -158,7 +158,7 @@ def test_the_actor_of_rollback_and_unfreeze_is_the_user_of_the_run(
     assert "was not frozen" in run("rollback", "rollback", lift, user="bob").note
 
 
-def test_who_froze_is_the_first_of_the_present_freeze(model: str, registered: dict[int, str]) -> None:
+def test_the_freeze_names_the_first_person_who_froze(model: str, registered: dict[int, str]) -> None:
     ledger = Ledger.default()
     ledger.freeze(model, "ada", WHY)
     ledger.unfreeze(model, "ada", "fixed")
@@ -168,7 +168,7 @@ def test_who_froze_is_the_first_of_the_present_freeze(model: str, registered: di
     assert held is not None and held.actor == "bob"
 
 
-def test_a_version_that_cannot_be_rolled_back_to_is_refused_before_anything_starts(
+def test_a_rollback_to_an_unusable_version_is_refused_before_anything_starts(
     model: str, registered: dict[int, str]
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")

@@ -31,8 +31,12 @@ def without_mlflow(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def server(services: Services, tmp_path: Path, environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PERENNIAL_SERVING_TOKEN", "a-token")
-    told = {**services.environment(), "PERENNIAL_HOME": str(tmp_path), "PERENNIAL_SERVING_TOKEN": "a-token"}
-    with model_server(told, tmp_path / "server.log") as url:
+    environment_of_server = {
+        **services.environment(),
+        "PERENNIAL_HOME": str(tmp_path),
+        "PERENNIAL_SERVING_TOKEN": "a-token",
+    }
+    with model_server(environment_of_server, tmp_path / "server.log") as url:
         monkeypatch.setenv("PERENNIAL_SERVING_URL", url)
         yield
 
@@ -51,7 +55,7 @@ def test_smoke_test_scores_the_probe(model: str, versions: dict[int, str]) -> No
 def test_smoke_test_refuses_a_row_that_takes_too_long(
     model: str, versions: dict[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same limit as in packaging, on the bundle as it is in the store."""
+    """The limit is that of packaging. It is applied to the bundle in the store."""
 
     def slow(call: Callable[[int], object]) -> float:
         call(0)
@@ -62,7 +66,7 @@ def test_smoke_test_refuses_a_row_that_takes_too_long(
         smoke_test(model, 1)
 
 
-def test_smoke_test_refuses_other_scores_than_were_packaged(model: str, versions: dict[int, str]) -> None:
+def test_smoke_test_refuses_scores_other_than_the_packaged_ones(model: str, versions: dict[int, str]) -> None:
     package(model, 4, probe_is_wrong=True)
     with pytest.raises(ReleaseError, match="probe row 0"):
         smoke_test(model, 4)
@@ -74,7 +78,9 @@ def test_smoke_test_refuses_the_bundle_of_another_version(model: str, versions: 
         smoke_test(model, 1)
 
 
-def test_a_version_is_verified_a_bad_one_goes_back(model: str, versions: dict[int, str], server: None) -> None:
+def test_a_good_version_is_verified_and_a_bad_one_is_rolled_back(
+    model: str, versions: dict[int, str], server: None
+) -> None:
     promote(model, 1, "r1", "perennial", "first")
     assert verify(model, 1, 1, timeout=PATIENCE).max_difference < 1e-6
     promote(model, 2, "r2", "perennial", "second")
@@ -93,7 +99,7 @@ def test_a_first_champion_that_fails_is_withdrawn_from_the_server(
     model: str, versions: dict[int, str], server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
-    monkeypatch.setattr(documents, "TOLERANCE", -1.0)  # whatever the server answers is too far off
+    monkeypatch.setattr(documents, "TOLERANCE", -1.0)  # every answer of the server is outside this tolerance
     with pytest.raises(
         ReleaseError, match="answers .* to probe row 0.*nothing serves now .epoch 2.; the server confirms"
     ):
@@ -101,7 +107,7 @@ def test_a_first_champion_that_fails_is_withdrawn_from_the_server(
     assert BundleStore.default().read_release(model) is None
 
 
-def test_a_wrong_token_is_said_to_be_one(
+def test_a_wrong_token_is_reported_as_one(
     model: str, versions: dict[int, str], server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")

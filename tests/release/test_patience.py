@@ -1,4 +1,4 @@
-"""What verification takes for a verdict: a server that is busy, one that cannot serve the version, one that is away."""
+"""Verification against a server that is busy, that cannot serve the version, or that is unreachable."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODEL, TIMEOUT = "parcels", 60.0
 
 
 class Clock:
-    """A clock that only sleeping and requests move; ``do`` is called once, at its time."""
+    """A clock that only sleeps and requests advance; ``do`` is called once, at its time."""
 
     def __init__(self) -> None:
         self.now, self.at, self.do = 0.0, float("inf"), lambda: None
@@ -54,7 +54,7 @@ def store(tmp_path: Path) -> BundleStore:
 
 @pytest.fixture
 def app(store: BundleStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelServer:
-    """The real server with version 1 in service; its watcher looks at the store only when a test lets it."""
+    """The real server with version 1 in service. Its watcher reads the store only when a test lets it."""
     monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path))
     release(store, 1)
     made = create_app(replace(Settings.from_environment(), bundles=store.root, serving_token=None))
@@ -75,14 +75,14 @@ def seen(client: httpx.Client) -> LiveServer:
     return server
 
 
-def test_a_busy_server_is_waited_for(app: ModelServer, store: BundleStore, clock: Clock) -> None:
-    """It answers by the old version for eight times the timeout, and then takes the new one over."""
+def test_verification_waits_for_a_busy_server(app: ModelServer, store: BundleStore, clock: Clock) -> None:
+    """It serves the old version for eight times the timeout, and then switches to the new one."""
     digest = release(store, 2)
     clock.at, clock.do = 8 * TIMEOUT, app.watcher.look
     assert seen(TestClient(app)).wait_for(MODEL, 2, digest, TIMEOUT) >= 8 * TIMEOUT
 
 
-def test_a_server_that_never_takes_it_over_is_a_verdict_in_the_end(
+def test_a_server_that_never_switches_fails_verification_in_the_end(
     app: ModelServer, store: BundleStore, clock: Clock
 ) -> None:
     digest = release(store, 2)
@@ -92,7 +92,9 @@ def test_a_server_that_never_takes_it_over_is_a_verdict_in_the_end(
         seen(TestClient(app)).wait_for(MODEL, 2, digest, TIMEOUT)
 
 
-def test_a_server_that_cannot_serve_it_is_a_verdict_soon(app: ModelServer, store: BundleStore, clock: Clock) -> None:
+def test_a_server_that_cannot_serve_the_version_fails_verification_soon(
+    app: ModelServer, store: BundleStore, clock: Clock
+) -> None:
     digest = release(store, 2, probe_is_wrong=True)
     app.watcher.look()
     with pytest.raises(ReleaseError, match=r"within 60 s .*reason: .*probe row 0"):
@@ -100,9 +102,7 @@ def test_a_server_that_cannot_serve_it_is_a_verdict_soon(app: ModelServer, store
     assert clock.now < 2 * TIMEOUT
 
 
-def test_an_error_about_an_earlier_bundle_says_nothing_about_this_one(
-    app: ModelServer, store: BundleStore, clock: Clock
-) -> None:
+def test_an_error_about_an_earlier_bundle_does_not_count(app: ModelServer, store: BundleStore, clock: Clock) -> None:
     release(store, 2, probe_is_wrong=True)
     app.watcher.look()
     digest = release(store, 3)
@@ -114,7 +114,9 @@ def test_an_error_about_an_earlier_bundle_says_nothing_about_this_one(
     ("error", "times"),
     [(httpx.ConnectError, 3), (httpx.ReadError, 3), (httpx.ReadTimeout, 10), (httpx.ConnectTimeout, 10)],
 )
-def test_no_answer_is_away_or_busy(clock: Clock, error: Callable[[str], Exception], times: int) -> None:
+def test_a_server_without_an_answer_is_unreachable_or_busy(
+    clock: Clock, error: Callable[[str], Exception], times: int
+) -> None:
     def silent(request: httpx.Request) -> httpx.Response:
         raise error("no")
 
@@ -124,8 +126,8 @@ def test_no_answer_is_away_or_busy(clock: Clock, error: Callable[[str], Exceptio
     assert times * TIMEOUT <= clock.now < (times + 1) * TIMEOUT
 
 
-def test_time_in_which_nothing_runs_is_not_held_against_the_server(clock: Clock) -> None:
-    """The machine was suspended for an hour between two looks."""
+def test_time_in_which_the_machine_is_suspended_does_not_count(clock: Clock) -> None:
+    """The machine was suspended for an hour between two requests."""
     looks = []
 
     def away(request: httpx.Request) -> httpx.Response:
@@ -149,7 +151,7 @@ def test_time_in_which_nothing_runs_is_not_held_against_the_server(clock: Clock)
         ('{"model": "parcels", "version": 2, "digest": "D", "request_id": "r", "predictions": []}', "not as version 1"),
     ],
 )  # fmt: skip
-def test_an_answer_that_is_not_the_predictions_of_the_probe_is_a_verdict(
+def test_an_answer_other_than_predictions_of_the_probe_fails_verification(
     store: BundleStore, clock: Clock, body: str, problem: str
 ) -> None:
     bundle = store.open(MODEL, release(store, 1))

@@ -1,4 +1,4 @@
-"""Promotion: projections, crashes at every step, races, and what a freeze stops."""
+"""Promotion: projections, crashes at every step, races and the effect of a freeze."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STEPS = {
 
 @pytest.fixture
 def registered(versions: dict[int, str], model: str) -> dict[int, str]:
-    """The versions, known to MLflow, too (the same numbers)."""
+    """The versions, also registered in MLflow with the same numbers."""
     for number in versions:
         run = tracking.start_or_resume(model, f"retrain-{number}", "logistic")
         assert tracking.create_version(model, f"retrain-{number}", run) == number
@@ -45,7 +45,7 @@ def registered(versions: dict[int, str], model: str) -> dict[int, str]:
 
 
 def state(model: str) -> dict[str, Any]:
-    """All that the ledger, the release record and MLflow say about who serves, without times."""
+    """Everything that ledger, release record and MLflow record about the serving version, without times."""
     ledger, record = Ledger.default(), BundleStore.default().read_release(model)
     now = ledger.standing(model)
     return {
@@ -73,7 +73,7 @@ def test_promote_projects_the_ledger(model: str, registered: dict[int, str]) -> 
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_promotion_retried_ends_as_if_it_had_not_been_killed(
+def test_a_retry_of_a_killed_promotion_ends_as_if_it_had_not_been_killed(
     model: str, registered: dict[int, str], step: str
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
@@ -92,7 +92,7 @@ def test_a_killed_promotion_retried_ends_as_if_it_had_not_been_killed(
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_rollback_retried_goes_back_once(model: str, registered: dict[int, str], step: str) -> None:
+def test_a_retry_of_a_killed_rollback_goes_back_once(model: str, registered: dict[int, str], step: str) -> None:
     for number in (1, 2, 3):
         promote(model, number, f"r{number}", "perennial", "newer")
 
@@ -109,7 +109,7 @@ def test_a_killed_rollback_retried_goes_back_once(model: str, registered: dict[i
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_killed_restore_retried_goes_back_once(
+def test_a_retry_of_a_killed_restore_goes_back_once(
     model: str, registered: dict[int, str], step: str, no_server: None
 ) -> None:
     for number in (1, 2, 3):
@@ -118,7 +118,7 @@ def test_a_killed_restore_retried_goes_back_once(
     def again() -> Any:
         return verify(model, 3, 3, timeout=timedelta(seconds=0.2))
 
-    # `verify` itself projects first, so the steps of a projection are reached by the restore alone
+    # `verify` itself projects first, so only a direct `restore` reaches the steps of its projection
     assert killed_at(*STEPS[step], (lambda: restore(model, 3, "the server did not take it")))
     with pytest.raises(ReleaseError, match="version 2 serves again"):
         again()
@@ -135,7 +135,7 @@ def test_a_first_champion_that_fails_goes_out_of_service(
     model: str, registered: dict[int, str], no_server: None
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
-    for _ in range(2):  # the second time as a retry would
+    for _ in range(2):  # the second call acts as a retry
         with pytest.raises(ReleaseError, match="failed verification.*nothing serves now"):
             verify(model, 1, 1, timeout=timedelta(seconds=0.2))
     now = state(model)
@@ -146,7 +146,7 @@ def test_a_first_champion_that_fails_goes_out_of_service(
     assert state(model)["record"] == (2, registered[2], 3, "r2")
 
 
-def test_of_many_promoters_exactly_one_wins(model: str, registered: dict[int, str]) -> None:
+def test_exactly_one_of_many_promoters_wins(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
 
     def racer(n: int) -> Callable[[], Any]:
@@ -162,8 +162,8 @@ def test_of_many_promoters_exactly_one_wins(model: str, registered: dict[int, st
     assert list(now["states"].values()).count("champion") == 1
 
 
-def test_promoters_one_after_the_other_leave_the_record_with_the_last(model: str, registered: dict[int, str]) -> None:
-    """Projections of several threads at once: whoever projects last writes what the ledger says last."""
+def test_the_record_has_the_last_of_several_promotions(model: str, registered: dict[int, str]) -> None:
+    """Several threads project at once. The last projection writes the last state of the ledger."""
     errors: list[Exception] = []
 
     def work(number: int, n: int) -> None:
@@ -184,7 +184,7 @@ def test_promoters_one_after_the_other_leave_the_record_with_the_last(model: str
     assert now["record"][:3] == now["ledger"][:3] and now["alias"] == now["ledger"][0]
 
 
-def test_a_retry_does_not_bring_back_what_was_rolled_back(model: str, registered: dict[int, str]) -> None:
+def test_a_retry_does_not_bring_back_a_version_that_was_rolled_back(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     assert killed_at(*STEPS["after the commit"], lambda: promote(model, 2, "r2", "ada", "second"))
     rollback(model, 1, "bad", "ada", "back", freeze=False)
@@ -193,7 +193,7 @@ def test_a_retry_does_not_bring_back_what_was_rolled_back(model: str, registered
     assert state(model)["record"] == (1, registered[1], 3, "back")
 
 
-def test_a_conflict_projects_what_a_killed_winner_left(model: str, registered: dict[int, str]) -> None:
+def test_a_conflict_projects_the_promotion_of_a_killed_winner(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     assert killed_at(*STEPS["after the commit"], lambda: promote(model, 2, "r2", "ada", "second"))
     with pytest.raises(ConflictError, match="expected epoch 1, found 2"):
@@ -201,7 +201,7 @@ def test_a_conflict_projects_what_a_killed_winner_left(model: str, registered: d
     assert state(model)["record"] == (2, registered[2], 2, "r2")
 
 
-def test_a_frozen_model_stops_automatic_promotion_only(model: str, registered: dict[int, str]) -> None:
+def test_a_freeze_stops_only_automatic_promotion(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     promote(model, 2, "r2", "perennial", "second")
     rollback(model, 1, "late orders all on time", "ada", "back")
@@ -213,7 +213,7 @@ def test_a_frozen_model_stops_automatic_promotion_only(model: str, registered: d
     assert promote(model, 3, "r3", "perennial", "third").epoch == 5
 
 
-def test_an_older_version_is_superseded_not_promoted(model: str, registered: dict[int, str]) -> None:
+def test_an_older_version_is_superseded_and_not_promoted(model: str, registered: dict[int, str]) -> None:
     promote(model, 3, "r3", "perennial", "newest")
     with pytest.raises(ConflictError, match="superseded: the newer version 3"):
         promote(model, 2, "r2", "perennial", "waited too long")
@@ -228,7 +228,7 @@ def test_a_damaged_bundle_is_never_promoted(model: str, registered: dict[int, st
     assert state(model)["ledger"][2] == 0
 
 
-def test_verification_of_what_was_superseded_changes_nothing(
+def test_verification_of_a_superseded_version_changes_nothing(
     model: str, registered: dict[int, str], no_server: None
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
@@ -240,7 +240,7 @@ def test_verification_of_what_was_superseded_changes_nothing(
     assert state(model) == before
 
 
-def test_without_a_server_address_nothing_is_judged(model: str, registered: dict[int, str]) -> None:
+def test_without_a_server_address_verification_changes_nothing(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     before = state(model)
     with pytest.raises(ConfigurationError, match="PERENNIAL_SERVING_URL is not set"):
@@ -248,7 +248,7 @@ def test_without_a_server_address_nothing_is_judged(model: str, registered: dict
     assert state(model) == before
 
 
-def test_projecting_heals_an_edited_record(model: str, registered: dict[int, str]) -> None:
+def test_a_projection_repairs_an_edited_record(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     record = BundleStore.default().root / model / "release.json"
     record.write_text(record.read_text().replace('"version": 1', '"version": 2'))
@@ -266,13 +266,13 @@ def test_rollback_works_while_mlflow_is_down(
     assert rollback(model, None, "bad", "ada", "back").version == 1
     monkeypatch.setenv("MLFLOW_TRACKING_URI", services.tracking_url)
     assert state(model)["record"][0] == 1
-    assert state(model)["alias"] == 2  # behind, until the next projection
+    assert state(model)["alias"] == 2  # outdated until the next projection
     project(model)
     assert state(model)["alias"] == 1
 
 
 class Hanging:
-    """A server that accepts and never answers."""
+    """A server that accepts connections and never answers."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -288,7 +288,7 @@ class Hanging:
 
 
 @pytest.mark.parametrize("holder", ["rollback", "package"])
-def test_an_mlflow_that_hangs_keeps_nobody_from_writing_the_release_record(
+def test_a_hanging_mlflow_does_not_block_the_release_record(
     model: str, registered: dict[int, str], monkeypatch: pytest.MonkeyPatch, holder: str
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
@@ -310,7 +310,7 @@ def test_an_mlflow_that_hangs_keeps_nobody_from_writing_the_release_record(
     thread.start()
     with hanging.accept() as client:
         with ledger.locked(model):
-            assert waits(client), "the lock was free only when the request to MLflow had timed out"
+            assert waits(client), "the lock was free only after the request to MLflow had timed out"
         hanging.close()
     thread.join()
     if holder == "rollback":

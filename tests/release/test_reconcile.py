@@ -1,4 +1,4 @@
-"""What a promotion could not write is written later: record, alias and the real server follow the ledger."""
+"""If a promotion could not write record or alias, a reconcile does. The real server follows the ledger."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.services import Services, model_server
 
 @pytest.fixture
 def ledger(environment: None, services: Services, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """A ledger of its own: `reconcile` goes through all models."""
+    """A separate ledger, because `reconcile` visits all models."""
     url = services.new_database(f"r{uuid.uuid4().hex[:8]}")
     monkeypatch.setenv("PERENNIAL_DATABASE_URL", url)
     Ledger(url).migrate()
@@ -49,7 +49,7 @@ def server(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def block(model: str) -> Path:
-    """Make the release record unwritable in a way that stops root, too: a folder where its lock file belongs."""
+    """Make the release record unwritable even for root: put a folder in the place of its lock file."""
     lock = BundleStore.default().root / model / ".release.lock"
     lock.unlink(missing_ok=True)
     lock.mkdir()
@@ -57,7 +57,7 @@ def block(model: str) -> Path:
 
 
 def agree(ledger: Ledger, model: str) -> bool:
-    """Whether record and alias say what the ledger says."""
+    """Whether record and alias agree with the ledger."""
     now = ledger.standing(model)
     number = None if now.version is None else ledger.number(model, now.version).mlflow_version
     return BundleStore.default().read_release(model) == record_of(now) and tracking.champion_alias(model) == number
@@ -77,7 +77,8 @@ def test_a_promotion_that_could_not_be_written_is_repaired(
     (BundleStore.default().root / other / "release.json").unlink()
     found = {one.model: one for one in reconcile()}
     assert "the release record says that version 1 serves (epoch 1)" in found[model].problems[0]
-    assert found[other].repaired and not found[other].problems and agree(ledger, other)  # one does not stop the other
+    # one model does not stop the other
+    assert found[other].repaired and not found[other].problems and agree(ledger, other)
     lock.rmdir()
     (again,) = reconcile()
     assert (again.model, again.problems) == (model, ())
@@ -86,7 +87,7 @@ def test_a_promotion_that_could_not_be_written_is_repaired(
     with LiveServer() as live:
         live.wait_for(model, 2, versions[2], 30)
     assert reconcile() == []
-    verified = {one.model: one for one in verify_repaired()}  # its release has ended before it could
+    verified = {one.model: one for one in verify_repaired()}  # its release ended before the verification
     assert verified[model] == Reconciled(model, repaired=(NOT_VERIFIED.format(2),)) and not verified[other].problems
     assert verify_repaired() == []
     assert [(row.action, row.version, row.epoch) for row in ledger.history(model)][-3:] == [
@@ -95,15 +96,15 @@ def test_a_promotion_that_could_not_be_written_is_repaired(
 
 
 @pytest.mark.parametrize("action", ["promote", "rollback"])
-def test_what_was_repaired_and_fails_goes_back_as_in_a_release(
+def test_a_repaired_promotion_that_fails_goes_back_as_in_a_release(
     ledger: Ledger, model: str, versions: dict[int, str], monkeypatch: pytest.MonkeyPatch, action: str
 ) -> None:
-    """The server never answers: a promotion is taken back; what a person has chosen is only reported."""
+    """The server never answers. An automatic promotion is taken back; a person's choice is only reported."""
     monkeypatch.setenv("PERENNIAL_SERVING_URL", "http://127.0.0.1:9")
     promote(model, 1, "r1", "perennial", "first")
     ledger.promote(model, 2, versions[2], 1, "ada", "r2", "killed before the record was written", action)
     assert reconcile()[0].repaired
-    for _ in range(2):  # whoever is killed in between leaves it to the next call
+    for _ in range(2):  # a call that is killed leaves the work to the next call
         assert [now.version for now in ledger.repaired_unverified()] == [2]
     (found,) = verify_repaired(timeout=timedelta(seconds=0.2))
     gone = action == "promote"
@@ -113,9 +114,7 @@ def test_what_was_repaired_and_fails_goes_back_as_in_a_release(
     assert [now.version for now in ledger.repaired_unverified()] == ([] if gone else [2])
 
 
-def test_a_withdrawn_champion_goes_out_of_record_and_alias(
-    ledger: Ledger, model: str, versions: dict[int, str]
-) -> None:
+def test_a_withdrawn_champion_leaves_record_and_alias(ledger: Ledger, model: str, versions: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     ledger.withdraw(model, 1, "perennial", "r1", "killed before the record was removed")
     notes: dict[str, str] = {}
@@ -126,7 +125,7 @@ def test_a_withdrawn_champion_goes_out_of_record_and_alias(
     assert f"repaired: {model}: the release record said that version 1 serves" in notes["perennial_note"]
     assert BundleStore.default().read_release(model) is None and tracking.champion_alias(model) is None
     assert reconcile() == []
-    ReconcileOperator(task_id="reconcile").execute({"ti": None})  # nothing to say, nothing to note
+    ReconcileOperator(task_id="reconcile").execute({"ti": None})  # nothing to repair, so no note
 
 
 def test_the_alias_alone_is_repaired(
@@ -152,9 +151,9 @@ def test_a_record_that_is_newer_than_the_ledger_is_never_overwritten(
     promote(model, 2, "r2", "perennial", "second")
     record = BundleStore.default().root / model / "release.json"
     before = record.read_bytes()
-    restored = Ledger.default()._database._url  # an older backup: the ledger knows nothing of epoch 2
+    restored = Ledger.default()._database._url  # an older backup: the ledger does not know epoch 2
     with create_engine(restored, poolclass=NullPool).begin() as connection:
-        connection.execute(text("SET session_replication_role = replica"))  # past the trigger that forbids it
+        connection.execute(text("SET session_replication_role = replica"))  # bypass the trigger that forbids it
         connection.execute(
             text("UPDATE perennial.champion SET epoch = 1, version = 1, digest = :d"), {"d": versions[1]}
         )
@@ -167,7 +166,7 @@ def test_a_record_that_is_newer_than_the_ledger_is_never_overwritten(
     assert reconcile() and agree(ledger, model)
 
 
-def test_a_record_that_the_ledger_never_wrote_is_left_alone(
+def test_a_record_that_the_ledger_never_wrote_is_not_changed(
     ledger: Ledger, model: str, versions: dict[int, str]
 ) -> None:
     root = BundleStore.default().root

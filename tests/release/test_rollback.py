@@ -1,4 +1,4 @@
-"""Rollback: which version it goes back to, and what it says when it cannot."""
+"""Rollback: the version that it goes back to, and its message if it cannot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.services import Services, model_server
 
 @pytest.fixture(autouse=True)
 def without_mlflow(monkeypatch: pytest.MonkeyPatch, environment: None) -> None:
-    """The alias is not what these tests are about."""
+    """These tests do not concern the alias."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
@@ -31,7 +31,7 @@ def serve(model: str, versions: dict[int, str], *numbers: int) -> None:
         ledger.promote(model, number, versions[number], epoch, "ada", f"r{number}-{epoch}", "newer")
 
 
-def test_back_and_back_again_never_returns_to_the_bad_one(model: str, versions: dict[int, str]) -> None:
+def test_a_second_rollback_never_returns_to_the_bad_version(model: str, versions: dict[int, str]) -> None:
     serve(model, versions, 1, 2, 3)
     assert rollback(model, None, "bad", "ada", "b1").version == 2
     assert rollback(model, None, "bad, too", "ada", "b2").version == 1
@@ -39,7 +39,7 @@ def test_back_and_back_again_never_returns_to_the_bad_one(model: str, versions: 
         rollback(model, None, "bad, all", "ada", "b3")
 
 
-def test_a_version_may_be_named_even_forwards(model: str, versions: dict[int, str]) -> None:
+def test_a_rollback_can_name_a_version_even_a_newer_one(model: str, versions: dict[int, str]) -> None:
     serve(model, versions, 1, 2)
     result = rollback(model, 3, "the hotfix", "ada", "b1", freeze=False)
     assert (result.version, result.previous, result.frozen) == (3, 2, False)
@@ -49,7 +49,7 @@ def test_a_version_may_be_named_even_forwards(model: str, versions: dict[int, st
     ("version", "problem"),
     [(9, "9 of .* is not in the ledger"), (4, "4 of .* is challenger and has no bundle"), (3, "serves already")],
 )
-def test_what_cannot_serve_is_refused_with_what_can(
+def test_a_version_that_cannot_serve_is_refused_with_those_that_can(
     model: str, versions: dict[int, str], version: int, problem: str
 ) -> None:
     Ledger.default().add_version(
@@ -61,7 +61,7 @@ def test_what_cannot_serve_is_refused_with_what_can(
     assert Ledger.default().standing(model).epoch == 2
 
 
-def test_a_bundle_that_is_gone_is_named_and_not_offered(model: str, versions: dict[int, str]) -> None:
+def test_a_missing_bundle_is_named_and_not_offered(model: str, versions: dict[int, str]) -> None:
     serve(model, versions, 1, 2, 3)
     shutil.rmtree(BundleStore.default().root / model / versions[2])
     with pytest.raises(
@@ -76,10 +76,10 @@ def test_a_rollback_needs_a_reason(model: str, versions: dict[int, str]) -> None
         rollback(model, 1, "  ", "ada", "b1")
 
 
-def test_a_model_whose_folder_was_removed_goes_back_and_its_freeze_is_lifted(
+def test_a_model_without_its_folder_can_be_rolled_back_and_unfrozen(
     model: str, versions: dict[int, str], services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Airflow has no DAG of it, and its versions serve on: `make rollback` does what the tasks would do."""
+    """Airflow has no DAG of the model, but its versions still serve. `make rollback` does the work of the tasks."""
     serve(model, versions, 1, 2)
     project(model, alias_required=False)
     variables = {**services.environment(), "PERENNIAL_HOME": str(tmp_path)}

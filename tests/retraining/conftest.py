@@ -1,4 +1,4 @@
-"""A real lake, ledger, MLflow and bundle store for the training room, filled with days of the toy model."""
+"""A real lake, ledger, MLflow and bundle store for the retraining tests, filled with days of the toy model."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def filled_lake(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(running: Services, filled_lake: Path, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own for a test: a filled lake, an empty ledger, an empty bundle store; MLflow is shared."""
+    """A separate home for a test: a filled lake, an empty ledger, an empty bundle store; MLflow is shared."""
     return homes.of_its_own(running, filled_lake, tmp_path, toy, monkeypatch)

@@ -1,4 +1,4 @@
-"""A night on the same rows is skipped only if the last decision was carried out, or can never be."""
+"""A night on the same rows is skipped only if the last decision was carried out or can never be carried out."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ PLAN = Plan(
 
 
 class Nights:
-    """Nights of a model about one as-of: the real ledger, without fits."""
+    """Nights of a model with the same as-of, in the real ledger, without fits."""
 
     def __init__(self) -> None:
         self.ledger, self.number = Ledger.default(), 0
         self.name = f"m{uuid.uuid4().hex[:12]}"
 
     def skipped(self, under_way: bool = False) -> str | None:
-        """Why a night would be skipped; None: it runs."""
+        """Why a night would be skipped; ``None`` if it would run."""
         return planning.nothing_new(aftermath.read(self.name, lambda version: under_way), PLAN)
 
     def decide(self, verdict: str, bundle: bool = False) -> int:
-        """A night that decides so; the number of its version."""
+        """A night with this verdict; return the number of its version."""
         self.number += 1
         number, run_id = self.number, f"night-{self.number}"
         self.ledger.add_version(
@@ -84,54 +84,53 @@ def nights(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> Nigh
     return Nights()
 
 
-def test_a_version_that_serves_is_settled_and_the_message_says_what_to_type(nights: Nights) -> None:
+def test_a_serving_version_is_settled_and_the_message_names_the_command(nights: Nights) -> None:
     nights.serve(nights.decide("promote", bundle=True))
-    told = nights.skipped()
-    assert told and "decided promote, and version 1 serves" in told
-    assert f"make night MODEL={nights.name} FORCE=1" in told
+    skipped = nights.skipped()
+    assert skipped and "decided promote, and version 1 serves" in skipped
+    assert f"make night MODEL={nights.name} FORCE=1" in skipped
     assert (
-        "another seed does so only for candidates that use random numbers" in told and "Give another seed" not in told
+        "another seed does so only for candidates that use random numbers" in skipped
+        and "Give another seed" not in skipped
     )
 
 
-def test_packaging_that_failed_is_tried_again_until_something_serves(
-    nights: Nights, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_failed_packaging_is_retried_until_a_version_serves(nights: Nights, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(aftermath.TRIES + 2):
         nights.decide("promote")
         assert nights.skipped() is None
     assert "was not packaged" in caplog.text
 
 
-def test_packaging_that_failed_is_tried_once_more_while_another_version_serves(nights: Nights) -> None:
+def test_failed_packaging_is_retried_once_while_another_version_serves(nights: Nights) -> None:
     nights.serve(nights.decide("promote", bundle=True))
     nights.decide("promote")
     assert nights.skipped() is None
     nights.decide("promote")
-    told = nights.skipped()
-    assert told and "2 such runs ended without a release: version 3 was not packaged" in told
-    assert "Version 1 still serves" in told and "FORCE=1" in told
+    skipped = nights.skipped()
+    assert skipped and "2 such runs ended without a release: version 3 was not packaged" in skipped
+    assert "Version 1 still serves" in skipped and "FORCE=1" in skipped
 
 
-def test_a_release_that_failed_before_it_served_is_tried_again(nights: Nights) -> None:
+def test_a_release_that_failed_before_it_served_is_retried(nights: Nights) -> None:
     nights.serve(nights.decide("promote", bundle=True))
     nights.decide("promote", bundle=True)
     assert nights.skipped() is None
-    told = nights.skipped(under_way=True)
-    assert told and f"a run of {nights.name}_release is queued or running" in told
+    skipped = nights.skipped(under_way=True)
+    assert skipped and f"a run of {nights.name}_release is queued or running" in skipped
 
 
-def test_a_verification_that_failed_is_tried_once_more(nights: Nights) -> None:
+def test_a_failed_verification_is_retried_once(nights: Nights) -> None:
     nights.serve(nights.decide("promote", bundle=True))
     for _ in range(2):
         assert nights.skipped() is None or nights.number == 1
         nights.serve(nights.decide("promote", bundle=True))
         nights.serve(1, "restore", old_state="failed")
-    told = nights.skipped()
-    assert told and "version 3 failed its verification in service: why" in told
+    skipped = nights.skipped()
+    assert skipped and "version 3 failed its verification in service: why" in skipped
 
 
-def test_a_first_champion_that_failed_verification_is_always_tried_again(nights: Nights) -> None:
+def test_a_failed_verification_of_a_first_champion_is_always_retried(nights: Nights) -> None:
     for _ in range(aftermath.TRIES + 1):
         nights.serve(nights.decide("promote", bundle=True))
         nights.ledger.withdraw(
@@ -145,8 +144,8 @@ def test_a_rollback_is_final_for_the_same_rows(nights: Nights) -> None:
         nights.serve(nights.decide("promote", bundle=True))
     nights.serve(1, "rollback", freeze=True)
     nights.ledger.unfreeze(nights.name, "ada", "fixed")
-    told = nights.skipped()
-    assert told and "version 2 was in service and is replaced (rollback by ada: why)" in told
+    skipped = nights.skipped()
+    assert skipped and "version 2 was in service and is replaced (rollback by ada: why)" in skipped
 
 
 def test_a_frozen_promotion_waits_for_the_freeze_to_be_lifted(nights: Nights) -> None:
@@ -154,10 +153,10 @@ def test_a_frozen_promotion_waits_for_the_freeze_to_be_lifted(nights: Nights) ->
     nights.decide("promote", bundle=True)
     nights.decide("promote", bundle=True)
     nights.ledger.freeze(nights.name, "ada", "an audit")
-    told = nights.skipped()
-    assert told and "frozen (an audit)" in told and f'make unfreeze MODEL={nights.name} REASON="..."' in told
+    skipped = nights.skipped()
+    assert skipped and "frozen (an audit)" in skipped and f'make unfreeze MODEL={nights.name} REASON="..."' in skipped
     nights.ledger.unfreeze(nights.name, "ada", "done")
-    assert nights.skipped() is None, "what stood in its way is gone"
+    assert nights.skipped() is None, "the obstacle is gone"
 
 
 @pytest.mark.parametrize("verdict", ["hold", "reject"])
@@ -166,7 +165,7 @@ def test_a_hold_stays_until_the_champion_changes(nights: Nights, verdict: str) -
     nights.decide(verdict)
     assert f"decided {verdict}. Another run would" in (nights.skipped() or "")
     nights.ledger.withdraw(nights.name, nights.epoch, "perennial", "w", "damaged")
-    assert nights.skipped() is None, "it was compared with a champion that serves no longer"
+    assert nights.skipped() is None, "it was compared with a champion that no longer serves"
 
 
 @pytest.mark.parametrize("released", [False, True])
@@ -177,12 +176,12 @@ def test_a_night_held_by_a_freeze_runs_after_it_is_lifted(nights: Nights, releas
     assert "decided hold, and promotion" in (nights.skipped() or "")
     nights.ledger.unfreeze(nights.name, "ada", "done")
     assert nights.skipped() is None
-    if released:  # by a person, after all
+    if released:  # by a person
         nights.serve(held)
         assert f"decided hold, and version {held} serves" in (nights.skipped() or "")
 
 
-def test_other_rows_or_code_are_new(nights: Nights) -> None:
+def test_other_rows_or_code_are_not_skipped(nights: Nights) -> None:
     nights.serve(nights.decide("promote", bundle=True))
     last = aftermath.read(nights.name)
     assert last is not None

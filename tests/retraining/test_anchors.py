@@ -1,4 +1,4 @@
-"""Anchors: which champions of earlier nights are scored, and that they stop a slow decay."""
+"""Anchors: which champions of earlier nights are scored, and how they stop a slow decay."""
 
 from __future__ import annotations
 
@@ -32,31 +32,31 @@ class Past:
 
 def picked(past: list[Past], champion: int | None, last: str = "2026-05-03") -> list[tuple[int, int]]:
     found = anchors.pick(NIGHTS, past, champion, last)
-    assert [ago for ago, _ in found] == list(NIGHTS), "each is answered"
+    assert [ago for ago, _ in found] == list(NIGHTS), "there is one result for each number of nights"
     return [(ago, one.version) for ago, one in found if one]
 
 
-def test_for_each_number_of_nights_the_newest_that_is_old_enough() -> None:
+def test_the_newest_champion_that_is_old_enough_is_picked_for_each_age() -> None:
     nightly = [Past(n, (date(2026, 1, 1) + timedelta(days=n)).isoformat()) for n in range(123)]
     assert nightly[-1].twin_last == "2026-05-03"
     assert picked(nightly, 122) == [(1, 121), (7, 115), (28, 94), (91, 31)]
-    assert picked(nightly, 121) == [(1, 120), (7, 115), (28, 94), (91, 31)], "the champion itself is no anchor"
+    assert picked(nightly, 121) == [(1, 120), (7, 115), (28, 94), (91, 31)], "the champion itself is not an anchor"
     assert picked(nightly[:100], 99) == [(1, 98), (7, 98), (28, 94), (91, 31)]
-    assert picked([Past(3, "2026-05-03"), Past(2, "2026-05-03")], None) == [], "of tonight, or later"
+    assert picked([Past(3, "2026-05-03"), Past(2, "2026-05-03")], None) == [], "they are of tonight or later"
     assert picked([Past(1, "2026-04-26"), Past(2, "2026-04-27")], None) == [(1, 2), (7, 1)], "the limit itself"
     assert picked([], None) == []
 
 
-def test_what_cannot_be_scored_says_why_and_stops_nothing(toy: Model) -> None:
+def test_an_anchor_that_cannot_be_scored_gives_the_reason_and_stops_nothing(toy: Model) -> None:
     labels = np.array([0, 1, 1, 0])
 
     def score(one: Past) -> np.ndarray:
         if one.version == 2:
-            raise DataError("its twin is of another question")
+            raise DataError("its twin predicts another label")
         return np.array([0.2, 0.8, 0.7, 0.4])
 
     unlike = anchors.scored(toy, labels, 1, Past(2, "2026-05-01"), score)
-    assert (unlike.error, unlike.value) == ("its twin is of another question", None)
+    assert (unlike.error, unlike.value) == ("its twin predicts another label", None)
     expected = METRICS["log_loss"].compute(labels, score(Past(1, "")))
     assert anchors.scored(toy, labels, 7, Past(1, "2026-04-20"), score) == Anchor(
         nights_ago=7, version=1, name="version 1", last="2026-04-20", rows=4, error=None, value=expected
@@ -73,7 +73,7 @@ def test_what_cannot_be_scored_says_why_and_stops_nothing(toy: Model) -> None:
 
 
 def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model) -> None:
-    """Versions of other nights are rows of the ledger with the bundle and the twin of one that was really made."""
+    """The versions of other nights are ledger rows with the bundle and the twin of one real version."""
     ledger = Ledger.default()
     first = in_process.in_one_process(toy, "2026-05-02", FAST)
     promote(toy, first)
@@ -121,24 +121,24 @@ def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model
 
 
 DAYS, ROWS = 14, 300
-STEP = 0.0005  # what every night's challenger is worse than that of the night before: small compared with the margin
+STEP = 0.0005  # each challenger is worse than the previous night's by this much: small compared with the margin
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_180_nights_of_slow_decay_lose_at_most_two_margins(toy: Model, seed: int) -> None:
-    """Each step is far within the margin, so the champion of the night before alone stops nothing."""
+    """Each step is far within the margin, so the comparison with the previous champion alone stops nothing."""
     settings = {"min_rows": 2000, "min_class_rows": 200, "margin": 0.02, "anchors": NIGHTS}
     model = toy.model_copy(update={"gate": toy.gate.model_copy(update=settings)})
     without = model.model_copy(update={"gate": model.gate.model_copy(update={"anchors": ()})})
     lost = decayed(model, seed)
     assert lost <= 2 * model.gate.margin
-    assert decayed(without, seed) > 2 * model.gate.margin, "without anchors nothing stops it"
+    assert decayed(without, seed) > 2 * model.gate.margin, "without anchors nothing stops the decay"
 
 
 def decayed(model: Model, seed: int) -> float:
-    """By how much the champion of the last of 180 nights is worse than the first; the truth, not a measurement."""
+    """The true difference between the champions of the last and the first of 180 nights, not a measured one."""
     random = np.random.default_rng(seed)
-    served: list[tuple[Past, float]] = []  # every champion, and by how much it is truly worse than the first
+    served: list[tuple[Past, float]] = []  # every champion, and its true difference from the first
     for number in range(180):
         last = (date(2026, 1, 1) + timedelta(days=number)).isoformat()
         champion = served[-1] if served else None
@@ -150,7 +150,7 @@ def decayed(model: Model, seed: int) -> float:
         )
         if decision.decide(model, Evaluation.of(evaluated)).verdict is Verdict.PROMOTE:
             served.append((Past(number + 1, last), number * STEP))
-    assert len(served) > 20, "it is the gate that stops the decay, not a mistake in the evidence"
+    assert len(served) > 20, "the gate stops the decay, not a mistake in the evidence"
     return served[-1][1]
 
 
@@ -162,7 +162,7 @@ def measured(
     champion: tuple[Past, float] | None,
     earlier: list[tuple[int, Past | None, float]],
 ) -> dict[str, Any]:
-    """The evidence of one night: losses of days, which the models share but for .007 a day (measured)."""
+    """The evidence of one night: losses by day. All models share them, except for 0.007 a day (a measured value)."""
     shared = 0.5 + random.normal(0, 0.05, DAYS)
 
     def losses(truth: float) -> np.ndarray:
@@ -223,6 +223,6 @@ def pair(model: Model, gains: np.ndarray) -> dict[str, Any]:
     return {"log_loss": uncertainty.jackknife_of_means(gains, days, model.gate.alpha).as_dict()}
 
 
-def test_weeks_of_the_simulation_are_those_of_the_evidence() -> None:
+def test_weeks_of_the_simulation_equal_those_of_the_evidence() -> None:
     keys = [f"2026-03-{day:02}" for day in range(1, 15)]
     assert list(uncertainty.blocks(keys, 7)) == [1] * 7 + [0] * 7

@@ -1,4 +1,4 @@
-"""Several classes and a regression through the whole chain: collected, trained, judged, packaged, served, recorded."""
+"""A multi-class model and a regression through the whole chain: collect, train, judge, package, serve, record."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FIRST, AS_OF, NEXT = "2026-04-01", "2026-04-26", "2026-04-27"
 
 @dataclass(frozen=True)
 class Chain:
-    """One model after two nights: what each gave, and the server that serves the version of the first."""
+    """One model after two nights: the outcome of each, and a server with the version of the first."""
 
     model: Model
     first: Outcome
@@ -73,7 +73,7 @@ def chain(
         chain_models.show(patch)
         for variable, value in variables.items():
             patch.setenv(variable, value)
-        digest = catalog.digest(name)  # whoever edits a file while this runs is not what is tested
+        digest = catalog.digest(name)  # an edit of a file during the test must not matter
         patch.setattr(catalog, "digest", lambda name: digest)
         patch.setattr(package, "_commit", lambda: ("0" * 40, False))
         model = catalog.load(name)
@@ -101,7 +101,7 @@ def several(chain: Chain) -> bool:
     return chain.model.data.label.multiclass
 
 
-def test_what_travels_between_tasks_is_plain_json(chain: Chain) -> None:
+def test_records_between_tasks_are_plain_json(chain: Chain) -> None:
     for night in (chain.first, chain.second):
         for record in (night.plan, *night.trials, night.selection, night.evaluation, night.decision):
             json.dumps(record.as_dict(), allow_nan=False)
@@ -112,7 +112,7 @@ def test_what_travels_between_tasks_is_plain_json(chain: Chain) -> None:
         assert sum(holdout.label_shares.values()) == pytest.approx(1)
     else:
         assert holdout.label_mean is not None and holdout.label_mean > 0
-        assert "label_shares" not in holdout.as_dict(), "as it was before there were several classes"
+        assert "label_shares" not in holdout.as_dict(), "the document of a binary model or a regression has not changed"
 
 
 def test_the_challenger_beats_the_baseline_and_meets_the_champion(chain: Chain) -> None:
@@ -131,7 +131,7 @@ def test_the_challenger_beats_the_baseline_and_meets_the_champion(chain: Chain) 
     assert "Against champion version 1" in chain.second.decision.reason
 
 
-def test_kept_scores_give_the_metrics_again(chain: Chain) -> None:
+def test_stored_scores_reproduce_the_metrics(chain: Chain) -> None:
     kept = pd.read_parquet(io.BytesIO(chain.artifact(chain.second, evaluate.SCORES)))
     expected = {
         f"{side}{suffix}"
@@ -163,7 +163,7 @@ def test_metrics_by_day_have_the_shares_of_classes_or_the_means(chain: Chain) ->
         assert np.average(days["label_mean"], weights=days["rows"]) == pytest.approx(holdout.label_mean)
 
 
-def test_pictures_are_beside_the_run_and_the_telling_ones_in_the_card(chain: Chain) -> None:
+def test_pictures_are_logged_with_the_run_and_some_are_in_the_card(chain: Chain) -> None:
     own = {"confusion", "ranking", "calibration"} if several(chain) else {"predicted", "residuals", "errors"}
     wanted = {f"holdout/{name}.svg" for name in own | {"by_day", "difference"}}
     for night in (chain.first, chain.second):
@@ -173,13 +173,13 @@ def test_pictures_are_beside_the_run_and_the_telling_ones_in_the_card(chain: Cha
     page = chain.bundle.read("card.html").decode()
     assert page.count("data:image/svg+xml;base64,") == (5 if several(chain) else 4)
     assert "<script" not in page and "https:" not in page
-    said = html.unescape(re.sub(r"<[^>]+>", "", page))
+    text = html.unescape(re.sub(r"<[^>]+>", "", page))
     assert (
         "the probability of each level: 'quiet', 'normal', 'busy'" if several(chain) else "the value of rentals"
-    ) in said
+    ) in text
 
 
-def test_the_same_run_again_makes_the_same_bundle(chain: Chain) -> None:
+def test_repeating_a_run_makes_the_same_bundle(chain: Chain) -> None:
     night = chain.first
     arguments = (night.plan, night.selection, night.evaluation, night.decision, night.run_id)
     again = package.package(chain.model, *arguments)
@@ -187,7 +187,7 @@ def test_the_same_run_again_makes_the_same_bundle(chain: Chain) -> None:
     changed = night.evaluation.replace(plots=dict.fromkeys(night.evaluation.plots or (), "0" * 64))
     with pytest.raises(IntegrityError, match="is not what evaluate stored"):
         package.package(chain.model, night.plan, night.selection, changed, night.decision, night.run_id)
-    without = night.evaluation.replace(plots=None)  # evaluated before there were pictures
+    without = night.evaluation.replace(plots=None)  # an evaluation by a version without pictures
     assert package.pictures(night.selection.mlflow_run_id, without) == {}
 
 
@@ -228,17 +228,17 @@ def test_the_server_answers_and_describes_its_answer(chain: Chain) -> None:
             assert got["score"] == pytest.approx(want)
 
 
-def test_a_prediction_ends_in_the_lake(chain: Chain) -> None:
+def test_a_prediction_arrives_in_the_lake(chain: Chain) -> None:
     name = chain.model.name
     row = chain.bundle.json("probe.json")["rows"][0]
     answer = chain.ask(f"/models/{name}/predict", {"rows": [row, row]})
     lake = Lake.of(chain.model)
     spool = lake.root.parent.parent / "spool"
-    until = time.monotonic() + 120  # a busy machine
+    until = time.monotonic() + 120  # long, because the machine may be busy
     while not (files := list(spool.glob(f"*/{name}/*.jsonl.open"))) or answer["request_id"] not in files[0].read_text():
         assert time.monotonic() < until, "the spool was not written"
         time.sleep(0.05)
-    # What a server does after a minute; the test does not wait that long.
+    # A server does this after a minute. The test does not wait that long.
     closed = spool / "a-server-that-stopped" / name / "000000000001.jsonl"
     closed.parent.mkdir(parents=True)
     closed.write_bytes(files[0].read_bytes())
@@ -246,11 +246,11 @@ def test_a_prediction_ends_in_the_lake(chain: Chain) -> None:
     table = lake.table("predictions").to_pandas()
     there = table[table["request_id"] == answer["request_id"]].sort_values("row")
     assert list(there["row"]) == [0, 1] and set(there["digest"]) == {chain.bundle.digest}
-    for (_, found), told in zip(there.iterrows(), answer["predictions"], strict=True):
+    for (_, found), answered in zip(there.iterrows(), answer["predictions"], strict=True):
         if several(chain):
-            assert json.loads(found["scores"]) == told["scores"] and pd.isna(found["score"])
+            assert json.loads(found["scores"]) == answered["scores"] and pd.isna(found["score"])
         else:
-            assert found["score"] == told["score"] and pd.isna(found["scores"])
+            assert found["score"] == answered["score"] and pd.isna(found["scores"])
 
 
 def test_a_refit_unlike_its_twin_and_a_broken_day_are_refused(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,6 +270,6 @@ def test_a_refit_unlike_its_twin_and_a_broken_day_are_refused(chain: Chain, monk
 def test_an_undeclared_class_is_named(chain: Chain) -> None:
     label = chain.model.data.label.column
     values: list[Any] = ["quiet", "bussy", "bussy", "closed"] if several(chain) else [1.0, np.inf, 2.0, 3.0]
-    said = r"'bussy' \(2 rows\), 'closed' \(1 row\).*'quiet', 'normal', 'busy'; did you mean 'busy'\?"
-    with pytest.raises(DataError, match=said if several(chain) else "1 of 4 rows have an infinite 'rentals'"):
+    message = r"'bussy' \(2 rows\), 'closed' \(1 row\).*'quiet', 'normal', 'busy'; did you mean 'busy'\?"
+    with pytest.raises(DataError, match=message if several(chain) else "1 of 4 rows have an infinite 'rentals'"):
         dataset.labels(chain.model, pd.DataFrame({label: values}))

@@ -1,4 +1,4 @@
-"""Refresh or change on a real lake, ledger, MLflow and bundle store: who is the challenger, and on which evidence."""
+"""Refresh or change on a real lake, ledger, MLflow and bundle store: the choice of the challenger and its evidence."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ PAIR = Pair(recipe("coarse", 20), recipe("logistic", 20))
 
 @dataclass(frozen=True)
 class Ran:
-    """What the tasks of a night returned."""
+    """The results of the tasks of a night."""
 
     run_id: str
     plan: Plan
@@ -70,7 +70,7 @@ class Ran:
 
 @pytest.fixture
 def patient(toy: Model) -> Model:
-    """The toy, for whose challengers two weeks of scores are enough; coarse scores are torn, and that is no matter."""
+    """The toy with settings under which two weeks of scores suffice for a challenger, even with coarse scores."""
     gate = toy.gate.model_copy(update={"change_days": 14, "max_psi": 50.0})
     return toy.model_copy(update={"gate": gate})
 
@@ -104,7 +104,7 @@ def files(model: Model) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((Lake.of(model).root / rivals.FOLDER).glob("*"))}
 
 
-def test_another_recipe_is_scored_until_it_may_take_the_place(
+def test_another_recipe_is_scored_until_it_can_replace_the_incumbent(
     home: Path, patient: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "include")
@@ -117,10 +117,10 @@ def test_another_recipe_is_scored_until_it_may_take_the_place(
     early = night(patient, "2026-05-04", "logistic")
     assert early.selection.candidate == "coarse" and early.evaluation.kind == "refresh"
     assert early.other.role == "rival"
-    told = early.change
-    assert (told.incumbent, told.rival, told.days, told.wanted) == ("coarse", "logistic", 10, 14)
-    assert gained(told).value > 0 and "0 of the 14 days" in caplog.text and "10 of the 14 days" in caplog.text
-    assert told.earliest == "2026-05-09", "the night below in which it does pass"
+    change = early.change
+    assert (change.incumbent, change.rival, change.days, change.wanted) == ("coarse", "logistic", 10, 14)
+    assert gained(change).value > 0 and "0 of the 14 days" in caplog.text and "10 of the 14 days" in caplog.text
+    assert change.earliest == "2026-05-09", "it does pass in this night, see below"
     assert "on these it is 0." in caplog.text and "in the night about 2026-05-09 at the earliest" in caplog.text
     row = Ledger.default().version("toy", early.selection.version)
     assert row is not None and row.candidate == "coarse" and row.twin == early.selection.twin.digest
@@ -131,7 +131,7 @@ def test_another_recipe_is_scored_until_it_may_take_the_place(
     assert len(kept) == early.evaluation.holdout.rows and kept.notna().all(axis=None)
 
     before = night(patient, "2026-05-08", "logistic")
-    assert before.selection.candidate == "coarse", "by the evidence before tonight: 10 days"
+    assert before.selection.candidate == "coarse", "the evidence before tonight has 10 days"
     assert before.change.days == 14
     stored = files(patient)
     enough = night(patient, "2026-05-09", "logistic")
@@ -147,14 +147,12 @@ def test_another_recipe_is_scored_until_it_may_take_the_place(
         alike = [{**getattr(one, part).as_dict(), "selection": None} for one in (again, enough)]
         assert alike[0] == alike[1], part
     past = night(patient, "2026-05-04", "logistic", run_id="the past again")
-    assert past.change == told, "a night about the past does not know what came after it"
+    assert past.change == change, "a night about the past does not use later scores"
     everything = files(patient)
     assert {name: everything[name] for name in stored} == stored and len(everything) == len(stored) + 1
 
 
-def test_an_equal_recipe_is_no_change_however_long_it_is_watched(
-    home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_equal_recipe_never_becomes_a_change(home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     declare(monkeypatch, patient, {"logistic": "logistic", "coarse": "logistic"})
     release(patient, night(patient, "2026-04-30", "coarse"))
     for as_of in ("2026-05-04", "2026-05-14", "2026-05-14"):
@@ -164,14 +162,14 @@ def test_an_equal_recipe_is_no_change_however_long_it_is_watched(
 
 
 def declare(monkeypatch: pytest.MonkeyPatch, model: Model, names: Mapping[str, str], **more: Any) -> None:
-    """Let candidates.py declare the baseline and these names, each with the estimator of another one."""
+    """Let candidates.py declare the baseline and these names, each with the estimator of another candidate."""
     there = candidates.load(model)
     found = {"baseline": there["baseline"], **{name: there[of] for name, of in names.items()}, **more}
     monkeypatch.setattr(catalog.module(model.name, "candidates"), "candidates", lambda: found)
 
 
 @pytest.mark.parametrize("how", ["removed", "another window"])
-def test_a_recipe_that_is_not_declared_any_more_is_not_refreshed(
+def test_a_recipe_that_is_no_longer_declared_is_not_refreshed(
     home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     caplog.set_level(logging.INFO, "include")
@@ -196,13 +194,13 @@ def test_a_choice_by_hand_still_needs_the_evidence(home: Path, patient: Model, a
     decision = found.decision
     assert decision.verdict == "hold" and "0 of the 14 days" in decision.reason
     table = decisions.table(decision.checks)
-    for told in (decision.reason, decision.note, next(line for line in table if "another recipe" in line)):
-        assert "on tonight's holdout it is 0." in told and "better (95 % confidence" in told
-        assert "It can pass in the night about 2026-05-10 at the earliest" in told
+    for text in (decision.reason, decision.note, next(line for line in table if "another recipe" in line)):
+        assert "on tonight's holdout it is 0." in text and "better (95 % confidence" in text
+        assert "It can pass in the night about 2026-05-10 at the earliest" in text
 
 
-def test_a_champion_that_came_meanwhile_makes_a_change_of_it(home: Path, patient: Model) -> None:
-    """Between select and evaluate another recipe was released: the refresh of the old one is none any more."""
+def test_a_new_champion_in_between_turns_a_refresh_into_a_change(home: Path, patient: Model) -> None:
+    """Another recipe was released between select and evaluate. The refresh of the old recipe becomes a change."""
     release(patient, night(patient, "2026-04-30", "coarse"))
     waiting = night(patient, "2026-05-04", "coarse")
     other = night(patient, "2026-05-03", "logistic", candidates=["logistic"])
@@ -214,7 +212,7 @@ def test_a_champion_that_came_meanwhile_makes_a_change_of_it(home: Path, patient
     assert decided.verdict != "promote"
 
 
-def test_a_rival_that_has_seen_the_holdout_is_an_error_and_one_without_scores_no_evidence(
+def test_a_rival_that_has_seen_the_holdout_is_an_error_and_without_scores_it_gives_no_evidence(
     home: Path, patient: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     release(patient, night(patient, "2026-04-30", "coarse"))
@@ -222,16 +220,16 @@ def test_a_rival_that_has_seen_the_holdout_is_an_error_and_one_without_scores_no
     twin = found.other.twin
     before = files(patient)
 
-    def beside(**changes: str) -> Selection:
+    def selection_with(**changes: str) -> Selection:
         return found.selection.replace(other=found.other.replace(twin=twin.replace(**changes)))
 
     with pytest.raises(IntegrityError, match="the rival's twin .logistic. .* has seen days of the holdout"):
-        evaluate.evaluate(patient, found.plan, beside(last=found.evaluation.holdout.first))
+        evaluate.evaluate(patient, found.plan, selection_with(last=found.evaluation.holdout.first))
     store = BundleStore.default()
     pipeline = export.from_skops(store.get_twin("toy", twin.digest))
     pipeline[-1].coef_[:] = np.nan
     digest = store.put_twin("toy", export.to_skops(pipeline))
-    measured = evaluate.evaluate(patient, found.plan, beside(digest=digest))
+    measured = evaluate.evaluate(patient, found.plan, selection_with(digest=digest))
     assert "The rival (logistic) is not scored tonight" in caplog.text
     assert measured.challenger.error is None and measured.change is None and files(patient) == before
 
@@ -256,7 +254,7 @@ def scored(as_of: str, days: list[str], better: float = 0.0, rows: int = 40, see
 
 
 @pytest.mark.parametrize("where", ["disk", "memory"])
-def test_each_day_counts_once_by_the_newest_night_that_has_it(toy: Model, tmp_path: Path, where: str) -> None:
+def test_each_day_counts_once_with_the_newest_night_that_has_it(toy: Model, tmp_path: Path, where: str) -> None:
     stored = rivals.OnDisk(tmp_path) if where == "disk" else rivals.InMemory()
     nights = {
         end: scored(end, keys_between(begin, end), 0.6, seed=number)
@@ -283,7 +281,7 @@ def test_each_day_counts_once_by_the_newest_night_that_has_it(toy: Model, tmp_pa
         assert rivals.weigh(toy, other, stored.nights(toy, other, "2026-03-25")).days == 1
 
 
-def test_scores_that_are_damaged_or_about_another_label_count_as_not_there(toy: Model, tmp_path: Path) -> None:
+def test_scores_that_are_damaged_or_of_another_label_are_ignored(toy: Model, tmp_path: Path) -> None:
     stored = rivals.OnDisk(tmp_path)
     stored.keep(toy, PAIR, scored("2026-03-14", keys_between("2026-03-01", "2026-03-14")))
     label = toy.data.label.model_copy(update={"positive": 0})
@@ -299,26 +297,26 @@ def test_the_evidence_for_a_change_is_strict_and_by_weeks(toy: Model) -> None:
         keys = keys_between("2026-03-01", "2026-04-30")[:days]
         return justified(toy, rivals.weigh(toy, PAIR, [scored(keys[-1], keys, better, rows=200)])).passed
 
-    assert passes(27, 0.6) is None, "better, and a day too few"
+    assert passes(27, 0.6) is None, "better, but one day too few"
     assert passes(28, 0.6) is True
     assert passes(28, 0.0) is False and passes(28, -0.1) is False
     week = scored("2026-03-28", keys_between("2026-03-01", "2026-03-28"), 0.6, rows=200)
     worse = week.partitions.astype(str) <= "2026-03-07"
-    torn = Scored(week.as_of, week.partitions, week.labels, week.incumbent, np.where(worse, 0.5, week.rival))
-    assert justified(toy, rivals.weigh(toy, PAIR, [torn])).passed is False, "one week of four says the opposite"
+    mixed = Scored(week.as_of, week.partitions, week.labels, week.incumbent, np.where(worse, 0.5, week.rival))
+    assert justified(toy, rivals.weigh(toy, PAIR, [mixed])).passed is False, "one of the four weeks contradicts"
 
 
 @pytest.mark.parametrize(
     ("scored_until", "days", "earliest"),
     [
-        ("2026-03-20", 10, "2026-04-08"),  # each night adds a day, and the night after the last one knows them all
+        ("2026-03-20", 10, "2026-04-08"),  # each night adds a day; the night after the last day has all of them
         ("2026-03-15", 10, "2026-04-03"),  # after a pause the first night adds the days of its holdout
-        ("2026-02-20", 10, "2026-03-30"),  # a longer pause than a holdout
+        ("2026-02-20", 10, "2026-03-30"),  # a pause that is longer than a holdout
         (None, 0, "2026-04-09"),
     ],
 )
 def test_the_first_night_that_can_pass(toy: Model, scored_until: str | None, days: int, earliest: str) -> None:
-    """As-of 2026-03-20, a holdout of 10 days, 28 days of scores wanted."""
+    """As-of 2026-03-20; a holdout of 10 days; 28 days of scores required."""
     nights = []
     if scored_until:
         keys = keys_between("2026-01-01", scored_until)[-days:]
@@ -327,21 +325,21 @@ def test_the_first_night_that_can_pass(toy: Model, scored_until: str | None, day
     assert rivals.weigh(toy, PAIR, nights, "2026-03-20").earliest == earliest
 
 
-def test_a_gain_that_is_not_sure_yet_says_what_it_needs(toy: Model) -> None:
-    def told(better: float, rows: int = 200, noise: int = 0) -> str:
+def test_a_gain_that_is_not_yet_significant_says_what_it_needs(toy: Model) -> None:
+    def sentence(better: float, rows: int = 200, noise: int = 0) -> str:
         keys = keys_between("2026-03-01", "2026-04-01")
         night = scored(keys[-1], keys, better, rows=rows, seed=noise)
         check = justified(toy, rivals.weigh(toy, PAIR, [night], keys[-1]))
         assert check.passed is False
         return check.sentence
 
-    assert "It cannot pass before it is better." in told(-0.1)
-    assert "If the gain stays as it is, 40 days show it: in the night about 2026-04-10." in told(0.005, 20, noise=1)
-    assert "cannot pass unless it grows" in told(0.005, 40)
+    assert "It cannot pass before it is better." in sentence(-0.1)
+    assert "If the gain stays as it is, 40 days show it: in the night about 2026-04-10." in sentence(0.005, 20, noise=1)
+    assert "cannot pass unless it grows" in sentence(0.005, 40)
 
 
-def test_scores_of_long_ago_neither_count_nor_stay(toy: Model, tmp_path: Path) -> None:
-    """A rival that was better for months and is worse now: the months are forgotten after four times `change_days`."""
+def test_old_scores_do_not_count_and_are_deleted(toy: Model, tmp_path: Path) -> None:
+    """A rival was better for months and is worse now. Scores older than four times `change_days` do not count."""
     stored = rivals.OnDisk(tmp_path)
     for number, last in enumerate(keys_between("2025-01-14", "2025-12-31")[::14]):
         begin = (date.fromisoformat(last) - timedelta(days=13)).isoformat()
@@ -350,11 +348,13 @@ def test_scores_of_long_ago_neither_count_nor_stay(toy: Model, tmp_path: Path) -
     found = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2025-12-31"))
     assert found.days == 4 * toy.gate.change_days and gained(found).upper < 0
     past = rivals.weigh(toy, PAIR, stored.nights(toy, PAIR, "2025-08-26"))
-    assert past.days == 4 * toy.gate.change_days and gained(past).lower > 0, "a run about a past day finds its own"
+    assert past.days == 4 * toy.gate.change_days and gained(past).lower > 0, (
+        "a run about a past day uses the scores of its time"
+    )
     assert min(path.name[:10] for path in tmp_path.glob("*.parquet")) > "2025-05-01"
 
 
-def test_file_names_tell_pairs_apart(toy: Model, tmp_path: Path) -> None:
+def test_different_pairs_have_different_file_names(toy: Model, tmp_path: Path) -> None:
     stored = rivals.OnDisk(tmp_path)
     pairs = [
         Pair(recipe("a", 60), recipe("b", 60)),

@@ -1,4 +1,4 @@
-"""Whole runs on a real lake, ledger, MLflow and bundle store: what is frozen, compared, decided, packaged."""
+"""Whole runs on a real lake, ledger, MLflow and bundle store: snapshot, comparison, decision and package."""
 
 from __future__ import annotations
 
@@ -43,12 +43,14 @@ FAST: dict[str, Any] = {"candidates": ["baseline", "logistic"]}
 
 def take(model: Model, as_of: str = AS_OF, **params: Any) -> Plan:
     plan = planning.take(model, partition(as_of, model.timezone), params, catalog.digest(model.name), None)
-    assert Plan.of(json.loads(json.dumps(plan.as_dict(), allow_nan=False))) == plan, "as it travels between tasks"
+    assert Plan.of(json.loads(json.dumps(plan.as_dict(), allow_nan=False))) == plan, (
+        "the plan survives the JSON between tasks"
+    )
     return plan
 
 
 def tried(model: Model, plan: Plan, run_id: str) -> list[Trial]:
-    """The task `train` of every candidate."""
+    """The results of the task `train` for every candidate."""
     return [train.train(model, plan, name, run_id) for name in plan.candidates]
 
 
@@ -62,7 +64,7 @@ def promote(model: Model, outcome: in_process.Outcome) -> int:
 def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> None:
     outcome = in_process.in_one_process(toy, AS_OF)
     records = (outcome.plan, *outcome.trials, outcome.selection, outcome.evaluation, outcome.decision, outcome.packaged)
-    for record in records:  # everything that travels between tasks is plain JSON, without nan
+    for record in records:  # all records between tasks are plain JSON without NaN
         assert type(record).of(json.loads(json.dumps(record.as_dict(), allow_nan=False))) == record
     assert outcome.decision.verdict == "promote" and outcome.evaluation.champion_exists is False
     assert outcome.selection.candidate in ("logistic", "boosting", "boosting_all")
@@ -97,8 +99,8 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     chosen = next(r for r in runs if r.info.run_id == outcome.selection.mlflow_run_id)
     assert chosen.data.metrics["holdout.log_loss"] == outcome.evaluation.metric("challenger", "log_loss")
     gain = outcome.evaluation.paired["baseline"]["log_loss"]
-    told = {end: chosen.data.metrics[f"holdout.baseline_gain.log_loss{end}"] for end in ("", ".lower", ".upper")}
-    assert told == {"": gain.value, ".lower": gain.lower, ".upper": gain.upper}
+    logged = {end: chosen.data.metrics[f"holdout.baseline_gain.log_loss{end}"] for end in ("", ".lower", ".upper")}
+    assert logged == {"": gain.value, ".lower": gain.lower, ".upper": gain.upper}
     checks = {c.name: c for c in outcome.decision.checks}
     assert chosen.data.metrics["gate.better_than_the_baseline"] == checks["better than the baseline"].value
     assert chosen.data.metrics["gate.days.limit"] == toy.gate.min_days
@@ -129,7 +131,7 @@ def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: 
     assert worse.decision.verdict == "reject" and worse.package is None
     assert "worse (95 % confidence" in worse.decision.reason and "significantly more than" in worse.decision.reason
     assert f"Against champion version {first.packaged.version}" in worse.decision.reason
-    assert worse.evaluation.kind == "change", "a choice by hand of another recipe than the champion's"
+    assert worse.evaluation.kind == "change", "the recipe was chosen by hand and differs from the champion's"
     ledger = Ledger.default()
     state = ledger.version("toy", worse.selection.version)
     assert state is not None and state.state == "rejected"
@@ -143,7 +145,7 @@ def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: 
 def test_a_champion_that_has_seen_the_holdout_is_never_scored(
     home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its twin was fitted up to 2026-05-04; a run about an earlier day has that day in its holdout."""
+    """The champion's twin was fitted up to 2026-05-04. A run about an earlier day has this day in its holdout."""
     champion = in_process.in_one_process(toy, "2026-05-14", FAST)
     promote(toy, champion)
     plan = take(toy, "2026-05-12", **FAST)
@@ -179,7 +181,7 @@ def test_a_challenger_that_has_seen_the_holdout_is_an_error(home: Path, toy: Mod
         evaluate.evaluate(toy, plan, late)
 
 
-def test_a_challenger_that_cannot_be_stored_is_refused_where_it_is_fitted(
+def test_a_challenger_that_cannot_be_stored_is_refused_at_its_fit(
     home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     declared = catalog.module("toy", "candidates").candidates()
@@ -211,7 +213,7 @@ def test_challenger_and_champion_are_scored_on_the_same_rows(home: Path, toy: Mo
 def test_a_change_of_the_features_does_not_change_what_the_champion_sees(
     home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The champion's twin is handed features by the code of its own bundle."""
+    """The champion's twin gets its features from the code of its own bundle."""
     promote(toy, in_process.in_one_process(toy, "2026-05-12", FAST))
     before = in_process.in_one_process(toy, AS_OF, FAST).evaluation.side("champion")
     features = catalog.module("toy", "features")
@@ -234,10 +236,10 @@ def test_a_champion_that_cannot_be_scored_holds(home: Path, toy: Model, damage: 
     assert outcome.decision.verdict == "hold" and "missing" in outcome.decision.reason
 
 
-def test_every_step_again_gives_the_same_version_and_the_same_bundle(
+def test_repeating_every_step_gives_the_same_version_and_bundle(
     home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = catalog.digest("toy")  # whoever edits a file while this runs is not what is tested
+    digest = catalog.digest("toy")  # an edit of a file during the test must not matter
     monkeypatch.setattr(catalog, "digest", lambda name: digest)
     monkeypatch.setattr(package, "_commit", lambda: ("0" * 40, False))
     run_id = "scheduled__again"
@@ -254,7 +256,7 @@ def test_every_step_again_gives_the_same_version_and_the_same_bundle(
     assert len(Ledger.default().versions("toy")) == 1
 
 
-def test_code_that_changed_before_a_run_was_cleared_opens_a_new_mlflow_run(home: Path, toy: Model) -> None:
+def test_code_that_changed_before_a_run_was_cleared_starts_a_new_mlflow_run(home: Path, toy: Model) -> None:
     one = train.train(toy, take(toy, **FAST), "logistic", "cleared")
     other = train.train(toy, take(toy, **FAST, seed=7), "logistic", "cleared", one.mlflow_run_id)
     assert other.mlflow_run_id != one.mlflow_run_id
@@ -278,9 +280,9 @@ def test_training_reads_the_frozen_rows_not_the_live_table(home: Path, toy: Mode
         train.train(toy, plan, "logistic", "frozen")
 
 
-def test_nothing_new_is_said_until_something_is(home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rules are tested in `test_aftermath`; here with a decision of a whole run."""
-    code = catalog.digest("toy")  # whoever edits a file while this runs is not what is tested
+def test_a_night_without_new_data_or_code_is_skipped(home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`test_aftermath` tests the rules. This test uses the decision of a whole run."""
+    code = catalog.digest("toy")  # an edit of a file during the test must not matter
     monkeypatch.setattr(catalog, "digest", lambda name: code)
     outcome = in_process.in_one_process(toy, AS_OF, FAST)
     promote(toy, outcome)
@@ -306,13 +308,13 @@ def test_a_run_without_its_partition_waits(home: Path, toy: Model) -> None:
         take(toy, "2026-05-15")
 
 
-def test_missing_days_and_unfinal_labels_are_refused_with_what_to_do(home: Path, toy: Model) -> None:
+def test_missing_days_and_labels_that_are_not_final_are_refused_with_advice(home: Path, toy: Model) -> None:
     lake = Lake.of(toy)
     with pytest.raises(DataError, match=r"Back-fill toy_collect from 2026-03-\d\d to 2026-03-31"):
         take(toy, "2026-04-28")
     with pytest.raises(DataError, match="at most 3 may be missing"):
         take(toy, window_days=40)
-    assert take(toy, window_days=33).snapshot.first == "2026-04-01", "three missing days are borne"
+    assert take(toy, window_days=33).snapshot.first == "2026-04-01", "three missing days are tolerated"
     label = toy.data.label.model_copy(update={"delay": timedelta(hours=9)})
     late = toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})})
     with pytest.raises(DataError, match="were not final"):
@@ -362,8 +364,8 @@ def test_an_onnx_model_that_differs_is_not_released(home: Path, toy: Model, monk
     assert row is not None and row.bundle is None
 
 
-def test_the_trivial_baseline_is_never_the_challenger_beside_a_real_candidate(home: Path, toy: Model) -> None:
-    """It cannot beat itself, so choosing it would only say that nothing was learned, and promote nothing."""
+def test_the_baseline_is_never_the_challenger_if_there_is_another_candidate(home: Path, toy: Model) -> None:
+    """The baseline cannot beat itself, so choosing it would never promote anything."""
     plan = take(toy, candidates="logistic")
     measured = [
         one.replace(metrics={**one.metrics, "log_loss": 0.1 if one.candidate == "baseline" else 0.9})
@@ -397,7 +399,7 @@ def test_a_release_model_grossly_unlike_its_twin_is_refused(
         package.package(toy, outcome.plan, outcome.selection, outcome.evaluation, outcome.decision, outcome.run_id)
 
 
-def test_the_card_says_what_a_person_wants_to_know(home: Path, toy: Model) -> None:
+def test_the_card_has_the_facts_that_a_person_needs(home: Path, toy: Model) -> None:
     outcome = in_process.in_one_process(toy, AS_OF, {**FAST, "note": "<b>bold</b> | note"})
     bundle = BundleStore.default().open("toy", outcome.packaged.digest)
     text, page = bundle.read("card.md").decode(), bundle.read("card.html").decode()
@@ -409,7 +411,7 @@ def test_the_card_says_what_a_person_wants_to_know(home: Path, toy: Model) -> No
     assert f"{outcome.evaluation.metric('challenger', 'log_loss'):.4f}" in text
 
 
-def test_scores_of_the_bundle_are_those_of_the_release_fit(home: Path, toy: Model) -> None:
+def test_scores_of_the_bundle_equal_those_of_the_release_fit(home: Path, toy: Model) -> None:
     outcome = in_process.in_one_process(toy, AS_OF)
     bundle = BundleStore.default().open("toy", outcome.packaged.digest)
     pipeline = export.from_skops(bundle.read("model.skops"))

@@ -1,4 +1,4 @@
-"""An older version is scored on the columns that it was declared for."""
+"""An older version is scored on the columns of its own declaration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents that were written before records were typed are read, and writing them again changes nothing."""
+"""Documents from before records were typed are read, and writing them again changes nothing."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ KINDS: dict[str, type[Record]] = {
     "plan": Plan,  # XCom of `snapshot`
     "selection": Selection,  # XCom of `select`
     "evaluation": Evaluation,  # XCom of `evaluate`, with a champion and a rival
-    "evaluation_of_classes": Evaluation,  # the first of a model of several classes
+    "evaluation_of_classes": Evaluation,  # the first evaluation of a multi-class model
     "decision": Decided,  # XCom of `gate`
     "package": Packaged,  # XCom of `package`
     "manifest": Manifest,  # of a bundle
-    "night": NightRecord,  # of a back-test, as are the others
+    "night": NightRecord,  # this and the next ones are of a back-test
     "fit": FitRecord,
     "compared": Evaluation,
     "anchor": Anchor,
@@ -45,13 +45,13 @@ def document(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_it_is_read_and_written_again_as_it_was(name: str) -> None:
+def test_a_document_is_read_and_written_again_unchanged(name: str) -> None:
     written = document(name)
     assert KINDS[name].of(written).as_dict() == written
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_an_unknown_field_and_a_number_that_is_none_are_refused(name: str) -> None:
+def test_an_unknown_field_and_an_invalid_number_are_refused(name: str) -> None:
     written = document(name)
     with pytest.raises(IntegrityError, match=f"cannot be read as {KINDS[name].__name__}: made_up"):
         KINDS[name].of({**written, "made_up": 1})
@@ -83,7 +83,7 @@ def test_the_artifact_of_the_gate() -> None:
     assert Evaluation.of(artifact["evaluation"]).as_dict() == artifact["evaluation"]
 
 
-def test_a_champion_that_could_not_be_scored_is_another_one() -> None:
+def test_a_champion_that_could_not_be_scored_has_its_own_type() -> None:
     written = document("evaluation")
     assert isinstance(Evaluation.of(written).champion, Champion)
     written["champion"] = {"name": "champion version 1", "version": 1, "digest": "a" * 64}
@@ -94,8 +94,8 @@ def test_a_champion_that_could_not_be_scored_is_another_one() -> None:
         Evaluation.of(written)
 
 
-def test_what_a_plan_did_not_have_at_first() -> None:
-    """Rows in quarantine are counted since a later version; a run that was under way has none of it."""
+def test_a_plan_without_a_later_field_is_read() -> None:
+    """A later version added the count of rows in quarantine. The plan of a run under way did not have it."""
     written = document("plan")
     del written["quarantined"]
     assert Plan.of(written).quarantined is None

@@ -1,4 +1,4 @@
-"""The documents of a bundle: those of older versions stay readable, and answers are compared with packaged scores."""
+"""The documents of a bundle: older ones stay readable, and answers are compared with packaged scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIRST = """{
  "features": [{"name": "x", "type": "number"}],
  "output": "probabilities", "output_kind": "probabilities", "positive_index": 1
 }"""
-"""As the first version wrote it: without several classes and event times."""
+"""A schema of the first version, without several classes and event times."""
 
 SEVERAL = """{
  "model": "orders", "task": "classification", "positive": null, "classes": ["quiet", "normal", "busy"],
@@ -92,8 +92,8 @@ def test_the_difference_of_an_answer(got: Prediction, packaged: float | dict[str
         assert probe(packaged).difference([got], "the server") == 0
 
 
-def test_a_difference_is_relative_to_the_scale_of_the_scores() -> None:
-    """A value near 0 of a label in millions has no digits that could agree any better."""
+def test_the_difference_is_relative_to_the_scale_of_the_scores() -> None:
+    """If labels are in millions, float32 has no digits to agree in for a value near 0."""
     assert probe(0.0, scale=1e6).difference([Prediction(5.0)], "it") == 5e-6 < TOLERANCE
     with pytest.raises(ReleaseError):
         probe(1e-4, scale=1e-4).difference([Prediction(1.0001e-4)], "it")

@@ -1,4 +1,4 @@
-"""A release model whose rows take too long is refused, on a busy machine as on a quiet one."""
+"""A release model that is too slow per row is refused, on a busy machine as well as on an idle one."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_a_row_that_takes_too_long_is_refused() -> None:
         latency.guard(predictor(lambda call: work(3)), ROWS, 2, "toy")
 
 
-def test_a_busy_machine_makes_no_row_slow() -> None:
-    """Other processes take the processor: the clock goes on, and the row does not work meanwhile."""
+def test_a_busy_machine_does_not_make_a_row_slow() -> None:
+    """While other processes use the processor, the clock goes on, but the row uses no processor time."""
     latency.guard(predictor(lambda call: time.sleep(0.006)), ROWS, 5, "toy")
 
 
 def test_the_fastest_batch_counts() -> None:
-    """A neighbour that shares caches makes work slower, not only later: one quiet batch is enough."""
+    """Another process that shares the caches also makes the work itself slower. One undisturbed batch is enough."""
     first_four = processor_time.WARM_UP + 4 * processor_time.CALLS
     latency.guard(predictor(lambda call: work(6 if call < first_four else 0)), ROWS, 5, "toy")

@@ -1,4 +1,4 @@
-"""The lines of the prediction spool: written and read by one definition, those of older versions as well."""
+"""The lines of the prediction spool: one definition writes and reads them, and reads those of older versions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ OLD_CLASSES = (
     b'"features":{"text":"line\xe2\x80\xa8paragraph\xe2\x80\xa9next\xc2\x85\\u001c\\n"},"score":null,'
     b'"scores":{"quiet":0.5,"busy":0.5},"predicted_at":"2026-05-28T20:26:40.250000Z"}'
 )
-"""Segments that the version before wrote and that are not loaded yet."""
+"""Lines of segments that the previous version wrote and that are not loaded yet."""
 
 
-def test_lines_of_the_version_before_are_read_and_written_again_byte_for_byte() -> None:
+def test_lines_of_the_previous_version_are_read_and_written_again_byte_for_byte() -> None:
     line = decode(OLD)
     assert line == Line(
         "a-1", 1, {"carrier": "UA", "parcel": 1545}, "2026-05-03T09:15:00.000000Z", 3, "ddd",
@@ -50,6 +50,6 @@ def test_each_field_is_required_and_typed(name: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"{}", b"5", b"null", b"\xff", OLD[:-1], OLD + b"}", OLD.replace(b"UA", b"\xff")]
 )
-def test_other_bytes_are_not_a_line(data: bytes) -> None:
+def test_other_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
         decode(data)

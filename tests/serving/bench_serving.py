@@ -1,4 +1,4 @@
-"""Latency and throughput of one-row predictions against a no-op of the same server; run it with python.
+"""Latency and throughput of one-row predictions, compared with a no-op of the same server. Run it with python.
 
 The no-op is `/health/live` (FastAPI's routing), and a bare ASGI answer under the same uvicorn (the stricter one).
 """

@@ -1,4 +1,4 @@
-"""Fixtures of the serving tests: a trained bundle, a store with releases, a server that is not started yet."""
+"""Fixtures of the serving tests: a trained bundle, a store with releases, and a server that is not yet started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from server_kit import COLUMNS, FEATURES, FEATURES_SOURCE, Releases, Server, fil
 
 @pytest.fixture(scope="session")
 def trained_files() -> dict[str, bytes]:
-    """A gradient boosting of 100 trees over 13 features, with scores of scikit-learn as its probe."""
+    """A gradient boosting model of 100 trees over 13 features. Its probe has the scores of scikit-learn."""
     import numpy as np
     import pandas as pd
     from skl2onnx import to_onnx
@@ -71,7 +71,7 @@ def releases(tmp_path: Path) -> Releases:
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
-    """A server that is not started yet; its home is ``tmp_path``."""
+    """A server that is not yet started; its home is ``tmp_path``."""
     server = Server(tmp_path)
     yield server
     if server.process is not None and server.process.poll() is None:

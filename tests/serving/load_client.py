@@ -1,4 +1,4 @@
-"""A small load client: keep-alive connections over asyncio streams; every answer is looked at, latencies are kept."""
+"""A small load client with keep-alive connections. It checks every answer and records latencies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import cast
 
 @dataclass
 class Load:
-    """What a load run saw: seconds of each answer, and what went wrong."""
+    """The result of a load run: the seconds of each answer, and the problems."""
 
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -27,7 +27,7 @@ class Load:
 
 
 class _Connection(asyncio.Protocol):
-    """Sends one request again and again; answers have a Content-Length and come whole or in parts."""
+    """Send one request again and again. Answers have a Content-Length and arrive whole or in parts."""
 
     def __init__(
         self, request: bytes, until: Callable[[], bool], check: Callable[[int, bytes], str | None], load: Load
@@ -37,7 +37,7 @@ class _Connection(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's transport is not a subclass
         self.send()
 
     def send(self) -> None:
@@ -90,7 +90,7 @@ def run(
     until: Callable[[], bool] | None = None,
     check: Callable[[int, bytes], str | None] = status_200,
 ) -> Load:
-    """Send ``request`` over so many connections for so long (or until ``until`` is true)."""
+    """Send ``request`` over this many connections for this time (or until ``until`` is true)."""
     load = Load()
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""Real bundles, a store to release them in, and a real server in a process of its own."""
+"""Real bundles, a store to release them in, and a real server in its own process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import psutil
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120.0
-"""Seconds after which a server is taken to be stuck: a quiet machine needs less than one, a busy one minutes."""
+"""Seconds after which a server counts as stuck. An idle machine needs less than one second, a busy one minutes."""
 
 from include.registry.bundles import BundleStore, ReleaseRecord  # noqa: E402
 
@@ -107,7 +107,7 @@ def files_of(model: str, onnx: bytes, probe: dict[str, Any], source: str = FEATU
 
 
 def constant_files(model: str, score: float) -> dict[str, bytes]:
-    """A bundle that answers ``score`` to every row: versions can be told apart."""
+    """A bundle that answers ``score`` to every row, so that versions can be distinguished."""
     return files_of(
         model,
         constant_onnx(score),
@@ -145,7 +145,7 @@ def constant_onnx(score: float) -> bytes:
 
 
 def linear_onnx(weight: float) -> bytes:
-    """A graph whose score is distance * weight: numbers that are too large overflow."""
+    """A graph whose score is distance * weight. Numbers that are too large overflow."""
     from onnx import TensorProto, helper
 
     graph = helper.make_graph(
@@ -161,7 +161,7 @@ def linear_onnx(weight: float) -> bytes:
 
 
 class Releases:
-    """Puts versions into service in a bundle store, as include.release does."""
+    """Put versions into service in a bundle store, as include.release does."""
 
     def __init__(self, root: Path) -> None:
         self.store = BundleStore(root)
@@ -248,7 +248,7 @@ class Server:
         return status, answer
 
     def metric(self, name: str) -> float:
-        """The value of one series, written as Prometheus writes it."""
+        """The value of one series, named in the notation of Prometheus."""
         for line in str(self.get("/metrics")[1]).splitlines():
             if line.startswith(name + " "):
                 return float(line.rsplit(" ", 1)[1])
@@ -256,7 +256,7 @@ class Server:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE, say: Callable[[], str] = str) -> Any:
-    """Wait until ``condition`` is true; fail with what ``say`` says otherwise."""
+    """Wait until ``condition`` is true; otherwise fail with the text that ``say`` returns."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         value = condition()

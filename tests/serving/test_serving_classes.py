@@ -1,4 +1,4 @@
-"""Answers of a model of several classes: every declared class, whatever the fit has seen, in the types of the label."""
+"""Answers of a multi-class model: every declared class, even if the fit has not seen it, in the type of the label."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def two_probabilities() -> bytes:
 
 def bundle(tmp_path: Path, classes: list[Any], columns: list[int | None], scores: Any = None) -> Bundle:
     high = 1 / (1 + math.exp(-2.0))
-    told = dict.fromkeys(map(str, classes), 0.0)
+    scored = dict.fromkeys(map(str, classes), 0.0)
     for name, column in zip(classes, columns, strict=False):
         if column is not None:
-            told[str(name)] = [1 - high, high][column]
-    probe = {"rows": [row(distance=2.0)], "scores": [told if scores is None else scores], "scale": 1.0}
+            scored[str(name)] = [1 - high, high][column]
+    probe = {"rows": [row(distance=2.0)], "scores": [scored if scores is None else scores], "scale": 1.0}
     files = files_of(
         "levels", two_probabilities(), probe, features=[{"name": "distance", "type": "number"}], positive=None,
         positive_index=None, classes=classes, class_columns=columns,
@@ -56,7 +56,7 @@ def bundle(tmp_path: Path, classes: list[Any], columns: list[int | None], scores
 @pytest.mark.parametrize(
     ("classes", "label", "other"), [(["far", "never", "near"], "far", "near"), ([30, 10, 20], 30, 20)]
 )
-def test_a_class_that_the_fit_did_not_have_has_probability_0(
+def test_a_class_that_the_fit_has_not_seen_has_probability_0(
     tmp_path: Path, classes: list[Any], label: Any, other: Any
 ) -> None:
     packaged = bundle(tmp_path, classes, [1, None, 0])
@@ -79,7 +79,7 @@ def test_a_probe_of_other_classes_or_columns_is_refused(tmp_path: Path) -> None:
         Predictor.load(packaged).warm_up(Probe.of(packaged))
 
 
-def test_the_scale_of_the_probe_is_what_a_difference_is_measured_by(tmp_path: Path) -> None:
+def test_a_difference_is_measured_by_the_scale_of_the_probe(tmp_path: Path) -> None:
     packaged = bundle(tmp_path, ["a", "b", "c"], [0, 1, None])
     predictor, (scores,) = Predictor.load(packaged), Probe.of(packaged).scores
     assert isinstance(scores, dict)

@@ -1,4 +1,4 @@
-"""What a client can hold open: half requests, endless requests, too many connections; and offers of HTTP/2."""
+"""Limits for connections: incomplete requests, endless requests, too many connections; and offers of HTTP/2."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Client:
         self.socket.sendall(data)
 
     def answers(self, count: int) -> list[tuple[int, str]]:
-        """Status and body of so many answers, which may have arrived together."""
+        """Status and body of this many answers, which may have arrived together."""
         found: list[tuple[int, str]] = []
         data = b""
         while len(found) < count:
@@ -64,7 +64,7 @@ class Client:
         return found
 
     def is_closed(self) -> bool:
-        """Whether the server closes; raises TimeoutError if it does not within ten seconds."""
+        """Whether the server closes the connection; raises TimeoutError if it does not within ten seconds."""
         try:
             return self.socket.recv(65536) == b""
         except ConnectionError:
@@ -79,7 +79,7 @@ def client(limited: Server) -> Iterator[Client]:
 
 @pytest.mark.parametrize("cut", [0, 40, len(BODY)], ids=["body later", "body in parts", "all at once"])
 def test_a_body_survives_an_offer_of_http_2(client: Client, cut: int) -> None:
-    for _ in range(2):  # the connection goes on
+    for _ in range(2):  # the connection stays open
         client.send(HEAD + H2C + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY[:cut])
         if cut < len(BODY):
             time.sleep(0.05)
@@ -103,7 +103,7 @@ HALVES = {
 }
 
 
-def test_half_a_request_ends_with_408(limited: Server) -> None:
+def test_an_incomplete_request_ends_with_408(limited: Server) -> None:
     clients = {name: Client(limited) for name in HALVES}
     for name, client in clients.items():
         client.send(HALVES[name])
@@ -122,8 +122,8 @@ def test_an_early_answer_does_not_keep_the_rest_waiting(client: Client) -> None:
     assert client.is_closed()
 
 
-def test_a_head_that_drips_is_not_waited_for(client: Client) -> None:
-    with pytest.raises(OSError):  # closed by the server while this client still sends
+def test_the_server_does_not_wait_for_a_head_that_drips(client: Client) -> None:
+    with pytest.raises(OSError):  # the server closes the connection while this client still sends
         for byte in HEAD + b"X-Padding: " + b"x" * 1000:
             client.send(bytes([byte]))
             time.sleep(READ_SECONDS / 20)
@@ -132,12 +132,13 @@ def test_a_head_that_drips_is_not_waited_for(client: Client) -> None:
 def test_a_slow_upload_that_makes_progress_is_answered(client: Client) -> None:
     spaces = b" " * 2000
     client.send(HEAD + b"Content-Length: %d\r\n\r\n" % (len(BODY) + len(spaces)) + spaces)
-    time.sleep(1.5 * READ_SECONDS)  # the pace of the client: longer than the server waits for one that sends nothing
+    # the pace of the client: longer than the server waits for a client that sends nothing
+    time.sleep(1.5 * READ_SECONDS)
     client.send(BODY)
     assert client.answers(1)[0][0] == 200
 
 
-def test_complete_requests_before_half_a_one_are_answered(client: Client) -> None:
+def test_complete_requests_before_an_incomplete_one_are_answered(client: Client) -> None:
     client.send(WHOLE + WHOLE + WHOLE[:-1])
     assert [status for status, _ in client.answers(3)] == [200, 200, 408]
     assert client.is_closed()
@@ -150,7 +151,7 @@ def test_an_idle_connection_outlives_the_read_timeout(client: Client) -> None:
         time.sleep(1.2 * READ_SECONDS)
 
 
-def test_a_head_has_a_largest_size(client: Client) -> None:
+def test_the_size_of_a_head_is_limited(client: Client) -> None:
     client.send(b"GET /health/live HTTP/1.1\r\nHost: x\r\nX-Padding: " + b"x" * 65_536)
     assert client.answers(1)[0][0] == 431
     assert client.is_closed()
@@ -196,7 +197,7 @@ def test_a_client_that_reads_slowly_gets_its_answer(limited: Server) -> None:
      b"\x16\x03\x01\x02\x00\x01\x00", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"],
     ids=["nonsense", "HTTP/2", "CONNECT", "TLS", "bad chunk"],
 )  # fmt: skip
-def test_what_is_not_http_1_1_is_answered_with_400(client: Client, request_bytes: bytes) -> None:
+def test_other_protocols_than_http_1_1_are_answered_with_400(client: Client, request_bytes: bytes) -> None:
     client.send(request_bytes)
     ((status, body),) = client.answers(1)
     assert status == 400 and json.loads(body)["detail"][0]["problem"]
@@ -208,20 +209,20 @@ def opened(server: Server, number: int) -> list[Client]:
 
 
 def test_idle_connections_make_room_for_new_ones(limited: Server) -> None:
-    """Whoever opens connections and sends nothing, or is idle longest, locks nobody out."""
+    """A client that opens connections and sends nothing, or is idle longest, does not lock other clients out."""
     idle = opened(limited, 3 * CONNECTIONS)
     try:
         for _ in range(3):
             with Client(limited) as other:
                 other.send(WHOLE)
                 assert other.answers(1)[0][0] == 200
-        assert idle[0].is_closed(), "the one that was idle longest"
+        assert idle[0].is_closed(), "the connection that was idle longest"
     finally:
         for client in idle:
             client.socket.close()
 
 
-def test_one_connection_too_many_is_refused_if_none_is_idle(limited: Server) -> None:
+def test_a_connection_over_the_limit_is_refused_if_none_is_idle(limited: Server) -> None:
     busy = opened(limited, CONNECTIONS)
     try:
         for client in busy:
@@ -234,7 +235,7 @@ def test_one_connection_too_many_is_refused_if_none_is_idle(limited: Server) -> 
             assert "connections are open" in json.loads(body)["detail"][0]["problem"]
         for client in busy:
             client.send(WHOLE[-1:])
-            assert client.answers(1)[0][0] == 200  # those that are open go on
+            assert client.answers(1)[0][0] == 200  # open connections continue to work
     finally:
         for client in busy:
             client.socket.close()
@@ -242,7 +243,7 @@ def test_one_connection_too_many_is_refused_if_none_is_idle(limited: Server) -> 
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n"], ids=["nothing", "empty lines"])
-def test_a_connection_without_a_request_ends_soon(client: Client, sent: bytes) -> None:
+def test_a_connection_without_a_request_is_closed_soon(client: Client, sent: bytes) -> None:
     client.socket.settimeout(READ_SECONDS / 20)
     for _ in range(20 * 10):
         try:
@@ -258,13 +259,13 @@ def test_a_connection_without_a_request_ends_soon(client: Client, sent: bytes) -
 
 
 @pytest.mark.parametrize("target", [b"http://", b"http:///x", b"http://a:b/x", b"http://[::1/x"])
-def test_a_url_that_is_not_one_is_answered_with_400(client: Client, target: bytes) -> None:
+def test_an_invalid_url_is_answered_with_400(client: Client, target: bytes) -> None:
     client.send(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target)
     assert client.answers(1)[0][0] == 400
     assert client.is_closed()
 
 
-def test_a_wrong_request_does_not_take_the_answer_of_the_one_before(client: Client) -> None:
+def test_a_bad_request_does_not_get_the_answer_of_the_previous_one(client: Client) -> None:
     rows = json.dumps({"rows": [row()] * 3000}).encode()
     client.send(HEAD + b"Content-Length: %d\r\n\r\n" % len(rows) + rows + b"GET http:// HTTP/1.1\r\nHost: x\r\n\r\n")
     ((status, body),) = client.answers(1)
@@ -283,14 +284,14 @@ def test_a_head_that_is_too_large_is_refused_however_it_arrives(client: Client, 
     assert client.is_closed()
 
 
-def test_a_large_body_in_one_piece_is_no_large_head(client: Client) -> None:
+def test_a_large_body_in_one_piece_does_not_count_as_a_large_head(client: Client) -> None:
     spaces = b" " * 200_000
     client.send(HEAD + b"Content-Length: %d\r\n\r\n" % (len(BODY) + len(spaces)) + spaces + BODY)
     assert client.answers(1)[0][0] == 200
 
 
 @pytest.mark.parametrize("path", ["/models/", "/docs/", "/health/live/"])
-def test_no_answer_leads_to_the_host_that_a_client_names(client: Client, path: str) -> None:
+def test_no_answer_redirects_to_the_host_that_a_client_names(client: Client, path: str) -> None:
     client.send(b"GET %s HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n" % path.encode())
     answer = b""
     while more := client.socket.recv(65_536):

@@ -53,8 +53,8 @@ def test_training_and_serving_build_the_same_columns() -> None:
         columns_for(INPUTS, frame.rename(columns={"distance": "distance_"}))
 
 
-def test_one_row_and_many_rows_are_judged_alike() -> None:
-    """The fast path of one row, that of many, and the one that explains never disagree."""
+def test_one_row_and_many_rows_are_checked_alike() -> None:
+    """The fast path of one row, the path of many rows and the path that explains never disagree."""
     contract, chance = InputContract(DECLARED), random.Random(0)
     accepted = 0
     for _ in range(4000):
@@ -75,10 +75,8 @@ def test_one_row_and_many_rows_are_judged_alike() -> None:
     assert 800 < accepted < 3500
 
 
-def test_a_live_request_is_near_now_and_the_probe_rows_are_as_old_as_their_bundle(
-    releases: Releases, server: Server
-) -> None:
-    """A server that starts years later warms up with the old rows, and so does a release that is verified."""
+def test_a_live_request_must_be_recent_and_probe_rows_can_be_old(releases: Releases, server: Server) -> None:
+    """A server that starts years later warms up with the old rows. The verification of a release uses them, too."""
     old, now = row(scheduled="2001-05-03T09:15:00Z"), row(scheduled=datetime.now(UTC).isoformat())
     files = files_of(
         "parcels",
@@ -119,7 +117,7 @@ def test_bad_input_is_never_a_500(releases: Releases, server: Server) -> None:
             [{"rows": [changed]}, {"rows": [row(), changed]}, [changed], {"rows": changed}, changed]
         )
         body = bytearray(json.dumps(document).encode())
-        for _ in range(chance.choice([0, 0, 0, 1, 5])):  # and bytes that are no JSON at all
+        for _ in range(chance.choice([0, 0, 0, 1, 5])):  # and bytes that are not JSON
             body[chance.randrange(len(body))] = chance.randrange(256)
         status, answer, _ = server.request("POST", "/models/parcels/predict", bytes(body))
         assert status in (200, 422), (status, bytes(body), answer)

@@ -1,4 +1,4 @@
-"""The documentation pages: what they show without a token, and Swagger UI in a real Chromium without the internet."""
+"""The documentation pages: their content without a token, and Swagger UI in a real Chromium without internet access."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOKEN = "s3cret-of-the-test"
 NAMES = ("parcels", *(c["name"] for c in COLUMNS))
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 no_chromium = pytest.mark.skipif(
-    CHROMIUM is None and not os.environ.get("PERENNIAL_REQUIRE_BROWSER"), reason="no chromium on this machine"
+    CHROMIUM is None and not os.environ.get("PERENNIAL_REQUIRE_BROWSER"), reason="no Chromium on this machine"
 )
 
 
@@ -46,7 +46,7 @@ def without_token(server: Server, path: str) -> tuple[int, str, dict[str, str]]:
 def test_no_page_names_a_model_or_a_column_without_the_token(guarded: Server, path: str, status: int) -> None:
     got, text, _ = without_token(guarded, path)
     assert got == status
-    if not path.startswith("/models/"):  # which repeat nothing but the path that was asked for
+    if not path.startswith("/models/"):  # these repeat only the requested path
         assert [name for name in NAMES if f'"{name}"' in text or f"{name}_row" in text] == []
     assert TOKEN not in text
     if path == "/health/ready":
@@ -88,7 +88,7 @@ def test_integers_have_the_bounds_of_the_contract(guarded: Server) -> None:
     assert properties["updated"] == {"type": ["string", "null"], "format": "date-time"}
 
 
-def test_the_limits_are_those_that_the_server_enforces(guarded: Server) -> None:
+def test_the_documented_limits_are_enforced(guarded: Server) -> None:
     schemas = guarded.get("/openapi.json")[1]["components"]["schemas"]
     most = schemas["parcels_rows"]["properties"]["rows"]
     assert (most["minItems"], most["items"]) == (1, {"$ref": "#/components/schemas/parcels_row"})
@@ -101,7 +101,7 @@ def test_the_limits_are_those_that_the_server_enforces(guarded: Server) -> None:
     }  # fmt: skip
 
 
-def test_all_routes_declare_what_they_can_answer(guarded: Server) -> None:
+def test_all_routes_declare_their_answers(guarded: Server) -> None:
     document = guarded.get("/openapi.json")[1]
     operations = {(p, verb): o for p, verbs in document["paths"].items() for verb, o in verbs.items()}
     assert ("/openapi.json", "get") in operations and ("/models/{name}/predict", "post") in operations
@@ -122,7 +122,7 @@ def test_all_routes_declare_what_they_can_answer(guarded: Server) -> None:
 def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    assert CHROMIUM, "PERENNIAL_REQUIRE_BROWSER is set and there is no chromium"
+    assert CHROMIUM, "PERENNIAL_REQUIRE_BROWSER is set, but there is no Chromium"
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
@@ -131,7 +131,7 @@ def browser() -> Iterator[Any]:
 
 
 class Visit:
-    """A page in a browser of its own, with every other host blocked; what it asked for and what it complained about."""
+    """A page in its own browser context. Other hosts are blocked; requests to them and console errors are recorded."""
 
     def __init__(self, browser: Any, server: Server) -> None:
         self.own, self.others, self.problems = f"127.0.0.1:{server.port}", list[str](), list[str]()
@@ -155,7 +155,7 @@ class Visit:
             self.page.screenshot(path=Path(folder) / f"{name}.png")
 
     def try_it_out(self) -> dict[str, Any]:
-        """Open the operation of the model, send its example, and read the answer that is shown."""
+        """Open the model's operation, send its example and read the answer on the page."""
         operation = self.page.locator(".opblock", has=self.page.get_by_text("Predict with parcels (version 1)"))
         operation.locator(".opblock-summary").click()
         operation.get_by_role("button", name="Execute").click()

@@ -1,4 +1,4 @@
-"""Schemathesis against the real server: what it answers is what it declares, with and without the token."""
+"""Schemathesis against the real server: every answer is declared, with and without the token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rows_of(model: Model) -> pd.DataFrame:
 
 
 def bundle_of(model: Model) -> dict[str, bytes]:
-    """What `package` writes, of a fit on a few days: a binary, a multi-class and a regression model."""
+    """The bundle that `package` writes for a fit on a few days: a binary, a multi-class or a regression model."""
     rows = rows_of(model)
     fitted = candidates.fit(model, candidates.load(model)["boosting"], rows, seed=0)
     onnx = export.to_onnx(fitted, model)
@@ -58,7 +58,7 @@ def toys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def description(toys: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The server's description as a file: it is behind the token."""
+    """The server's OpenAPI description as a file, because the server requires a token for it."""
     status, document = toys.get("/openapi.json")
     assert status == 200 and {f"/models/{name}/predict" for name in MODELS} <= set(document["paths"])
     file = tmp_path_factory.mktemp("description") / "openapi.json"
@@ -67,11 +67,11 @@ def description(toys: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(server: Server, description: Path, *options: str) -> int:
-    """Let Schemathesis send what it generates, the same each time; how many requests it made."""
+    """Let Schemathesis send its generated requests, the same each time; return their number."""
     command = [
         str(Path(sys.executable).parent / "schemathesis"), "run", str(description), f"--url=http://127.0.0.1:{server.port}",
         "--generation-deterministic", "--no-color", "--continue-on-failure", "--output-truncate=false",
-        # A row can satisfy every type and still be refused: it may have a number that is too large for the model.
+        # A row can satisfy every type and still be refused, because a number can be too large for the model.
         "--exclude-checks=positive_data_acceptance", *options,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=description.parent, capture_output=True, text=True)

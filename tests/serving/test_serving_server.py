@@ -1,4 +1,4 @@
-"""The server as its clients meet it: a process, its answers, its limits, its end."""
+"""The server as a client sees it: start, answers, limits and stop."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import pytest
 from server_kit import PATIENCE, ROOT, Releases, Server, constant_files, files_of, linear_onnx, row, wait_for
 
 
-def test_answers_the_scores_of_the_bundle(releases: Releases, server: Server, trained_files: dict[str, bytes]) -> None:
+def test_the_server_answers_the_scores_of_the_bundle(
+    releases: Releases, server: Server, trained_files: dict[str, bytes]
+) -> None:
     record = releases.put("parcels", trained_files, 3, 1)
     server.start()
     probe = json.loads(trained_files["probe.json"])
@@ -27,7 +29,7 @@ def test_answers_the_scores_of_the_bundle(releases: Releases, server: Server, tr
     assert one_by_one == pytest.approx(probe["scores"], abs=1e-5)
 
 
-def test_nullable_columns_may_be_left_out(releases: Releases, server: Server, trained_files: dict[str, bytes]) -> None:
+def test_nullable_columns_can_be_left_out(releases: Releases, server: Server, trained_files: dict[str, bytes]) -> None:
     releases.put("parcels", trained_files, 1, 1)
     server.start()
     short = {k: v for k, v in row().items() if k in ("carrier", "parcel", "scheduled", "origin")}
@@ -107,7 +109,7 @@ def test_a_chunked_body_is_read_and_limited(shared: Server) -> None:
                     connection.sendall(b"%x\r\n%s\r\n" % (len(part), part))
                 connection.sendall(b"0\r\n\r\n")
             except OSError:
-                pass  # refused before the end
+                pass  # the server refuses before the end
             return connection.recv(200).split(b"\r\n")[0]
 
     body = json.dumps({"rows": [row()]}).encode()
@@ -122,7 +124,7 @@ def test_large_requests_are_scored_in_order(shared: Server) -> None:
     assert [p["score"] for p in answer["predictions"]] == pytest.approx([n * 2.0 for n in range(10_000)])
 
 
-def test_a_score_that_overflows_is_no_answer(shared: Server) -> None:
+def test_a_score_that_overflows_is_refused(shared: Server) -> None:
     status, answer = shared.predict("linear", row(), row(distance=3e38), row(distance=1e300))
     assert status == 422
     assert [p["row"] for p in answer["detail"]] == [1, 2]
@@ -162,7 +164,7 @@ def _references(node: object) -> list[str]:
     return [r for value in node for r in _references(value)] if isinstance(node, list) else []
 
 
-def test_a_token_is_asked_for(releases: Releases, server: Server) -> None:
+def test_the_server_requires_the_token(releases: Releases, server: Server) -> None:
     releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.token = "s3cret"
     server.start()
@@ -199,7 +201,9 @@ def test_metrics_count_what_happened(releases: Releases, server: Server) -> None
     wait_for(lambda: server.metric("perennial_serving_spool_synced_rows_total") == 6)
 
 
-def test_starts_quickly_and_light(releases: Releases, server: Server, trained_files: dict[str, bytes]) -> None:
+def test_the_server_starts_fast_and_imports_little(
+    releases: Releases, server: Server, trained_files: dict[str, bytes]
+) -> None:
     releases.put("parcels", trained_files, 1, 1)
     server.start()  # bytecode
     server.stop()
@@ -257,7 +261,7 @@ def test_a_taken_port_is_an_error(releases: Releases, server: Server) -> None:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
-    """One server for the tests that change nothing."""
+    """One server for all tests that do not change its state."""
     home = tmp_path_factory.mktemp("shared")
     releases = Releases(home / "bundles")
     releases.put("parcels", constant_files("parcels", 0.25), 1, 1)

@@ -1,4 +1,4 @@
-"""The spool: every answered row once, through crashes, full queues and two servers at once."""
+"""The spool has every answered row once, despite crashes, full queues and two servers at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ids(root: Path, model: str = "parcels") -> list[tuple[str, int]]:
     return [(line.request_id, line.row) for s in closed_segments(root, model) for line in lines(s)]
 
 
-def test_a_line_holds_what_was_predicted(tmp_path: Path) -> None:
+def test_a_line_holds_the_prediction(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.offer(entry("a", 2))
     spool.close()
@@ -82,7 +82,7 @@ def test_a_full_queue_drops_and_counts(tmp_path: Path) -> None:
     assert len(ids(tmp_path)) == taken * 10
 
 
-def test_a_disk_that_fails_is_counted_and_survived(tmp_path: Path) -> None:
+def test_a_failing_disk_is_counted_and_tolerated(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     (spool.folder / "parcels").write_text("in the way")
     spool.offer(entry("lost"))
@@ -122,7 +122,7 @@ def test_a_torn_end_is_cut_and_counted(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_changed_segment_is_named(tmp_path: Path) -> None:
+def test_a_modified_segment_is_named(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.offer(entry("a"))
     spool.close()
@@ -132,7 +132,7 @@ def test_a_changed_segment_is_named(tmp_path: Path) -> None:
         lines(segment)
 
 
-def test_kill_9_under_load_loses_at_most_what_was_not_written(releases: Releases, server: Server) -> None:
+def test_kill_9_under_load_loses_at_most_unwritten_rows(releases: Releases, server: Server) -> None:
     releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
     answered: list[str] = []
@@ -147,7 +147,7 @@ def test_kill_9_under_load_loses_at_most_what_was_not_written(releases: Releases
         assert server.process is not None
         if time.monotonic() > killed:
             server.process.send_signal(signal.SIGKILL)
-        return False  # until the connections break
+        return False  # load until the connections break
 
     run(
         server.port,
@@ -166,6 +166,6 @@ def test_kill_9_under_load_loses_at_most_what_was_not_written(releases: Releases
     assert len(kept) == len(set(kept)) > 100
     lost = set(answered) - set(kept)
     counted = server.metric("perennial_serving_spool_crash_lost_rows_total")
-    assert len(lost) <= counted <= len(lost) + 8  # some were accepted and their answer never arrived
+    assert len(lost) <= counted <= len(lost) + 8  # some rows were accepted, but their answer never arrived
     assert counted < len(answered) / 2
     assert set(answered[: len(answered) - int(counted) - 8]) <= set(kept)

@@ -1,4 +1,4 @@
-"""The server follows the release records: swaps under load, refuses damage, tells withdrawn from unreachable."""
+"""The server follows the release records: swaps under load, refuses damage, keeps models if the store is away."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def version(server: Server, model: str = "parcels") -> int | None:
     return (server.get(f"/models/{model}")[1] or {}).get("version")
 
 
-def test_swaps_under_load_lose_and_mix_nothing(releases: Releases, server: Server) -> None:
+def test_swaps_under_load_neither_lose_nor_mix_answers(releases: Releases, server: Server) -> None:
     def score(number: int) -> float:
         return number / 64  # exact in float32
 
@@ -29,7 +29,7 @@ def test_swaps_under_load_lose_and_mix_nothing(releases: Releases, server: Serve
     def release() -> None:
         try:
             for epoch in range(2, swaps + 2):
-                number = 1 + (epoch - 1) % 5  # also back to older versions, under higher epochs
+                number = 1 + (epoch - 1) % 5  # including older versions under higher epochs
                 releases.put("parcels", bundles[number], number, epoch)
                 wait_for(lambda epoch=epoch: server.get("/models/parcels")[1]["epoch"] == epoch)
         finally:
@@ -73,7 +73,7 @@ def test_a_corrupt_bundle_leaves_the_old_one_in_service(releases: Releases, serv
     assert server.metric('perennial_serving_pending_error{model="parcels"}') == 1
     time.sleep(1.0)
     assert server.log.read_text().count("ERROR") == 1
-    model.write_bytes(good)  # mended: found again without a new record
+    model.write_bytes(good)  # repaired: the server finds it without a new record
     wait_for(lambda: version(server) == 2)
     assert server.get("/models/parcels")[1]["pending_error"] is None
     assert server.metric('perennial_serving_pending_error{model="parcels"}') == 0
@@ -86,7 +86,7 @@ def test_a_damaged_record_and_a_lower_epoch_are_refused(releases: Releases, serv
     good = path.read_bytes()
     path.write_bytes(good[:40])
     wait_for(lambda: "release record" in (server.get("/models/parcels")[1]["pending_error"] or ""))
-    path.unlink()  # within one poll of the next write; nothing may be withdrawn in between
+    path.unlink()  # the next write follows within one poll; nothing must be withdrawn in between
     releases.put("parcels", constant_files("parcels", 0.5), 4, 4)
     wait_for(lambda: "epoch 4" in (server.get("/models/parcels")[1]["pending_error"] or ""))
     assert version(server) == 5
@@ -126,7 +126,7 @@ def test_two_versions_never_share_code(releases: Releases, server: Server) -> No
     assert {m["model"] for m in server.get("/models")[1]["models"] if m["serving"]} == {"parcels", "other"}
 
 
-def test_a_withdrawn_model_is_withdrawn(releases: Releases, server: Server) -> None:
+def test_a_withdrawn_model_is_no_longer_served(releases: Releases, server: Server) -> None:
     releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
     local = server.home / "serving" / "last" / "parcels"
@@ -161,7 +161,7 @@ def test_an_unreachable_store_withdraws_nothing(releases: Releases, server: Serv
     assert server.get("/models/parcels")[1]["source"] == "local copy"
     server.stop()
     root.rmdir()
-    server.start()  # without any
+    server.start()  # without a mount point
     assert server.predict("parcels", row())[1]["predictions"] == [{"score": 0.25}]
     os.rename(away, root)
     wait_for(lambda: server.get("/models/parcels")[1]["source"] == "store")
@@ -183,7 +183,8 @@ def test_the_local_copy_is_verified_again(releases: Releases, server: Server) ->
     server.start()
     assert server.predict("parcels", row())[0] == 503
     assert "local copy cannot be used" in server.log.read_text()
-    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)  # the store is back: served, and the copy mended
+    # the store is back: the server serves again and repairs its copy
+    releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     wait_for(lambda: version(server) == 1)
     server.stop()
     shutil.rmtree(releases.store.root)
@@ -191,7 +192,7 @@ def test_the_local_copy_is_verified_again(releases: Releases, server: Server) ->
     assert server.predict("parcels", row())[0] == 200
 
 
-def test_starts_with_nothing_and_finds_the_first_champion(releases: Releases, server: Server) -> None:
+def test_the_server_starts_without_models_and_finds_the_first_champion(releases: Releases, server: Server) -> None:
     server.start()
     assert server.get("/models")[1] == {"models": []}
     assert server.predict("parcels", row())[0] == 404
@@ -199,7 +200,7 @@ def test_starts_with_nothing_and_finds_the_first_champion(releases: Releases, se
     wait_for(lambda: server.predict("parcels", row())[0] == 200)
 
 
-def test_one_damaged_model_does_not_touch_the_others(releases: Releases, server: Server) -> None:
+def test_a_damaged_model_does_not_affect_the_others(releases: Releases, server: Server) -> None:
     releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     releases.put("bikes", constant_files("bikes", 0.5), 1, 1)
     releases.path("bikes").write_text("{")

@@ -1,4 +1,4 @@
-"""What `fetch` makes of raw rows: declared types, re-dated days, numbers for rows without a key."""
+"""The rows that `fetch` makes from raw rows: declared types, re-dated days, row numbers if there is no key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ZONE = "Europe/Berlin"
 
 @dataclass(frozen=True)
 class Raw:
-    """A source that has been read already."""
+    """A source that has already been read."""
 
     table: pa.Table
     time: EventTime = EventTime("at", "iso", ZONE)
@@ -86,7 +86,7 @@ def test_texts_get_their_declared_types() -> None:
     assert not conform(declared, frame).problems
 
 
-def test_a_value_that_does_not_fit_is_named_by_validation() -> None:
+def test_validation_names_a_value_that_does_not_fit() -> None:
     table = raw(at=["2024-05-03 10:00"], whole=["three"])
     declared = model(whole=ColumnType.INTEGER)
     frame = rows_of_day(Raw(table), declared, partition("2024-05-03", ZONE), {}, row_number="row")
@@ -94,7 +94,7 @@ def test_a_value_that_does_not_fit_is_named_by_validation() -> None:
 
 
 @pytest.mark.parametrize("day", ["2025-03-30", "2025-10-26", "2025-07-01"])
-def test_a_replayed_day_keeps_its_clock_times_even_when_the_clocks_change(day: str) -> None:
+def test_a_replayed_day_keeps_its_clock_times_even_if_the_clocks_change(day: str) -> None:
     about = partition(day, ZONE)
     replay = Replay(date(2024, 1, 1), date(2024, 12, 29), date(2024, 12, 30))
     original = replay.original(about.date)
@@ -111,7 +111,7 @@ def test_a_replayed_day_keeps_its_clock_times_even_when_the_clocks_change(day: s
     assert seen.tolist() == [pd.Timestamp("2024-01-01 12:00") + pd.Timedelta(days=moved)]
 
 
-def test_dates_move_with_a_replay_and_what_is_not_one_stays_as_it_came() -> None:
+def test_a_replay_moves_dates_and_leaves_other_values_unchanged() -> None:
     replay, about = Replay(date(2024, 1, 1), date(2024, 12, 29), date(2024, 12, 30)), partition("2025-05-04", ZONE)
     moved = about.date - replay.original(about.date)
     days, declared = ["2024-02-28", " 2024-02-29 ", "2024-02-30", None], model(seen=ColumnType.DATE)
@@ -128,7 +128,7 @@ def test_dates_move_with_a_replay_and_what_is_not_one_stays_as_it_came() -> None
     assert frame["seen"].tolist() == ["2024-02-30"]
 
 
-def test_the_hour_that_comes_twice_is_told_apart_where_it_can_be_and_dropped_from_a_replay() -> None:
+def test_a_repeated_hour_is_distinguished_if_possible_and_dropped_from_a_replay() -> None:
     table = raw(at=["2024-10-27T00:30:00Z", "2024-10-27T01:30:00Z"], sensor=["a", "a"])
     source = Raw(table, EventTime("at", "iso_offset", ZONE))
     declared = model("at", "sensor", sensor=ColumnType.STRING)

@@ -1,4 +1,4 @@
-"""CSV and Parquet files by days: every compression, every way to write a time, read once for all days."""
+"""CSV and Parquet files by day: every compression and time format; a file is read once for all days."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def rows() -> pd.DataFrame:
 
 
 def check(source: Source) -> None:
-    """Each day has its three rows, and no other has any."""
+    """Each day has its three rows, and other days have none."""
     assert source.counts({}) == dict.fromkeys(DAYS, 3)
     for position, day in enumerate(DAYS):
         found = source.between(day, day, {})
@@ -66,8 +66,8 @@ def test_a_csv_file_of_every_compression(tmp_path: Path, ending: str, compress: 
     check(CsvFile(path, EventTime("at", "iso", BERLIN)))
 
 
-def test_a_cache_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """Whatever the umask of the terminal is in which somebody lints or makes a model."""
+def test_only_the_owner_can_read_a_cache(tmp_path: Path) -> None:
+    """This holds for every umask of the terminal in which a person lints or creates a model."""
     path = tmp_path / "rows.csv.xz"
     path.write_bytes(lzma.compress(rows().to_csv(index=False).encode()))
     before = os.umask(0o022)
@@ -146,10 +146,10 @@ def test_a_csv_file_is_read_once_and_again_when_it_changes(tmp_path: Path, monke
             file.write(f"2024-04-0{day} 10:00:00,{day + 10},new\n")
         source.counts({})
     left = [p for p in (tmp_path / "home" / "cache").glob("rows-*/*") if p.is_dir()]
-    assert len(left) <= 2, "a file that grows daily does not leave a cache a day"
+    assert len(left) <= 2, "a file that grows daily must not leave one cache per day"
 
 
-def test_many_processes_make_one_cache(tmp_path: Path) -> None:
+def test_many_processes_create_one_cache(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     rows().to_csv(path, index=False)
     script = (
@@ -167,7 +167,7 @@ def test_many_processes_make_one_cache(tmp_path: Path) -> None:
     assert len([p for p in (tmp_path / "home" / "cache").glob("rows-*/*") if p.is_dir()]) == 1
 
 
-def test_what_is_gone_or_broken_is_named(tmp_path: Path) -> None:
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     rows().to_csv(path, index=False)
     with pytest.raises(ConfigurationError, match=r"there is no file .*row\.csv; did you mean 'rows\.csv'\?"):

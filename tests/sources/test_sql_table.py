@@ -1,4 +1,4 @@
-"""A table of a real PostgreSQL by days; and that no address ever gets into a message."""
+"""A table of a real PostgreSQL by day. No message contains an address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from include.sources.connections import for_sqlalchemy
 from tests.services import shared
 
 ZONE = "Europe/Berlin"
-DAY = date(2024, 3, 31)  # 23 hours long there
+DAY = date(2024, 3, 31)  # 23 hours long in this timezone
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def test_a_local_day_of_every_kind_of_time(database: tuple[str, sa.Engine], colu
     assert source.between(date(2020, 1, 1), date(2020, 1, 1), connections).num_rows == 0
 
 
-def test_the_day_is_asked_for_by_bound_parameters(database: tuple[str, sa.Engine]) -> None:
+def test_the_query_of_a_day_uses_bound_parameters(database: tuple[str, sa.Engine]) -> None:
     asked: list[tuple[str, Any]] = []
 
     def listen(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
@@ -68,7 +68,7 @@ def test_the_day_is_asked_for_by_bound_parameters(database: tuple[str, sa.Engine
     assert "WHERE" in statement and "2024" not in statement and len(parameters) == 2
 
 
-def test_what_is_not_there_is_named(database: tuple[str, sa.Engine]) -> None:
+def test_a_missing_table_schema_column_or_connection_is_named(database: tuple[str, sa.Engine]) -> None:
     def ask(table: str, column: str = "wall") -> None:
         SqlTable("shop", table, EventTime(column, timezone=ZONE)).counts({"shop": database[0]})
 
@@ -84,7 +84,7 @@ def test_what_is_not_there_is_named(database: tuple[str, sa.Engine]) -> None:
         SqlTable("shop", "orders", EventTime("wall")).counts({"shops": database[0]})
 
 
-def test_no_password_gets_into_an_error() -> None:
+def test_no_error_contains_a_password() -> None:
     source = SqlTable("shop", "orders", EventTime("wall"))
     with pytest.raises(TransientError) as away:
         source.counts({"shop": "postgres://reader:s3cret@127.0.0.1:1/sales"})

@@ -1,4 +1,4 @@
-"""What is accepted as a cron expression, Airflow's own parser accepts; what cannot come is refused."""
+"""Airflow's parser accepts every cron expression that we accept. A date that never comes is refused."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def accepted(expression: str) -> bool:
     return True
 
 
-def test_whatever_is_accepted_comes_and_croniter_agrees() -> None:
+def test_every_accepted_expression_has_a_next_date_in_croniter() -> None:
     chance = random.Random(0)
     passed = 0
     for _ in range(20_000):
@@ -60,7 +60,7 @@ def test_usual_expressions_are_accepted(expression: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "said"),
+    ("expression", "message"),
     [
         ("0 66 * * *", "the hour is '66'"),
         ("0 2 * *", "4 fields"),
@@ -71,6 +71,6 @@ def test_usual_expressions_are_accepted(expression: str) -> None:
         ("soon", "1 fields"),
     ],
 )
-def test_others_are_refused_with_the_reason(expression: str, said: str) -> None:
-    with pytest.raises(Misdeclared, match=said):
+def test_other_expressions_are_refused_with_the_reason(expression: str, message: str) -> None:
+    with pytest.raises(Misdeclared, match=message):
         require_cron(expression)

@@ -1,4 +1,4 @@
-"""The sockets of a home with a long path go to the temporary folder: in tests, to the test's own."""
+"""A home with a long path has its sockets in the temporary folder. Each test has its own temporary folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: 
 
 @pytest.fixture
 def signals() -> Iterator[StopSignals]:
-    """Those of `make run`; the handlers of the test run come back."""
+    """The signal handlers of `make run`. The handlers of the test run are restored afterwards."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
     yield StopSignals()

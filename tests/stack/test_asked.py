@@ -1,4 +1,4 @@
-"""What is typed behind `make night`, `rollback` and `unfreeze`: how it arrives, and what a wrong value is answered."""
+"""The arguments of `make night`, `rollback` and `unfreeze`: how they arrive, and the errors of wrong values."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ def test_a_wrong_value_is_one_clear_error(
 ) -> None:
     monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path / "home"))
     assert main(arguments) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("error: ") and re.search(says, said), said
+    message = capsys.readouterr().err
+    assert message.startswith("error: ") and re.search(says, message), message
 
 
 @pytest.mark.parametrize("command", ["rollback", "unfreeze"])
-def test_a_broken_folder_is_not_in_the_way_of_a_rollback(
+def test_a_broken_folder_does_not_prevent_a_rollback(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "halfway").mkdir()

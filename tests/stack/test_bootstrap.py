@@ -1,4 +1,4 @@
-"""`.venv` is made by a supported Python only, from pip's own settings; an interrupted installation repeats."""
+"""Only a supported Python creates `.venv`, with pip's settings. An interrupted installation is repeated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_supported_pythons(version: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("version", [(3, 9), (3, 10), (3, 14), (2, 7)])
-def test_other_pythons_are_refused_by_name(version: tuple[int, int]) -> None:
+def test_other_pythons_are_refused_and_named(version: tuple[int, int]) -> None:
     with pytest.raises(CannotInstall, match=f"/usr/bin/thisone is Python {version[0]}.{version[1]}.*PYTHON="):
         check_python(version, "/usr/bin/thisone")
 
@@ -45,15 +45,15 @@ def test_pips_settings_reach_uv() -> None:
 
 
 def fake_python(folder: Path, name: str, version: str | None) -> None:
-    """A program that says it is that Python (``None``: a shim that does not run)."""
+    """Create a program that claims to be this Python (``None``: a shim that does not run)."""
     path = folder / name
     if version is None:
         path.write_text("#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n")
     else:
-        # the real Python, told that it is another version; a script file is the bootstrap
-        told = f"import sys; sys.version_info = ({version.replace('.', ', ')}, 0); exec(sys.argv[1])"
+        # The real Python under another version number. If it gets a script file, this is the bootstrap.
+        pretend = f"import sys; sys.version_info = ({version.replace('.', ', ')}, 0); exec(sys.argv[1])"
         path.write_text(
-            f'#!/bin/sh\nif [ "$1" = -c ]; then exec {sys.executable} -c "{told}" "$2"; fi\n'
+            f'#!/bin/sh\nif [ "$1" = -c ]; then exec {sys.executable} -c "{pretend}" "$2"; fi\n'
             f'echo "bootstrapped by {name} {version}"\n'
         )
     path.chmod(0o755)
@@ -61,7 +61,7 @@ def fake_python(folder: Path, name: str, version: str | None) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the Makefile, and a PATH that holds only what the Makefile needs and our fake Pythons."""
+    """A copy of the Makefile, and a PATH with our fake Pythons and the programs that the Makefile needs."""
     shutil.copy(PROJECT / "Makefile", tmp_path)
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -79,25 +79,25 @@ def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_make_takes_the_first_python_that_runs_and_fits(project: Path) -> None:
+def test_make_uses_the_first_python_that_runs_and_is_supported(project: Path) -> None:
     fake_python(project / "bin", "python3.12", None)  # a pyenv shim
     fake_python(project / "bin", "python3.13", "3.13")
     fake_python(project / "bin", "python3", "3.9")
     assert "bootstrapped by python3.13" in make(project, "venv").stdout
 
 
-def test_make_passes_over_a_python_that_does_not_fit(project: Path) -> None:
+def test_make_skips_a_python_of_an_unsupported_version(project: Path) -> None:
     fake_python(project / "bin", "python3", "3.9")
     fake_python(project / "bin", "python", "3.12")
     assert "bootstrapped by python 3.12" in make(project, "venv").stdout
 
 
-def test_make_hands_an_unsupported_one_to_the_check_that_names_it(project: Path) -> None:
+def test_make_passes_an_unsupported_python_to_the_check_that_names_it(project: Path) -> None:
     fake_python(project / "bin", "python3", "3.9")
     assert "bootstrapped by python3 3.9" in make(project, "venv").stdout
 
 
-def test_the_variable_overrides(project: Path) -> None:
+def test_the_variable_overrides_the_choice(project: Path) -> None:
     fake_python(project / "bin", "python3.12", "3.12")
     fake_python(project / "bin", "mine", "3.11")
     assert "bootstrapped by mine" in make(project, "venv", "PYTHON=mine").stdout
@@ -109,22 +109,22 @@ def test_no_python_at_all_is_a_clear_error(project: Path) -> None:
     assert "install Python 3.11, 3.12 or 3.13" in done.stderr
 
 
-def test_what_is_typed_reaches_python_as_it_is(project: Path) -> None:
-    """make takes "$5" for a variable, unless it is told not to expand what was typed."""
+def test_typed_values_reach_python_unchanged(project: Path) -> None:
+    """make would expand "$5" as a variable, so the Makefile must keep it from expanding typed values."""
     fake_python(project / "bin", "python3.12", "3.12")
     python = project / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
     python.chmod(0o755)
     typed = 'it\'s $5x, "$HOME" # $(shell echo no) %'
-    said = make(project, "rollback", "PYTHON=python3.12", "MODEL=toy", f"REASON={typed}").stdout.splitlines()
-    assert said[-6:] == ["--model", "toy", "--version", "", "--reason", typed]
-    said = make(project, "new-model", "PYTHON=python3.12", f"OWNER={typed}", f"SOURCE={typed}").stdout.splitlines()
-    assert said.count(typed) == 2
+    output = make(project, "rollback", "PYTHON=python3.12", "MODEL=toy", f"REASON={typed}").stdout.splitlines()
+    assert output[-6:] == ["--model", "toy", "--version", "", "--reason", typed]
+    output = make(project, "new-model", "PYTHON=python3.12", f"OWNER={typed}", f"SOURCE={typed}").stdout.splitlines()
+    assert output.count(typed) == 2
 
 
 @pytest.mark.parametrize(("code", "good"), [(0, True), (1, False), (3, True)])
-def test_a_status_without_a_stack_is_an_answer(project: Path, code: int, good: bool) -> None:
+def test_status_works_without_a_stack(project: Path, code: int, good: bool) -> None:
     fake_python(project / "bin", "python3.12", "3.12")
     python = project / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -134,7 +134,7 @@ def test_a_status_without_a_stack_is_an_answer(project: Path, code: int, good: b
     assert (done.returncode == 0, "Error" not in done.stderr) == (good, good)
 
 
-def test_an_interrupt_while_make_run_is_being_imported_stops_it_quietly(tmp_path: Path) -> None:
+def test_an_interrupt_during_the_imports_of_make_run_stops_it_quietly(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "include.stack", "run"]
     environment = os.environ | {"PERENNIAL_HOME": str(tmp_path / "home")}
     with subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True) as process:
@@ -152,7 +152,7 @@ def test_make_alone_lists_the_targets(project: Path) -> None:
         assert f"make {target} " in text
 
 
-def test_nothing_happens_when_the_stamp_fits_and_a_broken_installation_repeats(
+def test_a_valid_stamp_skips_the_installation_and_a_broken_one_is_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requirements = tmp_path / "requirements.txt"
@@ -162,7 +162,7 @@ def test_nothing_happens_when_the_stamp_fits_and_a_broken_installation_repeats(
     def run(command: list[str], environment: dict[str, str] | None = None) -> None:
         calls.append(" ".join(command))
         if calls[-1].endswith(str(requirements)) and len(calls) < 4:
-            raise CannotInstall("the network went away")
+            raise CannotInstall("the network failed")
 
     def make_venv(folder: Path, python: Path) -> None:
         python.parent.mkdir(parents=True, exist_ok=True)
@@ -187,8 +187,8 @@ def test_nothing_happens_when_the_stamp_fits_and_a_broken_installation_repeats(
 BOOTSTRAP = PROJECT / "include" / "stack" / "bootstrap.py"
 
 
-def test_an_interrupted_environment_is_left_without_a_traceback_and_replaced_by_the_next_make(tmp_path: Path) -> None:
-    """The next make takes the Python of the half-made environment: it must not delete itself."""
+def test_an_interrupt_gives_no_traceback_and_the_next_make_replaces_the_environment(tmp_path: Path) -> None:
+    """The next make uses the Python of the incomplete environment, which must not delete itself."""
     (tmp_path / "requirements.txt").write_text("# none\n")
     python = tmp_path / ".venv" / "bin" / "python"
     process = subprocess.Popen(
@@ -199,8 +199,8 @@ def test_an_interrupted_environment_is_left_without_a_traceback_and_replaced_by_
         assert process.poll() is None
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
-    _, said = process.communicate(timeout=60)
-    assert (process.returncode, said) == (130, "interrupted; run make again to go on\n")
+    _, output = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, "interrupted; run make again to go on\n")
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(tmp_path) in " ".join(p.info["cmdline"] or [])]
 
     again = (
@@ -213,7 +213,7 @@ def test_an_interrupted_environment_is_left_without_a_traceback_and_replaced_by_
     assert not (tmp_path / ".venv" / ".perennial-unfinished").exists()
 
 
-def test_requirements_name_no_place_and_say_why() -> None:
+def test_requirements_name_no_index_and_give_reasons() -> None:
     text = (PROJECT / "requirements.txt").read_text()
     for forbidden in (
         "http://",

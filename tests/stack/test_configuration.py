@@ -1,4 +1,4 @@
-"""What supervisord and the stack's processes are told: order, secrets, settings."""
+"""The configuration of supervisord and of the stack's processes: order, secrets, settings."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_supervisord_reads_it_and_stops_postgres_last(stack: Stack) -> None:
 
 
 def test_stopping_everything_takes_less_than_15_seconds(stack: Stack) -> None:
-    """supervisord stops one group after the other, and the programs of a group together."""
+    """supervisord stops one group after the other, and all programs of a group at once."""
     groups = realized(stack).process_group_configs
     assert sum(max(p.stopwaitsecs for p in group.process_configs) for group in groups) < 15
 
@@ -64,7 +64,7 @@ def test_everything_listens_on_the_loopback_address_only(stack: Stack) -> None:
     assert environment.perennial_environment(stack)["PERENNIAL_SERVING_HOST"] == "127.0.0.1"
 
 
-def test_no_secret_on_a_command_line_or_in_a_file_that_others_read(stack: Stack) -> None:
+def test_no_secret_is_on_a_command_line_or_in_a_file_that_others_can_read(stack: Stack) -> None:
     started = [confidential.prepared(stack, component) for component in components.services(stack)]
     text = components.supervisor_configuration(stack, postgres(stack), started)
     names = [path.name for path in stack.secrets.iterdir()]
@@ -90,11 +90,12 @@ SECRETS = {
 }
 
 
-def test_each_process_gets_the_secrets_that_it_reads_and_no_other(stack: Stack) -> None:
+def test_each_process_gets_only_the_secrets_that_it_reads(stack: Stack) -> None:
     values = {name: credentials.read(stack, name) for name in SECRETS}
     made = {path.name for path in stack.secrets.iterdir()} - {"airflow_passwords.json", "environment"}
     assert made == set(SECRETS)
-    common = environment.common_environment(stack, "/venv/bin/python")  # of supervisord, and so of PostgreSQL
+    # the environment of supervisord, and therefore of PostgreSQL
+    common = environment.common_environment(stack, "/venv/bin/python")
     assert not [name for name, value in values.items() if str(value) in str(common)]
     for component in (*confidential.AIRFLOW, "mlflow", "mlflow-upgrade", "serving"):
         child = str(environment.child_environment(stack, "/venv/bin/python", component))
@@ -102,7 +103,7 @@ def test_each_process_gets_the_secrets_that_it_reads_and_no_other(stack: Stack) 
         assert found == {name for name, allowed in SECRETS.items() if component in allowed}, component
 
 
-def test_a_process_is_started_with_its_secrets_whatever_signs_they_hold(
+def test_a_process_gets_its_secrets_whatever_characters_they_contain(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PERENNIAL_SERVING_TOKEN", """a"b'c %(d)s, e=f\\ ;g""")
@@ -114,7 +115,9 @@ def test_a_process_is_started_with_its_secrets_whatever_signs_they_hold(
     assert json.loads(done.stdout)["PATH"] == "/bin"
 
 
-def test_what_the_caller_set_for_tasks_reaches_airflow_alone(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_that_the_caller_set_for_tasks_reach_only_airflow(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("AIRFLOW_CONN_SHOP", "AWS_SECRET_ACCESS_KEY", "PERENNIAL_AIRFLOW__SMTP__PASSWORD"):
         monkeypatch.setenv(name, "of-the-caller")
     monkeypatch.setenv("PERENNIAL_DATABASE_URL", "postgresql://another/ledger")
@@ -126,14 +129,16 @@ def test_what_the_caller_set_for_tasks_reaches_airflow_alone(stack: Stack, monke
     assert "another" not in str([*children.values(), scheduler])
 
 
-def test_secrets_are_made_once(stack: Stack) -> None:
+def test_secrets_are_created_once(stack: Stack) -> None:
     before = {path.name: path.read_text() for path in stack.secrets.iterdir()}
     credentials.prepare(stack)
     assert {path.name: path.read_text() for path in stack.secrets.iterdir()} == before
     assert json.loads(before["airflow_passwords.json"]) == {"admin": before["admin_password"].strip()}
 
 
-def test_serving_token_is_made_once_and_follows_the_environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_serving_token_is_created_once_and_follows_the_environment(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = environment.perennial_environment(stack)["PERENNIAL_SERVING_TOKEN"]
     assert len(made) > 20
     credentials.prepare(stack)
@@ -151,7 +156,7 @@ def test_environment_of_the_children(stack: Stack, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MY_PASSWORD", "x")
     child = environment.child_environment(stack, "/venv/bin/python", "airflow-scheduler")
     assert "PYTHONDONTWRITEBYTECODE" not in child and "MY_PASSWORD" not in child
-    assert "production" not in child["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]  # another Airflow's database
+    assert "production" not in child["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]  # the database of another Airflow
     assert child["AIRFLOW__CORE__PARALLELISM"] == "3"
     assert child["PERENNIAL_HOME"] == child["PERENNIAL_STACK"] == str(stack.home)
     assert child["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:15090"
@@ -164,8 +169,8 @@ def test_environment_of_the_children(stack: Stack, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("name", [n for n in environment.PRELOAD if n.startswith(("include.", "perennial."))])
-def test_our_preloaded_modules_exist(name: str) -> None:
-    """The fork server ignores a module that cannot be imported, and every task would import it again."""
+def test_our_preloaded_modules_can_be_imported(name: str) -> None:
+    """The fork server ignores a module that cannot be imported. Then every task would import it again."""
     folder = "plugins" if name.startswith("perennial.") else "."
     path = Stack(Path("/nowhere"), 1, 2, 3).project / folder / name.replace(".", "/")
     assert path.with_suffix(".py").exists() or (path / "__init__.py").exists()
@@ -176,7 +181,7 @@ def test_preloaded_packages_exist(name: str) -> None:
     assert importlib.util.find_spec(name) is not None
 
 
-def test_a_long_home_keeps_its_sockets_elsewhere(tmp_path: Path) -> None:
+def test_a_home_with_a_long_path_keeps_its_sockets_elsewhere(tmp_path: Path) -> None:
     stack = Stack(tmp_path / ("long" * 40), 1, 2, 3)
     assert len(str(stack.sockets)) <= SOCKET_LIMIT
     assert stack.sockets != Stack(tmp_path / ("long" * 41), 1, 2, 3).sockets

@@ -1,4 +1,4 @@
-"""What docker-compose.yaml runs, tried without Docker: a real PostgreSQL, a real Celery worker, health checks."""
+"""The commands of docker-compose.yaml without Docker: a real PostgreSQL, a real Celery worker, health checks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def compose() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Services]:
-    """A PostgreSQL of its own: roles belong to the whole server."""
+    """A separate PostgreSQL, because roles belong to the whole server."""
     with services(mlflow=False) as found:
         yield found
 
@@ -59,12 +59,12 @@ def asked(running: Services, user: str, database: str, statement: str) -> list[t
         connection.close()
 
 
-def test_each_role_owns_its_database_and_gets_into_no_other(running: Services) -> None:
+def test_each_role_owns_its_database_and_has_no_access_to_others(running: Services) -> None:
     administrator = address(running, "postgres", "perennial")
-    before = Ledger(address(running, "postgres", "perennial", "+psycopg2"))  # a deployment of before: one superuser
+    before = Ledger(address(running, "postgres", "perennial", "+psycopg2"))  # an older deployment: one superuser
     before.migrate()
     before.freeze("toy", "ada", "kept")
-    for attempt in range(2):  # at every start, and with other passwords
+    for attempt in range(2):  # `init` runs at every start; the second time with other passwords
         changed = {name: f"{value}{attempt}" for name, value in PASSWORDS.items()}
         deployment.prepare_databases(administrator, changed)
     rows = asked(
@@ -92,7 +92,7 @@ def test_a_missing_password_is_named(running: Services) -> None:
         deployment.prepare_databases("", {**PASSWORDS, "MLFLOW_DATABASE_PASSWORD": ""})
 
 
-def test_the_password_file_is_its_owners_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_password_file(tmp_path: Path) -> None:
     path = tmp_path / "secrets" / "airflow_passwords.json"
     for password in ("first", "second"):
         deployment.write_passwords(path, password)
@@ -100,7 +100,7 @@ def test_the_password_file_is_its_owners_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_folders_that_services_mount_are_made(tmp_path: Path, compose: dict[str, Any]) -> None:
+def test_folders_that_services_mount_are_created(tmp_path: Path, compose: dict[str, Any]) -> None:
     deployment.prepare_folders(tmp_path)
     mounts = [m for service in compose["services"].values() for m in service.get("volumes", []) if isinstance(m, dict)]
     assert mounts and all((tmp_path / mount["volume"]["subpath"]).is_dir() for mount in mounts)
@@ -138,8 +138,8 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) ->
 
 
 @pytest.mark.parametrize("service", ["airflow-dag-processor", "airflow-triggerer"])
-def test_the_health_check_believes_what_the_api_server_says(service: str, compose: dict[str, Any]) -> None:
-    """The answer has the shape of Airflow's own `get_airflow_health`."""
+def test_the_health_check_follows_the_answer_of_the_api_server(service: str, compose: dict[str, Any]) -> None:
+    """The answer has the shape of Airflow's `get_airflow_health`."""
     part = service.removeprefix("airflow-").replace("-", "_")
     status = {"value": "healthy"}
 
@@ -166,7 +166,7 @@ def test_the_health_check_believes_what_the_api_server_says(service: str, compos
     assert subprocess.run([sys.executable, flag, code], stderr=subprocess.DEVNULL).returncode == 1
 
 
-def test_airflow_has_the_health_server_that_is_switched_on(compose: dict[str, Any]) -> None:
+def test_airflow_has_the_health_server_that_compose_enables(compose: dict[str, Any]) -> None:
     from airflow.configuration import conf
 
     variables = compose["services"]["airflow-scheduler"]["environment"]
@@ -180,7 +180,7 @@ def test_airflow_has_the_health_server_that_is_switched_on(compose: dict[str, An
             assert section == "celery" or key in known[section]["options"], name
 
 
-def test_a_manifest_names_the_commit_that_the_image_was_built_from(
+def test_a_manifest_names_the_commit_of_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compose: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(package, "PROJECT", tmp_path)  # no git repository

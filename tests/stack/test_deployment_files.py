@@ -1,4 +1,4 @@
-"""docker-compose.yaml is valid and safe by default; CI runs what `make test` runs."""
+"""docker-compose.yaml is valid and safe by default; CI runs the same tests as `make test`."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ SECRETS = (
     "MLFLOW_SECRET_KEY",
     "SERVING_TOKEN",
 )
-# What `make run` sets and a container lacks.
+# Variables that `make run` sets and a container lacks.
 NOT_COMPOSED = {
-    "AIRFLOW__SCHEDULER__MP_START_METHOD": "tasks are forked by Celery, from a worker that has imported everything",
+    "AIRFLOW__SCHEDULER__MP_START_METHOD": "Celery forks tasks from a worker that has imported everything",
     "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": "the same: see EXTRA_CELERY_CONFIG",
     "AIRFLOW__API__HOST": "an argument of the command",
     "AIRFLOW__API__PORT": "an argument of the command",
     "AIRFLOW_PORT": "a container has a fixed port; compose publishes it as ${AIRFLOW_PORT}",
     "MLFLOW_PORT": "a container has a fixed port; compose publishes it as ${MLFLOW_PORT}",
 }
-# What a container has and `make run` does not set there.
+# Variables that a container has and `make run` does not set.
 ONLY_COMPOSED = {
     "AIRFLOW__CELERY__BROKER_URL": "Celery",
     "AIRFLOW__CELERY__RESULT_BACKEND": "Celery",
@@ -57,13 +57,13 @@ ONLY_COMPOSED = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_SERVER_HOST": "health checks of containers",
     "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "nothing sets the umask of a container",
     "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "nothing sets the umask of a container",
-    "PERENNIAL_MLFLOW_PUBLIC_URL": "a browser reaches MLflow by another address than a container does",
+    "PERENNIAL_MLFLOW_PUBLIC_URL": "a browser uses another address of MLflow than a container",
     "POSTGRES_URL": "the administrator, for `init`",
     "AIRFLOW_DATABASE_PASSWORD": "a password that `init` gives to a role",
     "MLFLOW_DATABASE_PASSWORD": "a password that `init` gives to a role",
     "LEDGER_DATABASE_PASSWORD": "a password that `init` gives to a role",
     "AIRFLOW_ADMIN_PASSWORD": "`init` writes it into Airflow's password file",
-    # secrets, which `make run` hands to each process on its own
+    # secrets: `make run` passes them to each process separately
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "secret",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "secret",
     "AIRFLOW__CORE__FERNET_KEY": "secret",
@@ -97,13 +97,13 @@ def test_compose_file_is_valid(compose: dict[str, Any]) -> None:
     assert problems(compose) == []
 
 
-def test_the_schema_would_notice(compose: dict[str, Any]) -> None:
+def test_the_schema_detects_mistakes(compose: dict[str, Any]) -> None:
     broken = json.loads(json.dumps(compose))
     broken["services"]["redis"]["healtcheck"] = broken["services"]["redis"].pop("healthcheck")
     assert problems(broken)
 
 
-def test_every_service_is_there_and_watched(compose: dict[str, Any]) -> None:
+def test_every_service_exists_and_is_monitored(compose: dict[str, Any]) -> None:
     services = compose["services"]
     wanted = {"postgres", "redis", "init", "mlflow", "serving", "airflow-api-server", "airflow-scheduler"}
     assert wanted | {"airflow-dag-processor", "airflow-triggerer", "airflow-worker"} == set(services)
@@ -128,7 +128,7 @@ def test_no_secret_has_a_value_or_a_default(compose: dict[str, Any]) -> None:
         assert used and all(":?" in use for use in used), name
 
 
-def test_the_example_at_the_top_makes_every_secret() -> None:
+def test_the_example_at_the_top_creates_every_secret() -> None:
     head = (PROJECT / "docker-compose.yaml").read_text().partition("name: perennial")[0]
     assert all(name in head for name in SECRETS)
 
@@ -165,7 +165,7 @@ def test_each_service_has_only_the_secrets_that_it_reads(compose: dict[str, Any]
     }  # fmt: skip
 
 
-def test_the_folder_of_passwords_is_mounted_where_it_is_read(compose: dict[str, Any]) -> None:
+def test_the_folder_of_passwords_is_mounted_in_the_services_that_read_it(compose: dict[str, Any]) -> None:
     mounts = {name: json.dumps(service.get("volumes", [])) for name, service in compose["services"].items()}
     assert {name for name, found in mounts.items() if "secrets" in found} == {"init", "airflow-api-server"}
     assert '"data:/data"' not in mounts["serving"] + mounts["mlflow"]
@@ -187,7 +187,7 @@ def test_no_health_check_starts_airflow_or_celery(compose: dict[str, Any]) -> No
 
 
 def test_services_have_the_settings_of_make_run(compose: dict[str, Any], tmp_path: Path) -> None:
-    """Each difference has its reason here."""
+    """The lists above give the reason of each difference."""
     stack = Stack(tmp_path, 8080, 5000, 8000)
     embedded = {
         **environment.airflow_environment(stack),
@@ -210,7 +210,7 @@ def test_services_have_the_settings_of_make_run(compose: dict[str, Any], tmp_pat
     }
 
 
-def test_one_image_is_made_of_the_pinned_packages(compose: dict[str, Any]) -> None:
+def test_the_image_has_the_pinned_packages(compose: dict[str, Any]) -> None:
     dockerfile = compose["services"]["init"]["build"]["dockerfile_inline"]
     assert "-r requirements.txt" in dockerfile
     assert "USER perennial" in dockerfile
@@ -233,8 +233,8 @@ def test_ci_runs_make_test_with_a_required_browser() -> None:
     assert set(runs) == {f"{major}.{minor}" for major, minor in SUPPORTED}
 
 
-def test_make_test_has_all_tests_in_two_parts() -> None:
-    ours = {"PATH": os.environ["PATH"]}  # without the FULL of a `make test-full` around it
+def test_make_test_runs_all_tests_in_two_parts() -> None:
+    ours = {"PATH": os.environ["PATH"]}  # without the FULL of an enclosing `make test-full`
     done = subprocess.run(["make", "-n", "test"], cwd=PROJECT, env=ours, capture_output=True, text=True, check=True)
     parts = [line.split("-m pytest ", 1)[1].strip() for line in done.stdout.splitlines() if "-m pytest " in line]
     assert parts == ["tests/end_to_end", "--numprocesses auto --dist loadfile --ignore tests/end_to_end"]

@@ -43,7 +43,7 @@ def test_the_sentence_of_a_failure_is_its_exception() -> None:
     assert last_sentence([]) == "(the log is empty)"
 
 
-def test_progress_of_a_run_names_what_runs() -> None:
+def test_the_progress_of_a_run_names_its_running_tasks() -> None:
     tasks = [
         Task("", "toy_retrain", "r", name, -1, 1, state, None, None)
         for name, state in (
@@ -54,7 +54,7 @@ def test_progress_of_a_run_names_what_runs() -> None:
             ("gate", "up_for_retry"),
         )
     ]
-    assert describe(tasks) == "1/5 tasks, train x2, gate waits to be tried again"
+    assert describe(tasks) == "1/5 tasks, train x2, gate waits for its retry"
 
 
 def test_the_curl_line_survives_a_shell(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_curl_line_survives_a_shell(tmp_path: Path) -> None:
     assert json.loads(parts[parts.index("-d") + 1]) == body
 
 
-def test_the_token_is_read_by_the_shell(tmp_path: Path, monkeypatch: object) -> None:
+def test_the_shell_reads_the_token(tmp_path: Path, monkeypatch: object) -> None:
     stack = Stack(tmp_path / "home", 1, 2, 3)
     stack.prepare()
     (stack.secrets / "serving_token").write_text("s3cret")
@@ -91,7 +91,7 @@ def test_plain_progress_prints_lines_and_durations(capsys: object) -> None:
 
 
 class Answers:
-    """A call that does what it is asked to, one after the other; the last for ever."""
+    """A call that gives the listed results one after the other; it repeats the last one forever."""
 
     def __init__(self, *ends: Exception | str) -> None:
         self.ends, self.calls = list(ends), 0
@@ -111,10 +111,10 @@ def follower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Follower:
     return Follower(AirflowApi(stack), catalog.load("toy"))
 
 
-def test_an_api_that_is_away_is_waited_for_however_long_that_is(
+def test_the_follower_waits_for_an_unreachable_api_without_limit(
     follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A start on a busy machine takes minutes; the clock jumps by an hour at each look."""
+    """A start on a busy machine takes minutes. Here the clock advances by an hour with each call."""
     hours = count(step=3600)
     monkeypatch.setattr(time, "monotonic", lambda: float(next(hours)))
     away = Answers(*[Away("it starts")] * 500, "here")
@@ -122,7 +122,7 @@ def test_an_api_that_is_away_is_waited_for_however_long_that_is(
     assert away.calls == 501
 
 
-def test_an_api_that_refuses_again_and_again_is_not(follower: Follower) -> None:
+def test_the_follower_gives_up_on_an_api_that_always_refuses(follower: Follower) -> None:
     refusing = Answers(TransientError("500: out of order"))
     with pytest.raises(TransientError, match="out of order"):
         follower.patiently(refusing)
@@ -130,7 +130,7 @@ def test_an_api_that_refuses_again_and_again_is_not(follower: Follower) -> None:
 
 
 class Airflow:
-    """What Airflow's API says about DAGs while a file of theirs is read again and again."""
+    """The answers of Airflow's API about DAGs while Airflow parses their files again and again."""
 
     def __init__(self, errors: list[str], others: list[str]) -> None:
         self.errors, self.others, self.readings = errors, others, 0
@@ -153,7 +153,7 @@ def test_an_import_error_of_a_dag_file_is_reported_at_once(follower: Follower, m
         wait_for_dags(follower, lambda _: None)
 
 
-def test_a_dag_that_is_not_in_a_file_that_was_read_will_not_appear(
+def test_a_dag_that_is_missing_from_a_parsed_file_is_an_error(
     follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     airflow = Airflow(["release.py: SyntaxError: of another kind"], ["orders"])

@@ -1,4 +1,4 @@
-"""One stack a home; what a killed one left is found by evidence, never by name."""
+"""A home has at most one stack. The processes of a killed stack are found by evidence, never by name."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_second_run_on_the_same_home_is_refused(stack: Stack) -> None:
     finally:
         holder.kill()
         holder.wait()
-    assert leftovers.owner(stack) is None  # a killed holder holds nothing
+    assert leftovers.owner(stack) is None  # a killed process holds no lock
     with leftovers.locked(stack):
         assert leftovers.owner(stack) == os.getpid()
 
@@ -75,7 +75,7 @@ def test_finds_marked_processes_of_this_home_only(stack: Stack, children: list[s
 
 
 def test_finds_the_session_of_the_recorded_supervisor(stack: Stack, children: list[subprocess.Popen[bytes]]) -> None:
-    """Task processes overwrite their environment with their title: the session still tells whose they are."""
+    """Task processes overwrite their environment with their title. The session still identifies their owner."""
     sleep = "import time; time.sleep(60)"
     code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {sleep!r}], process_group=0); {sleep}"
     leader = subprocess.Popen([sys.executable, "-c", code], env=environment(), start_new_session=True)
@@ -85,21 +85,21 @@ def test_finds_the_session_of_the_recorded_supervisor(stack: Stack, children: li
         time.sleep(0.05)
     (grandchild,) = psutil.Process(leader.pid).children()
     assert {p.pid for p in leftovers.find(stack)} == {leader.pid, grandchild.pid}
-    leader.kill()  # kill -9: the grandchild stays behind, in another process group
+    leader.kill()  # kill -9: the grandchild remains, in another process group
     leader.wait()
     assert [p.pid for p in leftovers.find(stack)] == [grandchild.pid]
     assert leftovers.clean(stack) == 1
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_pid_that_was_used_again_is_not_ours(stack: Stack, children: list[subprocess.Popen[bytes]]) -> None:
+def test_a_reused_pid_is_not_ours(stack: Stack, children: list[subprocess.Popen[bytes]]) -> None:
     children.append(subprocess.Popen(SLEEP, env=environment(), start_new_session=True))
     identity = leftovers.identity(children[0].pid)
     stack.record(**(identity | {"supervisor_started": identity["supervisor_started"] - 1000}))
     assert leftovers.find(stack) == []
 
 
-def test_a_folder_with_other_files_is_no_home(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_a_home(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     stack = Stack(tmp_path, 1, 2, 3)
     with pytest.raises(ConfigurationError, match="has other files"):

@@ -1,4 +1,4 @@
-"""The users of MLflow's login follow the secrets folder, and the file that holds the database's address is private."""
+"""The users of MLflow's login follow the secrets folder. The file with the database's address is private."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCRIPT = """
 import os
 from include.stack import mlflow_server
 from mlflow.server import auth
-for number in (1, 2):  # the second time with passwords that were made anew
+for number in (1, 2):  # the second time with new passwords
     os.environ["MLFLOW_AUTH_ADMIN_PASSWORD"] = f"administrator {number}"
     os.environ["MLFLOW_TRACKING_PASSWORD"] = f"of all tasks {number}"
     auth.auth_config = auth.read_auth_config()
@@ -30,7 +30,7 @@ for name, password in (("admin", "administrator"), ("perennial", "of all tasks")
 """
 
 
-def test_users_get_the_passwords_of_every_start(tmp_path: Path) -> None:
+def test_users_get_the_passwords_of_the_last_start(tmp_path: Path) -> None:
     variables = {
         "MLFLOW_AUTH_CONFIG_PATH": str(tmp_path / "auth.ini"),
         "MLFLOW_BACKEND_STORE_URI": f"sqlite:///{tmp_path}/100%25.db",

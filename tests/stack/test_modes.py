@@ -1,4 +1,4 @@
-"""A home that an earlier release left readable for others is closed; what a link leads to is not touched."""
+"""A home that an earlier release left readable for others is made private. Targets of links are not changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_rights_of_others_are_taken_and_those_of_the_owner_stay(tmp_path: Path) -> None:
+def test_permissions_of_others_are_removed_and_those_of_the_owner_stay(tmp_path: Path) -> None:
     home, outside = tmp_path / "home", tmp_path / "outside"
     (home / "lake" / "rows").mkdir(parents=True)
     (home / "postgres" / "data").mkdir(parents=True)

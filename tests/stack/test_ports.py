@@ -1,4 +1,4 @@
-"""A taken port is a clear error before anything starts."""
+"""A port in use is a clear error before anything starts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_taken_port_names_variable_and_holder(tmp_path: Path, service: str, vari
     assert f"set {variable} to a free port" in str(error.value)
 
 
-def test_a_port_that_was_closed_a_moment_ago_is_free(tmp_path: Path) -> None:
+def test_a_recently_closed_port_is_free(tmp_path: Path) -> None:
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn does
         server.bind((HOST, 0))
@@ -50,19 +50,19 @@ def test_a_port_that_was_closed_a_moment_ago_is_free(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         client = socket.create_connection((HOST, port))
         accepted, _ = server.accept()
-        accepted.close()  # the server's side closes first: TIME_WAIT stays on its port
+        accepted.close()  # the server closes first, so TIME_WAIT stays on its port
         client.close()
     ports.require_free(stack(tmp_path, mlflow=port))
 
 
 @pytest.mark.parametrize("value", ["x", "0", "70000", "-1"])
-def test_a_port_must_be_one(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_an_invalid_port_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("MLFLOW_PORT", value)
     with pytest.raises(ConfigurationError, match="MLFLOW_PORT="):
         Stack.from_environment()
 
 
-def test_two_services_on_one_port(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_services_on_one_port_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_PORT", "8000")
     monkeypatch.delenv("SERVING_PORT", raising=False)
     with pytest.raises(ConfigurationError, match="AIRFLOW_PORT and SERVING_PORT are both 8000"):

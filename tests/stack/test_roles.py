@@ -1,4 +1,4 @@
-"""Who gets into the embedded PostgreSQL, and how a cluster of an earlier release is handed to its roles."""
+"""Access to the embedded PostgreSQL, and how the roles take over a cluster of an earlier release."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ INSERT INTO one (shade) VALUES ('red');
 
 @contextmanager
 def serving(stack: Stack) -> Iterator[None]:
-    """The server as supervisord starts it."""
+    """The database server, started as supervisord starts it."""
     postgres.prepare(stack)
     component = postgres.component(stack)
     log = stack.logs / "postgres.log"
@@ -55,7 +55,7 @@ def _require_alive(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """A stack whose cluster an earlier release made: everything belongs to the administrator, everybody is trusted."""
+    """A stack with a cluster of an earlier release: the administrator owns everything, and every user is trusted."""
     with tempfile.TemporaryDirectory(prefix="prn-roles-", dir="/tmp") as folder:
         made = Stack(Path(folder) / "home", 1, 2, 3)
         made.prepare()
@@ -93,7 +93,7 @@ def test_a_role_owns_its_database_and_is_not_superuser(stack: Stack, role: str) 
 
 
 @pytest.mark.parametrize("role", credentials.ROLES)
-def test_a_role_gets_into_no_other_database_and_nowhere_without_its_password(stack: Stack, role: str) -> None:
+def test_a_role_has_access_only_to_its_database_and_only_with_its_password(stack: Stack, role: str) -> None:
     for other in {*credentials.ROLES, "postgres"} - {role}:
         with pytest.raises(psycopg2.OperationalError, match="no pg_hba.conf entry"):
             psycopg2.connect(address(stack, role, other))
@@ -102,7 +102,7 @@ def test_a_role_gets_into_no_other_database_and_nowhere_without_its_password(sta
             psycopg2.connect(address(stack, role, password=password))
 
 
-def test_what_an_earlier_release_made_belongs_to_the_role(stack: Stack) -> None:
+def test_objects_of_an_earlier_release_belong_to_the_role(stack: Stack) -> None:
     left = """
         SELECT relname::text FROM pg_class WHERE relowner = 'postgres'::regrole AND relnamespace::regnamespace::text
             NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
@@ -118,7 +118,7 @@ def test_what_an_earlier_release_made_belongs_to_the_role(stack: Stack) -> None:
     assert rows(address(stack, "mlflow"), changed) == [(2, 2)]
 
 
-def test_a_changed_password_is_taken_over_at_the_next_start(stack: Stack) -> None:
+def test_a_changed_password_is_used_from_the_next_start(stack: Stack) -> None:
     (stack.secrets / "database_perennial").unlink()
     credentials.prepare(stack)
     with pytest.raises(psycopg2.OperationalError):
@@ -127,7 +127,7 @@ def test_a_changed_password_is_taken_over_at_the_next_start(stack: Stack) -> Non
     psycopg2.connect(address(stack, "perennial")).close()
 
 
-def test_the_log_of_the_server_and_its_files_hold_no_password(stack: Stack) -> None:
+def test_the_servers_log_and_files_contain_no_password(stack: Stack) -> None:
     for role in credentials.ROLES:
         password = str(credentials.read(stack, f"database_{role}")).encode()
         for path in (*stack.pgdata.rglob("*"), stack.logs / "postgres.log"):
@@ -135,8 +135,9 @@ def test_the_log_of_the_server_and_its_files_hold_no_password(stack: Stack) -> N
                 assert password not in path.read_bytes(), path
 
 
-def test_nobody_else_passes_the_folders_of_the_home(stack: Stack) -> None:
-    allowed = 0o710 if os.geteuid() == 0 else 0o700  # PostgreSQL's own user passes: it needs its sockets and data
+def test_other_users_have_no_access_to_the_folders_of_the_home(stack: Stack) -> None:
+    # PostgreSQL's own user has access, because it needs its sockets and data
+    allowed = 0o710 if os.geteuid() == 0 else 0o700
     for folder in (stack.home, stack.run, stack.sockets):
         assert stat.S_IMODE(folder.stat().st_mode) == allowed
     for folder in (stack.secrets, stack.logs, stack.pgdata, stack.pg_sockets):

@@ -1,4 +1,4 @@
-"""Several models in one house: which night is meant, what is listed, and how a start ends."""
+"""Several models in one project: which night is meant, which models are listed, and how a start ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TOY = Path(__file__).parent.parent / "models_for_tests" / "toy"
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[Path]:
-    """A house with one folder of models, which has one model."""
+    """A project whose only folder of models has one model."""
     shutil.copytree(TOY, tmp_path / "toy", ignore=shutil.ignore_patterns("__pycache__"))
     before = list(include.models.__path__)
     include.models.__path__ = [str(tmp_path)]
@@ -45,7 +45,7 @@ def alone(tmp_path: Path) -> Iterator[Path]:
     include.models.__path__ = before
 
 
-def test_a_night_without_a_name_is_that_of_the_only_model(alone: Path) -> None:
+def test_a_night_without_a_name_is_about_the_only_model(alone: Path) -> None:
     assert (
         catalog.chosen(None, "night").name
         == catalog.chosen("", "night").name
@@ -55,21 +55,21 @@ def test_a_night_without_a_name_is_that_of_the_only_model(alone: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["night", "try-model", "backtest"])
-def test_without_a_name_in_a_house_of_several_all_are_named(target: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_name_the_error_names_all_of_several_models(target: str, capsys: pytest.CaptureFixture[str]) -> None:
     if target == "night":
         with pytest.raises(ConfigurationError) as error:
             catalog.chosen(None, target)
-        said = str(error.value)
+        message = str(error.value)
     else:
         assert backtest(["run" if target == "backtest" else "try"]) == 1
-        said = capsys.readouterr().err
-    assert "which model" in said
+        message = capsys.readouterr().err
+    assert "which model" in message
     for model in catalog.by_priority():
-        assert model.name in said
-    assert f"make {target} MODEL={catalog.by_priority()[0].name}" in said
+        assert model.name in message
+    assert f"make {target} MODEL={catalog.by_priority()[0].name}" in message
 
 
-def test_a_night_of_an_unknown_model_names_the_nearest(alone: Path) -> None:
+def test_a_night_of_an_unknown_model_names_the_closest_model(alone: Path) -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'toy'"):
         catalog.chosen("toi", "night")
 
@@ -86,7 +86,7 @@ def test_the_status_names_every_model_whatever_its_state(alone: Path) -> None:
     assert both[1].startswith("  halfway: version 2; its folder is broken: ")
 
 
-def test_the_status_states_only_what_was_answered(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_status_reports_only_known_facts(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     champion = Standing("toy", 3, "d", 4, False, None, "run", None)
     assert served(None, None) == ["  toy: not known"]
     assert served(None, {}) == ["  toy: no champion yet"]
@@ -107,17 +107,17 @@ def test_the_status_names_frozen_models_and_why(alone: Path, capsys: pytest.Capt
     assert served({"toy": 3}, {"toy": replace(frozen, frozen=False)}) == ["  toy: version 3"]
 
 
-def test_the_last_line_of_a_start_says_who_has_no_champion() -> None:
+def test_the_last_line_of_a_start_names_models_without_a_champion() -> None:
     names = ["a", "b", "demand"]
     assert closing(names, []) == "3 of 3 models serve."
     assert closing(names, ["demand"]) == "2 of 3 models serve. Without a champion: demand; see above."
 
 
 def test_a_folder_with_mistakes_is_named_and_not_trained(alone: Path, tmp_path: Path) -> None:
-    """The half-written folder of a restart; the same content is linted once, and the correct folder passes."""
+    """A restart finds an incomplete folder. The same content is linted once, and the correct folder passes."""
     stack = Stack(tmp_path / "home", 18090, 15090, 18099)
     stack.prepare()
-    assert Newcomers(stack).new == [], "at the first start everything is new, which is not worth saying"
+    assert Newcomers(stack).new == [], "at the first start everything is new, so nothing is reported as new"
     shutil.copytree(alone / "toy", alone / "halfway")
     model = alone / "halfway" / "model.py"
     model.write_text(
@@ -127,26 +127,26 @@ def test_a_folder_with_mistakes_is_named_and_not_trained(alone: Path, tmp_path: 
     assert newcomers.new == ["halfway"]
     problems = newcomers.mistakes("halfway")
     assert newcomers.mistakes("halfway") is problems
-    said = refusal("halfway", problems)
-    assert "model halfway is not trained" in said and "make lint-models MODELS=halfway" in said
-    assert "halfway/model.py:" in said
+    message = refusal("halfway", problems)
+    assert "model halfway is not trained" in message and "make lint-models MODELS=halfway" in message
+    assert "halfway/model.py:" in message
     assert Newcomers(stack).new == []
     seen = json.loads((stack.run / "folders.json").read_text())
-    assert seen["halfway"] == "", "seen, and not without mistakes"
+    assert seen["halfway"] == "", "it was seen and has mistakes"
     (stack.run / "folders.json").write_text(json.dumps(seen | {"halfway": catalog.digest("halfway")}))
     assert Newcomers(stack).mistakes("halfway") == (), "content that had no mistake is not linted again"
 
 
 @pytest.fixture
 def halfway(alone: Path) -> Path:
-    """The only model, with a mistake that the lint finds and the import does not."""
+    """A project whose only model has a mistake that the lint finds and the import does not."""
     candidates = alone / "toy" / "candidates.py"
     candidates.write_text(candidates.read_text().replace("baseline=True", "baseline=False"))
     return alone
 
 
 def follower_of(stack: Stack, monkeypatch: pytest.MonkeyPatch, ledger: list[str]) -> None:
-    """`night` follows on an Airflow that is not there, which fails its night; the ledger has these champions."""
+    """Let `night` follow an Airflow that does not exist, so that it fails. The ledger has these champions."""
 
     def gone() -> None:
         raise RunFailed("it was followed")
@@ -155,7 +155,7 @@ def follower_of(stack: Stack, monkeypatch: pytest.MonkeyPatch, ledger: list[str]
     monkeypatch.setattr(night, "has_champion", lambda model: model.name in ledger)
 
 
-def test_a_night_of_a_folder_with_mistakes_is_refused_like_its_first_one(
+def test_the_first_night_of_a_folder_with_mistakes_is_refused(
     halfway: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack = Stack(tmp_path / "home", free_port(), free_port(), free_port())
@@ -164,13 +164,13 @@ def test_a_night_of_a_folder_with_mistakes_is_refused_like_its_first_one(
     follower_of(stack, monkeypatch, champions)
     with pytest.raises(ConfigurationError, match="toy is not trained(.*\n)*.*make night MODEL=toy"):
         night.night(stack, "toy")
-    assert Newcomers(stack).new == [], "the night was no start of the stack"
+    assert Newcomers(stack).new == [], "the night did not count as a start of the stack"
     champions.append("toy")
     assert night.night(stack, "toy") == 1
     assert "it was followed" in capsys.readouterr().out, "a model that serves is judged by its gate"
 
 
-def test_an_interrupted_night_says_where_it_goes_on(
+def test_an_interrupted_night_says_where_it_continues(
     alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack = Stack(tmp_path / "home", free_port(), free_port(), free_port())
@@ -186,7 +186,9 @@ def test_an_interrupted_night_says_where_it_goes_on(
     assert f"continue in Airflow ({stack.airflow_url}/dags/toy_retrain" in capsys.readouterr().out
 
 
-def test_days_that_are_left_out_are_told_apart(alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rejected_days_and_days_that_were_not_fetched_are_distinguished(
+    alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path / "home"))
     toy = catalog.load("toy")
     lake = Lake.of(toy)
@@ -201,7 +203,7 @@ def test_days_that_are_left_out_are_told_apart(alone: Path, tmp_path: Path, monk
 def test_a_second_signal_ends_the_stack_while_the_ledger_hangs(
     alone: Path, monkeypatch: pytest.MonkeyPatch, signals: StopSignals
 ) -> None:
-    """The driver of PostgreSQL lets no signal through: here a server that accepts and never answers."""
+    """PostgreSQL's driver blocks signals. The server here accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         port = hanging.getsockname()[1]
         monkeypatch.setenv("PERENNIAL_DATABASE_URL", f"postgresql://u:p@127.0.0.1:{port}/ledger")
@@ -223,7 +225,7 @@ def test_a_second_signal_ends_the_stack_while_the_ledger_hangs(
         signals.stopping(kill)
         threading.Thread(target=interrupt).start()
         assert running._left_without(catalog.by_priority(), others) == 1
-    assert killed == [True], "the kill came while the ledger was still waited for"
+    assert killed == [True], "the kill came while the stack still waited for the ledger"
 
 
 def test_an_unknown_name_is_refused_before_anything_starts(
@@ -235,17 +237,17 @@ def test_an_unknown_name_is_refused_before_anything_starts(
     assert not stack.home.exists()
 
 
-def test_stopping_is_a_failure_only_if_a_model_that_was_tried_has_no_champion_by_then(
+def test_stopping_is_a_failure_only_if_a_tried_model_still_has_no_champion(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    house = catalog.by_priority()
+    models = catalog.by_priority()
     others = Others.__new__(Others)
-    others.failed = [house[0].name]  # its first run failed, and a later one may have given it a champion
-    champions = {house[0].name}
+    others.failed = [models[0].name]  # its first run failed, but a later run can have made a champion
+    champions = {models[0].name}
     monkeypatch.setattr(first_champions, "has_champion", lambda model: model.name in champions)
-    assert running._left_without(house, others) == 0
+    assert running._left_without(models, others) == 0
     champions.clear()
-    assert running._left_without(house, others) == 1
+    assert running._left_without(models, others) == 1
     others.failed = []
-    assert running._left_without(house, others) == 0
-    assert running._left_without(house, None) == 0
+    assert running._left_without(models, others) == 0
+    assert running._left_without(models, None) == 0

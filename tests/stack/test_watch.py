@@ -1,4 +1,4 @@
-"""Components that are killed, that crash and that leave children behind, under a real supervisord."""
+"""Components that are killed, crash or leave children behind, under a real supervisord."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from include.stack.watch import Watch
 from tests.services import free_port
 
 SLEEP = (sys.executable, "-S", "-c", "import time; time.sleep(600)")
-# a server whose child listens, as MLflow's does; a grandchild in a group of its own, as a task of Airflow's scheduler
+# A server whose child listens, as MLflow's does. Its grandchild has its own group, like a task of Airflow's scheduler.
 FORKING = """
 import os, socket, sys, time
 listener = socket.socket()
@@ -43,13 +43,13 @@ if not os.fork():
 listener.close()
 time.sleep(600)
 """
-# ends at once unless the file is there
+# ends at once unless the file exists
 ON_A_FILE = "import os, sys, time; print('no such table'); os.path.exists(sys.argv[1]) or sys.exit(3); time.sleep(600)"
 
 
 @pytest.fixture
 def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Stack:
-    """A home; with the parameter of another fixture's name that one's."""
+    """A stack with a home. If the parameter names another fixture, the stack of this fixture."""
     if named := getattr(request, "param", None):
         made: Stack = request.getfixturevalue(named)
         return made
@@ -60,7 +60,7 @@ def stack(tmp_path: Path, request: pytest.FixtureRequest) -> Stack:
 
 @pytest.fixture
 def supervised(stack: Stack) -> Iterator[Callable[..., Supervisor]]:
-    """A supervisord with these programs, configured as the stack's own but for how soon they count as started."""
+    """Start a supervisord with these programs and the stack's configuration, with some ``settings`` replaced."""
     started = []
 
     def supervise(programs: dict[str, tuple[str, ...]], **settings: int) -> Supervisor:
@@ -96,12 +96,12 @@ def state(supervisor: Supervisor, name: str) -> State:
 
 
 def running(supervisor: Supervisor, name: str, other_than: int = 0) -> int:
-    """The pid of a component, once another process than this one runs."""
+    """The pid of a component, once a process other than ``other_than`` runs."""
     return eventually(lambda: (s := state(supervisor, name)).state == "RUNNING" and s.pid != other_than and s.pid)
 
 
 def eventually(found: Callable[[], Any], seconds: float = 60) -> Any:
-    """The first true value; the limit only ends a test that would hang."""
+    """The first true value of ``found``. The limit only ends a test that would hang."""
     deadline = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < deadline
@@ -131,55 +131,55 @@ def test_a_killed_component_is_never_seen_as_given_up(stack: Stack, supervised: 
     finally:
         stop.set()
         thread.join()
-    assert any(s.state == "EXITED" for s in seen), "otherwise this test has seen nothing"
+    assert any(s.state == "EXITED" for s in seen), "without this state the test has shown nothing"
     assert not any(s.given_up for s in seen)
     assert all(s.uptime == 0 for s in seen if not s.pid)
 
 
-def test_what_was_never_started_has_no_pid_and_no_age(supervised: Callable[..., Supervisor]) -> None:
+def test_a_component_that_never_started_has_no_pid_and_no_uptime(supervised: Callable[..., Supervisor]) -> None:
     supervisor = supervised({"victim": SLEEP})
     assert state(supervisor, "postgres").described == "not started yet"
     running(supervisor, "victim")
     assert state(supervisor, "victim").described.startswith("running, pid ")
 
 
-def test_a_component_that_cannot_start_is_said_and_tried_again_and_the_others_stay(
+def test_a_component_that_cannot_start_is_reported_and_retried_and_the_others_stay(
     stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "BACK_SECONDS", 0)
     table = stack.run / "table"
     supervisor = supervised({"broken": program(stack, ON_A_FILE, str(table)), "other": SLEEP}, startsecs=3)
     other = running(supervisor, "other")
-    said: list[str] = []
-    watching = Watch(stack, supervisor, said.append)
+    messages: list[str] = []
+    watching = Watch(stack, supervisor, messages.append)
     monkeypatch.setattr(watching, "_parts", {"broken": watch.Part(rest=0.01)})
 
     def look_until(word: str) -> None:
         def found() -> bool:
             watching.look()
-            return any(word in line for line in said)
+            return any(word in line for line in messages)
 
         eventually(found)
 
     look_until("broken is down")
-    assert "no such table" in said[-1], "with the end of its log"
+    assert "no such table" in messages[-1], "the message has the end of the log"
     assert watching.down == ["broken"]
     look_until("broken is still down")
     table.touch()
     look_until("broken is back")
     assert watching.down == []
     assert state(supervisor, "other").pid == other
-    assert not any("other" in line for line in said)
+    assert not any("other" in line for line in messages)
 
 
-def test_a_component_that_ends_again_and_again_rests_and_comes_back(
+def test_a_component_that_ends_repeatedly_pauses_and_comes_back(
     stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "BACK_SECONDS", 0)
     supervisor = supervised({"victim": SLEEP})
     now = [0.0]
-    said: list[str] = []
-    watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
+    messages: list[str] = []
+    watching = Watch(stack, supervisor, messages.append, clock=lambda: now[0])
     pid = 0
     for _ in range(watch.RESTARTS + 2):
         pid = running(supervisor, "victim", pid)
@@ -188,21 +188,21 @@ def test_a_component_that_ends_again_and_again_rests_and_comes_back(
             break
         os.kill(pid, signal.SIGKILL)
     assert watching.down == ["victim"]
-    assert "ended 5 times within 180 s" in said[-1] and "started again in 5 s" in said[-1]
-    assert sum("was restarted" in line for line in said) == watch.RESTARTS + 1
+    assert "ended 5 times within 180 s" in messages[-1] and "started again in 5 s" in messages[-1]
+    assert sum("was restarted" in line for line in messages) == watch.RESTARTS + 1
     eventually(lambda: state(supervisor, "victim").state == "STOPPED")
     watching.look()
-    assert not state(supervisor, "victim").pid, "it rests"
+    assert not state(supervisor, "victim").pid, "it pauses"
     assert "down" in state(supervisor, "victim").described
     now[0] = 6.0
     watching.look()
     running(supervisor, "victim")
     watching.look()
-    assert said[-1].startswith("victim is back") and watching.down == []
+    assert messages[-1].startswith("victim is back") and watching.down == []
 
 
-# another program on the ports of the stack, which answers whatever it is asked
-STRANGER = """
+# another program on the ports of the stack; it answers every request
+OTHER_PROGRAM = """
 import sys, http.server, threading
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -217,10 +217,10 @@ print("ready", flush=True)
 
 @pytest.fixture
 def taken(tmp_path: Path) -> Iterator[Stack]:
-    """A stack whose ports another program has taken after the start."""
+    """A stack whose ports another program uses since the start."""
     found = Stack(tmp_path / "home", free_port(), free_port(), free_port())
     found.prepare()
-    command = [sys.executable, "-c", STRANGER, str(found.mlflow_port), str(found.serving_port)]
+    command = [sys.executable, "-c", OTHER_PROGRAM, str(found.mlflow_port), str(found.serving_port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as stranger:
         assert stranger.stdout and stranger.stdout.readline()
         yield found
@@ -228,15 +228,15 @@ def taken(tmp_path: Path) -> Iterator[Stack]:
 
 
 @pytest.mark.parametrize("stack", ["taken"], indirect=True)
-def test_a_component_whose_port_is_taken_is_called_down_however_slowly_it_fails(
+def test_a_component_whose_port_is_taken_is_reported_down_even_if_it_fails_slowly(
     stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each start that fails takes 260 s: five ends never come within RESTART_WINDOW, and none is FATAL."""
+    """Each failed start takes 260 s, so there are never five ends within RESTART_WINDOW, and no state is FATAL."""
     monkeypatch.setattr(watch, "BACK_SECONDS", 0)
     supervisor = supervised({"mlflow": SLEEP})
     now = [0.0]
-    said: list[str] = []
-    watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
+    messages: list[str] = []
+    watching = Watch(stack, supervisor, messages.append, clock=lambda: now[0])
     pid = 0
     while not watching.down and now[0] < 5000:
         pid = running(supervisor, "mlflow", pid)
@@ -246,25 +246,25 @@ def test_a_component_whose_port_is_taken_is_called_down_however_slowly_it_fails(
             os.kill(pid, signal.SIGKILL)
     assert watching.down == ["mlflow"]
     why = "mlflow is down: it has ended 3 times in a row without having answered on its port; its port"
-    assert f"{why} {stack.mlflow_port} is taken (held by" in said[-1] and "The end of" in said[-1]
-    assert "was restarted" not in "".join(said), "a pid is no news while another program has the port"
+    assert f"{why} {stack.mlflow_port} is taken (held by" in messages[-1] and "The end of" in messages[-1]
+    assert "was restarted" not in "".join(messages), "a new pid is not reported while another program has the port"
     eventually(lambda: state(supervisor, "mlflow").state == "STOPPED")
     now[0] += 10
     watching.look()
     running(supervisor, "mlflow")
     watching.look()
-    assert watching.down == ["mlflow"], "it runs, and another program answers"
+    assert watching.down == ["mlflow"], "it runs, but another program answers"
 
 
-def test_a_component_that_ends_before_it_has_answered_shows_its_log_from_the_second_time_on(
+def test_a_component_that_ends_before_it_answers_shows_its_log_from_the_second_time(
     stack: Stack, supervised: Callable[..., Supervisor]
 ) -> None:
     port = free_port()
     stack = Stack(stack.home, 18090, port, 18099)
     supervisor = supervised({"mlflow": program(stack, FORKING, str(port))})
-    said: list[str] = []
+    messages: list[str] = []
     now = [0.0]
-    watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
+    watching = Watch(stack, supervisor, messages.append, clock=lambda: now[0])
 
     def works() -> bool:
         watching.look()
@@ -277,40 +277,40 @@ def test_a_component_that_ends_before_it_has_answered_shows_its_log_from_the_sec
         running(supervisor, "mlflow", pid)
         eventually(works)
         now[0] += 260
-    assert watching.down == [] and "The end of" not in "".join(said)
+    assert watching.down == [] and "The end of" not in "".join(messages)
     watching._parts["mlflow"].works = False
     os.kill(pid := running(supervisor, "mlflow"), signal.SIGKILL)
     running(supervisor, "mlflow", pid)
     watching.look()
-    assert "It had not answered on its port before (1 in a row). The end of" in said[-1]
+    assert "It had not answered on its port before (1 in a row). The end of" in messages[-1]
 
 
 @pytest.mark.parametrize("stack", ["taken"], indirect=True)
-def test_another_program_that_answers_on_a_port_is_not_taken_for_a_server(
+def test_another_program_that_answers_on_a_port_is_not_mistaken_for_a_server(
     stack: Stack, supervised: Callable[..., Supervisor], signals: StopSignals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     supervised({"mlflow": SLEEP, "serving": SLEEP})
-    said: list[str] = []
+    messages: list[str] = []
 
     def waits() -> None:
         raise StackFailure("it waits")
 
     with pytest.raises(StackFailure, match="it waits"):
-        Session(stack, signals).wait_for_servers(said.append, waits)
-    assert f"its port {stack.mlflow_port} is taken (held by" in said[-1]
+        Session(stack, signals).wait_for_servers(messages.append, waits)
+    assert f"its port {stack.mlflow_port} is taken (held by" in messages[-1]
     with leftovers.locked(stack):
         status.status(stack)
     assert f"; its port {stack.serving_port} is taken (held by" in capsys.readouterr().out
 
 
-def test_a_component_whose_start_has_failed_is_tried_again(
+def test_a_failed_start_of_a_component_is_retried(
     stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "BACK_SECONDS", 0)
     supervisor = supervised({"victim": SLEEP})
     now = [100.0]
-    said: list[str] = []
-    watching = Watch(stack, supervisor, said.append, clock=lambda: now[0])
+    messages: list[str] = []
+    watching = Watch(stack, supervisor, messages.append, clock=lambda: now[0])
     supervisor.stop_one("victim")
     eventually(lambda: state(supervisor, "victim").stopped)
     watching._parts["victim"] = watch.Part(down_since=0.0, retry_at=50.0)
@@ -321,7 +321,7 @@ def test_a_component_whose_start_has_failed_is_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(supervisor, "start", refused)
         watching.look()
-    assert "victim is still down: supervisord does not answer" in said[-1]
+    assert "victim is still down: supervisord does not answer" in messages[-1]
     now[0] += 100
     watching.look()
     running(supervisor, "victim")
@@ -329,7 +329,7 @@ def test_a_component_whose_start_has_failed_is_tried_again(
     assert watching.down == []
 
 
-def test_a_component_whose_stop_has_failed_is_not_called_down_for_ever(
+def test_a_component_whose_stop_failed_is_not_reported_down_forever(
     stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "BACK_SECONDS", 0)
@@ -342,7 +342,7 @@ def test_a_component_whose_stop_has_failed_is_not_called_down_for_ever(
     assert watching.down == []
 
 
-def test_children_of_a_killed_component_are_ended_before_it_starts_again(
+def test_children_of_a_killed_component_end_before_it_starts_again(
     stack: Stack, supervised: Callable[..., Supervisor]
 ) -> None:
     port = free_port()
@@ -360,12 +360,12 @@ def test_children_of_a_killed_component_are_ended_before_it_starts_again(
     first = running(supervisor, "server")
     (child,) = psutil.Process(first).children()
     (grandchild,) = eventually(child.children)
-    os.kill(first, signal.SIGKILL)  # the children keep the port, and the grandchild is in another group
+    os.kill(first, signal.SIGKILL)  # the children keep the port; the grandchild is in another group
     assert os.getpgid(grandchild.pid) != os.getpgid(child.pid)
     second = running(supervisor, "server", first)
     assert psutil.wait_procs([child, grandchild], timeout=30)[1] == []
     eventually(lambda: answering() and {p.pid for p in psutil.Process(second).children(recursive=True)})
-    assert running(supervisor, "other") == other, "what has not ended is not touched"
+    assert running(supervisor, "other") == other, "a component that has not ended is not touched"
     assert spawn.orphans(int(supervisor.stack.recorded()["supervisor_pid"])) == []  # type: ignore[call-overload]
 
 
@@ -386,7 +386,7 @@ def test_a_killed_supervisord_ends_the_stack_with_one_clear_message(
     assert leftovers.find(stack) == []
 
 
-def test_a_supervisord_that_is_killed_later_is_started_again_with_the_model_server_first(
+def test_a_supervisord_that_is_killed_later_is_restarted_with_the_model_server_first(
     stack: Stack, supervised: Callable[..., Supervisor], signals: StopSignals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervised({"serving": SLEEP, "other": SLEEP})
@@ -404,8 +404,8 @@ def test_a_supervisord_that_is_killed_later_is_started_again_with_the_model_serv
         there.extend(found.name for found in supervisor.states() if found.pid)
 
     monkeypatch.setattr(postgres, "wait_until_ready", ready)
-    said: list[str] = []
-    session.say = said.append
+    messages: list[str] = []
+    session.say = messages.append
     for _ in range(session_module.RELAUNCHES):
         assert session._process
         session._process.kill()
@@ -413,11 +413,11 @@ def test_a_supervisord_that_is_killed_later_is_started_again_with_the_model_serv
         session.check()
         after = {name: running(supervisor, name, pid) for name, pid in before.items()}
         assert {process.pid for process in leftovers.find(stack)} == {session._process.pid, *after.values()}
-        assert sorted(there) == ["postgres", "serving"], "the models do not wait for the database"
+        assert sorted(there) == ["postgres", "serving"], "the model server does not wait for the database"
         before = after
         there.clear()
     assert session._process
-    assert "supervisord has ended (signal SIGKILL): it is restarted, with everything else" in said[0]
+    assert "supervisord has ended (signal SIGKILL): it is restarted, with everything else" in messages[0]
     session._process.kill()
     session._process.wait()
     with pytest.raises(StackFailure, match="Run `make run` again"):
@@ -435,8 +435,8 @@ def test_status_while_starting_shows_neither_a_pid_nor_a_raw_error(
         supervised({"serving": SLEEP})
         monkeypatch.setattr(status, "standings", lambda: None)
         assert status.status(stack) == 1
-    said = capsys.readouterr().out
-    assert "postgres                 not started yet" in said
-    assert "the model server does not answer: running, pid" in said or "does not answer: starting, pid" in said
-    assert "Error" not in said and " pid 0 " not in said
-    assert "no champion yet" not in said and ": not known" in said
+    output = capsys.readouterr().out
+    assert "postgres                 not started yet" in output
+    assert "the model server does not answer: running, pid" in output or "does not answer: starting, pid" in output
+    assert "Error" not in output and " pid 0 " not in output
+    assert "no champion yet" not in output and ": not known" in output

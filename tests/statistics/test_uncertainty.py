@@ -1,4 +1,4 @@
-"""Differences by whole blocks: known values, and error rates on nights whose rows share their day."""
+"""Differences by whole blocks: known values, and error rates on nights in which rows of a day are correlated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from include.statistics import uncertainty
 
 
 def nights(seed: int, days: int, rows: int, shift: float, day_effect: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Differences of loss of two models by row: ``shift`` + what the day adds to all its rows + noise; and the days."""
+    """Loss differences of two models by row (``shift`` + an effect of the day + noise), and the day of each row."""
     generator = np.random.default_rng(seed)
     day = np.repeat(np.arange(days), rows)
     return shift + day_effect * generator.normal(size=days)[day] + generator.normal(size=days * rows) * 3, day
 
 
-def test_of_equal_blocks_it_is_the_t_test_over_block_means() -> None:
+def test_with_equal_blocks_it_equals_the_t_test_over_block_means() -> None:
     values, day = nights(1, days=14, rows=30, shift=0.2)
     found = uncertainty.jackknife_of_means(values, day, 0.05)
     means = values.reshape(14, 30).mean(axis=1)
@@ -29,7 +29,7 @@ def test_of_equal_blocks_it_is_the_t_test_over_block_means() -> None:
     assert found.p_below(0) == pytest.approx(stats.ttest_1samp(means, 0, alternative="less").pvalue)
 
 
-def test_sums_by_block_give_what_leaving_out_rows_gives() -> None:
+def test_sums_by_block_give_the_same_as_leaving_out_rows() -> None:
     generator = np.random.default_rng(3)
     day = generator.integers(0, 9, size=400)
     values = generator.normal(size=400) + day * 0.1
@@ -40,7 +40,7 @@ def test_sums_by_block_give_what_leaving_out_rows_gives() -> None:
 
 
 @pytest.mark.parametrize("blocks", [np.array([]), np.zeros(5)])
-def test_without_two_blocks_nothing_is_known(blocks: np.ndarray) -> None:
+def test_without_two_blocks_the_uncertainty_is_unknown(blocks: np.ndarray) -> None:
     for found in (
         uncertainty.jackknife(lambda rows: 0.0, blocks, 0.05),
         uncertainty.jackknife_of_means(np.zeros(len(blocks)), blocks, 0.05),
@@ -48,8 +48,8 @@ def test_without_two_blocks_nothing_is_known(blocks: np.ndarray) -> None:
         assert not found.known
 
 
-def test_a_figure_that_hangs_on_one_block_is_not_known() -> None:
-    """A ranking metric needs both classes; when one day has all positives, leaving it out leaves nothing to rank."""
+def test_the_uncertainty_of_a_figure_that_depends_on_one_block_is_unknown() -> None:
+    """A ranking metric needs both classes. If one day has all positives, nothing can be ranked without this day."""
     day = np.repeat([0, 1, 2], 4)
     found = uncertainty.jackknife(lambda rows: 1.0 if (day[rows] == 0).any() else math.nan, day, 0.05)
     assert found.value == 1.0 and not found.known
@@ -71,11 +71,11 @@ def by_blocks(values: np.ndarray, day: np.ndarray) -> bool:
 
 
 def by_rows(values: np.ndarray, day: np.ndarray) -> bool:
-    """The wrong method: the bootstrap over rows, by its normal limit (the bootstrap's standard error of a mean)."""
+    """The wrong method: a bootstrap over rows, in its normal approximation (standard error of a mean)."""
     return bool(values.mean() - 1.645 * values.std() / math.sqrt(len(values)) > -0.5)
 
 
-def test_a_model_worse_by_the_margin_is_promoted_in_five_percent_and_by_rows_much_more_often() -> None:
+def test_a_model_worse_by_the_margin_is_promoted_in_5_percent_by_blocks_and_far_more_by_rows() -> None:
     seeds = 2000
     monte_carlo = 2 * math.sqrt(0.05 * 0.95 / seeds)
     assert rate(by_blocks, seeds, shift=-0.5) <= 0.05 + monte_carlo

@@ -1,4 +1,4 @@
-"""Estimators as other libraries bring them: scikit-learn can fit them, skops does not know their types."""
+"""Estimators like those of other libraries: scikit-learn can fit them, but skops does not know their types."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sklearn.linear_model import LogisticRegression
 
 
 class Borrowed(LogisticRegression):
-    """A logistic regression under a name that was not reviewed, with a converter to ONNX."""
+    """A logistic regression under a name that is not reviewed, with a converter to ONNX."""
 
 
 class Stubborn(LogisticRegression):
-    """The same with a converter that fails."""
+    """The same, but its converter fails."""
 
 
 def _fails(scope: Any, operator: Any, container: Any) -> None:

@@ -1,4 +1,4 @@
-"""The models of `tests/models_for_chain`, which only the tests that ask for them see, and days of theirs."""
+"""The models of `tests/models_for_chain` and their days. Only tests that call `show` see these models."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FOLDER = Path(__file__).parent.parent / "models_for_chain"
 
 
 def show(patch: pytest.MonkeyPatch) -> None:
-    """Let the catalog find them until ``patch`` is undone."""
+    """Let the catalog find the models until ``patch`` is undone."""
     patch.setattr(include.models, "__path__", [*include.models.__path__, str(FOLDER)])
 
 
 def days(model: Model, first: str, last: str) -> pd.DataFrame:
-    """Rows as a snapshot gives them, without a lake."""
+    """Rows as in a snapshot, without a lake."""
     fetch = catalog.module(model.name, "source").fetch
     frames = [fetch(partition(k, model.timezone), {}).assign(partition=k) for k in keys_between(first, last)]
     frame = pd.concat(frames, ignore_index=True)

@@ -1,4 +1,4 @@
-"""The toy model and its days, as a frame."""
+"""The toy model and a frame of its days."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candidates are checked before a run, and a fit depends on rows and seed alone."""
+"""Candidates are checked before a run. A fit depends only on rows and seed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def declare(monkeypatch: pytest.MonkeyPatch, declared: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("declared", "said"),
+    ("declared", "message"),
     [
         ({"baseline": BASELINE}, "at least two"),
         ([BASELINE, BASELINE], "at least two"),
@@ -39,9 +39,9 @@ def declare(monkeypatch: pytest.MonkeyPatch, declared: Any) -> None:
         ({"a": BASELINE, "b": object()}, "'b'"),
     ],
 )
-def test_wrong_candidates_are_named(toy: Model, monkeypatch: pytest.MonkeyPatch, declared: Any, said: str) -> None:
+def test_wrong_candidates_are_named(toy: Model, monkeypatch: pytest.MonkeyPatch, declared: Any, message: str) -> None:
     declare(monkeypatch, declared)
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         candidates.load(toy)
 
 
@@ -50,7 +50,7 @@ def test_a_bare_estimator_is_a_candidate(toy: Model, monkeypatch: pytest.MonkeyP
     assert candidates.load(toy)["bare"].window_days is None
 
 
-def test_choosing_keeps_the_order_and_the_baseline(toy: Model) -> None:
+def test_a_choice_of_candidates_keeps_the_order_and_the_baseline(toy: Model) -> None:
     declared = candidates.load(toy)
     assert candidates.choose(declared, None) == ["baseline", "logistic", "boosting", "boosting_all", "coarse"]
     assert candidates.choose(declared, ["boosting", "logistic"]) == ["baseline", "logistic", "boosting"]
@@ -63,7 +63,7 @@ def test_choosing_keeps_the_order_and_the_baseline(toy: Model) -> None:
 def test_every_random_state_is_the_seed() -> None:
     pipeline = make_pipeline(OrdinalEncoder(), HistGradientBoostingClassifier(random_state=5))
     assert candidates.seeded(pipeline, 11)[-1].random_state == 11
-    assert pipeline[-1].random_state == 5, "the declared one is left alone"
+    assert pipeline[-1].random_state == 5, "the declared candidate is not changed"
 
 
 @pytest.mark.parametrize("name", ["logistic", "boosting"])
@@ -87,7 +87,7 @@ def test_a_column_that_is_all_missing_is_left_out_with_a_warning(
         assert np.isfinite(measures.score(toy, fitted.pipeline, filled)).all(), "it may be there again one day"
 
 
-def test_a_whole_part_of_a_column_transformer_may_vanish(toy: Model, rows: pd.DataFrame) -> None:
+def test_a_part_of_a_column_transformer_can_lose_all_its_columns(toy: Model, rows: pd.DataFrame) -> None:
     columns = make_column_transformer((OrdinalEncoder(), ["empty"]), ("passthrough", ["items", "hour"]))
     fitted = candidates.fit(toy, Candidate(make_pipeline(columns, LogisticRegression())), rows, seed=0)
     assert np.isfinite(measures.score(toy, fitted.pipeline, rows)).all()
@@ -96,7 +96,7 @@ def test_a_whole_part_of_a_column_transformer_may_vanish(toy: Model, rows: pd.Da
     assert np.isfinite(measures.score(toy, fitted.pipeline, rows)).all()
 
 
-def test_one_class_or_too_few_rows_are_refused_in_words(toy: Model, rows: pd.DataFrame) -> None:
+def test_one_class_or_too_few_rows_are_refused_with_a_reason(toy: Model, rows: pd.DataFrame) -> None:
     candidate = candidates.load(toy)["logistic"]
     with pytest.raises(DataError, match="all .* rows .* have the same 'late'"):
         candidates.fit(toy, candidate, rows.assign(late=0), seed=0)
@@ -106,7 +106,7 @@ def test_one_class_or_too_few_rows_are_refused_in_words(toy: Model, rows: pd.Dat
         candidates.fit(toy, candidate, rows.head(0), seed=0)
 
 
-def test_an_estimator_that_fails_is_a_data_error_with_its_own_words(toy: Model, rows: pd.DataFrame) -> None:
+def test_a_failing_estimator_is_a_data_error_with_its_own_message(toy: Model, rows: pd.DataFrame) -> None:
     with pytest.raises(DataError, match="could not convert string to float"):
         candidates.fit(toy, Candidate(LogisticRegression()), rows, seed=0)
 
@@ -161,7 +161,7 @@ REGRESSION = {"task": Task.REGRESSION, "column": "minutes"}
 
 
 @pytest.mark.parametrize(
-    ("changes", "estimator", "said"),
+    ("changes", "estimator", "message"),
     [
         ({}, LinearSVC(), "'b' of toy: LinearSVC gives no probabilities .*CalibratedClassifierCV"),
         ({}, make_pipeline(StandardScaler(), SGDClassifier()), "SGDClassifier gives no probabilities"),
@@ -172,19 +172,19 @@ REGRESSION = {"task": Task.REGRESSION, "column": "minutes"}
         (REGRESSION, make_pipeline(SplineTransformer(), Ridge()), "never served: SplineTransformer cannot become ONNX"),
     ],
 )
-def test_what_cannot_give_the_scores_of_the_task_is_refused_before_a_fit(
-    toy: Model, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], estimator: Any, said: str
+def test_an_estimator_without_the_scores_of_the_task_is_refused_before_a_fit(
+    toy: Model, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], estimator: Any, message: str
 ) -> None:
     baseline = Candidate(DummyRegressor() if changes == REGRESSION else DummyClassifier(), baseline=True)
     declare(monkeypatch, {"a": baseline, "b": estimator})
-    with pytest.raises(ConfigurationError, match=said):
+    with pytest.raises(ConfigurationError, match=message):
         candidates.load(task_of(toy, **changes))
 
 
-def test_a_class_with_one_row_does_not_stop_a_fit(
+def test_a_class_with_one_row_does_not_prevent_a_fit(
     toy: Model, rows: pd.DataFrame, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Early stopping splits by class, which fails on one row; and nothing can be learned from it."""
+    """Early stopping splits by class, which fails for a class with one row. Such a class cannot be learned."""
     model = task_of(toy, classes=(0, 1, 2, 3))
     some = rows.copy()
     some.loc[some["late"].notna().idxmax(), "late"] = 2

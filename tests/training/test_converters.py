@@ -1,4 +1,4 @@
-"""ONNX agrees with scikit-learn for every kind of label and estimator, on missing and never seen values as well."""
+"""ONNX agrees with scikit-learn for every kind of label and estimator, also on missing and unseen values."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def counts() -> Iterator[tuple[Model, pd.DataFrame]]:
 
 
 def pipeline(model: Model, estimator: Any, one_hot: bool) -> Candidate:
-    """Boosting takes missing numbers as they are; for all others they are imputed, which trees need in ONNX."""
+    """Boosting accepts missing numbers. For all other estimators they are imputed; trees need this in ONNX."""
     texts = {"toy_classes": ["shop"], "toy_counts": ["station"], "toy": ["shop"]}[model.name]
     numbers = {"toy_classes": ["x", "z", "empty"], "toy_counts": ["hour", "warmth", "holiday"], "toy": ["x", "z"]}
     unseen = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
@@ -127,13 +127,13 @@ def test_regressors(counts: tuple[Model, pd.DataFrame], estimator: Any, one_hot:
 @pytest.mark.parametrize("unit", [1e-4, 1.0, 1e7])
 @pytest.mark.parametrize("estimator", [Ridge(alpha=1e-6), HistGradientBoostingRegressor(max_iter=50)], ids=named)
 def test_the_unit_of_the_label_does_not_matter(counts: tuple[Model, pd.DataFrame], estimator: Any, unit: float) -> None:
-    """Also about 0, where a value has no digits left that float32 could agree in."""
+    """This includes values near 0, for which float32 has no digits left to agree in."""
     model, rows = counts
     centred = (rows["rentals"].astype(float) - float(rows["rentals"].mean())) * unit
     check(model, rows.assign(rentals=centred), estimator, one_hot=True)
 
 
-def test_a_wrong_regression_is_found_whatever_its_unit(counts: tuple[Model, pd.DataFrame]) -> None:
+def test_a_wrong_regression_is_detected_whatever_its_unit(counts: tuple[Model, pd.DataFrame]) -> None:
     model, rows = counts
     small = rows.assign(rentals=rows["rentals"].astype(float) * 1e-6)
     one = candidates.fit(model, pipeline(model, HistGradientBoostingRegressor(max_iter=30), False), small, seed=0)
@@ -145,7 +145,7 @@ def test_a_wrong_regression_is_found_whatever_its_unit(counts: tuple[Model, pd.D
 
 @pytest.mark.parametrize("absent", ["quiet", "normal", "busy"])
 @pytest.mark.parametrize("estimator", CLASSIFIERS[:3], ids=named)
-def test_a_class_that_the_window_did_not_have_has_probability_0(
+def test_a_class_that_is_missing_from_the_window_has_probability_0(
     classes: tuple[Model, pd.DataFrame], estimator: Any, absent: str
 ) -> None:
     model, rows = classes
@@ -162,7 +162,7 @@ def test_a_class_that_the_window_did_not_have_has_probability_0(
     assert all(map(np.isfinite, measured.values())) and measured["log_loss"] > 1
 
 
-def test_an_overflow_on_made_up_extremes_is_no_difference_and_on_real_rows_it_is(
+def test_an_overflow_counts_as_a_difference_on_real_rows_and_not_on_synthetic_extremes(
     counts: tuple[Model, pd.DataFrame],
 ) -> None:
     model, rows = counts
@@ -174,7 +174,7 @@ def test_an_overflow_on_made_up_extremes_is_no_difference_and_on_real_rows_it_is
     assert parity.difference(model, served, fitted.pipeline, there.assign(warmth=1e6)) == float("inf")
 
 
-def test_what_cannot_be_converted_is_known_without_a_fit() -> None:
+def test_an_unconvertible_estimator_is_detected_without_a_fit() -> None:
     assert converters.without_converter(make_pipeline(SplineTransformer(), Ridge())) == ["SplineTransformer"]
     assert converters.without_converter(TransformedTargetRegressor(Ridge())) == ["TransformedTargetRegressor"]
     for estimator in (*CLASSIFIERS, *REGRESSORS):
@@ -209,7 +209,7 @@ def test_an_estimator_without_a_column_transformer_converts(toy: Model, estimato
     np.testing.assert_allclose(found, estimator.predict_proba(frame)[:, 1], atol=1e-6)
 
 
-def test_an_estimator_that_refuses_missing_values_is_told_what_to_do(toy: Model) -> None:
+def test_the_error_of_missing_values_suggests_an_imputer(toy: Model) -> None:
     frame = pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]}, dtype=np.float32)
     bare = LogisticRegression().fit(frame, [0, 1, 0, 1])
     with pytest.raises(DataError, match="put a SimpleImputer before"):

@@ -1,4 +1,4 @@
-"""The days of the protocol, and what an estimator is handed."""
+"""The days of the protocol, and the inputs of an estimator."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_no_fit_sees_the_copy_of_a_day_that_it_is_judged_or_used_on(
         assert not {(date.fromisoformat(day) - copies).isoformat() for day in days} & set(keys_between(*fit))
 
 
-def test_the_three_fits_are_equally_long(toy: Model) -> None:
+def test_the_three_fits_have_windows_of_equal_length(toy: Model) -> None:
     spans = dataset.windows(toy, "2026-05-13")
     assert {len(keys_between(*span)) for span in (spans.train, spans.twin, spans.release)} == {toy.training.window_days}
     assert Windows.of(spans.as_dict()) == spans
@@ -68,7 +68,7 @@ def test_a_window_is_a_number_of_days_or_all(toy: Model, wrong: object) -> None:
         dataset.windows(toy, "2026-05-13", wrong)  # type: ignore[arg-type]
 
 
-def test_features_never_see_what_is_known_only_after_the_event(toy: Model, rows: pd.DataFrame) -> None:
+def test_features_never_use_columns_that_are_known_only_after_the_event(toy: Model, rows: pd.DataFrame) -> None:
     handed: dict[str, np.ndarray] = {}
 
     def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -103,7 +103,7 @@ def test_wrong_features_are_named(toy: Model, rows: pd.DataFrame, built: object)
         dataset.features_frame(toy, rows.head(10), lambda columns: built)  # type: ignore[arg-type,return-value]
 
 
-def test_code_of_a_bundle_is_used_as_it_was(toy: Model, rows: pd.DataFrame) -> None:
+def test_the_code_of_a_bundle_is_used_unchanged(toy: Model, rows: pd.DataFrame) -> None:
     now = (catalog.folder("toy") / "features.py").read_bytes()
     then = now.replace(b"numbers = {", b"numbers = {'older': np.zeros(len(at), np.float32)} | {")
     build = dataset.builder_from_source(then, "bundle/source/features.py")
@@ -122,7 +122,7 @@ def test_rows_without_a_label_are_left_out(toy: Model, rows: pd.DataFrame) -> No
         dataset.labels(toy, rows)
 
 
-def test_a_third_class_is_refused_by_name(toy: Model, rows: pd.DataFrame) -> None:
+def test_a_third_class_is_refused_and_named(toy: Model, rows: pd.DataFrame) -> None:
     some = dataset.labelled(toy, rows).head(50).copy()
     some.loc[some.index[7], "late"] = 2
     with pytest.raises(DataError, match="2"):

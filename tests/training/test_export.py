@@ -1,4 +1,4 @@
-"""ONNX and skops files: same bytes for the same fit, scores as scikit-learn's, nothing unreviewed loaded."""
+"""ONNX and skops files: equal fits give equal bytes, scores equal scikit-learn's, unreviewed types are not loaded."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_regressions_agree_too(toy: Model, rows: pd.DataFrame, estimator: Any) -
 
 
 def test_a_threshold_between_two_float32_values_flips_no_row(toy: Model) -> None:
-    """60,000 rows of 200 adjacent float32 values: skl2onnx alone puts about 6,000 of them on the wrong side."""
+    """60,000 rows of 200 adjacent float32 values. Plain skl2onnx puts about 6,000 of them on the wrong side."""
     values = [np.float32(1.0)]
     while len(values) < 200:
         values.append(np.nextafter(values[-1], np.float32(2)))
@@ -89,10 +89,10 @@ def test_a_threshold_between_two_float32_values_flips_no_row(toy: Model) -> None
     predictor = export.predictor(toy, fitted, export.to_onnx(fitted, toy))
     expected = measures.score_features(toy, pipeline, frame)
     assert np.abs(parity.scores(predictor, frame) - expected).max() < 1e-5
-    assert np.ptp(expected) > 0.5, "the rows differ, so a flip would show"
+    assert np.ptp(expected) > 0.5, "the rows differ, so a flip is visible"
 
 
-def test_real_features_of_fifty_thousand_rows_flip_none(toy: Model, rows: pd.DataFrame) -> None:
+def test_no_row_of_fifty_thousand_real_feature_rows_flips(toy: Model, rows: pd.DataFrame) -> None:
     fitted = candidates.fit(toy, encoded(HistGradientBoostingClassifier(max_iter=100)), rows, seed=0)
     random = np.random.default_rng(1)
     frame = dataset.features_frame(toy, rows.sample(50_000, replace=True, random_state=1))
@@ -100,15 +100,15 @@ def test_real_features_of_fifty_thousand_rows_flip_none(toy: Model, rows: pd.Dat
         [t.nodes["num_threshold"][~t.nodes["is_leaf"].astype(bool)] for [t] in fitted.pipeline[-1]._predictors]
     )
     near = np.nextafter(tree_values.astype(np.float32), random.choice([-9e9, 9e9], len(tree_values)).astype(np.float32))
-    for name in ("x", "z", "hour"):  # values at and next to the thresholds themselves
+    for name in ("x", "z", "hour"):  # values at the thresholds and next to them
         frame[name] = np.where(random.random(len(frame)) < 0.5, random.choice(near, len(frame)), frame[name])
     frame = frame.astype(dict.fromkeys(("x", "z", "hour"), np.float32))
     scores = parity.scores(export.predictor(toy, fitted, export.to_onnx(fitted, toy)), frame)
     assert np.abs(scores - measures.score_features(toy, fitted.pipeline, frame)).max() < 1e-5
 
 
-def test_native_categorical_splits_are_found_by_parity(toy: Model, rows: pd.DataFrame) -> None:
-    """They convert without an error, and wrongly."""
+def test_the_parity_check_detects_native_categorical_splits(toy: Model, rows: pd.DataFrame) -> None:
+    """They convert without an error, but wrongly."""
     random = np.random.default_rng(0)
     many = rows.assign(shop=[f"shop {n}" for n in random.integers(0, 40, size=len(rows))])
     many["late"] = (many["shop"].str[5:].astype(int) % 2 == 0).astype(int)
@@ -120,12 +120,12 @@ def test_native_categorical_splits_are_found_by_parity(toy: Model, rows: pd.Data
     assert parity.difference(toy, export.predictor(toy, fitted, onnx), fitted.pipeline, many) > toy.release.parity
 
 
-def test_a_single_tree_on_missing_values_is_found_by_parity(toy: Model, rows: pd.DataFrame) -> None:
+def test_the_parity_check_detects_a_single_tree_on_missing_values(toy: Model, rows: pd.DataFrame) -> None:
     fitted = candidates.fit(toy, encoded(DecisionTreeClassifier(max_depth=6)), rows, seed=0)
     assert parity_of(toy, fitted, rows) > toy.release.parity
 
 
-def test_what_cannot_be_converted_is_said(toy: Model, rows: pd.DataFrame) -> None:
+def test_the_error_of_an_unconvertible_estimator_names_it(toy: Model, rows: pd.DataFrame) -> None:
     fitted = candidates.fit(toy, encoded(FunctionTransformer(np.nan_to_num), DummyClassifier()), rows, seed=0)
     with pytest.raises(ReleaseError, match="skl2onnx cannot convert"):
         export.to_onnx(fitted, toy)
@@ -141,7 +141,9 @@ def test_fitting_twice_gives_the_same_bytes(
     again = candidates.fit(toy, candidates.load(toy)[name], rows, seed=0)
     assert export.to_onnx(again, toy) == export.to_onnx(fits[name], toy)
     assert export.to_skops(again.pipeline) == export.to_skops(fits[name].pipeline)
-    assert skops.io.dumps(again.pipeline) != skops.io.dumps(fits[name].pipeline), "skops alone would not"
+    assert skops.io.dumps(again.pipeline) != skops.io.dumps(fits[name].pipeline), (
+        "plain skops would not give equal bytes"
+    )
 
 
 FIT = """
@@ -166,7 +168,7 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
         )
         return done.stdout
 
-    # With these two seeds, and not with every two, a set of skl2onnx's operator domains has another order.
+    # With these two seeds (not with any two), a set of operator domains in skl2onnx has a different order.
     first, second = run("0"), run("1")
     assert first == second and len(first.split()) == 2 * len(NAMES)
 

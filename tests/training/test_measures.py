@@ -1,4 +1,4 @@
-"""Metrics agree with scikit-learn's, and champions are compared in the classes of today."""
+"""Metrics agree with scikit-learn, and champions are compared in today's classes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def random_scores(seed: int, rows: int, ties: bool) -> tuple[np.ndarray, np.ndar
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("ties", [False, True])
-def test_metrics_of_classes_are_those_of_scikit_learn(model: Model, seed: int, ties: bool) -> None:
+def test_multi_class_metrics_agree_with_scikit_learn(model: Model, seed: int, ties: bool) -> None:
     y, p = random_scores(seed, 200, ties)
     found = measures.metrics(model, y, p)
     rest = np.eye(3)[y]
@@ -54,7 +54,7 @@ def test_metrics_of_classes_are_those_of_scikit_learn(model: Model, seed: int, t
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("ties", [False, True])
-def test_binary_metrics_are_those_of_scikit_learn(toy: Model, seed: int, ties: bool) -> None:
+def test_binary_metrics_agree_with_scikit_learn(toy: Model, seed: int, ties: bool) -> None:
     y, p = random_scores(seed, 100 + seed, ties)
     y, p = (y == 1).astype(int), p[:, 1]
     found = measures.metrics(toy, y, p)
@@ -64,7 +64,7 @@ def test_binary_metrics_are_those_of_scikit_learn(toy: Model, seed: int, ties: b
     assert found["brier"] == pytest.approx(theirs.brier_score_loss(y, p))
 
 
-def test_two_of_three_classes_are_enough_to_rank_one_is_not(model: Model) -> None:
+def test_ranking_needs_at_least_two_of_three_classes(model: Model) -> None:
     y, p = random_scores(0, 50, False)
     two, one = y != 1, y == 1
     found = measures.metrics(model, y[two], p[two])
@@ -85,7 +85,7 @@ def test_scores_of_the_wrong_shape_are_refused(model: Model, shape: tuple[int, .
         measures.metrics(model, np.zeros(4 if shape[0] else 0, dtype=int), np.full(shape, 0.5))
 
 
-def test_a_regression_by_hand(toy: Model) -> None:
+def test_metrics_of_a_regression_agree_with_hand_calculation(toy: Model) -> None:
     model = with_label(toy, task=Task.REGRESSION)
     y, p = np.array([0.0, 2.0, 4.0]), np.array([1.0, 2.0, 1.0])
     found = measures.metrics(model, y, p)
@@ -106,14 +106,14 @@ def test_labels_are_indices_in_the_declared_order(model: Model) -> None:
     assert dataset.labels(numbers, as_read).tolist() == [2, 0] and dataset.labels(numbers, as_read).dtype == np.int64
 
 
-def test_scores_survive_a_table(model: Model) -> None:
+def test_scores_survive_a_round_trip_through_a_table(model: Model) -> None:
     scores = random_scores(1, 20, False)[1]
     frame = pd.DataFrame(measures.named(model, "champion", scores))
     assert list(frame.columns) == ["champion.quiet", "champion.normal", "champion.busy"]
     np.testing.assert_array_equal(measures.read_named(model, "champion", frame), scores)
 
 
-def test_an_infinite_feature_is_named_and_not_tried_again(toy: Model) -> None:
+def test_an_infinite_feature_is_named_and_not_retried(toy: Model) -> None:
     rows = pd.DataFrame({"x": np.arange(6.0), "z": np.arange(6.0)[::-1]})
     fitted = LogisticRegression().fit(rows, [0, 0, 1, 0, 1, 1])
     assert measures.score_features(toy, fitted, rows).shape == (6,)

@@ -1,4 +1,4 @@
-"""What a release model must pass, measured on the predictor that serves."""
+"""The checks that a release model must pass, measured on the predictor that serves."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_file_that_is_too_large_is_refused(toy: Model) -> None:
         proving.guard_size(with_release(toy, max_megabytes=1), bytes(2_000_001))
 
 
-def test_the_limit_of_a_row_is_that_of_the_predictor_with_features_and_checks(
+def test_the_limit_of_a_row_includes_features_and_checks(
     toy: Model, rows: pd.DataFrame, fitted: candidates.Fitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found: list[str] = []
@@ -77,7 +77,7 @@ def test_the_documents_are_read_as_they_are_written(toy: Model, rows: pd.DataFra
 def test_onnxruntime_scores_in_the_thread_that_is_measured(
     toy: Model, rows: pd.DataFrame, fitted: candidates.Fitted
 ) -> None:
-    """The time of the calling thread is all of it only while onnxruntime has no threads of its own."""
+    """The time of the calling thread is the whole time only if onnxruntime has no threads of its own."""
     onnx, features = export.to_onnx(fitted, toy), dataset.features_frame(toy, rows)
     before = psutil.Process().num_threads()
     parity.scores(export.predictor(toy, fitted, onnx), features)

@@ -1,4 +1,4 @@
-"""Guards of the refit for two classes, several, and values: healthy nights pass, broken days and labels do not."""
+"""Guards of the refit for binary, multi-class and regression models: healthy nights pass, broken days do not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def between(rows: pd.DataFrame, first: str, last: str) -> pd.DataFrame:
     return dataset.between(rows, (first, last))
 
 
-def test_healthy_days_pass_all_spring(labelled: tuple[Model, pd.DataFrame]) -> None:
+def test_healthy_days_pass_during_the_whole_spring(labelled: tuple[Model, pd.DataFrame]) -> None:
     model, rows = labelled
     days = sorted(set(rows["partition"]))
     for at in range(15, len(days) - 7, 3):
@@ -57,15 +57,15 @@ BREAKS: dict[str, list[tuple[Any, str]]] = {
 
 
 @pytest.mark.parametrize(
-    ("labelled", "breaking", "said"),
+    ("labelled", "breaking", "message"),
     [(name, *how) for name, ways in BREAKS.items() for how in ways],
     indirect=["labelled"],
 )
-def test_a_broken_day_is_named(labelled: tuple[Model, pd.DataFrame], breaking: Any, said: str) -> None:
+def test_a_broken_day_is_named(labelled: tuple[Model, pd.DataFrame], breaking: Any, message: str) -> None:
     model, rows = labelled
     older, newest = between(rows, "2026-04-14", "2026-05-03"), between(rows, "2026-05-04", "2026-05-13")
     there = newest["partition"] == BROKEN
-    with pytest.raises(ReleaseError, match=said):
+    with pytest.raises(ReleaseError, match=message):
         refit.guard_days(model, older, pd.concat([newest[~there], breaking(newest[there])]))
 
 
@@ -77,12 +77,12 @@ def test_a_rare_class_may_be_absent_on_a_day(labelled: tuple[Model, pd.DataFrame
     older, newest = between(rare, "2026-04-14", "2026-05-03"), between(rare, "2026-05-04", "2026-05-13")
     assert older.groupby("partition")["level"].apply(lambda day: (day == "busy").sum()).min() > 0
     refit.guard_days(model, older, newest[(newest["partition"] != BROKEN) | (newest["level"] != "busy")])
-    # ... but not on ten in a row, where older weeks had dozens.
+    # ... but not on ten days in a row if older weeks had dozens of rows.
     with pytest.raises(ReleaseError, match="the share of 'busy' of 2026-05-04 to 2026-05-13 is 0 "):
         refit.guard_days(model, older, newest[newest["level"] != "busy"])
 
 
-def test_refits_are_like_their_twins_and_turned_labels_are_not(labelled: tuple[Model, pd.DataFrame]) -> None:
+def test_refits_resemble_their_twins_unless_labels_are_inverted(labelled: tuple[Model, pd.DataFrame]) -> None:
     model, rows = labelled
     label = model.data.label
     release, newest = between(rows, "2026-04-21", "2026-05-13"), between(rows, "2026-05-07", "2026-05-13")
@@ -99,8 +99,8 @@ def test_refits_are_like_their_twins_and_turned_labels_are_not(labelled: tuple[M
         refit.guard_likeness(model, other.pipeline, twin.pipeline, release, newest)
 
 
-def test_a_release_model_has_to_know_what_its_twin_knows(labelled: tuple[Model, pd.DataFrame]) -> None:
-    """Inputs of the newest days belong to other rows of the day: labels and row counts are as ever."""
+def test_a_release_model_must_know_what_its_twin_knows(labelled: tuple[Model, pd.DataFrame]) -> None:
+    """Inputs of the newest days belong to other rows of the day. Labels and row counts are normal."""
     model, rows = labelled
     learned, release = between(rows, "2026-04-21", "2026-05-13"), between(rows, "2026-04-28", "2026-05-20")
     newest, shared = between(rows, "2026-05-14", "2026-05-20"), between(rows, "2026-04-28", "2026-05-13")
@@ -131,7 +131,7 @@ def labelled_days(model: Model, first: str, last: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize(
-    ("breaking", "said"),
+    ("breaking", "message"),
     [
         (lambda day: day.assign(late=0), "the mean label of 2026-05-09 is 0"),
         (lambda day: day.assign(late=1), "the mean label of 2026-05-09 is 1"),
@@ -139,18 +139,18 @@ def labelled_days(model: Model, first: str, last: str) -> pd.DataFrame:
         (lambda day: pd.concat([day] * 4), "2026-05-09 has"),
     ],
 )
-def test_a_broken_newest_day_is_not_learned_from(toy: Model, breaking: Any, said: str) -> None:
+def test_a_broken_newest_day_is_not_learned_from(toy: Model, breaking: Any, message: str) -> None:
     older = labelled_days(toy, "2026-04-14", "2026-05-03")
     newest = labelled_days(toy, "2026-05-04", "2026-05-13")
     assert len(refit.guard_days(toy, older, newest)) == 2
     there = newest["partition"] == "2026-05-09"
-    with pytest.raises(ReleaseError, match=said):
+    with pytest.raises(ReleaseError, match=message):
         refit.guard_days(toy, older, pd.concat([newest[~there], breaking(newest[there])]))
     with pytest.raises(ReleaseError, match="cannot be checked"):
         refit.guard_days(toy, older, newest.head(0))
 
 
-def test_healthy_days_pass_the_guards_all_year(toy: Model) -> None:
+def test_healthy_days_pass_the_guards_during_the_whole_year(toy: Model) -> None:
     rows = labelled_days(toy, "2025-06-01", "2025-12-31")
     days = keys_between("2025-06-01", "2025-12-31")
     for at in range(30, len(days), 5):

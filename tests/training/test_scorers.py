@@ -1,4 +1,4 @@
-"""Figures of a model's own: computed wherever the usual ones are, and clear about what is wrong with them."""
+"""A model's own metrics: they are computed like built-in metrics, and their errors are clear."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def euros(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def with_file(toy: Model, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Model]:
-    """The toy with these scorers, and a `scorers.py` of these functions."""
+    """The toy with these scorers and a `scorers.py` with these functions."""
     real = catalog.module
 
     def made(*scorers: Scorer, **functions: Any) -> Model:
@@ -46,7 +46,7 @@ def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     return y, p, np.clip(p + generator.normal(0, 0.3, 2000), 0.001, 0.999), np.repeat(np.arange(10), 200)
 
 
-def test_it_is_a_metric_like_any_other(with_file: Callable[..., Model]) -> None:
+def test_a_scorer_is_a_metric_like_any_other(with_file: Callable[..., Model]) -> None:
     model = with_file(EUROS, Scorer(name="hits", larger_is_better=True), euros=euros, hits=lambda y, p: np.mean(y == 1))
     y, mine, theirs, day = rows()
     found = measures.metrics(model, y, mine)
@@ -56,7 +56,7 @@ def test_it_is_a_metric_like_any_other(with_file: Callable[..., Model]) -> None:
     assert gains["euros"].value is not None and gains["euros"].value > 0 and gains["hits"].value == 0
 
 
-def test_a_floor_in_it_rejects_and_a_missing_value_of_it_holds(with_file: Callable[..., Model]) -> None:
+def test_a_floor_of_a_scorer_rejects_and_a_missing_value_holds(with_file: Callable[..., Model]) -> None:
     model = with_file(EUROS, euros=euros)
     evaluated = Evaluation.of(measured())
     assert "challenger.euros" in decision.decide(model, evaluated).reason, "it was not computed"
@@ -78,7 +78,7 @@ def test_a_floor_in_it_rejects_and_a_missing_value_of_it_holds(with_file: Callab
         (Scorer(name="euros", larger_is_better=False), {"euros": euros}, "declare it with by_row=True"),
     ],
 )
-def test_what_is_wrong_with_it_is_said(
+def test_a_wrong_scorer_is_a_clear_error(
     with_file: Callable[..., Model], scorer: Scorer, functions: dict[str, Any], said: str
 ) -> None:
     y, mine, *_ = rows()
@@ -86,14 +86,14 @@ def test_what_is_wrong_with_it_is_said(
         measures.metrics(with_file(scorer, **functions), y, mine)
 
 
-def test_one_that_is_not_defined_is_no_evidence(with_file: Callable[..., Model]) -> None:
+def test_an_undefined_scorer_gives_no_evidence(with_file: Callable[..., Model]) -> None:
     model = with_file(Scorer(name="odd", larger_is_better=True), odd=lambda y, p: np.nan)
     y, mine, theirs, day = rows()
     assert comparison.gains(model, y, mine, theirs, day)["odd"].value is None
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         (
             {"training": Training(metric="eurs")},
@@ -104,14 +104,14 @@ def test_one_that_is_not_defined_is_no_evidence(with_file: Callable[..., Model])
         ({"scorers": (Scorer(name="brier", larger_is_better=False),)}, "'brier' is a metric already"),
     ],
 )
-def test_a_name_that_is_none_is_refused_where_it_is_written(toy: Model, changes: dict[str, Any], said: str) -> None:
+def test_an_invalid_name_is_refused_in_the_declaration(toy: Model, changes: dict[str, Any], message: str) -> None:
     declared = {name: getattr(toy, name) for name in type(toy).model_fields} | {"scorers": (EUROS,)} | changes
     with pytest.raises((Misdeclared, ValueError)) as refused:
         Model(**declared)
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_a_metric_of_its_own_may_be_what_is_compared(toy: Model) -> None:
+def test_a_scorer_can_be_the_compared_metric(toy: Model) -> None:
     declared = {name: getattr(toy, name) for name in type(toy).model_fields}
     compared = toy.training.model_copy(update={"metric": "euros"})
     assert Model(**declared | {"scorers": (EUROS,), "training": compared}).training.metric == "euros"

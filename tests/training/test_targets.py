@@ -1,4 +1,4 @@
-"""What a label is says its declaration, never its values: whole numbers are amounts where a regression is declared."""
+"""The declaration of a label decides its kind, never its values. In a regression, whole numbers are amounts."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ ENCODED = make_pipeline(TargetEncoder(target_type="continuous", cv=FOLDS), Ridge
 FILTERED = make_pipeline(SelectKBest(f_regression), Ridge())
 
 
-def beside(part: Any) -> Any:
+def with_text(part: Any) -> Any:
     return make_column_transformer((part, ["text"]), remainder="passthrough")
 
 
 @pytest.mark.parametrize(
-    ("label", "estimator", "parameter", "said"),
+    ("label", "estimator", "parameter", "message"),
     [
-        (NUMBER, make_pipeline(beside(TargetEncoder(cv=FOLDS)), Ridge()), "target_type", "target_type='continuous'"),
-        (TWO, make_pipeline(beside(TargetEncoder()), LogisticRegression()), "target_type", "target_type='binary'"),
+        (NUMBER, make_pipeline(with_text(TargetEncoder(cv=FOLDS)), Ridge()), "target_type", "target_type='continuous'"),
+        (TWO, make_pipeline(with_text(TargetEncoder()), LogisticRegression()), "target_type", "target_type='binary'"),
         (THREE, make_pipeline(TargetEncoder(), LogisticRegression()), "target_type", "target_type='multiclass'"),
         (NUMBER, make_pipeline(TargetEncoder(target_type="multiclass"), Ridge()), "target_type", "'continuous'"),
         (THREE, make_pipeline(TargetEncoder(target_type="continuous"), LogisticRegression()), "target_type", "several"),
@@ -108,17 +108,17 @@ def beside(part: Any) -> Any:
         ),
     ],
 )
-def test_what_takes_the_label_for_what_it_is_not_is_found(
-    label: Label, estimator: Any, parameter: str, said: str
+def test_an_estimator_that_misreads_the_label_is_found(
+    label: Label, estimator: Any, parameter: str, message: str
 ) -> None:
     (wrong,) = targets.misread(label, estimator)
-    assert wrong.parameter == parameter and said in f"{wrong.what}; {wrong.hint}"
+    assert wrong.parameter == parameter and message in f"{wrong.what}; {wrong.hint}"
 
 
 @pytest.mark.parametrize(
     ("label", "estimator"),
     [
-        (NUMBER, make_pipeline(beside(TargetEncoder(target_type="continuous", cv=FOLDS)), Ridge())),
+        (NUMBER, make_pipeline(with_text(TargetEncoder(target_type="continuous", cv=FOLDS)), Ridge())),
         (TWO, make_pipeline(TargetEncoder(target_type="continuous", cv=FOLDS), LogisticRegression())),
         (NUMBER, make_pipeline(SelectKBest(mutual_info_regression), Ridge())),
         (TWO, make_pipeline(SelectKBest(f_regression), SelectFromModel(Lasso()), LogisticRegression())),
@@ -130,14 +130,14 @@ def test_what_takes_the_label_for_what_it_is_not_is_found(
         (NUMBER, GridSearchCV(Ridge(), {}, scoring=["r2", make_scorer(mean_absolute_error)], refit="r2")),
         (NUMBER, RandomizedSearchCV(Ridge(), {"alpha": uniform()})),
         (NUMBER, GridSearchCV(ENCODED, {"targetencoder__target_type": ["continuous"], "ridge__alpha": [1.0, 2.0]})),
-        (NUMBER, LogisticRegression()),  # the whole of it is of the other task: that is reported by itself
+        (NUMBER, LogisticRegression()),  # the whole estimator is of the other task; another check reports this
     ],
 )
-def test_what_is_right_is_left_alone(label: Label, estimator: Any) -> None:
+def test_a_correct_estimator_is_accepted(label: Label, estimator: Any) -> None:
     assert list(targets.misread(label, estimator)) == []
 
 
-def test_a_night_refuses_what_would_be_wrong_and_sets_what_is_left_open(toy: Model, rows: pd.DataFrame) -> None:
+def test_a_night_refuses_wrong_settings_and_fills_in_open_ones(toy: Model, rows: pd.DataFrame) -> None:
     label = toy.data.label.model_copy(update={"task": Task.REGRESSION})
     number = toy.model_copy(update={"data": toy.data.model_copy(update={"label": label})})
     baseline = Candidate(make_pipeline(StandardScaler(), LinearRegression()), baseline=True)
@@ -146,12 +146,12 @@ def test_a_night_refuses_what_would_be_wrong_and_sets_what_is_left_open(toy: Mod
         candidates.checked(number, {"baseline": baseline, "a": make_pipeline(SelectKBest(k=1), Ridge())})
     declared = candidates.checked(number, {"baseline": baseline, "a": encoder})
     assert encoders(candidates.fit(number, declared["a"], rows, seed=0).pipeline)[0].target_type_ == "continuous"
-    assert encoder[0].transformers[0][1].target_type == "auto", "the declared one is left alone"
+    assert encoder[0].transformers[0][1].target_type == "auto", "the declared candidate is not changed"
 
 
 @pytest.mark.parametrize("given", ["auto", "multiclass"])
 def test_a_window_with_two_of_three_classes_can_be_fitted(given: str) -> None:
-    """scikit-learn makes an array of one column for them and asks it for two."""
+    """scikit-learn creates an array of one column for these classes and then reads two."""
     texts = pd.DataFrame({"text": np.array(["a", "b", "c", "d"] * 20, dtype=object)})
     pipeline = make_pipeline(TargetEncoder(target_type=given, cv=FOLDS), LogisticRegression())
     for classes, columns in ((2, 1), (3, 3)):
@@ -161,14 +161,14 @@ def test_a_window_with_two_of_three_classes_can_be_fitted(given: str) -> None:
 
 
 class Guessing(BaseEstimator):
-    """A regressor that looks at its target and takes it for classes."""
+    """A regressor that inspects its target and treats it as classes."""
 
     def fit(self, features: pd.DataFrame, target: np.ndarray) -> Guessing:
         self.inside_ = [DecisionTreeClassifier(max_depth=1).fit(np.zeros((len(target), 1)), target)]
         return self
 
 
-def test_what_has_learned_classes_is_found_in_any_depth() -> None:
+def test_an_estimator_that_has_learned_classes_is_found_at_any_depth() -> None:
     fitted = make_pipeline(StandardScaler(), Guessing()).fit(np.zeros((40, 1)), np.arange(40.0) % 9)
     assert list(targets.learned_classes(fitted)) == [("DecisionTreeClassifier", 9)]
     right = make_pipeline(StandardScaler(), HistGradientBoostingRegressor(max_iter=2))
@@ -190,7 +190,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def table(distinct: int, path: Path) -> Path:
-    """Parcels with a text of many values, and a target of so many whole numbers that both columns explain."""
+    """Parcels with a text of many values, and a target of ``distinct`` whole numbers that both columns explain."""
     random = np.random.default_rng(distinct)
     n = DAYS * A_DAY
     at = [FIRST + timedelta(days=d, minutes=480 + 6 * i) for d in range(DAYS) for i in range(A_DAY)]
@@ -220,7 +220,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_target_of_whole_numbers_is_what_it_is_declared(name: str, folder: Path, tmp_path: Path) -> None:
+def test_the_declaration_decides_the_kind_of_a_target_of_whole_numbers(name: str, folder: Path, tmp_path: Path) -> None:
     distinct, task, kind = CASES[name]
     source = str(table(distinct, tmp_path / "parcels.parquet"))
     new_model(Request(name=name, source=source, target="parcels", time="at", into=folder, task=task))
@@ -243,9 +243,12 @@ def test_a_target_of_whole_numbers_is_what_it_is_declared(name: str, folder: Pat
         assert len(found) == (kind is not None and candidate != "baseline")
         for encoder in found:
             assert encoder.target_type_ == encoder.target_type == kind
-            assert len(encoder.encodings_) == encoder.n_features_in_ == 1, "one encoding for a column, whatever target"
+            assert len(encoder.encodings_) == encoder.n_features_in_ == 1, (
+                "one encoding for a column, whatever the target"
+            )
         if candidate != "baseline":
-            widest = features.shape[1] + (0 if found else 150)  # of classes the linear model has one for each text
+            # for classes, the linear model has one feature for each text
+            widest = features.shape[1] + (0 if found else 150)
             assert pipeline[-1].n_features_in_ <= widest
             assert list(targets.learned_classes(pipeline)) == [] or not regression
     judge = measures.metric(model, model.training.metric)
@@ -261,7 +264,7 @@ def test_a_target_of_whole_numbers_is_what_it_is_declared(name: str, folder: Pat
 
 
 def days_of(model: Model) -> pd.DataFrame:
-    """All days of the table, as the source of the model gives them, with their partitions."""
+    """All days of the table with their partitions, as the model's source returns them."""
     fetch = catalog.module(model.name, "source").fetch
     keys = [(model.start + timedelta(days=d)).isoformat() for d in range(DAYS)]
     frames = [fetch(partition(key, model.timezone), {}).assign(partition=key) for key in keys]
@@ -277,7 +280,7 @@ def test_two_thousand_classes_are_refused(folder: Path, tmp_path: Path) -> None:
         new_model(Request(**{**vars(request), "task": Task.CLASSIFICATION}))
 
 
-def test_what_a_night_sets_is_in_its_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_the_settings_that_a_night_fills_in(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         targets.settle(NUMBER, make_pipeline(TargetEncoder(), Ridge()), np.arange(5.0))
     assert "TargetEncoder encodes the target as 'continuous'" in caplog.text

@@ -1,4 +1,4 @@
-"""Days of the toy model, in a lake or as a frame, for the tests of the training room."""
+"""Days of the toy model, in a lake or as a frame, for the tests of training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def day(model: Model, key: str) -> pd.DataFrame:
 
 
 def days(model: Model, first: str, last: str) -> pd.DataFrame:
-    """Rows as a snapshot gives them, without a lake."""
+    """Rows as in a snapshot, without a lake."""
     return pd.concat([day(model, key).assign(partition=key) for key in keys_between(first, last)], ignore_index=True)
 
 
 def publish(lake: Lake, model: Model, key: str, frame: pd.DataFrame, after: timedelta = timedelta(hours=2)) -> None:
-    """Put a day into the lake as the collect tasks do, without their checks (another room's)."""
+    """Put a day into the lake as the collect tasks do, without their checks, which other tests cover."""
     about = partition(key, model.timezone)
     batch = lake.keep_raw(about, frame)
     lake.publish(about, lake.read_raw(batch), batch.digest, about.end + after)

@@ -1,7 +1,7 @@
-"""What is known about damaged days: each case says what is done to a model's days, and how a run should end.
+"""Cases of damaged days: each describes the damage to a model's days and how a run should end.
 
-A case is one run of `<model>_retrain` (or `_collect`) of a `Patient`. They are in an order, because some of them make
-the champion that the next ones meet.
+A case is one run of `<model>_retrain` (or `_collect`) of a `Patient`. Their order matters, because some of them make
+the champion of the next ones.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ MAKE_CHAMPIONS = (FIRST, FRESH)
 
 @dataclass(frozen=True)
 class Case:
-    """What is done, and how that should end.
+    """A run and its expected outcome.
 
     Attributes
     ----------
-    run : what happens; everything but ``name`` is about what it gives.
-    verdicts : those that are right; ``failed`` where the run ends with an error.
-    words : a text that its note has.
-    task : the task that fails, for ``failed``.
-    log : a task, and what its log says, too.
+    run : the run. All attributes except ``name`` are about its outcome.
+    verdicts : the correct verdicts; ``failed`` if the run ends with an error.
+    words : texts that the note of the run contains.
+    task : the task that fails, if the verdict is ``failed``.
+    log : a task, and a text that its log contains.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Case:
 def night(
     how: Callable[[World], Damage] | None = None, where: str = TRAINING, **conf: Any
 ) -> Callable[[Patient], Outcome]:
-    """A retraining about the late night, on days that were damaged before."""
+    """A retraining about the late night, on damaged days."""
 
     def run(patient: Patient) -> Outcome:
         patient.damage(how(patient.world) if how else None, where)
@@ -58,19 +58,19 @@ def first_night(patient: Patient) -> Outcome:
 
 
 def a_night_long_ago(patient: Patient) -> Outcome:
-    """The same run as the first one, but now a fresh champion serves, which has seen later days."""
+    """The same run as the first one, but the champion that serves now has seen later days."""
     patient.damage(None, TRAINING)
     return patient.retrain(patient.world.early, seed=2)
 
 
 def stuck_source(patient: Patient) -> Outcome:
-    """The challenger knows the early days only, as the frozen champion did; it meets a fresh champion."""
+    """The challenger knows only the early days, as the frozen champion did. It is compared with a fresh champion."""
     patient.damage(patient.of_the_early_days, TRAINING)
     return patient.retrain(patient.world.late)
 
 
 def infinite_inputs(patient: Patient) -> Outcome:
-    """They come with the newest days, and the challenger is one that cannot take them."""
+    """The newest days have infinite inputs, and the challenger cannot handle them."""
     patient.damage(damage.infinite(patient.world), NEWEST)
     return patient.retrain(patient.world.late, candidates=[patient.world.linear])
 
@@ -90,7 +90,7 @@ def collected(how: str) -> Callable[[Patient], Outcome]:
 CASES = (
     Case(FIRST, first_night, ("promote",), ("There is no champion yet",)),
     Case(
-        "better overall, surely worse in one slice",
+        "better overall, significantly worse in one slice",
         night(damage.worse_in_a_slice),
         ("reject",),
         ("Significantly worse",),
@@ -133,7 +133,7 @@ CASES = (
         ("failed",),
         ("0 days with labels",),
         task="snapshot",
-        models=("flight_delays",),  # the others' label may not be missing: the lake refuses such a day
+        models=("flight_delays",),  # the lake refuses such a day of the other models, whose label must not be missing
     ),
     Case("the champion's twin is gone", champion_lost("twin"), ("hold",), ("missing from the bundle store",)),
     Case("the champion's bundle is gone", champion_lost("bundle"), ("hold",), ("missing from the bundle store",)),
@@ -159,11 +159,11 @@ ALL = [(model, case) for case in CASES for model in case.models]
 
 
 def check(case: Case, found: Outcome) -> None:
-    """It ended as it should: AssertionError where it did not."""
+    """Raise AssertionError if the outcome is not the expected one."""
     if "failed" in case.verdicts:
         assert found.state == "failed", found
         failed = {task.partition("[")[0] for task, state in found.states.items() if state == "failed"}
-        assert failed == {case.task}, f"a clear error where it belongs, and no other: {found}"
+        assert failed == {case.task}, f"exactly the task {case.task} should fail: {found}"
         tried = {task: found.tries[task] for task, state in found.states.items() if state == "failed"}
         assert set(tried.values()) == {1}, f"no retry: {tried}"
     else:
@@ -172,7 +172,9 @@ def check(case: Case, found: Outcome) -> None:
         assert found.verdict == found.recorded, (found.verdict, found.recorded)
         assert found.reason in found.logs["gate"], found.logs["gate"]
     same = found.champions[0] == found.champions[1]
-    assert same is (found.verdict != "promote"), f"only a promotion changes it: {found.champions} by {found.verdict}"
+    assert same is (found.verdict != "promote"), (
+        f"only a promotion changes the champion: {found.champions} by {found.verdict}"
+    )
     for words in case.words:
         assert words in found.note, found.note
     if case.log:

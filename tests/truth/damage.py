@@ -1,4 +1,4 @@
-"""What broken sources, joins and code do to real days: pure functions from rows of whole days to damaged rows.
+"""Damage by broken sources, joins and code to real days: pure functions from rows of whole days to damaged rows.
 
 Nothing here imports the test runner: the sources of the models under test import it inside Airflow's tasks.
 """
@@ -12,27 +12,27 @@ import numpy as np
 import pandas as pd
 
 Damage = Callable[[pd.DataFrame], pd.DataFrame]
-"""Rows of whole days (as a source or the lake gives them), to as many rows of the same days."""
+"""A function from rows of whole days (from a source or the lake) to as many rows of the same days."""
 
 
 @dataclass(frozen=True)
 class World:
-    """What is known about one model's days.
+    """The known facts about one model's days.
 
     Attributes
     ----------
-    recipe : the candidate that all cases try, so that a verdict is about the damage and not about a change of recipe.
-    early, late : the first night that a run can be about, and one on which its model is long out of date.
+    recipe : the candidate of all cases, so that a verdict is about the damage and not about a change of recipe.
+    early, late : the first night that a run can be about, and a night on which its model is long out of date.
     label, outcome : the label, and all columns that are known only after the event.
-    weather : the inputs that are measured and not known from the calendar; of electricity, which has no weather, the
-        figures of the market.
-    units : how measured inputs look in another unit.
-    leak : inputs that hold a column of the outcome instead of their own values: the answer itself.
-    near_leak : the same, not quite the answer; empty where none of them would be of use.
-    leak_in_pieces : the same, where no input by itself says much; empty where there is none.
+    weather : the inputs that are measured and not known from the calendar. For electricity,
+        which has no weather: the figures of the market.
+    units : conversions of measured inputs to another unit.
+    leak : inputs that get a column of the outcome instead of their own values; the column is the answer itself.
+    near_leak : the same, but the column is not quite the answer; empty if no such column is useful.
+    leak_in_pieces : the same, but no single input reveals much; empty if there is none.
     linear : a candidate that cannot take an infinite number.
-    slice, wrong : column and value of the rows in which alone the labels are wrong, and how: just as much as lets a
-        fresh model still be better than the frozen one over all rows.
+    slice, wrong : column and value of the only rows with wrong labels, and the error. It is just small enough that a
+        fresh model is still better than the frozen one over all rows.
     """
 
     recipe: str
@@ -55,7 +55,7 @@ def times(factor: float) -> Callable[[pd.Series], pd.Series]:
 
 
 def turned(share: float) -> Callable[[pd.Series], pd.Series]:
-    """0 for 1 and 1 for 0, in a share of the rows."""
+    """Swap 0 and 1 in a share of the rows."""
     return lambda label: label.where(np.random.default_rng(0).random(len(label)) >= share, 1 - label)
 
 
@@ -72,7 +72,7 @@ MARKET = tuple(f"previous_{name}" for name in ("nsw_price", "nsw_demand", "vic_p
 WORLDS: Mapping[str, World] = {
     "flight_delays": World(
         recipe="boosting_60d",
-        early="2025-02-07",  # the twin has seen January only; a week later there is a blizzard, which no refit learns
+        early="2025-02-07",  # the twin has seen only January; a blizzard a week later cannot be learned by a refit
         late="2025-07-31",
         label="late",
         outcome=("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "cancelled", "diverted", "late"),
@@ -135,7 +135,7 @@ def into(column: pd.Series, values: pd.Series) -> pd.Series:
 
 
 def shuffled(columns: Iterable[str], where: str | None = None) -> Damage:
-    """These columns come from another row, all from the same one; of the rows that have a value of ``where``."""
+    """All these columns come from one other row. If ``where`` is given, only rows with a value there are shuffled."""
 
     def damage(rows: pd.DataFrame) -> pd.DataFrame:
         at = np.flatnonzero(rows[where].notna()) if where else np.arange(len(rows))
@@ -151,17 +151,17 @@ def shuffled(columns: Iterable[str], where: str | None = None) -> Damage:
 
 
 def labels_shuffled(world: World) -> Damage:
-    """A join by row number: every row has the outcome of another one."""
+    """A join by row number: every row has the outcome of another row."""
     return shuffled(world.outcome, world.label)
 
 
 def weather_shuffled(world: World) -> Damage:
-    """The weather of another place and hour in every row."""
+    """Every row has the weather of another place and hour."""
     return shuffled(world.weather)
 
 
 def units_changed(world: World) -> Damage:
-    """A supplier that has gone over to other units."""
+    """A supplier has switched to other units."""
 
     def damage(rows: pd.DataFrame) -> pd.DataFrame:
         return rows.assign(**{name: into(rows[name], change(rows[name])) for name, change in world.units.items()})
@@ -175,7 +175,7 @@ def leaked(columns: Mapping[str, str]) -> Damage:
 
 
 def infinite(world: World) -> Damage:
-    """A measured number was divided by zero."""
+    """A measured number has been divided by zero."""
     name = next(iter(world.units))
     return lambda rows: rows.assign(**{name: np.inf})
 
@@ -192,7 +192,7 @@ def missing(columns: Iterable[str]) -> Damage:
 
 
 def one_class(world: World) -> Damage:
-    """A label that is always the same: its feed has died, and a default is filled in."""
+    """The label is always the same: its feed has failed, and a default is filled in."""
 
     def damage(rows: pd.DataFrame) -> pd.DataFrame:
         label = rows[world.label]
@@ -203,7 +203,7 @@ def one_class(world: World) -> Damage:
 
 
 def worse_in_a_slice(world: World) -> Damage:
-    """In one slice alone the labels are wrong."""
+    """The labels are wrong in one slice only."""
     column, value = world.slice
 
     def damage(rows: pd.DataFrame) -> pd.DataFrame:
@@ -221,4 +221,4 @@ NAMED: Mapping[str, Callable[[World], Damage]] = {
     "one class": one_class,
     "weather missing": lambda world: missing(world.weather),
 }
-"""For a source that is told by name how to damage its day."""
+"""The damage that a source can apply to its day, by name."""

@@ -1,4 +1,4 @@
-"""Nights of which is known how they should end, in this process: the tasks of the real DAGs, one after the other."""
+"""Nights with a known expected outcome, in this process: the tasks of the real DAGs, one after the other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.truth.patient import Outcome, Patient, admitted
 
 @dataclass
 class InProcess(Patient):
-    """A patient whose DAGs run here; ``dags`` are those of the copy, by kind."""
+    """A patient whose DAGs run in this process; ``dags`` are the DAGs of the copy, by kind."""
 
     dags: Mapping[str, Any]
 
@@ -63,7 +63,8 @@ class InProcess(Patient):
             state=ended.state,
             note=ended.note,
             states={task: one.state for task, one in ended.tasks.items()},
-            tries=dict.fromkeys(ended.tasks, 1),  # a task that would be tried again is neither success nor failed here
+            # a task that would be retried has neither state `success` nor `failed` here
+            tries=dict.fromkeys(ended.tasks, 1),
             seconds=time.monotonic() - began,
             logs=ended.logs,
         )
@@ -71,7 +72,7 @@ class InProcess(Patient):
 
 @dataclass(frozen=True)
 class State:
-    """What a night begins with: a home (lake, bundles), a ledger, and the run that led to it."""
+    """The state at the start of a night: a home (lake, bundles), a ledger, and the outcome of the run before it."""
 
     patient: InProcess
     home: Path
@@ -80,9 +81,9 @@ class State:
 
 
 class Nights:
-    """The three models and the states that their nights begin in: made when first asked for, copied for each night.
+    """The three models and the start states of their nights: created on first use, copied for each night.
 
-    Every case stands alone: it begins with the healthy days and the champion that it meets in the order of `CASES`.
+    Every case is independent: it starts with healthy days and with the champion that the order of `CASES` gives.
     """
 
     def __init__(self, services: Services, folder: Path) -> None:
@@ -101,7 +102,7 @@ class Nights:
         return self._night(self._state(real, champion_before(case)), case).outcome  # type: ignore[return-value]
 
     def _state(self, real: str, champion: str | None) -> State:
-        """The state after this of `MAKE_CHAMPIONS`, or before all of them."""
+        """The state after this case of `MAKE_CHAMPIONS`, or (``None``) before all of them."""
         if (real, champion) not in self._states:
             try:
                 self._states[real, champion] = self._made(real, champion)
@@ -124,7 +125,7 @@ class Nights:
         with self._at(home, self._services.new_database(database)):
             Ledger.default().migrate()
             known = admitted(real, self._copies)
-            # As Airflow parses them: the files of `dags/` find the copies on the path of all models.
+            # Parsed as by Airflow: the files of `dags/` find the copies on the path of all models.
             dags = {kind: in_process.parsed(f"{kind}.py").dags for kind in ("collect", "retrain")}
         wanted = {kind: found[f"{known['model'].name}_{kind}"] for kind, found in dags.items()}
         return State(InProcess(**known, dags=wanted), home, database)

@@ -1,4 +1,4 @@
-"""A copy of one of the project's models, with days of its own that can be damaged, and how a run about it ended."""
+"""A copy of one of the project's models with days that can be damaged, and the outcome of a run about it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRAINING, NEWEST, EVERYWHERE = "training days", "newest days", "all days"
 SEAM = '''
 
 def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
-    """The day, damaged as the file beside this one says."""
+    """The day with the damage that the file `damage.txt` names."""
     from tests.truth import damage
 
     rows, wanted = healthy(partition, connections), Path(__file__).with_name("damage.txt")
@@ -41,10 +41,10 @@ class Outcome:
 
     Attributes
     ----------
-    note : what a person reads.
-    states, tries, logs : by task; the logs of the tasks that failed, and of `select` and `gate`.
-    verdict, reason : of the gate; ``recorded`` is the verdict that the ledger has of this run.
-    champions : the version that served before, and the one that serves after it.
+    note : the note of the run, which a person reads.
+    states, tries, logs : by task. The logs are those of failed tasks and of `select` and `gate`.
+    verdict, reason : of the gate; ``recorded`` is the verdict in the ledger for this run.
+    champions : the version that served before the run, and the version that serves after it.
     """
 
     state: str
@@ -63,13 +63,13 @@ class Outcome:
 class Patient:
     """A copy of one of the project's models, with a lake, a ledger and DAGs of its own.
 
-    A copy, so that no damage touches what others look at; its days are those of fixed dates, so that the
-    verdicts are the same in every night in which the tests run. Where its DAGs are run is up to the classes below.
+    It is a copy, so that damage does not affect other tests. Its days have fixed dates, so that the verdicts do not
+    depend on the night in which the tests run. Subclasses decide where its DAGs run.
 
     Attributes
     ----------
-    healthy : its rows, undamaged; ``version`` is that of the table of the lake with these rows.
-    folder : of the copy.
+    healthy : its undamaged rows; ``version`` is the version of the lake's table with these rows.
+    folder : the folder of the copy.
     """
 
     real: str
@@ -85,11 +85,11 @@ class Patient:
         return self.model.name
 
     def retrain(self, as_of: str, **conf: Any) -> Outcome:
-        """A run of `<model>_retrain`, and where it promotes, the release that it starts."""
+        """A run of `<model>_retrain` and, if it promotes, the release that it starts."""
         raise NotImplementedError
 
     def collect(self, day: str, damage: str) -> Outcome:
-        """A run of `<model>_collect` whose source brings a damaged day."""
+        """A run of `<model>_collect` whose source returns a damaged day."""
         raise NotImplementedError
 
     # -- days
@@ -100,11 +100,11 @@ class Patient:
 
     @property
     def training(self) -> list[str]:
-        """The days that a run about the late night trains on, and selects on."""
+        """The days on which a run about the late night trains and selects."""
         return before(self.world.late, days_of(self.model))[: -len(self.holdout)]
 
     def damage(self, how: Damage | None, where: str) -> None:
-        """Begin with healthy days, and publish the damaged ones over them."""
+        """Restore the healthy days, and publish the damaged ones over them."""
         table = self.lake.table("rows")
         if table.version() != self.version:
             self.lake.committing("rows", lambda newest: newest.restore(self.version))
@@ -120,7 +120,7 @@ class Patient:
         )
 
     def of_the_early_days(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """A source that is stuck: every day brings what one of the early days brought, under today's date."""
+        """A stuck source: every day has the rows of one of the early days, under its own date."""
         early = keys_between(self.model.start.isoformat(), self.world.early)[: -self.model.training.holdout_days]
         local, instant = self.model.data.key[0], self.model.data.event_time
         found = []
@@ -130,10 +130,10 @@ class Patient:
             found.append(old.assign(**{"partition": day, local: day, instant: old[instant] + moved}))
         return pd.concat(found, ignore_index=True)
 
-    # -- what is around a run
+    # -- around a run
 
     def damaged_source(self, damage: str, then: Callable[[], Outcome]) -> Outcome:
-        """Meanwhile the source of the copy brings damaged days, by the name of the damage."""
+        """Call ``then`` while the source of the copy returns days with the damage of this name."""
         seam = self.folder / "damage.txt"
         seam.write_text(damage)
         try:
@@ -142,7 +142,7 @@ class Patient:
             seam.unlink()
 
     def gone(self, what: str, then: Callable[[], Outcome]) -> Outcome:
-        """Something of the champion is gone from the bundle store for a while: its ``twin``, or its ``bundle``."""
+        """Call ``then`` while the champion's ``twin`` or ``bundle`` is missing from the bundle store."""
         store, ledger = BundleStore.default(), Ledger.default()
         serving = ledger.version(self.name, ledger.standing(self.name).version or 0)
         assert serving is not None and serving.bundle is not None
@@ -156,8 +156,7 @@ class Patient:
 
 
 def admitted(real: str, folder: Path) -> dict[str, Any]:
-    """Copy the model's folder to ``folder``, where others look for models, and publish its days: what a `Patient` is
-    made of."""
+    """Copy the model's folder to ``folder`` (a folder of models), publish its days; return arguments of `Patient`."""
     world = WORLDS[real]
     name = f"{real}_truth"
     model = catalog.load(real).model_copy(update={"name": name})
@@ -166,7 +165,7 @@ def admitted(real: str, folder: Path) -> dict[str, Any]:
     fetch = catalog.module(real, "source").fetch
     days = [*keys_between(model.start.isoformat(), world.early), *before(world.late, days_of(model))]
     publish(lake, {day: fetch(partition(day, model.timezone), {}) for day in days})
-    # After the days: as soon as Airflow knows the folder, its scheduled `collect` writes to this table, too.
+    # After the days, because as soon as Airflow knows the folder, its scheduled `collect` writes to this table, too.
     copy(real, name, folder / name)
     healthy = lake.read_snapshot(lake.snapshot(days[0], days[-1]))
     version = lake.table("rows").version()
@@ -177,7 +176,7 @@ def admitted(real: str, folder: Path) -> dict[str, Any]:
 
 
 def publish(lake: Lake, days: Mapping[str, pd.DataFrame]) -> None:
-    """Replace these partitions, as `Lake.publish` does for each, in one commit: a case damages up to 150 days."""
+    """Replace these partitions in one commit (`Lake.publish` makes one for each): a case damages up to 150 days."""
     stamp = pa.scalar(utc_now(), INSTANT)
     tables = []
     for day, frame in days.items():
@@ -200,7 +199,7 @@ def publish(lake: Lake, days: Mapping[str, pd.DataFrame]) -> None:
 
 
 def copy(real: str, name: str, folder: Path) -> None:
-    """A model's folder under another name, that never runs by itself and whose source can be told to damage a day."""
+    """Copy a model's folder under another name. The copy never runs by schedule, and its source can damage a day."""
     shutil.copytree(catalog.folder(real), folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path in folder.glob("*.py"):
         text = path.read_text().replace(f"include.models.{real}.", f"include.models.{name}.")
@@ -213,12 +212,12 @@ def copy(real: str, name: str, folder: Path) -> None:
 
 
 def days_of(model: Model) -> int:
-    """Days that a run about one night reads."""
+    """The number of days that a run about one night reads."""
     training = model.training
     return training.window_days + training.selection_days + training.holdout_days
 
 
 def before(last: str, number: int) -> list[str]:
-    """So many days, ending with this one."""
+    """This number of days, ending with ``last``."""
     first = date.fromisoformat(last) - timedelta(days=number - 1)
     return keys_between(first.isoformat(), last)

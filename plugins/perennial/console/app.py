@@ -6,7 +6,7 @@ without a token or session the answer is 401, as the API's.
 
 from typing import Annotated, Any
 
-# The pages are ours, but the values in them come from data: nothing in them may run or be fetched.
+# The pages are ours, but their values come from data, so browsers must not run or fetch anything in them.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
@@ -17,8 +17,8 @@ HEADERS = {
 class Reports:
     """The app, built at the first request.
 
-    Airflow loads every plugin in every process, tasks included, and importing the web server's security takes longer
-    than most tasks: only the web server, which serves the pages, imports it.
+    Airflow loads every plugin in every process, including tasks, and importing the web server's security takes longer
+    than most tasks. So only the web server, which serves the pages, imports it.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What all operators share: the model, the run's dates, the retry policy, the run's note and the check of the code."""
+"""Shared by all operators: the model, the run's dates, the retry policy, the run's note and the check of the code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=Parameters)
 
 AUTOMATIC = "perennial"
-"""The actor of everything that a schedule or another of our runs has started (as in the ledger)."""
+"""The actor of everything that a schedule or another of our runs starts (as in the ledger)."""
 BY_HAND = "manual"
 
 RETRY_POLICY = ExceptionRetryPolicy(
@@ -41,17 +41,17 @@ RETRY_POLICY = ExceptionRetryPolicy(
         ),
     ]
 )
-"""Lost connections retry, bad data fails at once, anything unforeseen follows the task's own ``retries``."""
+"""Retry lost connections, fail at once on bad data, and follow the task's ``retries`` for any other error."""
 
 
 def run_dates(context: Context) -> RunDates:
-    """The run's place in time, for `include.partitions`; the only place that reads dates from a context."""
+    """The dates of the run, for `include.partitions`. Only this function reads dates from a context."""
     run: Any = context["dag_run"]
     return RunDates(run_after=run.run_after, partition_key=run.partition_key, logical_date=run.logical_date)
 
 
 def asked(context: Context, kind: type[P]) -> P:
-    """The parameters of the run, typed and within bounds; what is wrong with them ends the task at once.
+    """The parameters of the run, typed and within bounds; an invalid one ends the task at once.
 
     Raises
     ------
@@ -64,9 +64,9 @@ def asked(context: Context, kind: type[P]) -> P:
 def actor(context: Context) -> str:
     """The actor recorded in the audit: the user who triggered the run, or `AUTOMATIC`.
 
-    Only what Airflow itself records counts: the kind of the run, and the user whose login has triggered it. A run's
-    conf is chosen by the caller. A run that another run has started inherits the user of that run, who did not
-    ask for it: it is automatic. No login can pass for `AUTOMATIC`, which a freeze stops.
+    Only Airflow's own record counts: the kind of the run, and the user whose login triggered it. A run's
+    conf is chosen by the caller. A run that another run started inherits the user of that run, who did not
+    ask for it, so it is automatic. No login can pass as `AUTOMATIC`, whose promotions a freeze stops.
     """
     run: Any = context["dag_run"]
     if run.run_type != BY_HAND:
@@ -76,7 +76,7 @@ def actor(context: Context) -> str:
 
 
 def require_begun(model: Model, about: Partition, context: Context) -> None:
-    """Refuse a day before the model's first one, for every caller; only a schedule can begin a day earlier.
+    """Refuse a day before the model's first one, for every caller. Only a scheduled run can be about the day before.
 
     Raises
     ------
@@ -97,9 +97,9 @@ def write_note(context: Context, sentence: str) -> None:
 
 @contextmanager
 def reason_noted(context: Context) -> Iterator[None]:
-    """Offer the error that ends a task as the note of its run, where people look for the cause of a red run.
+    """Offer the error that ends a task as the note of its run, because people look there for the cause of a red run.
 
-    A lost connection is not noted as long as the task is tried again.
+    A lost connection is not noted as long as the task is retried.
     """
     try:
         yield
@@ -111,7 +111,7 @@ def reason_noted(context: Context) -> Iterator[None]:
 
 
 def require_same_code(model: str, begun_with: str) -> None:
-    """Refuse to continue with other code than the run began with.
+    """Refuse to continue if the code has changed since the run began.
 
     Raises
     ------

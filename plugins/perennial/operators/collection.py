@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class CollectOperator(PerennialOperator):
-    """Fetch the rows of the run's partition from the model's source and keep them as they came.
+    """Fetch the rows of the run's partition from the model's source and keep them unchanged.
 
     Airflow resolves the connections named in ``data.connections`` and passes them on as URIs.
     """

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class ReconcileOperator(BaseOperator):
-    """Repair what a promotion or a rollback could not write, and verify what serves then.
+    """Repair release records and aliases that a promotion or a rollback could not write, and verify the result.
 
-    The task succeeds even if that fails; its note then names what a person must do.
+    The task succeeds even if the repair fails; its note then says what a person must do.
     """
 
     ui_color = PerennialOperator.ui_color
@@ -29,6 +29,6 @@ class ReconcileOperator(BaseOperator):
         problems = [f"{one.model}: {sentence}" for one in found for sentence in one.problems]
         if found:
             parts = [f"repaired: {' '.join(repaired)}"] if repaired else []
-            parts += [f"a person must look: {' '.join(problems)}"] if problems else []
+            parts += [f"action required: {' '.join(problems)}"] if problems else []
             write_note(context, "\n\n".join(parts))
         return {"repaired": repaired, "problems": problems}

@@ -54,13 +54,15 @@ class PromoteOperator(PerennialOperator):
         except PromotionFrozen as stopped:
             sentence = freeze.hold(wanted.version, stopped.freeze)
             write_note(context, sentence)
-            raise AirflowSkipException(sentence) from None  # nothing was put into service: nothing to verify
+            raise AirflowSkipException(
+                sentence
+            ) from None  # nothing was put into service, so there is nothing to verify
 
 
 class VerifyOperator(PerennialOperator):
     """Wait until the server answers with the new version; otherwise go back to the old champion and fail.
 
-    ``go_back=False`` only reports: as a rollback needs it, because a person chose the version.
+    ``go_back=False`` only reports a failure. A rollback uses it, because a person chose the version.
     """
 
     template_fields: Sequence[str] = ("promoted",)

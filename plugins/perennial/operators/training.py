@@ -38,11 +38,11 @@ PLAN = "plan"
 
 
 class SnapshotOperator(BaseSensorOperator):
-    """Freeze what the run is about: its as-of, its data, its parameters and the digest of its code.
+    """Freeze the inputs of the run: its as-of, its data, its parameters and the digest of its code.
 
     A scheduled run waits for the night's partition until ``training.wait_for_data`` after its start, without holding
-    a worker slot; a run started by hand is refused at once when data is missing. Skips the run when nothing has
-    changed since the last decision and that was carried out, unless the run is forced.
+    a worker slot. A run started by hand is refused at once if data is missing. The run is skipped if nothing has
+    changed since the last decision and this decision was carried out, unless the run is forced.
     """
 
     ui_color = PerennialOperator.ui_color
@@ -70,7 +70,7 @@ class SnapshotOperator(BaseSensorOperator):
             plan = planning.take(model, about, wanted, catalog.digest(model.name), last)
         except (NotReady, DataError) as reason:
             if scheduled and last is None:
-                # A new model: its nights begin before its history is loaded, and that is not a failure.
+                # The nights of a new model begin before its history is loaded. This is not a failure.
                 write_note(context, f"skipped: {model.name} was never trained, and cannot be yet. {reason}")
                 raise AirflowSkipException(str(reason)) from reason
             if isinstance(reason, DataError):
@@ -84,11 +84,11 @@ class SnapshotOperator(BaseSensorOperator):
             write_note(context, f"skipped: {plan.nothing_new}")
             raise AirflowSkipException(plan.nothing_new)
         context["ti"].xcom_push(key=PLAN, value=plan.as_dict())
-        # Airflow maps only over a return value, so that is the list of candidates, and the plan has a key of its own.
+        # Airflow maps only over a return value, so this is the list of candidates, and the plan has its own key.
         return PokeReturnValue(is_done=True, xcom_value=list(plan.candidates))
 
     def _release_under_way(self, context: Context, last: VersionRow | None) -> bool:
-        """Whether a release of the model runs, or the one of the last decision waits: it may still be carried out.
+        """Whether the last decision can still be carried out: a release of the model runs, or its own release waits.
 
         Other waiting runs do not count: Airflow accepts a run that starts in a hundred years.
         """
@@ -104,7 +104,7 @@ class SnapshotOperator(BaseSensorOperator):
 class PlannedOperator(PerennialOperator):
     """A task that works on the run's frozen plan (from `snapshot`) and refuses other code.
 
-    What earlier tasks returned comes as JSON and is read into records; what `work` returns is sent as JSON.
+    Results of earlier tasks arrive as JSON and are read into records; the result of `work` is sent as JSON.
     """
 
     template_fields: Sequence[str] = ("plan",)
@@ -117,12 +117,12 @@ class PlannedOperator(PerennialOperator):
         from include.training.plan import Plan
 
         with reason_noted(context):
-            # first: a plan of other code may not be one that this code can read
+            # first, because this code may not be able to read a plan of other code
             require_same_code(self.model, str(self.plan["code_digest"]))
             return self.work(context, Plan.of(self.plan)).as_dict()
 
     def work(self, context: Context, plan: Plan) -> Record:
-        """What the task does."""
+        """Do the work of the task."""
         raise NotImplementedError
 
 
@@ -219,7 +219,7 @@ class GateOperator(PlannedOperator, BranchMixIn):
         set_link(self, MlflowRunLink, mlflow_versions.page(self.model, selection.version))
         decided = decide.decide(self.load(), plan, selection, evaluation, context["run_id"])
         write_note(context, decided.note)
-        # Skipping ends the task by an exception, which would leave no return value: it is pushed before.
+        # Skipping ends the task with an exception and without a return value, so the value is pushed before.
         context["ti"].xcom_push(key="return_value", value=decided.as_dict())
         self.do_branch(context, self.then if decided.verdict is Verdict.PROMOTE else None)
         return decided
@@ -253,12 +253,12 @@ class PackageOperator(PlannedOperator):
 
 
 def release_run_id(version: int, digest: str) -> str:
-    """The id of the run of `<model>_release` that a retraining starts: the same when its task is run again."""
+    """The id of the `<model>_release` run that a retraining starts. It is the same if the task is repeated."""
     return f"v{version}__{digest[:12]}"
 
 
 class StartReleaseOperator(TriggerDagRunOperator):
-    """Start `<model>_release` for what `package` returned; hold the version while automatic promotion is frozen.
+    """Start `<model>_release` for the result of `package`; hold the version while automatic promotion is frozen.
 
     A frozen night is a decision: the run ends green, and its note names who froze it, since when and why.
     """

@@ -1,4 +1,4 @@
-"""Each fault of the real data is caught, on the rows of the real day that has it."""
+"""The expectations catch each fault of the real data, on the rows of the real day that has it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_an_ordinary_day_loses_nothing(key: str) -> None:
     assert found.critical == [] and found.quarantined.empty and len(found.good) == 24 and found.warnings == []
 
 
-def test_a_day_of_a_dead_humidity_sensor_is_stopped() -> None:
-    """10 March 2011: 0 % in all of its 22 hours."""
+def test_a_day_with_a_dead_humidity_sensor_is_rejected() -> None:
+    """On 10 March 2011, humidity is 0 % in all 22 hours."""
     found = check(fetch("2025-03-13"), "2025-03-13")
     assert len(found.quarantined) == 22
     assert "0 is a dead sensor" in found.critical[0] and "22 of 22 rows" in found.critical[0]
@@ -43,26 +43,26 @@ def test_a_single_impossible_humidity_goes_to_quarantine() -> None:
 
 
 def test_a_felt_temperature_that_is_stuck_is_reported_and_kept() -> None:
-    """17 August 2012: -0.0016 in all of its 24 hours."""
+    """On 17 August 2012, the felt temperature is -0.0016 in all 24 hours."""
     found = check(fetch("2026-08-21"), "2026-08-21")
     assert found.critical == [] and len(found.good) == 24
     assert any("does not feel colder" in w and "24 rows fail" in w for w in found.warnings)
 
 
 @pytest.mark.parametrize(("key", "hours"), [("2025-01-30", 8), ("2026-11-02", 1), ("2026-11-03", 11)])
-def test_days_of_snow_and_of_the_hurricane_are_stopped(key: str, hours: int) -> None:
+def test_days_of_snow_and_the_hurricane_are_rejected(key: str, hours: int) -> None:
     found = check(fetch(key), key)
     assert found.critical == [f"a day has 12 to 24 hours with rentals: observed {hours}"]
 
 
-def test_missing_hours_are_reported_and_the_others_kept() -> None:
-    """18 January 2011 has 12 hours, the leanest day that is kept."""
+def test_missing_hours_are_reported_and_the_other_hours_kept() -> None:
+    """18 January 2011 has 12 hours. No day with fewer hours is kept."""
     found = check(fetch("2025-01-21"), "2025-01-21")
     assert found.critical == [] and len(found.good) == 12
     assert "the day has every hour: observed 12" in found.warnings
 
 
-def test_missing_weekdays_and_weather_are_tolerated_up_to_a_share() -> None:
+def test_missing_weekdays_and_weather_are_tolerated_up_to_a_limit() -> None:
     worst = fetch("2025-01-30")  # weathersit is missing in 37.5 % of its rows
     assert worst["weathersit"].isna().mean() == 0.375
     assert not any("weathersit" in w for w in check(worst, "2025-01-30").warnings)
@@ -78,7 +78,7 @@ def test_missing_weekdays_and_weather_are_tolerated_up_to_a_share() -> None:
     ]
 
 
-def test_rows_of_two_days_in_one_batch_are_noticed() -> None:
+def test_rows_of_two_days_in_one_batch_are_rejected() -> None:
     frame = fetch(ORDINARY)
     frame.loc[5, "weekday"] = "Sat"
     assert any("the same weekday" in w for w in check(frame).warnings)
@@ -89,7 +89,7 @@ def test_rows_of_two_days_in_one_batch_are_noticed() -> None:
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("cnt", 1),  # not casual + registered any more
+        ("cnt", 1),  # no longer casual + registered
         ("cnt", 0),
         ("casual", -1),
         ("hour", 24),

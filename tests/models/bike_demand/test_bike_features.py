@@ -1,4 +1,4 @@
-"""Features know nothing of the outcome, and one live row gives the same as a thousand."""
+"""Features do not use the outcome, and a single live row gives the same features as in a batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fetch(key: str) -> pd.DataFrame:
     return source.fetch(partition(key, MODEL.timezone), {})
 
 
-def test_the_parts_of_the_label_are_no_features() -> None:
+def test_the_parts_of_the_label_are_not_features() -> None:
     assert set(OUTCOMES) == {"casual", "registered", "cnt"}
     frame = fetch("2026-05-03")
     columns = columns_for(INPUTS, frame)
@@ -72,7 +72,7 @@ def test_values(row: dict[str, object], expected: dict[str, object]) -> None:
     assert {name: found[name][0] for name in expected} == expected
 
 
-def test_the_weekday_of_the_date_is_that_of_the_data() -> None:
+def test_the_weekday_of_the_date_agrees_with_the_data() -> None:
     names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
     frame = pd.concat([fetch(f"2026-05-{n:02}") for n in range(1, 9)]).dropna(subset="weekday")
     weekday = features.build(columns_for(INPUTS, frame))["weekday"]

@@ -1,4 +1,4 @@
-"""What a night does with two and a half months of real days: every candidate fits, converts, and beats the baseline."""
+"""A nightly run on two and a half months of real days: every candidate fits, converts and beats the baseline."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def days(first: str, last: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def night() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """60 days and the 14 after them; spring, when demand rises: nothing stands still."""
+    """60 days in spring, when demand rises, and the 14 days after them."""
     rows = days("2026-03-01", "2026-05-13")
     return dataset.between(rows, ("2026-03-01", "2026-04-29")), dataset.between(rows, ("2026-04-30", "2026-05-13"))
 
@@ -42,14 +42,14 @@ def test_every_candidate_learns_and_converts(night: tuple[pd.DataFrame, pd.DataF
     assert min(errors, key=errors.__getitem__).startswith("boosting"), errors
 
 
-def test_the_settings_fit_a_house_of_24_rows_a_day(night: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_the_settings_fit_24_rows_a_day(night: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     train, holdout = night
-    assert MODEL.training.min_rows < len(train) * 28 / 60  # the shortest window of a candidate is 28 days
+    assert MODEL.training.min_rows < len(train) * 28 / 60  # the shortest window of any candidate is 28 days
     assert MODEL.gate.min_rows < len(holdout) * MODEL.gate.min_days / MODEL.training.holdout_days
 
 
 def test_the_history_drifts() -> None:
-    """Trained once in winter it is useless in summer: that is why it is trained every night."""
+    """A model that is trained once in winter is useless in summer, so it is trained every night."""
     boosting = candidates.load(MODEL)["boosting_60d"]
     frozen = candidates.fit(MODEL, boosting, days("2025-01-04", "2025-03-28"), 0)
     summer = days("2026-06-01", "2026-06-14")

@@ -1,4 +1,4 @@
-"""The replay of 2011 and 2012: deterministic, complete, on the right instants, every hour once."""
+"""The replay of 2011 and 2012 is deterministic and complete, has the right timestamps and every hour once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def original() -> pd.DataFrame:
     return pd.read_csv(source.FILE)
 
 
-def test_every_hour_of_the_history_comes_once(original: pd.DataFrame) -> None:
+def test_every_hour_of_the_history_appears_once(original: pd.DataFrame) -> None:
     days = [source.hours_of(date.fromisoformat(key)) for key in keys_between("2011-01-01", "2012-12-31")]
     assert sum(map(len, days)) == len(original) == 17_379
     assert sum(24 - len(day) for day in days) == 165 and sum(len(day) < 24 for day in days) == 76
@@ -30,7 +30,7 @@ def test_every_hour_of_the_history_comes_once(original: pd.DataFrame) -> None:
     assert all(day["hour"].is_monotonic_increasing and day["hour"].is_unique for day in days)
 
 
-def test_a_day_is_its_original_by_the_hour(original: pd.DataFrame) -> None:
+def test_a_day_equals_its_original_hour_by_hour(original: pd.DataFrame) -> None:
     found = fetch("2026-05-03")
     assert source.REPLAY.original(date(2026, 5, 3)) == date(2012, 4, 29)
     wanted = original[original["dteday"] == "2012-04-29"]
@@ -44,7 +44,7 @@ def test_a_day_is_its_original_by_the_hour(original: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(found, fetch("2026-05-03"))
 
 
-def test_weekdays_and_the_season_stay_true() -> None:
+def test_weekdays_and_the_season_are_preserved() -> None:
     for key in keys_between("2025-01-04", "2027-01-01")[::13]:
         day, original = date.fromisoformat(key), source.REPLAY.original(date.fromisoformat(key))
         weekday = fetch(key)["weekday"].dropna().unique().tolist()
@@ -53,7 +53,7 @@ def test_weekdays_and_the_season_stay_true() -> None:
         assert min(apart, 366 - apart) <= 4
 
 
-def test_the_29th_of_february_and_the_wrap_are_days_like_others() -> None:
+def test_the_29th_of_february_and_the_wrap_are_ordinary_days() -> None:
     assert MODEL.start == source.REPLAY.anchor
     leap = fetch("2028-02-29")  # a Tuesday
     assert len(leap) >= 20 and leap["weekday"].dropna().unique().tolist() == ["Tue"]
@@ -75,7 +75,7 @@ def test_hours_lie_within_their_day_when_the_clock_changes(key: str) -> None:
 
 
 def test_a_day_is_read_fast() -> None:
-    """In processor time: the machine may be busy."""
+    """Measured in processor time, because the machine may be busy."""
     took = []
     for _ in range(5):
         source.history.cache_clear()

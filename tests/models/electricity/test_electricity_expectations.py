@@ -1,4 +1,4 @@
-"""Each fault of the real data is reported, and what cannot be is stopped or put away."""
+"""Each fault of the real data is reported. Impossible data is rejected or goes to quarantine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_ordinary_day_loses_nothing(key: str) -> None:
     assert found.critical == [] and found.quarantined.empty and len(found.good) == 48 and found.warnings == []
 
 
-def test_constants_of_the_first_year_are_reported_and_kept() -> None:
+def test_constant_columns_of_the_first_year_are_reported_and_kept() -> None:
     found = check(fetch("2024-12-24"), "2024-12-24")
     assert found.critical == [] and len(found.good) == 48
     assert [w.split(" moves")[0] for w in found.warnings] == ["vic_price", "vic_demand", "transfer"]
@@ -40,18 +40,18 @@ def test_the_first_half_hour_of_the_history_is_reported_and_kept() -> None:
     assert any("knows the one before" in w for w in found.warnings)
 
 
-def test_the_day_that_is_twice_in_the_file_would_be_stopped_by_the_key() -> None:
+def test_the_key_would_reject_the_day_that_is_twice_in_the_file() -> None:
     frame = fetch("2025-05-04")
     found = check(pd.concat([frame, frame], ignore_index=True), "2025-05-04")
     assert any("the key (market_date, half_hour) identifies one row: 96 rows fail" in c for c in found.critical)
 
 
-def test_half_a_delivery_and_another_day_are_stopped() -> None:
+def test_half_a_delivery_and_another_day_are_rejected() -> None:
     assert "a day has 48 half-hours" in check(fetch(ORDINARY).head(24)).critical[0]
     assert "began_at is within 2026-08-20" in check(fetch(ORDINARY), "2026-08-20").critical[0]
 
 
-def test_figures_that_never_move_and_labels_that_are_all_one_are_reported() -> None:
+def test_constant_figures_and_labels_that_are_all_1_are_reported() -> None:
     frame = fetch(ORDINARY).assign(nsw_price=0.05, nsw_demand=0.4, up=1)
     warnings = check(frame).warnings
     assert [w.split(":")[0] for w in warnings] == [

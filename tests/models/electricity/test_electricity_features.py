@@ -1,4 +1,4 @@
-"""Features know nothing of the half-hour itself, and one live row gives the same as a thousand."""
+"""Features do not use the half-hour itself, and a single live row gives the same features as in a batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def fetch(key: str) -> pd.DataFrame:
     return source.fetch(partition(key, MODEL.timezone), {})
 
 
-def test_nothing_of_the_half_hour_itself_is_a_feature() -> None:
+def test_no_feature_uses_the_half_hour_itself() -> None:
     assert set(OUTCOMES) == {"nsw_price", "nsw_demand", "vic_price", "vic_demand", "transfer", "up"}
     frame = fetch("2026-05-03")
     before = features.build(columns_for(INPUTS, frame))

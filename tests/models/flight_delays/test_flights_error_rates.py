@@ -1,8 +1,8 @@
-"""How often the gate errs on real flights, whose weather makes a day one observation: a year of them, or five months.
+"""How often the gate errs on real flights, over a year or over five months. Weather makes a day one observation.
 
-Two lines of gradient boosting on sixty days are fitted anew every thirty days, one of them two weeks late: by how much
-it is worse over all these days is the truth, and the margin is set to just that. Nights are two weeks of whole days,
-drawn from them, so promoting the late one is an error.
+Two series of gradient boosting on sixty days are refitted every thirty days, and one of them is two weeks late. Over
+all these days the late one is worse by a known amount, and the margin is set to this amount. A night is two weeks of
+whole days that are drawn from them, so promoting the late model is an error.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FIRST = "2025-01-01"
 
 @dataclass(frozen=True)
 class Days:
-    """Rows by day, labels and the scores of both lines."""
+    """Rows by day, labels and the scores of both series."""
 
     days: list[np.ndarray]
     y: np.ndarray
@@ -64,7 +64,7 @@ def scored(newest: str) -> Days:
 
 
 def error_rates(of: Days, metric: str, seeds: int) -> tuple[float, float]:
-    """How often the late line is promoted: by blocks of days, and by rows (of a metric that is a mean)."""
+    """How often the late model is promoted: by blocks of days, and (if the metric is a mean) by rows."""
     found = metrics.METRICS[metric]
     truth = metrics.gain(found, found.compute(of.y, of.late), found.compute(of.y, of.fresh))
     assert truth < 0
@@ -90,10 +90,10 @@ def error_rates(of: Days, metric: str, seeds: int) -> tuple[float, float]:
         ),
     ],
 )
-def test_on_real_flights_the_gate_errs_in_at_most_eight_of_a_hundred_nights(
+def test_on_real_flights_the_gate_errs_in_at_most_8_percent_of_nights(
     home: Path, metric: str, seeds: int, newest: str, chance: float
 ) -> None:
     rate, by_rows = error_rates(scored(newest), metric, seeds)
     print(f"\n{metric}: {rate:.1%} by blocks of days, {by_rows:.1%} by rows, of {seeds} nights")
     assert rate <= PROMISED + chance
-    assert metric == "roc_auc" or by_rows > 2 * PROMISED, "the wrong method fails by far"
+    assert metric == "roc_auc" or by_rows > 2 * PROMISED, "the wrong method errs far more often"

@@ -1,4 +1,4 @@
-"""Each fault of the real data is caught, on the rows of a real day."""
+"""The expectations catch each fault of the real data, on the rows of a real day."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_ordinary_day_loses_nothing(fetch: Fetch) -> None:
 
 
 def test_the_wind_of_1048_mph_is_quarantined(home: Path) -> None:
-    """No flight of 2013 was scheduled in the hour of that observation; one that is moved there must not get through."""
+    """No flight of 2013 was scheduled in the hour of this observation, so the test moves one there."""
     key = "2026-02-12"
     flights = source.flights_of(date(2013, 2, 12))
     moved = flights.index[flights["origin"].eq("EWR")][:2]
@@ -42,8 +42,8 @@ def test_the_wind_of_1048_mph_is_quarantined(home: Path) -> None:
     assert "but for one observation of 1048" in found.quarantined["_expectation"][0]
 
 
-def test_a_naive_join_over_the_doubled_hour_is_stopped_by_the_key(home: Path) -> None:
-    """01h of 3 November is in the weather twice; 2013 has no flight in it, so that of 27 July is moved there."""
+def test_the_key_rejects_a_naive_join_over_the_repeated_hour(home: Path) -> None:
+    """The weather has 01h of 3 November twice. No flight is in this hour, so the test moves one of 27 July there."""
     flights, weather = source.flights_of(date(2013, 11, 3)), source.table("weather")
     early = source.flights_of(date(2013, 7, 27)).query("sched_dep_time == 106")
     early = early.assign(time_hour=pd.Timestamp("2013-11-03T05:00:00Z").as_unit("s"))
@@ -70,22 +70,22 @@ def test_a_naive_join_over_the_doubled_hour_is_stopped_by_the_key(home: Path) ->
 
 
 @pytest.mark.parametrize("key", ["2026-02-08", "2026-02-09"])
-def test_a_day_of_cancellations_is_reported_and_kept(fetch: Fetch, key: str) -> None:
+def test_a_day_with_many_cancellations_is_reported_and_kept(fetch: Fetch, key: str) -> None:
     found = check(fetch(key), key)
     assert found.critical == [] and found.quarantined.empty and len(found.good) == found.rows
     assert any("of the flights are cancelled" in warning for warning in found.warnings)
 
 
-def test_a_day_without_outcomes_is_stopped(fetch: Fetch) -> None:
+def test_a_day_without_outcomes_is_rejected(fetch: Fetch) -> None:
     early = fetch("2026-05-04").assign(late=None, arr_delay=None)
     assert "have an outcome" in check(early, "2026-05-04").critical[0]
 
 
-def test_half_a_delivery_is_stopped(fetch: Fetch) -> None:
+def test_half_a_delivery_is_rejected(fetch: Fetch) -> None:
     assert "a day has 300 to 2,000 flights" in check(fetch("2026-05-04").head(200), "2026-05-04").critical[0]
 
 
-def test_another_day_is_stopped(fetch: Fetch) -> None:
+def test_rows_of_another_day_are_rejected(fetch: Fetch) -> None:
     assert "scheduled_departure is within 2026-05-05" in check(fetch("2026-05-04"), "2026-05-05").critical[0]
 
 
@@ -112,7 +112,7 @@ def test_unknown_airports_and_rare_carriers_are_reported_and_kept(fetch: Fetch) 
 @pytest.mark.parametrize(
     ("column", "value"),
     [
-        ("dep_time", 0),  # midnight is 2400 there
+        ("dep_time", 0),  # midnight is 2400 in this data
         ("dep_time", 2401),
         ("arr_time", 1360),
         ("sched_dep_time", -5),
@@ -137,7 +137,7 @@ def test_impossible_values_are_quarantined(fetch: Fetch, column: str, value: obj
     assert column in found.quarantined["_column"][0]
 
 
-def test_times_of_2400_are_times(fetch: Fetch) -> None:
+def test_2400_is_a_valid_time(fetch: Fetch) -> None:
     frame = fetch("2026-05-04")
     frame.loc[[0, 1], ["sched_dep_time", "sched_arr_time", "dep_time", "arr_time"]] = 2400
     found = check(frame, "2026-05-04")

@@ -1,4 +1,4 @@
-"""Features know nothing of the outcome, and one live row gives the same as a million."""
+"""Features do not use the outcome, and a single live row gives the same features as in a batch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OUTCOMES = [c.name for c in MODEL.data.columns if c.known is Known.AFTER]
 
 
 class Watched(dict[str, np.ndarray]):
-    """Columns that remember which of them were read."""
+    """Columns that record which of them were read."""
 
     def __init__(self, columns: dict[str, np.ndarray]) -> None:
         super().__init__(columns)
@@ -54,7 +54,7 @@ def test_features_do_not_change_with_the_outcome(fetch: Fetch) -> None:
 
 
 def test_build_reads_only_what_is_known_before(fetch: Fetch) -> None:
-    """Even when it is handed everything, and even in its source."""
+    """This holds even if `build` gets every column; its source code names no other column."""
     frame = fetch("2026-05-03")
     everything = [(c.name, str(c.type)) for c in MODEL.data.columns]
     watched = Watched(columns_for(everything, frame))

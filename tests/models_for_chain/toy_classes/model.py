@@ -1,4 +1,4 @@
-"""What it is: three classes (text) on about 150 rows a day, with a text category and missing values."""
+"""The model: three classes (text) on about 150 rows a day, with a text category and missing values."""
 
 from datetime import date
 

@@ -1,1 +1,1 @@
-"""A small regression of counts for tests: fits fast, reads nothing from outside."""
+"""A small regression of counts for tests. It fits fast and needs no external data."""

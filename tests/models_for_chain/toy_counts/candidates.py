@@ -1,4 +1,4 @@
-"""Its estimators, the simplest first."""
+"""The estimators of the model, the simplest first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEXTS, NUMBERS = ["station"], ["hour", "warmth", "holiday"]
 
 
 def candidates() -> dict[str, Candidate]:
-    """By name; the boosting is made for counts: it predicts the logarithm of their mean."""
+    """The candidates by name. The boosting is made for counts: it predicts the logarithm of their mean."""
     encoded = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     one_hot = OneHotEncoder(handle_unknown="ignore")
     boosting = HistGradientBoostingRegressor(loss="poisson", max_iter=60, max_leaf_nodes=8, early_stopping=False)

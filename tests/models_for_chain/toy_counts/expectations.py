@@ -1,4 +1,4 @@
-"""What a day has to look like."""
+"""What a valid day looks like."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import great_expectations.expectations as gxe
 
 
 def suite() -> list[gxe.Expectation]:
-    """Nothing is rented less than not at all."""
+    """A number of rentals is never negative."""
     return [gxe.ExpectColumnValuesToBeBetween(column="rentals", min_value=0, severity="warning")]

@@ -1,4 +1,4 @@
-"""What its estimators see."""
+"""The inputs of the estimators."""
 
 from __future__ import annotations
 

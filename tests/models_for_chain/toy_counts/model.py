@@ -1,4 +1,4 @@
-"""What it is: a regression of counts (integers, some 0) on 24 rows of each of six stations a day."""
+"""The model: a regression of counts (integers, some 0) on 24 rows of each of six stations a day."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""How its rows arrive: made from the partition key alone, so the same day is always the same rows."""
+"""The source: rows depend only on the partition key, so a day always has the same rows."""
 
 from __future__ import annotations
 

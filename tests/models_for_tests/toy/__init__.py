@@ -1,1 +1,1 @@
-"""A small model for tests: fits fast, reads nothing from outside, can be made to go wrong on purpose."""
+"""A small model for tests. It fits fast, needs no external data and can be made to fail on purpose."""

@@ -1,4 +1,4 @@
-"""The toy's estimators; ``coarse`` is there to be asked for by a run: it beats the baseline, no more."""
+"""The toy's estimators. Tests choose ``coarse`` if they need a weak candidate: it just beats the baseline."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ NUMBERS = ["x", "z", "items", "express", "empty", "hour"]
 
 
 def candidates() -> dict[str, Candidate]:
-    """By name, the simplest first: of equals the first is chosen.
+    """The candidates by name, the simplest first: a tie goes to the first.
 
-    The scenario ``{"candidates": {"pause": 5}}`` makes it take its time, so that a test can kill a task in the middle.
+    The scenario ``{"candidates": {"pause": 5}}`` makes it wait, so that a test can kill a task in the middle.
     """
     file = os.environ.get("PERENNIAL_TOY_SCENARIO")
     if file and Path(file).is_file():
@@ -53,7 +53,7 @@ def _ordinal() -> OrdinalEncoder:
 
 def _boosted() -> Pipeline:
     columns = ColumnTransformer([("texts", _ordinal(), TEXTS), ("numbers", "passthrough", NUMBERS)])
-    # `max_features`: another seed is another fit of the same recipe, as another day would be
+    # `max_features`: a different seed gives a different fit of the same recipe, as a different day does
     estimator = HistGradientBoostingClassifier(
         max_iter=40, max_leaf_nodes=8, learning_rate=0.15, early_stopping=False, max_features=0.7
     )

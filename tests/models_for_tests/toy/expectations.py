@@ -1,4 +1,4 @@
-"""What a day of the toy has to look like."""
+"""What a valid day of the toy looks like."""
 
 from __future__ import annotations
 

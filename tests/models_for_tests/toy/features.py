@@ -1,4 +1,4 @@
-"""What the toy's estimators see."""
+"""The inputs of the toy's estimators."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Text as it is, numbers as float32, and the hour of the day."""
+    """Text unchanged, numbers as float32, and the hour of the day."""
     at = columns["at"]
     hour = (at - at.astype("datetime64[D]")) / np.timedelta64(1, "h")
     numbers = {name: np.asarray(columns[name], dtype=np.float32) for name in ("x", "z", "items", "express", "empty")}

@@ -1,4 +1,4 @@
-"""What the toy is: binary classification on 120 to 200 rows a day, with a text category and missing values."""
+"""The toy: binary classification on 120 to 200 rows a day, with a text category and missing values."""
 
 from datetime import date
 
@@ -11,7 +11,7 @@ MODEL = Model(
     start=date(2025, 1, 1),
     timezone="UTC",
     tags=("test",),
-    priority=99,  # the tests wait for it, and for the first of the house
+    priority=99,  # the tests wait for the toy, and for the first of the other models
     data=Data(
         columns=(
             Column(name="id", type=ColumnType.STRING, nullable=False),

@@ -1,16 +1,16 @@
-"""How the toy's rows arrive: made from the partition key alone, so the same day is always the same rows.
+"""The toy's source: rows depend only on the partition key, so a day always has the same rows.
 
-``PERENNIAL_TOY_SCENARIO`` may name a JSON file that corrupts partitions while everything runs:
+``PERENNIAL_TOY_SCENARIO`` can name a JSON file that corrupts partitions while everything runs:
 ``{"2026-05-03": {"drop_column": "x"}}``.
-Its kinds, one or several a day:
+A day can have one or more of these kinds:
 
 ``drop_column``     name of a column to leave out
-``retype``          name of a column whose values become texts
+``retype``          name of a column whose values become text
 ``duplicate_keys``  number of rows to repeat
 ``bad_rows``        number of rows whose ``x`` is far out of range
 ``empty``           true: a batch without rows
 ``new_column``      name of an undeclared column to add
-``shuffle_labels``  true: labels that have nothing to do with the row
+``shuffle_labels``  true: labels that are unrelated to the row
 ``error``           true: ConnectionError on the first fetch of the day, the second succeeds
 ``kill``            true: the first fetch of the day ends its own process with SIGKILL, the second succeeds
 """
@@ -53,10 +53,11 @@ def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame:
 
 
 def rows_of(partition: Partition) -> pd.DataFrame:
-    """The day as it should be."""
+    """The day without corruption."""
     random = np.random.default_rng(int(hashlib.sha256(partition.key.encode()).hexdigest()[:15], 16))
     n = int(random.integers(120, 201))
-    day_effect = random.normal(0.0, 0.35)  # a day is one observation, as weather makes it
+    # an effect of the whole day, like weather: the rows of a day are not independent
+    day_effect = random.normal(0.0, 0.35)
     x, z = random.normal(size=n), random.normal(size=n)
     shop = random.choice(np.array(list(SHOPS), dtype=object), size=n)
     items = random.integers(1, 9, size=n)
@@ -94,19 +95,19 @@ def rows_of(partition: Partition) -> pd.DataFrame:
 
 
 def scenario(key: str) -> Mapping[str, Any]:
-    """How the day shall be corrupted."""
+    """The corruption of the day, by kind."""
     file = os.environ.get("PERENNIAL_TOY_SCENARIO")
     if not file or not Path(file).is_file():
         return {}
     wanted: Mapping[str, Any] = json.loads(Path(file).read_text()).get(key, {})
     for kind in wanted:
         if kind not in KINDS:
-            raise ConfigurationError(f"{file}: there is no kind {kind!r}{did_you_mean(kind, KINDS)}")
+            raise ConfigurationError(f"{file}: unknown kind {kind!r}{did_you_mean(kind, KINDS)}")
     return wanted
 
 
 def first_time(partition: Partition, kind: str) -> bool:
-    """Whether this kind of trouble has not happened to the day before."""
+    """Whether this kind of trouble happens to the day for the first time."""
     seen = Path(f"{os.environ['PERENNIAL_TOY_SCENARIO']}.{partition.key}.{kind}")
     if seen.exists():
         return False
@@ -115,13 +116,13 @@ def first_time(partition: Partition, kind: str) -> bool:
 
 
 def corrupted(frame: pd.DataFrame, partition: Partition, how: Mapping[str, Any]) -> pd.DataFrame:
-    """The day as its scenario wants it."""
+    """The day with the corruption that its scenario describes."""
     if how.get("error") and first_time(partition, "error"):
         raise ConnectionError(f"the toy's source is not reachable (a scenario of {partition.key})")
     if how.get("kill") and first_time(partition, "kill"):
         os.kill(os.getpid(), signal.SIGKILL)
     if how.get("shuffle_labels"):
-        # The label of another row, and the rate stays: only a comparison of models can notice.
+        # Each row gets the label of another row. The rate stays, so only a comparison of models can detect it.
         order = np.random.default_rng(0).permutation(len(frame))
         frame = frame.assign(late=frame["late"].to_numpy()[order], minutes=frame["minutes"].to_numpy()[order])
         frame["late"] = frame["late"].astype("Int64")
