@@ -27,7 +27,7 @@ from include.spec import Severity
 
 EXAMPLES = 5
 DAY = "perennial_day"
-POSITION = "perennial_position"  # Great Expectations sorts its results; this leads back to the expectation
+POSITION = "perennial_position"  # Great Expectations sorts its results; this identifies the expectation
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Check:
 
     Attributes
     ----------
-    expectation : its type in Great Expectations, or ``schema``.
-    sentence : what was expected, for a person.
+    expectation : the type of the expectation in Great Expectations, or ``schema``.
+    sentence : the expectation in words.
     level : ``row`` if single rows can fail it, else ``table``.
-    observed : what Great Expectations measured, JSON-able.
+    observed : the value that Great Expectations measured, JSON-able.
     unexpected : rows that failed it. ``examples`` : some of their values.
-    error : why it could not be evaluated, if it could not.
+    error : the reason if it could not be evaluated.
     """
 
     expectation: str
@@ -105,8 +105,8 @@ def run_days(days: Sequence[tuple[pd.DataFrame, Sequence[Expectation]]]) -> list
 
 def _asset() -> DataFrameAsset:
     """What Great Expectations makes batches of; its context is made for one call, so that no rows are kept."""
-    # Set here and not at import, because Airflow configures logging anew in every task. The second logger has a level
-    # of its own, and would report a temporary folder.
+    # Set here and not at import, because Airflow configures logging again in every task. The second logger has its own
+    # level and would report a temporary folder.
     for name in ("great_expectations", "great_expectations.data_context.types.base"):
         logging.getLogger(name).setLevel(logging.WARNING)
     context = gx.get_context(mode="ephemeral")
@@ -333,7 +333,7 @@ def _iso(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A JSON-able version of what Great Expectations measured."""
+    """A JSON-able version of a value that Great Expectations measured."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, dict):

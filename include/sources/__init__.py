@@ -1,8 +1,8 @@
 """Building blocks for a model's `source.py`: one local day of a CSV or Parquet file, or of an SQL table.
 
-A source is a frozen dataclass (`CsvFile`, `ParquetFiles`, `SqlTable`) that says where the rows lie and which column
-tells their time. `rows_of_day` makes of it what `fetch` returns: declared names and types, the day of the partition.
-`rows_of_days` does the same for a range of days, for `fetch_range`.
+A source is a frozen dataclass (`CsvFile`, `ParquetFiles`, `SqlTable`) with the place of the rows and the column of
+their time. `rows_of_day` turns it into the result of `fetch`: declared names and types, the day of the partition.
+`rows_of_days` does the same for `fetch_range`, with one reading of the source for many days.
 """
 
 from include.sources.connections import from_environment

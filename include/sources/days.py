@@ -88,7 +88,7 @@ class Reading:
         frame = pd.DataFrame(columns)
         if self.row_number:
             frame = numbered(frame, model.data.event_time, self.row_number)
-        return _told_apart(frame, model) if self.replay else frame
+        return _without_repeats(frame, model) if self.replay else frame
 
 
 def rows_of_day(
@@ -101,7 +101,7 @@ def rows_of_day(
 ) -> pd.DataFrame:
     """The rows of a partition, as the model declares them.
 
-    A value that does not fit its declared type is passed on as it came: validation then names it and rejects the day.
+    A value that does not fit its declared type is passed on unchanged: validation then names it and rejects the day.
 
     Parameters
     ----------
