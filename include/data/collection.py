@@ -230,6 +230,12 @@ def missing(model: Model, first: Partition, last: Partition, lake: Lake | None =
     return [key for key in keys if key not in there or not there[key].final(model, key)]
 
 
+def fetched_since(model: Model, keys: Iterable[str], moment: datetime) -> list[str]:
+    """Those of these partitions of which a batch was kept at or after a moment."""
+    lake = Lake.of(model)
+    return [key for key in keys if lake.has_raw(key, moment)]
+
+
 def rejected(model: Model, keys: Iterable[str]) -> list[str]:
     """The partitions that were fetched but never published, because a critical check of their validation failed."""
     lake = Lake.of(model)

@@ -175,13 +175,17 @@ class Lake:
         data = arrow.parquet_bytes(pa.Table.from_arrays(columns, schema=pa.schema(fields)))
         digest = files.sha256(data)
         batch = RawBatch(path=f"raw/{partition.key}/{digest}.parquet", digest=digest, rows=len(frame))
-        if not (self.root / batch.path).is_file():
-            files.write(self.root / batch.path, data)
+        path = self.root / batch.path
+        if path.is_file():
+            path.touch()  # its time tells when the source was last asked (`has_raw`)
+        else:
+            files.write(path, data)
         return batch
 
-    def has_raw(self, key: str) -> bool:
-        """Whether a batch of this partition was ever fetched."""
-        return any((self.root / "raw" / key).glob("*.parquet"))
+    def has_raw(self, key: str, since: datetime | None = None) -> bool:
+        """Whether a batch of this partition was ever fetched, or since a moment."""
+        kept = (self.root / "raw" / key).glob("*.parquet")
+        return any(since is None or path.stat().st_mtime >= since.timestamp() for path in kept)
 
     def read_raw(self, batch: RawBatch) -> pd.DataFrame:
         """The batch as the source returned it.

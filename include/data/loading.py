@@ -265,8 +265,13 @@ class _Load:
         found = Loaded(days=tuple(self.done.values()))
         done = len(found.days) + len(self.waiting)
         rows = found.rows + sum(day.conformed.size for day in self.waiting)
-        bad = f", {len(found.left_out)} days not published" if found.left_out else ""
-        return f"{self.model.name}: {done} of {total} days, {rows:,} rows{bad}; {total - done} days left."
+        bad = f", {day_count(len(found.left_out))} not published" if found.left_out else ""
+        return f"{self.model.name}: {done} of {day_count(total)}, {rows:,} rows{bad}; {day_count(total - done)} left."
+
+
+def day_count(count: int) -> str:
+    """``1 day``, ``2 days``."""
+    return f"{count:,} day{'' if count == 1 else 's'}"
 
 
 BEING_COLLECTED = "a collect run works on this day, or has published it since the load began"

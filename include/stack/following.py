@@ -141,18 +141,19 @@ class Follower(Runs):
 
         Parameters
         ----------
-        advance : called for each day that has arrived since the last call, with its key.
+        advance : called for each day that has been fetched since the last call, with its key.
 
         Raises
         ------
         RunFailed : nothing was loaded, or too little for a training.
         """
         dag_id = f"{self.model.name}_load"
-        waiting = list(self.missing(days) if wanted is None else wanted)
+        from include.data import collection
+
+        waiting, began = list(self.missing(days) if wanted is None else wanted), utc_now()
 
         def report(_: str) -> None:
-            there = set(self.missing(days))
-            for key in [key for key in waiting if key not in there]:
+            for key in collection.fetched_since(self.model, waiting, began):
                 waiting.remove(key)
                 advance(key)
 

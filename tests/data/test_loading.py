@@ -253,8 +253,8 @@ def load_until_killed(root: Path, writes: int, scenario: str) -> None:
 
         return call
 
-    lake_module.files.write = killing(lake_module.files.write)  # type: ignore[assignment]
-    lake_module.write_deltalake = killing(lake_module.write_deltalake)  # type: ignore[assignment]
+    lake_module.files.write = killing(lake_module.files.write)
+    lake_module.write_deltalake = killing(lake_module.write_deltalake)
     loading.load(catalog.load("toy"), KILLED, {}, lambda: NOW, Lake(catalog.load("toy"), root))
 
 

@@ -30,6 +30,7 @@ ORDER = (
     "test_fresh_clone",  # it is timed, so no other stack may run yet
     "test_retrain",
     "test_collect",
+    "test_load",
     "test_browser",
     "",  # all others; they wait for journeys, which began when the stack was ready
     "test_secrets",  # runs when nothing else uses the home

@@ -116,7 +116,7 @@ class LoadSummaryOperator(PerennialOperator):
         if loaded.days and len(loaded.left_out) == len(loaded.days):
             raise DataError(f"nothing was loaded. {_reasons(model.name, loaded.left_out, plain=True)}")
         if missing:
-            raise DataError(f"{len(loaded.left_out)} days were not loaded, and {missing}")
+            raise DataError(f"{loading.day_count(len(loaded.left_out))} not loaded, and {missing}")
         return loaded.as_dict()
 
 
@@ -142,11 +142,13 @@ def _span(model: Model, wanted: LoadParameters, context: Context) -> tuple[Parti
 def _note(model: Model, loaded: Loaded, missing: str | None) -> str:
     if not loaded.days:
         return "nothing to load: every day is in the lake."
+    from include.data.loading import day_count
+
     done = len(loaded.days) - len(loaded.left_out)
     first, last = loaded.days[0].partition, loaded.days[-1].partition
     quarantined = sum(day.quarantined for day in loaded.days)
     lines = [
-        f"{done} of {len(loaded.days)} days loaded ({first} to {last}): {loaded.rows:,} rows, {quarantined:,} rows in "
+        f"{done} of {day_count(len(loaded.days))} loaded ({first} to {last}): {loaded.rows:,} rows, {quarantined:,} rows in "
         "quarantine."
     ]
     if loaded.left_out:
