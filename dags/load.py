@@ -62,5 +62,5 @@ for model in models("load"):
             model=model.name,
             planned=plan.output,
             loaded=loaded.output,
-            trigger_rule="all_done",
+            trigger_rule="all_done_min_one_success",  # not if `plan` has failed
         )

@@ -94,7 +94,7 @@ def wanted(
 
 def together(keys: Sequence[str], parts: Iterable[Loaded]) -> Loaded:
     """What became of the planned days, in their order; a day that no part names was lost with its task."""
-    found = {day.partition: day for part in parts for day in part.days}
+    found = {day.partition: day for part in parts for day in part.days}  # the newest part counts
     lost = "its task failed: read the log of the task"
     days = [found.get(key) or LoadedDay(partition=key, outcome=Outcome.FAILED, reason=lost) for key in sorted(keys)]
     return Loaded(days=tuple(days))
@@ -114,6 +114,7 @@ def load(
     now: Callable[[], datetime],
     lake: Lake | None = None,
     since: datetime | None = None,
+    patience: float = 0.0,
     report: Callable[[str], None] = log.info,
 ) -> Loaded:
     """Fetch, validate and publish days, with the result of one collect run a day.
@@ -125,6 +126,8 @@ def load(
     keys : of partitions, in any order.
     now : the clock.
     since : a day that was published at or after this moment is not fetched again: an earlier try has loaded it.
+    patience : seconds to wait, at the end, for collect runs that work on some of the days. What they do not publish is
+        loaded then.
     report : called every few seconds with how far it is.
 
     Raises
@@ -133,7 +136,12 @@ def load(
     ConfigurationError : the model's folder is wrong, or `fetch_range` yields days that it was not asked for.
     TransientError : the lake could not be written.
     """
-    return _Load(model, lake or Lake.of(model), now, report).run(keys, connections, since)
+    loading = _Load(model, lake or Lake.of(model), now, report)
+    loaded = loading.run(keys, connections, since)
+    busy = [day.partition for day in loaded.ended(Outcome.BUSY)]
+    if not busy or not loading.wait(busy, patience):
+        return loaded
+    return together(keys, [loaded, loading.run(busy, connections, since or loading.began)])
 
 
 @dataclass(frozen=True)
@@ -150,6 +158,7 @@ class _Load:
         self.model, self.lake, self.now, self.report = model, lake, now, report
         self.suite = catalog.module(model.name, "expectations").suite()
         quality.require_suite(model, self.suite)
+        self.began = now()
         self.done: dict[str, LoadedDay] = {}
         self.waiting: list[_Waiting] = []
         self.known: dict[str, pa.DataType] = {}
@@ -159,6 +168,7 @@ class _Load:
         for about in abouts:
             about.require_over(self.now())
         self.lake.create()
+        self.done = {}
         self.known = dict(self.lake.undeclared())
         self._skip(abouts, since)
         open_days = [about for about in abouts if about.key not in self.done]
@@ -171,6 +181,15 @@ class _Load:
         self._write()
         self.report(self._progress(len(abouts)))
         return Loaded(days=tuple(self.done[about.key] for about in abouts))
+
+    def wait(self, keys: Sequence[str], patience: float) -> bool:
+        """Wait until no collect run works on these days; whether that is so."""
+        abouts, deadline = [partition(key, self.model.timezone) for key in keys], time.monotonic() + patience
+        while any(self.lake.being_collected(about, self.now()) for about in abouts):
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(min(1.0, patience))
+        return True
 
     def _skip(self, abouts: Sequence[Partition], since: datetime | None) -> None:
         """Enter the days that are not to be fetched: an earlier try has loaded them, or a collect run works on them."""

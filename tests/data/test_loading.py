@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -204,6 +205,23 @@ def test_a_day_that_a_collect_run_works_on_is_left_to_it(toy: Model, tmp_path: P
     assert not loading.load(toy, [about.key], {}, lambda: NOW, lake).left_out
 
 
+def test_a_load_waits_for_a_collect_run_and_loads_what_it_does_not_publish(toy: Model, tmp_path: Path) -> None:
+    lake, first, second = Lake(toy, tmp_path), *(partition(key, toy.timezone) for key in SPAN[:2])
+    published = collection.collect(toy, first, {}, NOW, lake)
+    collection.collect(toy, second, {}, NOW, lake)
+
+    def end() -> None:
+        collection.publish(toy, first, collection.validate(toy, first, published, lake), lake=lake)
+        lake.end(second)
+
+    ending = threading.Timer(1.0, end)
+    ending.start()
+    loaded = loading.load(toy, SPAN, {}, lambda: NOW, lake, patience=60)
+    ending.join()
+    assert not loaded.left_out and set(lake.published()) == set(SPAN)
+    assert lake.table("rows").version() == 3, "the load, the collect run, and the day that it did not publish"
+
+
 def test_a_day_that_was_collected_while_it_was_loaded_is_not_written_again(
     toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,8 +238,8 @@ def test_a_day_that_was_collected_while_it_was_loaded_is_not_written_again(
 
     monkeypatch.setattr(source, "fetch", fetch)
     loaded = loading.load(toy, SPAN, {}, lambda: NOW, lake)
-    assert [(day.partition, day.outcome) for day in loaded.left_out] == [(SPAN[0], Outcome.BUSY)]
-    assert lake.published()[SPAN[0]].collected_at == later
+    assert not loaded.left_out and lake.published()[SPAN[0]].collected_at == later
+    assert lake.table("rows").version() == 2, "the collect run, and the other days"
 
 
 def test_chunks_are_even() -> None:

@@ -140,7 +140,7 @@ def test_load_a_history_from_the_form(
     page.goto(f"{running.stack.airflow_url}/dags/toy_load/runs/{run_id}")
     page.get_by_text("4 of 5 days loaded").first.wait_for()
     picture(page, "load-note")
-    page.get_by_role("link", name="2025-01-22").first.click()
+    page.get_by_role("link", name="2025-01-22", exact=True).first.click()
     page.get_by_text("is missing").first.wait_for()
 
 

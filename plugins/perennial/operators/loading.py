@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from include.data.loading import Loaded, LoadedDay
     from include.spec import Model
 
+PATIENCE = 120.0  # seconds that a load waits for collect runs that work on its days
 SHOWN = 4  # days that a note lists with their reason
 SHORT = 120  # characters of a reason in a note
 
@@ -73,7 +74,13 @@ class LoadOperator(PerennialOperator):
         task: Any = context["ti"]
         connections = {name: BaseHook.get_connection(name).get_uri() for name in self.load().data.connections}
         loaded = loading.load(
-            self.load(), list(self.keys), connections, utc_now, since=run.start_date, report=self.log.info
+            self.load(),
+            list(self.keys),
+            connections,
+            utc_now,
+            since=run.start_date,
+            patience=PATIENCE,
+            report=self.log.info,
         )
         if rejected := loaded.ended(loading.Outcome.REJECTED):
             set_link(self, ValidationLink, _result(self.model, rejected[0].partition))
@@ -148,29 +155,32 @@ def _note(model: Model, loaded: Loaded, missing: str | None) -> str:
     first, last = loaded.days[0].partition, loaded.days[-1].partition
     quarantined = sum(day.quarantined for day in loaded.days)
     lines = [
-        f"{done} of {day_count(len(loaded.days))} loaded ({first} to {last}): {loaded.rows:,} rows, {quarantined:,} rows in "
-        "quarantine."
+        f"{done} of {day_count(len(loaded.days))} loaded ({first} to {last}): {loaded.rows:,} rows, "
+        f"{quarantined:,} rows in quarantine."
     ]
     if loaded.left_out:
         lines.append(_reasons(model.name, loaded.left_out))
-        lines.append(f"Not enough for a training: {missing}" if missing else "The rest is enough for a training.")
-    return "\n\n".join(lines)
+        if missing:
+            lines.append(f"Not enough for a training: {missing}")
+        elif done:
+            lines.append("The rest is enough for a training.")
+    return " ".join(lines)  # one paragraph: Airflow shows only the first one of a note at once
 
 
 def _reasons(name: str, days: Sequence[LoadedDay], plain: bool = False) -> str:
     """The first days that were not loaded, each with its reason, and the keys of the others."""
     from include.data.loading import Outcome
 
-    lines = []
+    found = []
     for day in days[:SHOWN]:
         about = day.partition
         if day.outcome is Outcome.REJECTED and not plain:
             about = f"[{about}]({_address(_result(name, about))})"
         reason = day.reason if len(day.reason) <= SHORT else f"{day.reason[: SHORT - 3]}..."
-        lines.append(f"{about} {day.outcome}: {reason}")
+        found.append(f"{about} {day.outcome}: {reason}")
     if others := [day.partition for day in days[SHOWN:]]:
-        lines.append(f"{len(others)} more: {', '.join(others[:SHOWN])}{', ...' if len(others) > SHOWN else ''}")
-    return ("; " if plain else "\n\n").join(lines)
+        found.append(f"{len(others)} more: {', '.join(others[:SHOWN])}{', ...' if len(others) > SHOWN else ''}")
+    return f"{'; '.join(found)}."
 
 
 def _result(model: str, key: str) -> str:
