@@ -18,8 +18,8 @@ failed is retried: every night while nothing serves, once while another version 
 *By hand:* Trigger, and choose window, candidates, seed and a note in the form.
 
 #### When a task fails
-* **snapshot**: too little data, or days are missing: the log names them. Backfill `{model}_collect`, then clear
-  `snapshot`.
+* **snapshot**: too little data, or days are missing: the log names them. Load them with `{model}_load`, then
+  clear `snapshot`.
 * **train**: one candidate failed; the others are done. Read its log, fix `candidates.py` or `features.py`, and
   trigger again.
 * **evaluate**, **select**, **gate**: MLflow or PostgreSQL did not answer. The task is retried; if it still fails,

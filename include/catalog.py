@@ -30,6 +30,12 @@ FILES: dict[str, tuple[str, tuple[str, ...]]] = {
     "features": ("build", ("columns",)),
     "candidates": ("candidates", ()),
 }
+OPTIONAL: dict[str, tuple[str, tuple[str, ...]]] = {"source": ("fetch_range", ("first", "last", "connections"))}
+"""Functions that a file may have besides its required one."""
+RANGE = (
+    "def fetch_range(first: Partition, last: Partition, connections: Mapping[str, str]) "
+    "-> Iterator[tuple[Partition, pd.DataFrame]]"
+)
 SIGNATURES = {
     "source": "def fetch(partition: Partition, connections: Mapping[str, str]) -> pd.DataFrame",
     "expectations": "def suite() -> list[Expectation]",
@@ -212,12 +218,16 @@ def file_problems(folder: Path) -> list[Problem]:
             problems.append(Problem(Place(path), f"{path.name} is missing", hint))
         elif file in FILES:
             problems += function_problems(path, *FILES[file], SIGNATURES[file])
+            if file in OPTIONAL:
+                problems += function_problems(path, *OPTIONAL[file], RANGE, required=False)
     return problems
 
 
-def function_problems(path: Path, function: str, arguments: tuple[str, ...], wanted: str) -> tuple[Problem, ...]:
-    """What is wrong with a file's required function; ``wanted`` is its signature, for people."""
-    return _function_problems(path, function, arguments, wanted, _stamp(path))
+def function_problems(
+    path: Path, function: str, arguments: tuple[str, ...], wanted: str, required: bool = True
+) -> tuple[Problem, ...]:
+    """What is wrong with a function of a file; ``wanted`` is its signature, for people."""
+    return _function_problems(path, function, arguments, wanted, required, _stamp(path))
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -242,14 +252,16 @@ def _imported(name: str, folder: Path, stamp: tuple[int, int]) -> Model:
 
 @lru_cache(maxsize=4096)
 def _function_problems(
-    path: Path, function: str, arguments: tuple[str, ...], wanted: str, stamp: tuple[int, int]
+    path: Path, function: str, arguments: tuple[str, ...], wanted: str, required: bool, stamp: tuple[int, int]
 ) -> tuple[Problem, ...]:
-    """What is wrong with a file's one required function."""
+    """What is wrong with a function of a file."""
     source = Source.read(path, thorough=False)
     if isinstance(source, Problem):
-        return (source,)
+        return (source,) if required else ()
     functions = [n for n in source.tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
     named = [n for n in functions if n.name == function]
+    if not named and not required:
+        return ()
     if not named:
         bound = {a.asname or a.name for n in source.tree.body if isinstance(n, ast.ImportFrom) for a in n.names}
         if function in bound | set(source.assigned):

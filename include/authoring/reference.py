@@ -1,4 +1,4 @@
-"""The reference in `include/models/README.md`, made from the code: every part of a model, and the four functions.
+"""The reference in `include/models/README.md`, made from the code: every part of a model, and its functions.
 
 ``python -m include.authoring.reference`` writes it between its two markers; with ``--check`` it only says whether it is
 up to date.
@@ -55,7 +55,7 @@ _RULE = re.compile(r"^=+(?: +=+)+$")
 def reference() -> str:
     """The reference as Markdown, without the markers."""
     parts = ["### `model.py`", "", *_model_file()]
-    parts += ["### The four functions", "", *_functions()]
+    parts += ["### The functions", "", *_functions()]
     parts += ["### What `build` receives", "", *_columns_of_build()]
     parts += ["### Candidates", "", *_part(spec.Candidate, heading=False)]
     parts += ["### Metrics", "", *_metrics()]
@@ -191,6 +191,8 @@ def _functions() -> list[str]:
 def _signatures() -> Iterator[tuple[str, str]]:
     for file in catalog.FILES:
         yield file, catalog.SIGNATURES[file]
+        if file in catalog.OPTIONAL:
+            yield file, catalog.RANGE
 
 
 def _columns_of_build() -> list[str]:

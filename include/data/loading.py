@@ -331,12 +331,13 @@ def _range(
     left: dict[str, Partition],
     connections: Mapping[str, str],
 ) -> Iterator[tuple[Partition, pd.DataFrame]]:
-    """What ``fetch_range`` yields; the days are removed from ``left``."""
+    """What ``fetch_range`` yields; the days are removed from ``left``. Nothing if it contradicts ``fetch``."""
     found: Iterator[tuple[Partition, pd.DataFrame]] | None = None
     while left:
         try:
             found = iter(source.fetch_range(run[0], run[-1], connections)) if found is None else found
             about, frame = next(found)
+            agrees = len(left) < len(run) or _same_rows(model, frame, source.fetch(about, connections))
         except StopIteration:
             return
         except Exception as error:
@@ -351,7 +352,23 @@ def _range(
                 f"{RANGE}() of {model.name} yielded {about!r}, which is not one of the days {run[0].key} to "
                 f"{run[-1].key} that are still wanted; it must yield each Partition once, with its rows."
             )
+        if not agrees:
+            log.warning(
+                "%s() of %s has other rows of %s than fetch(): the days from %s to %s are fetched one by one. Make "
+                "the two functions agree, or remove %s().",
+                RANGE, model.name, key, run[0].key, run[-1].key, RANGE,
+            )  # fmt: skip
+            return
         yield left.pop(key), frame
+
+
+def _same_rows(model: Model, mine: pd.DataFrame, theirs: pd.DataFrame) -> bool:
+    """Whether two frames have the same columns and rows, in any order of the rows."""
+    try:
+        one, other = (frame.sort_values(list(model.data.key), ignore_index=True) for frame in (mine, theirs))
+    except (KeyError, TypeError):
+        one, other = mine, theirs
+    return one.equals(other)
 
 
 def _consecutive(abouts: Sequence[Partition]) -> Iterator[list[Partition]]:

@@ -88,7 +88,7 @@ def freeze(
     present = [key for key in wanted if key in published]
     if not present:
         raise DataError(
-            f"{model.name} has no rows from {first} to {last}: back-fill these days with the {model.name}_collect DAG."
+            f"{model.name} has no rows from {first} to {last}: load these days with the {model.name}_load DAG."
         )
     columns = _columns(model)
     order = [(name, "ascending") for name in dict.fromkeys((*model.data.key, model.data.event_time))]

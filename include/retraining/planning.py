@@ -207,7 +207,7 @@ def _count_labels(model: Model, lake: Rows, snapshot: Snapshot, spans: Mapping[s
         if count < model.training.min_rows:
             raise DataError(
                 f"candidate {name!r} has {count} labelled rows to train on ({own.train[0]} to {own.train[1]}); "
-                f"training.min_rows is {model.training.min_rows}. Back-fill {model.name}_collect, or choose a "
+                f"training.min_rows is {model.training.min_rows}. Load more days with {model.name}_load, or choose a "
                 "longer window."
             )
     if selection.rows == 0:
@@ -215,8 +215,8 @@ def _count_labels(model: Model, lake: Rows, snapshot: Snapshot, spans: Mapping[s
     if holdout.days < model.gate.min_days:
         raise DataError(
             f"the holdout {any_span.holdout[0]} to {any_span.holdout[1]} has {holdout.days} days with "
-            f"labels; the gate needs {model.gate.min_days} (gate.min_days). Back-fill {model.name}_collect for the "
-            "missing ones."
+            f"labels; the gate needs {model.gate.min_days} (gate.min_days). Load the missing days with "
+            f"{model.name}_load."
         )
     return LabelCounts(selection=selection, holdout=holdout)
 

@@ -1,4 +1,4 @@
-"""The answers of Airflow's API about DAGs, runs, tasks and back-fills, reduced to the fields that are used here."""
+"""The answers of Airflow's API about DAGs, runs and tasks, reduced to the fields that are used here."""
 
 from __future__ import annotations
 

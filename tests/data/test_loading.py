@@ -179,7 +179,7 @@ def test_days_that_fetch_range_does_not_yield_are_fetched_alone(
     monkeypatch.setattr(source, "fetch", fetch)
     monkeypatch.setattr(source, "fetch_range", fetch_range, raising=False)
     loaded = loading.load(toy, SPAN, {}, lambda: NOW, Lake(toy, tmp_path / "load"))
-    assert calls == ["2026-04-02", *SPAN[4:]]
+    assert calls == [SPAN[0], "2026-04-02", *SPAN[4:]], "the first day is compared"
     assert [(day.partition, day.outcome) for day in loaded.left_out] == [("2026-04-05", Outcome.FAILED)]
     assert "KeyError: 'no such file'" in loaded.left_out[0].reason
 
@@ -189,6 +189,24 @@ def test_days_that_fetch_range_does_not_yield_are_fetched_alone(
     monkeypatch.setattr(source, "fetch_range", strange)
     with pytest.raises(ConfigurationError, match=r"fetch_range\(\) of toy yielded .*2020-01-01"):
         loading.load(toy, SPAN, {}, lambda: NOW, Lake(toy, tmp_path / "strange"))
+
+
+def test_a_fetch_range_that_contradicts_fetch_is_not_used(
+    toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after an edit of ``fetch`` alone."""
+    source = catalog.module("toy", "source")
+
+    def fetch_range(first: Any, last: Any, connections: Mapping[str, str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+        for key in keys_between(first.key, last.key):
+            about = partition(key, toy.timezone)
+            yield about, source.fetch(about, connections).assign(x=0.5)
+
+    monkeypatch.setattr(source, "fetch_range", fetch_range, raising=False)
+    lake = Lake(toy, tmp_path)
+    assert not loading.load(toy, SPAN, {}, lambda: NOW, lake).left_out
+    assert lake.table("rows").to_pandas()["x"].nunique() > 100
+    assert f"fetch_range() of toy has other rows of {SPAN[0]} than fetch()" in caplog.text
 
 
 def test_a_day_that_a_collect_run_works_on_is_left_to_it(toy: Model, tmp_path: Path) -> None:

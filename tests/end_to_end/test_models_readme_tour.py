@@ -60,12 +60,12 @@ def tour(reader: Reader) -> VersionsServed:
 
 
 def afterwards(reader: Reader) -> list[Run]:
-    """Do the steps after the tour; return the back-fill runs that they have started, once they have ended."""
+    """Do the steps after the tour; return the loads that they have started, once they have ended."""
     api = Api(reader.running.stack)
-    before = {run.dag_run_id for run in api.runs("parcels_collect", run_type="backfill")}
+    before = {run.dag_run_id for run in api.runs("parcels_load")}
     do(reader.folder, reader.running, AFTERWARDS)
-    again = [run for run in api.runs("parcels_collect", run_type="backfill") if run.dag_run_id not in before]
-    return [api.wait("parcels_collect", run.dag_run_id) for run in again]
+    again = [run for run in api.runs("parcels_load") if run.dag_run_id not in before]
+    return [api.wait("parcels_load", run.dag_run_id) for run in again]
 
 
 def do(reader: UsersFolder, running: Running, wanted: list[Block]) -> None:
@@ -99,7 +99,7 @@ def test_the_tour_leads_to_a_champion_and_a_better_feature_to_the_next(journeys:
     assert journeys["reader"].outcome("tour") == VersionsServed(2, [1, 2])
 
 
-def test_the_back_fill_and_the_quarantine_commands_work_as_written(journeys: dict[str, Journey[Any, Any]]) -> None:
+def test_the_load_and_the_quarantine_commands_work_as_written(journeys: dict[str, Journey[Any, Any]]) -> None:
     again = journeys["reader"].outcome("afterwards")
     assert again, "no day was collected again"
     assert {run.state for run in again} == {"success"}

@@ -310,7 +310,7 @@ def test_a_run_without_its_partition_waits(home: Path, toy: Model) -> None:
 
 def test_missing_days_and_labels_that_are_not_final_are_refused_with_advice(home: Path, toy: Model) -> None:
     lake = Lake.of(toy)
-    with pytest.raises(DataError, match=r"Back-fill toy_collect from 2026-03-\d\d to 2026-03-31"):
+    with pytest.raises(DataError, match=r"Load 2026-03-\d\d to 2026-03-31: run toy_load"):
         take(toy, "2026-04-28")
     with pytest.raises(DataError, match="at most 3 may be missing"):
         take(toy, window_days=40)
