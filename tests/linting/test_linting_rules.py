@@ -79,6 +79,14 @@ def changed(root: Path, file: str, old: str, new: str) -> tuple[list[Problem], P
         ("model", "max_quarantined=0.2", 'schedule="0 7 * * *"', "training=", "data.schedule collects at 07:00 only"),
         ("model", "positive=1", 'delay="PT3H"', "training=", "Let data.schedule be at 04:00 or later"),
         ("model", 'event_time="at"', 'event_time="shop"', 'name="shop"', "must be of type timestamp"),
+        ("model", "TIMESTAMP, nullable=False", "TIMESTAMP", 'name="at"', "declare it nullable=False"),
+        (
+            "model",
+            "TIMESTAMP, nullable=False",
+            "TIMESTAMP, nullable=False, known=Known.AFTER",
+            'name="at"',
+            'declare it known="before"',
+        ),
         ("model", "positive=1", 'positive="yes"', 'positive="yes"', "cannot be a value of 'late'"),
         (
             "source",
@@ -241,6 +249,13 @@ def test_parsing_a_text_column_is_not_a_mistake(tmp_path: Path) -> None:
     new = f'    numbers["day"] = np.asarray(columns["id"], "datetime64[D]").astype(np.float32)\n{RETURN}'
     problems, _ = changed(tmp_path, "features", RETURN, new)
     assert [p.what for p in problems] == ["feature 'day' is built, and no candidate takes it"]
+
+
+def test_build_may_change_its_columns_in_place(tmp_path: Path) -> None:
+    """Each call gets copies, so a second call with the same rows gets the same values."""
+    hour = '    at = columns["at"]\n'
+    problems, _ = changed(tmp_path, "features", hour, f'{hour}    columns["x"] *= 2\n    columns["z"] += 1\n')
+    assert problems == []
 
 
 def test_of_two_similar_modules_the_one_with_the_attribute_is_suggested(tmp_path: Path) -> None:

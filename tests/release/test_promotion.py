@@ -184,6 +184,24 @@ def test_the_record_has_the_last_of_several_promotions(model: str, registered: d
     assert now["record"][:3] == now["ledger"][:3] and now["alias"] == now["ledger"][0]
 
 
+def test_the_alias_follows_the_newest_champion(
+    model: str, registered: dict[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run promotes a version after our release record and before our alias."""
+    promote(model, 1, "r1", "perennial", "first")
+    locked = Ledger.locked_in_mlflow
+
+    def meanwhile(ledger: Ledger, name: str) -> contextlib.AbstractContextManager[None]:
+        monkeypatch.setattr(Ledger, "locked_in_mlflow", locked)
+        promote(model, 3, "r3", "ada", "by another run")
+        return locked(ledger, name)
+
+    monkeypatch.setattr(Ledger, "locked_in_mlflow", meanwhile)
+    promote(model, 2, "r2", "perennial", "second")
+    now = state(model)
+    assert now["ledger"][0] == now["record"][0] == now["alias"] == 3
+
+
 def test_a_retry_does_not_bring_back_a_version_that_was_rolled_back(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     assert killed_at(*STEPS["after the commit"], lambda: promote(model, 2, "r2", "ada", "second"))

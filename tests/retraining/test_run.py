@@ -343,6 +343,8 @@ def test_parameters_are_checked_by_name(home: Path, toy: Model) -> None:
     plan = take(toy, as_of=AS_OF, window_days="", candidates=None, seed=None, note=None)
     assert (plan.window_days, plan.seed, plan.note) == (20, 0, "")
     assert take(toy, window_days="15", candidates="logistic").candidates == ("baseline", "logistic")
+    lucky = toy.model_copy(update={"training": toy.training.model_copy(update={"seed": 7})})
+    assert [take(lucky, **asked).seed for asked in ({}, {"seed": None}, {"seed": 0}, {"seed": "0"})] == [7, 7, 0, 0]
 
 
 def test_an_onnx_model_that_differs_is_not_released(home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:

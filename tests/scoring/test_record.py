@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+from pathlib import Path
 
 import pytest
 
-from include.scoring.record import Line, decode, encode
+from include.scoring.record import Line, closed_segments, decode, encode, segment_name
 
 OLD = (
     b'{"request_id":"a-1","row":1,"key":{"carrier":"UA","parcel":1545},"event_time":"2026-05-03T09:15:00.000000Z",'
@@ -33,6 +35,17 @@ def test_lines_of_the_previous_version_are_read_and_written_again_byte_for_byte(
     assert classes.scores == {"quiet": 0.5, "busy": 0.5} and classes.score is None
     assert classes.features == {"text": "line\u2028paragraph\u2029next\x85\x1c\n"}
     assert encode(classes) == OLD_CLASSES and b"\n" not in OLD_CLASSES
+
+
+def test_segments_are_listed_in_the_order_in_which_they_are_loaded(tmp_path: Path) -> None:
+    """A segment with a lower number than the last one loaded would count as loaded already."""
+    written = [(server, number) for server in ("one", "two") for number in range(1, 40)]
+    for server, number in random.Random(0).sample(written, len(written)):
+        path = tmp_path / server / "parcels" / segment_name(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(OLD + b"\n")
+    found = [(segment.app_id, segment.number) for segment in closed_segments(tmp_path, "parcels")]
+    assert found == [(f"{server}/parcels", number) for server, number in written]
 
 
 def test_a_line_of_a_newer_version_is_read() -> None:

@@ -7,9 +7,14 @@ import os
 import shutil
 import threading
 import time
+from pathlib import Path
 
+import pytest
 from load_client import request_bytes, run
 from server_kit import FEATURES_SOURCE, Releases, Server, constant_files, row, wait_for
+
+from include.serving.local_copy import LocalCopy
+from tests.release.killing import killed_at
 
 
 def version(server: Server, model: str = "parcels") -> int | None:
@@ -190,6 +195,23 @@ def test_the_local_copy_is_verified_again(releases: Releases, server: Server) ->
     shutil.rmtree(releases.store.root)
     server.start()
     assert server.predict("parcels", row())[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("step", "when", "version"),
+    [("write", "before", 1), ("write", "after", 1), ("write_release", "before", 1), ("write_release", "after", 2)],
+)
+def test_a_server_killed_while_it_writes_its_copy_leaves_a_valid_one(
+    releases: Releases, tmp_path: Path, step: str, when: str, version: int
+) -> None:
+    """The record always names a bundle that exists, so the server can start without the store."""
+    local = LocalCopy(tmp_path / "last")
+    one, two = (releases.put("parcels", constant_files("parcels", n / 4), n, n) for n in (1, 2))
+    local.keep(one, releases.store.open("parcels", one.digest))
+    bundle = releases.store.open("parcels", two.digest)
+    assert killed_at(f"include.registry.bundles:BundleStore.{step}", when, lambda: local.keep(two, bundle))
+    found = local.open("parcels")
+    assert found is not None and found[0].version == version
 
 
 def test_the_server_starts_without_models_and_finds_the_first_champion(releases: Releases, server: Server) -> None:

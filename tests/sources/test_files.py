@@ -149,6 +149,17 @@ def test_a_csv_file_is_read_once_and_again_when_it_changes(tmp_path: Path, monke
     assert len(left) <= 2, "a file that grows daily must not leave one cache per day"
 
 
+def test_another_list_of_missing_values_makes_another_cache(tmp_path: Path) -> None:
+    """The file has not changed, but the option has."""
+    path, day = tmp_path / "rows.csv", date(2024, 3, 29)
+    path.write_text("at,n\n2024-03-29 10:00:00,-9\n2024-03-29 11:00:00,\n")
+    at = EventTime("at", "iso")
+    usual, ours = CsvFile(path, at), CsvFile(path, at, nulls=("-9",))
+    for _ in range(2):
+        assert usual.between(day, day, {})["n"].to_pylist() == ["-9", None]
+        assert ours.between(day, day, {})["n"].to_pylist() == [None, ""]
+
+
 def test_many_processes_create_one_cache(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     rows().to_csv(path, index=False)

@@ -8,12 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import make_pipeline
 
 from include import catalog
+from include.data.snapshots import Snapshot
 from include.errors import ReleaseError
 from include.partitions import keys_between
-from include.spec import Model
+from include.spec import Candidate, Model
 from include.training import candidates, dataset, refit
+from include.training.plan import DayCount, LabelCounts, Plan
+from include.training.recipes import Recipe
 from tests.training import chain_models, toy_days
 
 BROKEN = "2026-05-09"
@@ -148,6 +154,49 @@ def test_a_broken_newest_day_is_not_learned_from(toy: Model, breaking: Any, mess
         refit.guard_days(toy, older, pd.concat([newest[~there], breaking(newest[there])]))
     with pytest.raises(ReleaseError, match="cannot be checked"):
         refit.guard_days(toy, older, newest.head(0))
+
+
+class Days:
+    """A lake that holds the rows of a frame."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+
+    def published(self) -> dict[str, object]:
+        return dict.fromkeys(self.frame["partition"])
+
+    def snapshot(self, first_key: str, last_key: str) -> Snapshot:
+        return Snapshot(
+            table_version=1, first=first_key, last=last_key, rows=len(self.frame), digest="5" * 64, path="snapshots/5",
+            missing=(), immature=(),
+        )  # fmt: skip
+
+    def read_snapshot(
+        self, snapshot: Snapshot | str, first: str | None = None, last: str | None = None, columns: Any = None
+    ) -> pd.DataFrame:
+        return dataset.between(self.frame, (first or "", last or "9"))
+
+
+def test_the_release_model_has_the_iterations_of_its_recipe(
+    toy: Model, rows: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the recipe that was judged, so it does not stop early by itself."""
+    stopping = HistGradientBoostingClassifier(early_stopping=True, max_iter=300, max_leaf_nodes=4)
+    candidate = Candidate(make_pipeline(make_column_transformer(("passthrough", ["x", "z"])), stopping))
+    declared = {"baseline": candidates.load(toy)["baseline"], "stopping": candidate}
+    monkeypatch.setattr(catalog.module("toy", "candidates"), "candidates", lambda: declared)
+    lake, count = Days(rows), DayCount(days=1, rows=1)
+    plan = Plan(
+        as_of=toy_days.AS_OF, snapshot=lake.snapshot(toy_days.FIRST, toy_days.AS_OF), candidates=tuple(declared),
+        baseline="baseline", window_days=20, seed=0, note="", code_digest="c",
+        windows={name: dataset.windows(toy, toy_days.AS_OF) for name in declared},
+        days=LabelCounts(selection=count, holdout=count),
+    )  # fmt: skip
+    recipe = Recipe(candidate="stopping", window_days=20, iterations=9)
+    twin = candidates.fit(toy, candidate, dataset.between(rows, plan.windows["stopping"].twin), 0, recipe.iterations)
+    fitted, _, _ = refit.refit(toy, plan, recipe, twin.pipeline, lake)
+    assert twin.pipeline[-1].n_iter_ == fitted.pipeline[-1].n_iter_ == 9
+    assert fitted.last == toy_days.AS_OF and not fitted.pipeline[-1].do_early_stopping_
 
 
 def test_healthy_days_pass_the_guards_during_the_whole_year(toy: Model) -> None:
