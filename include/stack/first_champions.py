@@ -187,7 +187,8 @@ def paste(answer: champion.Answer) -> str:
 
 def short(answer: champion.Answer) -> str:
     """A champion's prediction in one line."""
-    return f"{answer.model}: version {answer.version} serves. Prediction for a sample row: {answer.body['predictions'][0]}."
+    prediction = answer.body["predictions"][0]
+    return f"{answer.model}: version {answer.version} serves. Prediction for a sample row: {prediction}."
 
 
 class Others:
