@@ -1,4 +1,4 @@
-"""Draws the effect of damaged nights: the metric with the gate and without one, and the outcome of each night."""
+"""Plot the effect of damaged nights: the metric with and without the gate, and the outcome of each night."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINES = {UNGATED: {"color": "#c0392b", "linewidth": 1.6, "linestyle": (0, (4, 2)
 SOUND: picture.Style = {"color": "#b9bec6", "linewidth": 1.6}
 PASSED = {"promote": ("passed", {"marker": "D", "color": "#0b6e4f", "s": 30})}
 NIGHT = "#e6b8b2"
-# On white: the lines of the nights run through the whole height.
+# White background, because the vertical lines of the nights span the full height.
 LEGEND: picture.Style = {
     "loc": "upper left",
     "fontsize": 9,
@@ -35,12 +35,12 @@ def draw(report: Report, damaged: DamagedResult) -> dict[str, bytes]:
 
 
 def sentence(report: Report, damaged: DamagedResult) -> str:
-    """What the picture shows, in one sentence."""
+    """The title of the picture: the share of broken nights, and the metric with and without the gate."""
     metric = report.metric
     gate, none = (number(damaged.draws[0].policies[name].metrics[metric]) for name in (NIGHTLY, UNGATED))
     return (
         f"{report.model}, {100 * damaged.share:.3g} % of nights broken: {picture.name_of(metric)} {gate} "
-        f"behind the gate, {none} without one"
+        f"with the gate, {none} without it"
     )
 
 
@@ -70,7 +70,7 @@ def _metric(axes: Any, report: Report, damaged: DamagedResult) -> None:
     draw = damaged.draws[0]
     sound = [(day.day, day.policies[NIGHTLY].rolling) for day in report.days]
     pooled = number(report.policies[NIGHTLY].metrics[metric])
-    _line(axes, sound, label=f"{pooled}  {names[NIGHTLY]}, no night broken", **SOUND)
+    _line(axes, sound, label=f"{pooled}  {names[NIGHTLY]}, without broken nights", **SOUND)
     for policy, style in LINES.items():
         points = [(day.day, day.policies[policy].rolling) for day in draw.days]
         _line(axes, points, label=f"{number(draw.policies[policy].metrics[metric])}  {names[policy]}", **style)
@@ -79,9 +79,9 @@ def _metric(axes: Any, report: Report, damaged: DamagedResult) -> None:
     axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
     count, draws = len(draw.nights), len(damaged.draws)
     first = f"the first of {draws} draws: " if draws > 1 else ""
-    judged = ", are judged by broken rows" if damaged.everywhere else ""
+    judged = ", are judged on broken rows" if damaged.everywhere else ""
     title = (
-        f"{first}{count} of the nights (vertical lines) learn from broken rows{judged} and serve until the next release"
+        f"{first}{count} of the nights (vertical lines) train on broken rows{judged} and serve until the next release"
     )
     axes.set_title(title, loc="left", fontsize=9, color="#4a4f57")
     axes.legend(**LEGEND, ncols=3)
@@ -95,7 +95,7 @@ def _line(axes: Any, points: list[tuple[str, float | None]], **style: Any) -> No
 
 
 def _nights(axes: Any, draw: DrawResult) -> None:
-    """A row for each kind of damage; the mark shows what the gate made of it."""
+    """Plot one row for each kind of damage; each mark shows the gate's decision on a night."""
     kinds = sorted({night.damage for night in draw.nights}, reverse=True)
     for verdict, (name, style) in {**picture.MARKS, **PASSED}.items():
         found = [night for night in draw.nights if night.verdict == verdict]
