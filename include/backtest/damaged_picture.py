@@ -40,7 +40,7 @@ def sentence(report: Report, damaged: DamagedResult) -> str:
     gate, none = (number(damaged.draws[0].policies[name].metrics[metric]) for name in (NIGHTLY, UNGATED))
     return (
         f"{report.model}, {100 * damaged.share:.3g} % of nights broken: {picture.name_of(metric)} {gate} "
-        f"with the gate, {none} without it"
+        f"behind the gate, {none} without one"
     )
 
 
@@ -70,7 +70,7 @@ def _metric(axes: Any, report: Report, damaged: DamagedResult) -> None:
     draw = damaged.draws[0]
     sound = [(day.day, day.policies[NIGHTLY].rolling) for day in report.days]
     pooled = number(report.policies[NIGHTLY].metrics[metric])
-    _line(axes, sound, label=f"{pooled}  {names[NIGHTLY]}, without broken nights", **SOUND)
+    _line(axes, sound, label=f"{pooled}  {names[NIGHTLY]}, no night broken", **SOUND)
     for policy, style in LINES.items():
         points = [(day.day, day.policies[policy].rolling) for day in draw.days]
         _line(axes, points, label=f"{number(draw.policies[policy].metrics[metric])}  {names[policy]}", **style)
@@ -79,9 +79,9 @@ def _metric(axes: Any, report: Report, damaged: DamagedResult) -> None:
     axes.grid(axis="y", color="#e6e8eb", linewidth=0.8)
     count, draws = len(draw.nights), len(damaged.draws)
     first = f"the first of {draws} draws: " if draws > 1 else ""
-    judged = ", are judged on broken rows" if damaged.everywhere else ""
+    judged = ", are judged by broken rows" if damaged.everywhere else ""
     title = (
-        f"{first}{count} of the nights (vertical lines) train on broken rows{judged} and serve until the next release"
+        f"{first}{count} of the nights (vertical lines) learn from broken rows{judged} and serve until the next release"
     )
     axes.set_title(title, loc="left", fontsize=9, color="#4a4f57")
     axes.legend(**LEGEND, ncols=3)

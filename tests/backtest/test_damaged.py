@@ -106,7 +106,7 @@ def test_a_gate_with_a_broken_holdout_promotes_broken_nights(
     assert {key: found[key] for key in found if key != "broken"} == {k: report[k] for k in report if k != "broken"}
     assert "and with them the holdout that the gate judges them on" in (again / "report.md").read_text()
     with picture.rc_context(picture.STYLE):
-        assert "are judged on broken rows" in drawn(found).axes[0].get_title(loc="left")
+        assert "are judged by broken rows" in drawn(found).axes[0].get_title(loc="left")
         assert "judged" not in drawn(report).axes[0].get_title(loc="left")
     assert replay(toy.name, again)["broken"] == report["broken"]
 
