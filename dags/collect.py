@@ -1,8 +1,8 @@
 """
 ### Collect one day of {model}
 
-Every night, about the newest local day whose labels are final (yesterday, unless `label.delay` is set):
-**collect** fetches the rows from the model's source and keeps them unchanged; **validate** checks them against the
+Runs every night for the newest local day whose labels are final (yesterday, unless `label.delay` is set).
+**collect** fetches the rows from the model's source and stores them unchanged; **validate** checks them against the
 declared schema and the expectations, and moves bad rows to the `quarantine` table with the expectation they failed;
 **publish** overwrites the day's partition in the lake in one commit.
 
@@ -10,12 +10,12 @@ declared schema and the expectations, and moves bad rows to the `quarantine` tab
 a day twice.
 
 #### When a task fails
-* **collect**: the source did not answer (the task is retried automatically), or the day is not over yet. Clear the
-  task when the source is back.
-* **validate**: the batch failed a critical expectation. Nothing was published; the log's last line and the *Validation
-  result* button show what was wrong, with numbers. Fix the source, or the expectation if it is wrong, then clear
-  `collect`.
-* **publish**: a storage problem. Clear it; a partition is never half-written.
+* **collect**: the source did not respond (the task is retried automatically), or the day is not over yet. Clear the
+  task when the source is available again.
+* **validate**: the batch failed a critical expectation. Nothing was published; the last line of the log and the
+  *Validation result* button show the failed checks, with numbers. Fix the source, or the expectation if it
+  is wrong, then clear `collect`.
+* **publish**: a storage problem. Clear the task; partitions are written atomically.
 """
 
 from airflow.sdk import Param
@@ -31,7 +31,7 @@ PARAMS = {
         format="date",
         pattern=parameters.DAY,
         title="Partition",
-        description="The day to collect (YYYY-MM-DD). Empty: the day of the run, else the newest with final labels.",
+        description="The day to collect (YYYY-MM-DD). Empty: the day of the run, or the newest day with final labels.",
     ),
 }
 

@@ -2,23 +2,24 @@
 ### Load a history of {model}
 
 Collects many days in one run: **plan** chooses the days and distributes them over tasks, **load** fetches, validates
-and publishes the days of one task, **summary** says what became of each day. The lake contains the same afterwards as
-after one run of `{model}_collect` a day, in a fraction of the time.
+and publishes the days of one task, **summary** reports the result for each day. The result in the lake is the
+same as that of one `{model}_collect` run per day, in a fraction of the time.
 
-*Which DAG for what:* `{model}_collect` runs every night, and repeats single days (Trigger with `partition`, or
-Backfill). `{model}_load` is for a history: the first one of a new model, or weeks after an outage.
+*Which DAG to use:* `{model}_collect` runs every night and collects single days again (Trigger with `partition`, or
+Backfill). `{model}_load` is for many days: the history of a new model, or several weeks after an outage.
 
-*By hand:* Trigger, with the first and the last day in the form. *Only missing* skips days that are published with final
-labels; *all* fetches every day again. A run can be stopped at any time: the next one continues.
+*By hand:* Trigger, and enter the first and the last day in the form. *Only missing* skips days that are published with
+final labels; *all* fetches every day again. A run can be stopped at any time; the next run continues from there.
 
 A day that fails validation, or that the source does not return, does not stop the others: the run's note lists it with
-the reason and a link to its validation result. The run ends green if the rest is enough for a training.
+the reason and a link to its validation result. The run succeeds if the other days are enough for training.
 
 #### When a task fails
-* **plan**: the days are wrong; the note names a valid choice.
-* **load**: the source or the storage did not answer (it is tried again automatically). Clear the task when it is back.
-* **summary**: nothing was loaded, or too little for a training; the note has each day with its reason. Fix the
-  source, then trigger the DAG again with *only missing*.
+* **plan**: the range of days is invalid; the note shows a valid one.
+* **load**: the source or the storage did not respond (the task is retried automatically). Clear the task when it is
+  available again.
+* **summary**: no days or too few days for training were loaded; the note lists each failed day with the reason. Fix
+  the source, then trigger the DAG again with *only missing*.
 """
 
 from airflow.sdk import Param
@@ -28,14 +29,14 @@ from perennial.operators.loading import LoadOperator, LoadSummaryOperator, PlanL
 
 DAY = {"type": ["null", "string"], "format": "date", "pattern": parameters.DAY}
 PARAMS = {
-    "first": Param(None, **DAY, title="First day", description="YYYY-MM-DD. Empty: the first that a training needs."),
-    "last": Param(None, **DAY, title="Last day", description="YYYY-MM-DD. Empty: the newest with final labels."),
+    "first": Param(None, **DAY, title="First day", description="YYYY-MM-DD. Empty: the first day needed for training."),
+    "last": Param(None, **DAY, title="Last day", description="YYYY-MM-DD. Empty: the newest day with final labels."),
     "days": Param(
         "missing",
         type="string",
         enum=["missing", "all"],
         title="Days",
-        values_display={"missing": "only missing", "all": "all, also those that are published"},
+        values_display={"missing": "only missing", "all": "all, including published days"},
     ),
     "days_per_task": Param(
         parameters.DAYS_PER_TASK,
@@ -43,10 +44,10 @@ PARAMS = {
         minimum=1,
         maximum=parameters.MOST_DAYS_PER_TASK,
         title="Days per task",
-        description="Days of one task share one query of the source and one commit.",
+        description="All days of a task are fetched with one query and published in one commit.",
     ),
 }
-AT_A_TIME = 4  # tasks of a run
+AT_A_TIME = 4  # concurrent tasks of a run
 
 for model in models("load"):
     with model_dag(model, "load", __doc__, params=PARAMS):
@@ -62,5 +63,5 @@ for model in models("load"):
             model=model.name,
             planned=plan.output,
             loaded=loaded.output,
-            trigger_rule="all_done_min_one_success",  # not if `plan` has failed
+            trigger_rule="all_done_min_one_success",  # does not run if `plan` has failed
         )

@@ -2,17 +2,18 @@
 ### Put a version of {model} into service
 
 Started by `{model}_retrain` after the gate decided *promote*, or by hand with a version. **smoke_test** opens the
-bundle, verifies every digest and scores known rows. **promote** makes it the champion, by compare-and-set: if another
-version became champion since the gate decided, this version is refused. **verify** waits until the model server answers
-with the new version and the expected scores; otherwise it puts the old champion back and the run fails.
+bundle, verifies every digest and scores known rows. **promote** makes it the champion by compare-and-set: if the
+champion has changed since the gate's decision, the task fails. **verify** waits until the model server returns the
+expected scores with the new version; if it does not, the task restores the old champion and the run fails.
 
 #### When a task fails
-* **smoke_test**: the bundle is damaged or the server could not load it. Nothing changed; the old champion serves.
-* **promote**: the champion changed in the meantime. Nothing was changed. (Skipped: promotion is frozen after a
-  rollback; the run's note shows by whom, since when and why. Lift the freeze with `make unfreeze MODEL={model}
+* **smoke_test**: the bundle is damaged, or the server could not load it. The old champion still serves.
+* **promote**: the champion has changed in the meantime. The task made no changes. (Skipped: promotion is frozen after
+  a rollback; the run's note shows who froze it, when and why. Lift the freeze with `make unfreeze MODEL={model}
   REASON=...` or with `{model}_rollback`, then trigger this DAG with the version.)
-* **verify**: the server could not serve the new version, was away for 3 minutes, or ran and did not switch to it for
-  10 minutes (by default); the old champion is back. The log shows which; see the server's log as well.
+* **verify**: the server could not serve the new version, was unreachable for 3 minutes, or was running but did not
+  switch to the new version within 10 minutes (by default). The old champion has been restored. The task's log shows the
+  cause; see also the server's log.
 """
 
 from airflow.sdk import Param
@@ -41,7 +42,7 @@ PARAMS = {
         minimum=0,
         maximum=parameters.LARGEST_EPOCH,
         title="Expected epoch",
-        description="Set by the retraining: refuse if the champion has changed since. By hand, leave it empty.",
+        description="Set by the retraining: fail if the champion has changed. Leave it empty for a manual run.",
     ),
 }
 

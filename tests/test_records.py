@@ -1,4 +1,4 @@
-"""Records: frozen and strict, JSON at the boundary, and an error that names the field."""
+"""Records are frozen and strict, are read from and written to JSON, and name the field in errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Whole(Record):
 DOCUMENT = {"name": "a", "count": 3, "part": {"days": ["2026-05-03"], "value": 0.5}}
 
 
-def test_a_document_survives_reading_and_writing() -> None:
+def test_a_document_is_unchanged_after_reading_and_writing() -> None:
     found = Whole.of(DOCUMENT)
     assert found == Whole(name="a", count=3, part=Part(days=("2026-05-03",), value=0.5))
     assert found.as_dict() == DOCUMENT, "fields that were never set are not written"
@@ -49,13 +49,13 @@ def test_a_document_survives_reading_and_writing() -> None:
         ({"name": b"a"}, "it is not JSON"),
     ],
 )
-def test_an_invalid_document_is_refused_with_the_field(changes: dict[str, Any], found: str) -> None:
+def test_the_error_of_an_invalid_document_names_the_field(changes: dict[str, Any], found: str) -> None:
     with pytest.raises(IntegrityError) as refused:
         Whole.of({**DOCUMENT, **changes})
     assert "this cannot be read as Whole" in str(refused.value) and found in str(refused.value)
 
 
-def test_a_record_does_not_change_and_a_copy_is_checked() -> None:
+def test_a_record_is_frozen_and_a_copy_is_validated() -> None:
     record = Whole.of(DOCUMENT)
     with pytest.raises(ValidationError):
         record.count = 4

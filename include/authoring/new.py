@@ -1,4 +1,4 @@
-"""A model's folder from a table: reads, infers, states what it inferred, and writes."""
+"""Create a model folder from a table: read the table, infer the settings, write the files and a summary."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ NAME = re.compile(r"^[a-z][a-z0-9_]{1,49}$")
 
 
 def new_model(request: Request, today: date | None = None) -> str:
-    """Write the folder and its test; returns the summary for the person.
+    """Write the folder and its test, and return the summary for the user.
 
     Parameters
     ----------
-    today : the day on which the replay of a finished history is aimed; None: the clock's.
+    today : the date to which the replay of a finished history is aligned; None: the current date.
 
     Raises
     ------
-    ConfigurationError : a name, source or column that cannot be used, or a file exists already.
-    DataError : the data do not allow an honest model; names what would.
+    ConfigurationError : a name, source or column cannot be used, or a file exists already.
+    DataError : the data is not sufficient for a valid model; the message shows what is needed.
     """
     _check(request)
     folder, test = places(request.name, request.into)
@@ -43,7 +43,7 @@ def new_model(request: Request, today: date | None = None) -> str:
 
 
 def infer(request: Request, today: date) -> Findings:
-    """Everything that can be known without asking."""
+    """Infer all settings that do not need an answer from the user."""
     source, connections = open_source(request)
     found = read(request, source, connections, today)
     settle_target(found)
@@ -51,9 +51,7 @@ def infer(request: Request, today: date) -> Findings:
     settle_leaks(found)
     settle_key(found)
     if not found.of(Role.FEATURE, Role.MANY, Role.AGE):
-        found.say(
-            "Look at", "No column is left that says anything before the event: hour and weekday are all there is."
-        )
+        found.say("Look at", "No column is known before the event: the only features are hour and weekday.")
     settle_rhythm(found, today)
     return found
 
@@ -74,7 +72,7 @@ def _check(request: Request) -> None:
         raise ConfigurationError(f"there is a model {request.name!r} already, in {catalog.folders()[request.name]}.")
     try:
         ZoneInfo(request.timezone)
-    except (KeyError, ValueError, OSError):  # not found; not a name; the name of a folder
+    except (KeyError, ValueError, OSError):  # unknown name, invalid name, name of a folder
         raise ConfigurationError(
             f"TIMEZONE={request.timezone} is not an IANA timezone, e.g. UTC or Europe/Berlin."
         ) from None

@@ -1,4 +1,4 @@
-"""Opens what SOURCE names: finds out how the file is written, or which table is meant, and how its time is written."""
+"""Open the file or table given by SOURCE, and infer the format of the file and of its time column."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ SAMPLE = 1 << 24  # bytes of a CSV file whose times are examined
 
 
 def open_source(request: Request) -> tuple[Source, Mapping[str, str]]:
-    """The source, and the connections that it needs.
+    """The source and the connections that it needs.
 
     Raises
     ------
-    ConfigurationError : unknown kind of source; no such file, table or column; or a password in the wrong place.
+    ConfigurationError : the kind of source is unknown, a file, table or column does not exist, or SOURCE contains a
+        password.
     """
     if holds_password(request.source):
         raise ConfigurationError(
-            "SOURCE holds a password, which would end up in the shell's history and in the code. Put the address into "
-            "a connection and name that: export AIRFLOW_CONN_WAREHOUSE='postgresql://...' (or make the connection "
+            "SOURCE contains a password, which would be stored in the shell's history and in the code. Define a "
+            "connection and use its name: export AIRFLOW_CONN_WAREHOUSE='postgresql://...' (or create the connection "
             "`warehouse` in Airflow), then SOURCE=sql:warehouse/schema.table."
         )
     if request.source.startswith("sql:"):
@@ -58,7 +59,7 @@ def _open_table(request: Request) -> tuple[Source, Mapping[str, str]]:
     connection, slash, table = request.source.removeprefix("sql:").partition("/")
     if not slash or not connection or not table or "/" in table:
         raise ConfigurationError(
-            f"SOURCE {request.source!r} names no table: write sql:<connection>/<schema.table>, e.g. "
+            f"SOURCE {request.source!r} does not name a table: use sql:<connection>/<schema.table>, e.g. "
             "sql:warehouse/sales.orders."
         )
     connections = from_environment([connection])
@@ -84,7 +85,7 @@ def _open_csv(path: Path, request: Request) -> Source:
     names = header(path, separator, encoding)
     if formats.looks_like_data(names):
         raise ConfigurationError(
-            f"the first line of {path} holds values ({', '.join(names[:4])}), not names: a CSV file wants a header."
+            f"the first line of {path} contains values ({', '.join(names[:4])}), not names: add a header."
         )
     _require(request, names, str(path))
     sample = _sample(path, names, separator, encoding)
@@ -112,7 +113,7 @@ def _sample(path: Path, names: list[str], separator: str, encoding: str) -> pa.T
             )
             return pa.Table.from_batches([reader.read_next_batch()])
     except StopIteration:
-        raise ConfigurationError(f"{path} has a header and no rows") from None
+        raise ConfigurationError(f"{path} has a header but no rows") from None
     except pa.ArrowInvalid as problem:
         raise ConfigurationError(f"{path} cannot be read: {str(problem).splitlines()[0]}") from None
 
@@ -126,8 +127,8 @@ def _format(request: Request, values: pa.ChunkedArray) -> str:
     if found is None:
         examples = ", ".join(repr(v) for v in array.drop_null().slice(0, 3).to_pylist())
         raise ConfigurationError(
-            f"TIME={request.time} does not hold times that can be read, e.g. {examples or 'nothing at all'}: name "
-            "another column, or say how they are written, e.g. TIME_FORMAT='%d.%m.%Y %H:%M'."
+            f"TIME={request.time} does not contain readable times, e.g. {examples or 'only missing values'}: name "
+            "another column, or give their format, e.g. TIME_FORMAT='%d.%m.%Y %H:%M'."
         )
     return found
 
@@ -137,4 +138,4 @@ def _require(request: Request, names: list[str], where: str) -> None:
         if name not in names:
             raise ConfigurationError(f"{argument}={name}: {where} has no such column{did_you_mean(name, names)}")
     if request.target == request.time:
-        raise ConfigurationError(f"TARGET and TIME are both {request.time}: what is predicted, and when did it happen?")
+        raise ConfigurationError(f"TARGET and TIME are both {request.time}: choose two different columns.")

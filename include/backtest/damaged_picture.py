@@ -1,4 +1,4 @@
-"""Draws the effect of damaged nights: the metric with the gate and without one, and the outcome of each night."""
+"""Plot the effect of damaged nights: the metric with and without the gate, and the outcome of each night."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LINES = {UNGATED: {"color": "#c0392b", "linewidth": 1.6, "linestyle": (0, (4, 2)
 SOUND: picture.Style = {"color": "#b9bec6", "linewidth": 1.6}
 PASSED = {"promote": ("passed", {"marker": "D", "color": "#0b6e4f", "s": 30})}
 NIGHT = "#e6b8b2"
-# On white: the lines of the nights run through the whole height.
+# White background, because the vertical lines of the nights span the full height.
 LEGEND: picture.Style = {
     "loc": "upper left",
     "fontsize": 9,
@@ -35,7 +35,7 @@ def draw(report: Report, damaged: DamagedResult) -> dict[str, bytes]:
 
 
 def sentence(report: Report, damaged: DamagedResult) -> str:
-    """What the picture shows, in one sentence."""
+    """The title of the picture: the share of broken nights, and the metric with and without the gate."""
     metric = report.metric
     gate, none = (number(damaged.draws[0].policies[name].metrics[metric]) for name in (NIGHTLY, UNGATED))
     return (
@@ -95,7 +95,7 @@ def _line(axes: Any, points: list[tuple[str, float | None]], **style: Any) -> No
 
 
 def _nights(axes: Any, draw: DrawResult) -> None:
-    """A row for each kind of damage; the mark shows what the gate made of it."""
+    """Plot one row for each kind of damage; each mark shows the gate's decision on a night."""
     kinds = sorted({night.damage for night in draw.nights}, reverse=True)
     for verdict, (name, style) in {**picture.MARKS, **PASSED}.items():
         found = [night for night in draw.nights if night.verdict == verdict]

@@ -1,4 +1,4 @@
-"""The cost of nights that were damaged on purpose, as a part of the report of a back-test."""
+"""Records for the part of a back-test report that covers nights damaged on purpose."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from include.records import PartitionKey, Record
 
 
 class Counted(Record):
-    """A record that counts nights by outcome (`policies.Decided`) as further fields."""
+    """A record whose extra fields are the numbers of nights by outcome (`policies.Decided`)."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, int] = Field(init=False)
@@ -19,9 +19,10 @@ class Counted(Record):
 
 
 class Excess(Record):
-    """Days that damaged models served, their rows, and the mean excess over these rows; None without a row.
+    """The days on which damaged models served, the rows of these days, and the mean excess (None without rows).
 
-    The excess is by how much the metric of training was worse than that of the same release fitted on sound rows.
+    The excess is the difference by which the training metric is worse than that of the same release fitted on sound
+    rows.
     """
 
     days: int
@@ -30,7 +31,7 @@ class Excess(Record):
 
 
 class Together(Counted):
-    """Several damaged nights."""
+    """The totals over several damaged nights."""
 
     nights: int
     nightly: Excess
@@ -44,7 +45,7 @@ class KindResult(Together):
 
 
 class ServedResult(Record):
-    """The days that the model of a damaged night served; ``sound``: the metric that a sound night would have had."""
+    """The days on which a damaged night's model served; ``sound``: the metric of the same night on sound rows."""
 
     first: PartitionKey
     days: int
@@ -55,7 +56,7 @@ class ServedResult(Record):
 
 
 class DamagedNightResult(Record):
-    """A damaged night: its outcome, and by policy the days on which its model served."""
+    """A damaged night: its outcome and, for each policy, the days on which its model served."""
 
     as_of: PartitionKey
     damage: str
@@ -67,14 +68,14 @@ class DamagedNightResult(Record):
 
 
 class PooledPolicy(Record):
-    """A policy with damaged nights, pooled; over all draws without its releases."""
+    """The pooled metrics of a policy with damaged nights; ``releases`` is empty if pooled over all draws."""
 
     metrics: dict[str, float | None]
     releases: tuple[PartitionKey, ...] = ()
 
 
 class RolledDay(Record):
-    """What a policy served on a day, and its rolling metric."""
+    """The as-of of the model that a policy served on a day, and its rolling metric."""
 
     as_of: PartitionKey
     rolling: float | None
@@ -86,7 +87,7 @@ class DrawnDay(Record):
 
 
 class DrawResult(Record):
-    """One draw of damaged nights; ``days`` of the first draw only, for the picture."""
+    """One draw of damaged nights; ``days`` is only set for the first draw, for the picture."""
 
     seed: int
     policies: dict[str, PooledPolicy]
@@ -100,9 +101,9 @@ class DamagedResult(Record):
 
     Attributes
     ----------
-    everywhere : whether the holdouts were damaged, too.
-    policies : each pooled over the days of all draws.
-    kinds, every : each kind of damage over all draws, and all of them together.
+    everywhere : whether the holdouts were also damaged.
+    policies : each policy, pooled over the days of all draws.
+    kinds, every : the totals over all draws, for each kind of damage and for all kinds together.
     """
 
     share: float

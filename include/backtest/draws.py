@@ -1,4 +1,4 @@
-"""A history in which a share of the nights is damaged on purpose: drawn, fitted, decided, released."""
+"""Histories with damaged nights: draw the nights, fit them, let the gate decide, and collect the releases."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from include.training.plan import Plan
 
 POLICIES = (NIGHTLY, UNGATED)
 SOUND = {name: f"{name}, sound" for name in POLICIES}
-"""For each policy: what it would have released if the damaged nights had been sound."""
+"""For each policy, the name of its counterpart: the same releases, but fitted on sound rows."""
 
 
 @dataclass(frozen=True)
 class Nights:
-    """The nights of a back-test, fitted on sound rows, and the decisions of the gate about them."""
+    """The nights of a back-test, fitted on sound rows, and the gate's decisions on them."""
 
     as_ofs: Sequence[str]
     plans: Mapping[str, Plan]
@@ -36,7 +36,7 @@ class Nights:
 
 @dataclass(frozen=True)
 class Drawn:
-    """One draw of damaged nights, and the history that follows from it; ``served`` by `policy` of this draw."""
+    """One draw of damaged nights and the resulting history; the keys of ``served`` are names from `policy`."""
 
     seed: int
     damaged: Mapping[str, DamagedNight]
@@ -45,7 +45,7 @@ class Drawn:
 
 
 def policy(name: str, seed: int) -> str:
-    """The name of a policy of one draw among all that are scored."""
+    """The name under which a policy of one draw is scored."""
     return f"{name} broken {seed}"
 
 
@@ -53,14 +53,14 @@ def redecide(
     model: Model, history: History, nights: Nights, share: float, seeds: Sequence[int], store: Store,
     workers: int, progress: Progress, everywhere: bool = False,
 ) -> list[Drawn]:  # fmt: skip
-    """Damage nights after the first champion, once for each seed, and let the gate decide again.
+    """For each seed, damage some nights after the first champion and let the gate decide again.
 
-    Sound nights are not fitted again. A night whose training fails on its rows releases nothing, whether there is a
-    gate or not.
+    Sound nights are not refitted. If training fails on the damaged rows, the night has no release, with or without the
+    gate.
 
     Parameters
     ----------
-    everywhere : the holdout of a damaged night is damaged, too.
+    everywhere : whether the holdout of a damaged night is also damaged.
     """
     first = next((night.as_of for night in nights.decided if night.verdict == Verdict.PROMOTE), None)
     later = [as_of for as_of in nights.as_ofs if first and as_of > first and as_of in nights.kept]

@@ -1,4 +1,4 @@
-"""`make backtest`: replays a model's history night by night, and reports how good each policy would have been."""
+"""`make backtest`: replays a model's history night by night and reports the metric of each release policy."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ from include.spec import Model
 from include.training import dataset
 
 MONTH = 30
-FEW_DAYS = 5  # are collected sooner than worker processes start
-MOST_NIGHTS = 365  # by default; with FIRST, as many as there are
+FEW_DAYS = 5  # collecting so few days takes less time than starting worker processes
+MOST_NIGHTS = 365  # the default limit; there is no limit if FIRST is given
 
 
 @dataclass(frozen=True)
 class Span:
-    """The days of a back-test, as partition keys: data from ``collected``, nights about ``first`` and later, judged
-    on days up to ``last``; a release model serves from ``lag`` days after its as-of."""
+    """The days of a back-test, as partition keys.
+
+    Data is collected from ``collected``, and the as-of of the first night is ``first``. Releases are judged on days up
+    to ``last``. A release model serves from ``lag`` days after its as-of.
+    """
 
     collected: str
     first: str
@@ -53,7 +56,7 @@ class Span:
 
     @property
     def nights(self) -> list[str]:
-        """The as-ofs that the gate decides about; each is followed by a day that it can be judged on."""
+        """The as-ofs of the nights that the gate decides on; at least one day to judge the release on follows each."""
         return [key for at, key in enumerate(self._as_ofs) if at % self.every == 0]
 
     @property
@@ -77,19 +80,21 @@ def run(
     draws: int = 1,
     everywhere: bool = False,
 ) -> int:
-    """Collect, fit, decide, score, draw. Everything is in ``home`` (by default ``PERENNIAL_HOME/backtest/<model>``),
-    and what exists already is used again: a back-test that was killed continues where it stopped.
+    """Run a back-test: collect, fit, decide, score and plot.
+
+    All files are in ``home`` (default: ``PERENNIAL_HOME/backtest/<model>``). Existing files are reused, so a back-test
+    that was killed continues from the point at which it stopped.
 
     Parameters
     ----------
-    broken : the share of nights that is broken on purpose, from 0 (none) to less than 1.
-    draws : how many times they are drawn; each draw is a history of its own, over the same sound nights.
-    everywhere : the gate judges a broken night on broken rows, too: a holdout damaged in the same way.
+    broken : the share of nights that are broken on purpose, from 0 (none) to less than 1.
+    draws : the number of random draws of broken nights; each draw is a separate history over the same sound nights.
+    everywhere : whether the holdout of a broken night is damaged in the same way.
 
     Raises
     ------
     ConfigurationError : an unknown model, or an empty span.
-    DataError : too little history, or no night that could be judged.
+    DataError : the history is too short, or no night could be judged.
     """
     model = catalog.load(name)
     connections = from_environment(model.data.connections)
@@ -102,7 +107,7 @@ def run(
             f"broken is {broken} and draws {draws}: broken must be from 0 to less than 1, draws at least 1."
         )
     if everywhere and not broken:
-        raise ConfigurationError("everywhere has no effect while broken is 0: set a share, e.g. 0.15.")
+        raise ConfigurationError("everywhere has no effect if broken is 0: set a share, e.g. 0.15.")
     span = span_of(model, lab.newest(), first, last, every)
     _introduce(progress, model, span, root, bounded=first is None)
 
@@ -133,7 +138,7 @@ def run(
 def _replayed(
     model: Model, history: History, span: Span, store: Store, code: str, workers: int, progress: Progress
 ) -> Nights:
-    """Plan and fit all nights, and let the gate decide about those of the span."""
+    """Plan and fit all nights, and let the gate decide on the nights of the span."""
     plans, refused = fitting.plans(model, history, sorted({*span.nights, *span.monthly}), progress)
     works = {as_of: Work(plan, key_of(model, plan, code)) for as_of, plan in plans.items()}
     kept = fitting.fitted(model, history, store, works, workers, progress)
@@ -149,14 +154,14 @@ def _keep(model: Model, found: Report, root: Path, progress: Progress) -> None:
 
     Raises
     ------
-    DataError : no day was judged; the report is written and gives the reason.
+    DataError : no day was judged; the report is written and contains the reason.
     """
     files.write(root / "report.json", (json.dumps(found.as_dict(), indent=1) + "\n").encode())
     if not found.days:
         nights = found.nights
         raise DataError(
             f"no night of {model.name} from {nights[0].as_of} to {nights[-1].as_of} led to a champion. The last "
-            f"one: {nights[-1].verdict}, {nights[-1].reason} All reasons are in {root / 'report.json'}."
+            f"night: {nights[-1].verdict}, {nights[-1].reason} All reasons are in {root / 'report.json'}."
         )
     damaged = found.broken
     tables = report.table(model, found) + (damaged_report.text(found, damaged) if damaged else "")
@@ -169,30 +174,30 @@ def _keep(model: Model, found: Report, root: Path, progress: Progress) -> None:
 
 
 def span_of(model: Model, newest: str, first: str | None, last: str | None, every: int) -> Span:
-    """The days of a back-test; what is not given is as long as the history, and at most a year of nights.
+    """The days of a back-test; by default, the whole history, but at most a year of nights.
 
     Raises
     ------
-    ConfigurationError : ``last`` is not over or before ``first``.
-    DataError : there is nothing to train on by ``first``, or nothing to judge by after it.
+    ConfigurationError : the labels of ``last`` are not final yet, or ``last`` is before ``first``.
+    DataError : there are no days to train on before ``first``, or no days to judge on after it.
     """
     lag, training = prequential.lag_days(model), model.training
     until = partition(last or newest, model.timezone).date
     if until.isoformat() > newest:
-        raise ConfigurationError(f"the labels of {until} are not final yet: LAST can be {newest} at most.")
+        raise ConfigurationError(f"the labels of {until} are not final yet: LAST can be at most {newest}.")
     if first:
         begin = partition(first, model.timezone).date
         if begin > until:
             raise ConfigurationError(f"FIRST ({begin}) is after LAST ({until}).")
-        dataset.windows(model, begin.isoformat())  # refuses a day before which nothing can be trained
+        dataset.windows(model, begin.isoformat())  # raises if no data precedes this day
     else:
         earliest = model.start + timedelta(days=training.days_needed - 1)
         begin = max(earliest, until - timedelta(days=lag + MOST_NIGHTS - 1))
     if begin + timedelta(days=lag) > until:
         raise DataError(
-            f"too little history: the first night of {model.name} that can be judged is about {begin} (it starts on "
-            f"{model.start}, a night needs {training.days_needed} days), and its model serves from "
-            f"{begin + timedelta(days=lag)} on, but the last day with final labels is {until}."
+            f"too little history: the first night of {model.name} that can be judged has the as-of {begin} (the data "
+            f"starts on {model.start}, a night needs {training.days_needed} days). Its model serves from "
+            f"{begin + timedelta(days=lag)}, but the last day with final labels is {until}."
         )
     collected = max(model.start, begin - timedelta(days=training.days_needed - 1))
     return Span(collected.isoformat(), begin.isoformat(), until.isoformat(), every, lag)
@@ -201,17 +206,19 @@ def span_of(model: Model, newest: str, first: str | None, last: str | None, ever
 def _introduce(progress: Progress, model: Model, span: Span, root: Path, bounded: bool) -> None:
     nights, extra = span.nights, sorted({*span.monthly} - {*span.nights})
     progress.say(
-        f"{model.name}: {len(nights)} nights about {nights[0]} to {nights[-1]}"
+        f"{model.name}: {len(nights)} nights, as of {nights[0]} to {nights[-1]}"
         f"{f', every {span.every} days' if span.every > 1 else ''}"
-        f"{f', and {len(extra)} more for the monthly policy' if extra else ''}; judged on the days up to {span.last}."
+        f"{f', and {len(extra)} more for the monthly policy' if extra else ''}; judged on days up to {span.last}."
     )
     if bounded and len(keys_between(span.first, span.last)) - span.lag >= MOST_NIGHTS:
         progress.say(f"At most {MOST_NIGHTS} nights are replayed unless FIRST is given.")
-    progress.say(f"Data since {span.collected}, as in a deployment that began then; all in {root}.")
+    progress.say(
+        f"The data begins on {span.collected}, as in a deployment that started on that day. All files are in {root}."
+    )
 
 
 def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], workers: int, progress: Progress) -> None:
-    """Collect what is missing; a day that fails validation is reported, and stays missing."""
+    """Collect the missing days; a day that fails validation is reported and stays missing."""
     keys = lab.missing(date.fromisoformat(first), date.fromisoformat(last))
     if not keys:
         return
@@ -232,7 +239,7 @@ def collect(lab: Lab, first: str, last: str, connections: Mapping[str, str], wor
 
 
 def _protocol(model: Model, span: Span, history: History, code: str) -> report.Protocol:
-    """Everything that the figures depend on."""
+    """All settings that the results depend on."""
     there = history.published()
     return report.Protocol(
         collected_from=span.collected,
@@ -252,6 +259,6 @@ def _protocol(model: Model, span: Span, history: History, code: str) -> report.P
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """The number of processors that this process can use."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

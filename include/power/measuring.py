@@ -118,7 +118,7 @@ def sample_of(model: Model, newest: str, first: str | None, last: str | None, ev
     """
     until = partition(last or newest, model.timezone).date
     if until.isoformat() > newest:
-        raise ConfigurationError(f"the labels of {until} are not final yet: LAST can be {newest} at most.")
+        raise ConfigurationError(f"the labels of {until} are not final yet: LAST can be at most {newest}.")
     declared = candidates.load(model).values()
     lengths = [candidates.window_of(one, model.training.window_days) for one in declared]
     window = max([model.training.window_days, *(length for length in lengths if isinstance(length, int))])

@@ -181,13 +181,14 @@ def answer_of(stack: Stack, model: Model, check: Callable[[], None]) -> champion
 
 
 def paste(answer: champion.Answer) -> str:
-    """A champion's answer, and the command to ask again."""
-    return f"{short(answer)} Ask it again:\n\n{answer.curl}"
+    """A champion's prediction, and the command that repeats the request."""
+    return f"{short(answer)} Try it:\n\n{answer.curl}"
 
 
 def short(answer: champion.Answer) -> str:
-    """A champion's answer in one line."""
-    return f"{answer.model}: version {answer.version} serves; it answers {answer.body['predictions'][0]}."
+    """A champion's prediction in one line."""
+    prediction = answer.body["predictions"][0]
+    return f"{answer.model}: version {answer.version} serves. Prediction for a sample row: {prediction}."
 
 
 class Others:

@@ -1,4 +1,4 @@
-"""Which days a fit may see, and what an estimator gets: raw rows of a snapshot become features and labels here."""
+"""Select the days of each fit, and convert the raw rows of a snapshot to features and labels."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from include.training.plan import Span, Window, Windows
 
 log = logging.getLogger(__name__)
 
-SERVES_DAYS = 28  # a fit on all days of a replayed history has not seen the copies of this many days after it
+SERVES_DAYS = 28  # with window_days "all" in a replayed history, copies of this many future days are not trained on
 Build = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def windows(model: Model, as_of_key: str, window_days: Window | None = None) -> Windows:
-    """The days of a run about ``as_of_key``; nothing before ``model.start`` is ever named.
+    """The days of a run as of ``as_of_key``; no window begins before ``model.start``.
 
     Parameters
     ----------
     window_days : days of training data; ``None``: the model's ``training.window_days``; ``"all"``: from
-        ``model.start``, or as far back as a replayed history does not repeat itself (``data.repeats_after``).
+        ``model.start``, but in a replayed history only as far back as days do not repeat (``data.repeats_after``).
 
     Raises
     ------
-    DataError : the model's first day leaves no day to train on before the selection days.
+    DataError : there is no day to train on between ``model.start`` and the selection days.
     """
     length = model.training.window_days if window_days is None else window_days
     if length != "all" and (isinstance(length, bool) or not isinstance(length, int) or length < 1):
@@ -48,8 +48,8 @@ def windows(model: Model, as_of_key: str, window_days: Window | None = None) -> 
 
     earliest = model.start
     if model.data.repeats_after is not None:
-        # The copies of the holdout's days are not trained on, nor those of the days that the release model will serve:
-        # the next one, or if only the replay ends the window, of as many as leave window_days of it.
+        # Do not train on copies of the holdout days or of the days that the release model will serve. With a fixed
+        # window, that is the next day; with "all", up to SERVES_DAYS days, as long as window_days days remain.
         training = model.training
         spare = model.data.repeats_after - training.holdout_days - training.selection_days - training.window_days
         ahead = max(1, min(SERVES_DAYS, spare)) if length == "all" else 1
@@ -62,8 +62,8 @@ def windows(model: Model, as_of_key: str, window_days: Window | None = None) -> 
     day = timedelta(days=1)
     if selection_first - day < model.start:
         raise DataError(
-            f"{model.name} starts on {model.start} and the days to select on begin on {selection_first}: no day is "
-            "left to train on. The first as-of that can be trained is "
+            f"{model.name} starts on {model.start} and the selection days begin on {selection_first}: there is no "
+            "day left to train on. The first as-of that can be trained is "
             f"{model.start + timedelta(days=model.training.holdout_days + model.training.selection_days)}."
         )
     return Windows(
@@ -83,19 +83,19 @@ def between(frame: pd.DataFrame, span: Iterable[str]) -> pd.DataFrame:
 
 
 def labelled(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have a label; the others are never trained on and never scored."""
+    """The rows with a label; rows without one are neither used for training nor scored."""
     return frame.loc[frame[model.data.label.column].notna()]
 
 
 def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
     """The label of each row, as an array of shape (rows,).
 
-    float64 values of a regression; int64 of a classification: 1 (``label.positive``) or 0 if the label is binary, else
-    the index of the class in ``label.classes``.
+    Regression: float64. Binary classification: int64, 1 for ``label.positive``, otherwise 0. Multi-class: int64, the
+    index of the class in ``label.classes``.
 
     Raises
     ------
-    DataError : a missing or infinite label, or one that is not a declared class (named, with its count).
+    DataError : a label is missing, infinite or not a declared class (the message shows the values and their counts).
     """
     label = model.data.label
     column = frame[label.column]
@@ -106,7 +106,7 @@ def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
         if not np.isfinite(numbers).all():
             raise DataError(
                 f"{int((~np.isfinite(numbers)).sum())} of {len(numbers)} rows have an infinite {label.column!r}: "
-                "nothing can be learned from them. Let an expectation send such rows to quarantine."
+                "a model cannot be trained on them. Add an expectation that moves such rows to quarantine."
             )
         return numbers
     values = column.to_numpy(dtype=object)
@@ -116,8 +116,8 @@ def labels(model: Model, frame: pd.DataFrame) -> np.ndarray:
     if len(classes | {label.positive}) > 2:
         shown = ", ".join(sorted(map(repr, classes))[:6])
         raise DataError(
-            f"label {label.column!r} of {model.name} has the values {shown}: a binary label has two, one of them "
-            f"label.positive ({label.positive!r}). Declare three classes or more in label.classes."
+            f"label {label.column!r} of {model.name} has the values {shown}: a binary label has two values, "
+            f"including label.positive ({label.positive!r}). Declare three or more classes in label.classes."
         )
     return (values == label.positive).astype(np.int64)
 
@@ -141,14 +141,14 @@ def _class_indices(model: Model, values: np.ndarray) -> np.ndarray:
 
 
 def class_names(model: Model) -> tuple[str, ...]:
-    """The classes of a multi-class label as text, in their order; empty for a binary label and a regression."""
+    """The classes of a multi-class label as text, in declared order; empty for binary labels and regression."""
     return tuple(map(str, model.data.label.classes or ()))
 
 
 def input_arrays(model: Model, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-    """The columns that `features.build` may see, those with ``known="before"`` (`include.scoring.columns`).
+    """The input columns of `features.build`: those with ``known="before"`` (`include.scoring.columns`).
 
-    A nullable column that is absent from ``frame`` is all missing.
+    If a nullable column is absent from ``frame``, all its values are missing.
     """
     absent = [c.name for c in model.data.inputs if c.nullable and c.name not in frame.columns]
     if absent:
@@ -163,15 +163,15 @@ def builder(model: Model) -> Build:
 
 
 def builder_from_source(source: bytes, where: str) -> Build:
-    """`build` of a `features.py` given as bytes: the code in a champion's bundle, whatever the folder contains today.
+    """`build` of a `features.py` given as bytes: the code from a champion's bundle, not from the current folder.
 
     Raises
     ------
-    IntegrityError : the code does not run, or has no `build`.
+    IntegrityError : the code cannot be run or does not define `build`.
     """
     module = ModuleType(f"perennial_features_{hashlib.sha256(where.encode() + source).hexdigest()[:16]}")
     module.__file__ = where
-    sys.modules[module.__name__] = module  # dataclasses and the like look their module up
+    sys.modules[module.__name__] = module  # dataclasses, for example, look up their module
     try:
         exec(compile(source, where, "exec"), module.__dict__)
         build: Build = module.__dict__["build"]
@@ -182,22 +182,22 @@ def builder_from_source(source: bytes, where: str) -> Build:
 
 
 def features_frame(model: Model, frame: pd.DataFrame, build: Build | None = None) -> pd.DataFrame:
-    """What an estimator is fitted on: text columns as object (missing is ``""``), everything else float32.
+    """The features of an estimator: text columns as object (missing values are ``""``), all others as float32.
 
     Parameters
     ----------
-    build : the features code to use; ``None``: that of the model's folder. A champion's twin gets the code of its own
-        bundle, so that a change of `features.py` does not change what an older model sees.
+    build : the feature function; ``None``: `features.build` of the model's folder. A champion's twin uses the code in
+        its own bundle, so that changes to `features.py` do not change the features of older models.
 
     Raises
     ------
-    ConfigurationError : `build` returned something other than named 1-d arrays, one value for each row.
+    ConfigurationError : `build` did not return named 1-d arrays with one value for each row.
     """
     return frame_of(model, (build or builder(model))(input_arrays(model, frame)), len(frame), frame.index)
 
 
 def frame_of(model: Model, built: Any, rows: int, index: pd.Index | None = None) -> pd.DataFrame:
-    """What `features.build` returned, checked and typed."""
+    """The result of `features.build` as a DataFrame, after checks of shape and type."""
     if not isinstance(built, Mapping) or not built:
         raise ConfigurationError(
             f"features.build of {model.name} must return a dict of name -> 1-d array, not {type(built).__name__}."
@@ -208,7 +208,7 @@ def frame_of(model: Model, built: Any, rows: int, index: pd.Index | None = None)
         if array.ndim != 1 or len(array) != rows:
             raise ConfigurationError(
                 f"features.build of {model.name} returned {name!r} of shape {array.shape} for {rows} rows: "
-                f"each feature is a 1-d array with one value for each row."
+                f"each feature must be a 1-d array with one value for each row."
             )
         if array.dtype.kind in "OUST":
             texts = np.asarray(array, dtype=object)
@@ -221,15 +221,15 @@ def frame_of(model: Model, built: Any, rows: int, index: pd.Index | None = None)
             columns[str(name)] = pd.Series(array.astype(np.float32), index=index)
         else:
             raise ConfigurationError(
-                f"features.build of {model.name} returned {name!r} of type {array.dtype}: a feature is text or a "
-                "number."
+                f"features.build of {model.name} returned {name!r} of type {array.dtype}: a feature must be "
+                "text or a number."
             )
     return pd.DataFrame(columns, index=index)
 
 
 def sort(model: Model, frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows in the order of their partition and key, in which every fit sees them: the order changes a model's
-    bytes."""
+    """The rows sorted by partition and key. Every fit uses this order, because the order changes the bytes of a
+    model."""
     return frame.sort_values(["partition", *model.data.key, model.data.event_time], kind="stable", ignore_index=True)
 
 

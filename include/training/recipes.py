@@ -1,4 +1,4 @@
-"""What a run tries and fits: the recipe of a candidate, the result of its trial, and its twin."""
+"""Records of a run's fits: the recipe of a candidate, the result of its trial, and its twin."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from include.training.plan import Window
 
 
 class Recipe(Record):
-    """How a model is fitted. Two fits of different nights are the same model, only fresher, if candidate and window
-    are the same (`refreshes`).
+    """The settings of a fit. If two nights use the same candidate and window, the later fit is a refresh of the
+    earlier one (`refreshes`).
 
     Attributes
     ----------
-    iterations : of gradient boosting that stopped early in its trial (`candidates.stopped_after`), else None.
+    iterations : the number of boosting iterations if the trial stopped early (`candidates.stopped_after`), else None.
     """
 
     candidate: Text
@@ -21,7 +21,7 @@ class Recipe(Record):
     iterations: int | None = None
 
     def refreshes(self, other: Recipe) -> bool:
-        """Whether a fit of this recipe is a fresher fit of the other one; seed and iterations do not count."""
+        """Whether a fit of this recipe refreshes a fit of the other one; seed and iterations are ignored."""
         return (self.candidate, self.window_days) == (other.candidate, other.window_days)
 
     def __str__(self) -> str:
@@ -29,14 +29,14 @@ class Recipe(Record):
 
 
 class Trial(Record):
-    """How one candidate did: fitted on the train days, scored on the selection days.
+    """The result of one candidate, fitted on the train days and scored on the selection days.
 
     Attributes
     ----------
-    mlflow_run_id : None if nothing is tracked.
-    metrics : on the selection days; None if a metric is not defined.
-    seconds : of the fit; None if not known.
-    rows, first, last : what it was fitted on.
+    mlflow_run_id : the MLflow run; None without tracking.
+    metrics : the metrics on the selection days; None if a metric is not defined.
+    seconds : the duration of the fit; None if unknown.
+    rows, first, last : the number of training rows, and the first and last training day.
     iterations : see `Recipe`.
     dropped : features that were missing in all rows.
     """
@@ -53,7 +53,7 @@ class Trial(Record):
 
 
 class Ranking(Record):
-    """How the candidates did on the selection days, from ``first`` to ``last``, in the order of declaration."""
+    """The results of the candidates on the selection days ``first`` to ``last``, in the order of declaration."""
 
     metric: str
     first: PartitionKey
@@ -62,13 +62,13 @@ class Ranking(Record):
 
 
 class Twin(Record):
-    """A fit up to the day before the holdout, which is compared with others and never serves.
+    """A fit up to the day before the holdout, which is used for comparisons and never serves predictions.
 
     Attributes
     ----------
-    name : of the candidate.
-    digest : under which the bundle store has it; empty if it is kept elsewhere.
-    rows, first, last : what it was fitted on.
+    name : the name of the candidate.
+    digest : the digest in the bundle store; empty if the twin is stored elsewhere.
+    rows, first, last : the number of training rows, and the first and last training day.
     """
 
     name: Text

@@ -71,7 +71,7 @@ def test_the_unchanged_table_is_accepted(home: Path) -> None:
         (lambda f: f.assign(late=[f"k{n % 40}" for n in range(len(f))]), "has 40 classes"),
         (rare, "'odd' (5 rows)"),
         (lambda f: f.assign(late=f["at"]), "is a time"),
-        (lambda f: f.assign(at="soon"), "does not hold times that can be read, e.g. 'soon'"),
+        (lambda f: f.assign(at="soon"), "does not contain readable times, e.g. 'soon'"),
         (lambda f: f.assign(at=f["at"].where(np.arange(len(f)) % 5 > 0)), "belong to no day"),
         (lambda f: f.assign(at=pd.to_datetime(f["at"]).dt.normalize().dt.strftime("01/02/%Y")), "in several ways"),
         (lambda f: f.iloc[:0], "rows"),
@@ -108,7 +108,7 @@ def test_one_row_a_month_is_too_sparse_and_the_message_names_the_minimum(home: P
         ({"source": "{folder}/order.csv"}, "did you mean 'orders.csv'?"),
         ({"source": "orders.xlsx"}, "there is no file or folder"),
         ({"source": "s3://bucket/orders.csv"}, "is not a known kind of source"),
-        ({"source": "sql:orders"}, "names no table: write sql:<connection>/<schema.table>"),
+        ({"source": "sql:orders"}, "does not name a table: use sql:<connection>/<schema.table>"),
         ({"source": "sql:nowhere/orders"}, "set AIRFLOW_CONN_NOWHERE to its URI"),
     ],
 )
@@ -123,7 +123,7 @@ def test_invalid_arguments_are_refused(home: Path, changed: dict[str, Any], reas
         ("", "is empty"),
         ("a,b\n", "no rows below a header"),
         ("just words\nand more of them, with a comma\n\nthen, two, of them\n", "same number of fields"),
-        ("1,2,3\n4,5,6\n7,8,9\n", "holds values (1, 2, 3), not names"),
+        ("1,2,3\n4,5,6\n7,8,9\n", "contains values (1, 2, 3), not names"),
         ("id,at,late\n" + "1,2023-01-02,0\n" * 50 + "2,2023-01-02\n", "Expected 3 columns, got 2"),
     ],
 )

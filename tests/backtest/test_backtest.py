@@ -1,4 +1,4 @@
-"""Back-tests of models with a known drift: the releases of each policy, how they are judged, and no repeated work."""
+"""Back-tests of models with a known drift: releases of each policy, their scores, and reuse of finished work."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Report = dict[str, Any]
 
 
 def replay(name: str, home: Path, **changed: Any) -> Report:
-    """Run a back-test in this process, with workers in others; return the report."""
+    """Run a back-test in this process, with its workers in other processes, and return the report."""
     options = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
     assert run.run(name, home=home, **options) == 0
     return read(home)
@@ -88,7 +88,7 @@ def days_after(key: str, days: int) -> str:
 # -- policies and their figures
 
 
-def test_each_policy_releases_as_its_name_says(report: Report) -> None:
+def test_each_policy_has_the_expected_releases(report: Report) -> None:
     releases = {name: policy["releases"] for name, policy in report["policies"].items()}
     nights = {night["as_of"]: night["verdict"] for night in report["nights"]}
     assert list(nights) == keys_between(FIRST, days_after(LAST, -1))
@@ -109,7 +109,7 @@ def test_the_known_drift_gives_the_known_order_of_the_policies(report: Report) -
     loss = {name: policy["metrics"]["log_loss"] for name, policy in report["policies"].items()}
     assert loss["nightly"] + 0.2 < loss["monthly"] and loss["monthly"] + 0.2 < loss["frozen"]
     newest = report["days"][-1]["policies"]
-    assert newest["frozen"]["roc_auc"] < 0.2, "the direction has reversed, so the first model is wrong now"
+    assert newest["frozen"]["roc_auc"] < 0.2, "the relationship has reversed, so the first model is now wrong"
     assert newest["nightly"]["roc_auc"] > 0.7
 
 
@@ -137,8 +137,8 @@ def test_no_day_is_ever_scored_by_a_model_that_has_seen_it(report: Report, home:
 
 
 @pytest.mark.parametrize("policy", ["frozen", "monthly", "nightly", "ungated"])
-def test_the_figures_are_those_of_a_plain_loop_over_the_days(model: Model, report: Report, policy: str) -> None:
-    """Compute the same in ten lines: fit on eight days of the source, score the next days until the next fit."""
+def test_the_metrics_equal_those_of_a_plain_loop_over_the_days(model: Model, report: Report, policy: str) -> None:
+    """Recompute the metric: fit on eight days of the source, then score the days until the next fit."""
     releases = report["policies"][policy]["releases"]
     labels, scores = [], []
     for at, as_of in enumerate(releases):
@@ -152,7 +152,7 @@ def test_the_figures_are_those_of_a_plain_loop_over_the_days(model: Model, repor
     assert found["metrics"]["log_loss"] == pytest.approx(log_loss(np.concatenate(labels), np.concatenate(scores)), 1e-4)
 
 
-def test_the_rolling_metric_is_that_of_the_last_28_days(report: Report) -> None:
+def test_the_rolling_metric_covers_the_last_28_days(report: Report) -> None:
     days = report["days"]
     assert [day["policies"]["frozen"]["rolling"] for day in days[:6]] == [None] * 6
     for at in (6, 27, 40):
@@ -190,7 +190,7 @@ def test_a_history_gives_the_same_snapshots_as_the_lake(model: Model, home: Path
         ), "a night never reads beyond its as-of"
     about = partition("2026-02-10", model.timezone)
     plans = [planning.take(model, about, {}, "", None, rows) for rows in (history, lake)]
-    # only cards show the number of quarantined rows, so a frozen history does not have it
+    # The number of quarantined rows is only shown on cards, so a frozen history does not contain it.
     assert plans[0] == plans[1].replace(snapshot=plans[0].snapshot, quarantined=None)
 
 
@@ -207,7 +207,7 @@ def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str, without
     assert "every 6 nights, with the gate" in (tmp_path / "report.md").read_text()
 
 
-# -- no work is repeated
+# -- reuse of finished work
 
 
 @contextmanager
@@ -217,7 +217,7 @@ def no_fit(*_: Any) -> Iterator[Callable[[Any], Iterator[Any]]]:
 
 
 def files_of(home: Path) -> dict[str, int]:
-    """Return when each file of the kept nights was written."""
+    """Return the modification time of each file of the stored nights."""
     return {str(p.relative_to(home)): p.stat().st_mtime_ns for p in (home / "nights").rglob("*.skops")}
 
 
@@ -245,10 +245,10 @@ def test_another_margin_gives_new_decisions_without_new_fits(
     assert one_class and all(drifting_models.ONE_CLASS_DAY in night["reason"] for night in one_class)
     assert {night["as_of"] for night in one_class} <= set(
         keys_between(drifting_models.ONE_CLASS_DAY, days_after(drifting_models.ONE_CLASS_DAY, 3))
-    ), "a refit that would learn from that day is refused, whatever the gate decides"
+    ), "a refit on that day is refused, regardless of the decision of the gate"
     assert lenient["policies"]["frozen"] == report["policies"]["frozen"]
     assert lenient["protocol"]["gate"]["margin"] == 5.0
-    assert replay(model.name, again) == report, "the first margin gives the first report again"
+    assert replay(model.name, again) == report, "the original margin reproduces the original report"
 
 
 def test_everything_that_determines_a_fit_changes_its_key(drifting: Path, model: Model, home: Path) -> None:
@@ -278,7 +278,7 @@ def test_everything_that_determines_a_fit_changes_its_key(drifting: Path, model:
 
 
 def test_a_killed_back_test_resumes(home: Path, tmp_path: Path) -> None:
-    """It is killed while it collects and again while it fits. Its report equals that of an uninterrupted run."""
+    """The back-test is killed during collection and again during fitting; its report equals that of a full run."""
     again = tmp_path / "killed"
     lake = again / "lake" / "drifting_binary"
     killed_when(command(again, "--workers", "2"), lambda: len(list(lake.glob("rows/partition=*"))) >= 5)
@@ -290,7 +290,7 @@ def test_a_killed_back_test_resumes(home: Path, tmp_path: Path) -> None:
     done = subprocess.run(command(again, "--workers", "2"), cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "nights are fitted already" in done.stdout
-    assert before.items() <= files_of(again).items(), "fits that were kept are not repeated"
+    assert before.items() <= files_of(again).items(), "stored fits are not repeated"
     for file in ("report.json", "report.md", "backtest.svg", "backtest.png"):
         assert (again / file).read_bytes() == (home / file).read_bytes(), file
 
@@ -306,7 +306,7 @@ def killed_when(arguments: list[str], ready: Callable[[], bool]) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     _, alive = psutil.wait_procs(children, timeout=30)
-    assert not alive, "a worker has outlived the back-test that started it"
+    assert not alive, "a worker was still running after its back-test had ended"
 
 
 def test_a_killed_worker_is_reported(model: Model, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,21 +334,21 @@ def test_the_command_line(home: Path, tmp_path: Path) -> None:
     assert code == 1 and error == "error: FIRST (2026-03-04) is after LAST (2026-03-01).\n"
     done = subprocess.run(command(home), cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0 and "\x1b" not in done.stdout and not done.stderr
-    assert "46 nights about 2026-01-16 to 2026-03-02" in done.stdout
+    assert "46 nights, as of 2026-01-16 to 2026-03-02" in done.stdout
     assert (home / "report.md").read_text() in done.stdout
 
 
-def test_refusals_name_a_value_that_works(model: Model) -> None:
+def test_errors_name_a_valid_value(model: Model) -> None:
     def span(first: str | None, last: str | None, newest: str = "2026-03-10", every: int = 1) -> run.Span:
         return run.span_of(model, newest, first, last, every)
 
     with pytest.raises(DataError, match="The first as-of that can be trained is 2026-01-07"):
         span("2026-01-06", LAST)
-    with pytest.raises(ConfigurationError, match="LAST can be 2026-03-10 at most"):
+    with pytest.raises(ConfigurationError, match="LAST can be at most 2026-03-10"):
         span(FIRST, "2026-03-11")
     with pytest.raises(ConfigurationError, match="YYYY-MM-DD"):
         span("yesterday", None)
-    with pytest.raises(DataError, match=r"too little history: .* about 2026-01-14 .* serves from 2026-01-15 on"):
+    with pytest.raises(DataError, match=r"too little history: .* as-of 2026-01-14 .* serves from 2026-01-15,"):
         span(None, None, newest="2026-01-14")
     assert span(None, None).first == "2026-01-14" and span(None, None).collected == "2026-01-01"
     year = span(None, None, newest="2027-06-30")
@@ -359,7 +359,7 @@ def test_refusals_name_a_value_that_works(model: Model) -> None:
         run.run(model.name, FIRST, LAST, 0, None, Path("/nowhere"))
 
 
-def test_without_a_champion_there_is_nothing_to_draw(drifting: Path, model: Model, home: Path, tmp_path: Path) -> None:
+def test_without_a_champion_no_picture_is_drawn(drifting: Path, model: Model, home: Path, tmp_path: Path) -> None:
     shutil.copytree(home / "lake", tmp_path / "lake")
     file = drifting / model.name / "model.py"
     text = file.read_text()

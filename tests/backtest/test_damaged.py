@@ -1,4 +1,4 @@
-"""Back-tests with nights that are broken on purpose: the gate keeps them out, and the report counts them."""
+"""Back-tests with nights that are broken on purpose: the gate rejects them, and the report counts them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def replay(name: str, home: Path, share: float = SHARE, draws: int = 1, **change
 
 
 def typed(report: Report) -> tuple[report_module.Report, DamagedResult]:
-    """Return the report as a record, and its part about broken nights."""
+    """Return the report and its section on broken nights as records."""
     found = report_module.Report.of(report)
     assert found.broken is not None and found.as_dict() == report
     return found, found.broken
@@ -68,7 +68,7 @@ def assert_the_gate_helps(report: Report) -> None:
     assert (nightly["excess"] or 0.0) < ungated["excess"]
 
 
-def test_the_gate_makes_broken_nights_cheaper(report: Report) -> None:
+def test_the_gate_reduces_the_cost_of_broken_nights(report: Report) -> None:
     assert_the_gate_helps(report)
 
 
@@ -93,7 +93,7 @@ def test_a_gate_that_always_promotes_does_not_help(
 def test_a_gate_with_a_broken_holdout_promotes_broken_nights(
     home: Path, report: Report, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a holdout with inverted labels, inverted labels pass. Files kept for sound holdouts do not change."""
+    """A model trained on inverted labels passes on a holdout with inverted labels; stored fits are unchanged."""
     again = tmp_path / "everywhere"
     shutil.copytree(home, again)
     before = files_of(again / "nights")
@@ -136,7 +136,7 @@ def test_the_report_counts_every_broken_night_once(report: Report) -> None:
 
 
 def test_broken_nights_are_judged_on_sound_rows(report: Report) -> None:
-    """A broken night has the holdout of the sound history; only the fitted model is different."""
+    """A broken night uses the holdout of the sound history; only the fitted model differs."""
     sound = {night["as_of"]: night for night in report["nights"]}
     days = {day["day"]: day for day in report["days"]}
     (draw,) = report["broken"]["draws"]
@@ -160,7 +160,7 @@ def test_without_broken_nights_the_report_does_not_change(
     assert (home / "report.md").read_text().startswith((again / "report.md").read_text())
 
 
-def test_the_same_history_gives_the_same_bytes_and_fits_nothing_twice(
+def test_a_repeated_back_test_gives_the_same_bytes_without_new_fits(
     home: Path, toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     again = tmp_path / "again"
@@ -232,7 +232,7 @@ def test_the_picture_and_the_tables(home: Path, report: Report) -> None:
 
 
 @pytest.mark.parametrize(("share", "draws"), [(1.0, 1), (-0.1, 1), (0.1, 0)])
-def test_invalid_shares_and_draws_are_refused(toy: Model, share: float, draws: int) -> None:
+def test_invalid_shares_and_draws_raise_an_error(toy: Model, share: float, draws: int) -> None:
     with pytest.raises(ConfigurationError, match="from 0 to less than 1"):
         run.run(toy.name, FIRST, LAST, 1, None, Path("/nowhere"), share, draws)
     with pytest.raises(ConfigurationError, match="set a share"):

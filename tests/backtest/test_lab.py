@@ -1,4 +1,4 @@
-"""A night of the lab has the windows, refusals, metrics, challenger and verdict of a real one; how the lab collects."""
+"""A lab night equals a real night in windows, errors, metrics and verdict; the lab collects missing days."""
 
 from __future__ import annotations
 
@@ -26,15 +26,17 @@ EARLIER = "2026-05-02"
 
 
 def promote(model: Model, outcome: Outcome) -> None:
-    """Make the packaged version of a real run the champion, as the release does."""
+    """Promote the packaged version of a real run, like the release DAG."""
     ledger, packaged = Ledger.default(), outcome.packaged
     epoch = ledger.standing(model.name).epoch
     ledger.promote(model.name, packaged.version, packaged.digest, epoch, "perennial", outcome.run_id, "test")
 
 
 def same(mine: Night, real: Outcome) -> None:
-    """Compare all results of both nights, except those that only a real one has: MLflow runs, digests, epochs,
-    durations, and the intervals of the card."""
+    """Compare all results of both nights, except those that only a real night has.
+
+    These are MLflow runs, digests, epochs, durations and the intervals of the card.
+    """
     for trial, theirs in zip(mine.trials, real.trials, strict=True):
         assert trial.replace(seconds=None) == theirs.replace(seconds=None, mlflow_run_id=None)
     assert mine.plan.snapshot.digest == real.plan.snapshot.digest
@@ -77,8 +79,8 @@ def test_nights_of_the_lab_equal_real_nights(home: Path, toy: Model) -> None:
     assert worse.decision.verdict == "reject"
 
 
-def test_a_champion_that_has_seen_the_holdout_holds(home: Path, toy: Model) -> None:
-    """The champion's twin was fitted up to 2026-05-03, a day in the holdout of a night about 2026-05-12."""
+def test_the_verdict_is_hold_if_the_champion_has_seen_the_holdout(home: Path, toy: Model) -> None:
+    """The champion's twin was fitted up to 2026-05-03, which is in the holdout of the night of 2026-05-12."""
     lab = Lab(toy, home)
     champion = lab.night(AS_OF, candidates=["logistic"]).champion(1)
     night = lab.night("2026-05-12", champion, candidates=["logistic"])
@@ -89,7 +91,7 @@ def test_a_champion_that_has_seen_the_holdout_holds(home: Path, toy: Model) -> N
 @pytest.mark.parametrize(
     ("as_of", "settings"), [("2026-04-28", {}), ("2026-05-15", {}), (AS_OF, {"candidates": ["boostin"]})]
 )
-def test_the_lab_refuses_with_the_message_of_a_real_night(
+def test_errors_in_the_lab_equal_those_of_a_real_night(
     home: Path, toy: Model, as_of: str, settings: dict[str, Any]
 ) -> None:
     with pytest.raises((DataError, NotReady, ConfigurationError)) as real:
@@ -125,15 +127,15 @@ def test_days_are_collected_once_and_rejected_ones_are_reported(
     assert len(lab.lake.read_quarantine("2026-04-04")) == 3
 
 
-def test_a_source_that_does_not_come_back_is_an_error(
+def test_a_source_that_stays_unavailable_is_an_error(
     tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fetch(*_: Any) -> None:
-        raise ConnectionError("nobody there")
+        raise ConnectionError("no response")
 
     monkeypatch.setattr(catalog.module("toy", "source"), "fetch", fetch)
     monkeypatch.setattr("include.backtest.lab.TRIES", 2)
-    with pytest.raises(TransientError, match="did not answer for 2026-04-01 in 2 tries: ConnectionError: nobody there"):
+    with pytest.raises(TransientError, match="did not answer for 2026-04-01 in 2 tries: ConnectionError: no response"):
         Lab(toy, tmp_path).collect(date(2026, 4, 1), date(2026, 4, 1))
 
 
@@ -148,7 +150,7 @@ def test_a_day_published_before_its_labels_were_final_is_collected_again(tmp_pat
     assert lab.collect(date(2026, 4, 1), date(2026, 4, 2)) == [] and not lab.missing(date(2026, 4, 1), date(2026, 4, 2))
 
 
-def test_days_that_other_code_has_collected_are_collected_again(
+def test_days_are_collected_again_after_the_source_code_changes(
     tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lab, span = Lab(toy, tmp_path), (date(2026, 4, 1), date(2026, 4, 2))

@@ -1,4 +1,4 @@
-"""`kill -9` of each component of a stack in use: the others go on, it comes back, and a retraining succeeds."""
+"""Kill each component during a retraining: it restarts, the others keep running, and the retraining succeeds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEARTBEATS = {
 
 @dataclass
 class Client:
-    """Asks the model server for predictions all the time, and records each failure."""
+    """Continuously requests predictions from the model server and records each failure."""
 
     running: Running
     row: dict[str, Any]
@@ -78,7 +78,7 @@ class Kills:
     serving_down: tuple[float, float] = (0.0, 0.0)
 
     def kill(self, name: str, healthy: Callable[[datetime], bool], child: bool = False) -> None:
-        """Kill a component (or its child) with SIGKILL; wait until a new one is healthy and the old one is gone."""
+        """Kill a component (or its child) with SIGKILL, and wait until it has been replaced by a healthy process."""
         before = self.state(name)
         victim = psutil.Process(before.pid)
         at, began = datetime.now(UTC), time.monotonic()
@@ -99,13 +99,13 @@ class Kills:
 def database_answers(running: Running) -> bool:
     try:
         Ledger.default().champion("toy")
-    except Exception:  # refused, or cut off in the middle
+    except Exception:  # the connection was refused or interrupted
         return False
     return True
 
 
 def beats(running: Running, name: str, since: datetime) -> bool:
-    """Return whether this component of Airflow has written a heartbeat since ``since``."""
+    """Return whether this Airflow component has written a heartbeat after ``since``."""
     part = HEARTBEATS[name]
     try:
         health = httpx.get(f"{running.stack.airflow_url}/api/v2/monitor/health", timeout=5, trust_env=False).json()[
@@ -126,8 +126,8 @@ def test_every_component_can_be_killed_while_a_model_is_retrained(
     row = json.loads(BundleStore.default().open("toy", old.digest).read("probe.json"))["rows"][0]
     serving = ledger.version("toy", old.version)
     assert serving is not None
-    scenario("candidates", {"pause": 20})  # makes each step of the retraining slow
-    seed = 20 + old.version  # another model each time, so that the test can be repeated on one stack
+    scenario("candidates", {"pause": 20})  # slows down each step of the retraining
+    seed = 20 + old.version  # a different model each time, so that the test can be repeated on the same stack
     conf = {"candidates": ["baseline", serving.candidate], "seed": seed}
     kills = Kills(running)
     with Client(running, row) as client:
@@ -151,8 +151,8 @@ def test_every_component_can_be_killed_while_a_model_is_retrained(
         while client.versions[-1] != new.version:
             assert time.monotonic() < deadline, client.versions
             time.sleep(0.1)
-    print("\nseconds until a killed component was back:", kills.recovery)
-    print(f"predictions: {client.answers} answered, {len(client.failures)} not, while the model server was killed")
+    print("\nseconds until each killed component had recovered:", kills.recovery)
+    print(f"predictions: {client.answers} succeeded, {len(client.failures)} failed while the model server was down")
     record_property("recovery_seconds", kills.recovery)
     first, last = kills.serving_down
     assert [failure for failure in client.failures if not first <= failure[0] <= last] == []
@@ -169,7 +169,7 @@ def test_every_component_can_be_killed_while_a_model_is_retrained(
 
 
 def patiently(call: Callable[[], Any]) -> Any:
-    """Repeat a call while it fails, because the database of the API server was down a moment ago."""
+    """Repeat a call while it fails: the API server's database may still be recovering."""
     from include.errors import TransientError
 
     deadline = time.monotonic() + LIMIT

@@ -1,4 +1,4 @@
-"""A mutant, and the valid model folder from which mutants are made."""
+"""Mutants, and the valid model folder from which they are generated."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from include import catalog, spec
 
 FILES = ("model", "source", "expectations", "features", "candidates")
-RUN = ("model", "expectations", "features", "candidates")  # `fetch` needs the data, so source.py is only imported
+RUN = ("model", "expectations", "features", "candidates")  # source.py is only imported, because `fetch` needs data
 PARTS = {name: p for name, p in vars(spec).items() if isinstance(p, type) and issubclass(p, spec.Declaration)}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """One mistake: in ``file``, ``text`` replaces what was at the offsets ``start`` to ``end``.
+    """One mistake: in ``file``, ``text`` replaces the text between the offsets ``start`` and ``end``.
 
     Attributes
     ----------
     line : the line of the mistake in the mutated file.
-    token : the original text that the mistake is about.
-    named : no edit can be expected (for example, something is missing), but the message must contain ``token``.
+    token : the original text that the mistake changes.
+    named : the message need not suggest an edit (for example, if text is missing), but must contain ``token``.
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Mutant:
 
 @dataclass
 class Folder:
-    """A valid folder: its texts and trees."""
+    """A valid folder: the text and the syntax tree of each file."""
 
     path: Path
     name: str
@@ -85,7 +85,7 @@ class Folder:
         return [n for n in ast.walk(self.trees[file]) if isinstance(n, ast.Call)]
 
     def of_methods(self, file: str) -> set[int]:
-        """Return calls inside methods of a folder's own expectations. Like `fetch`, they only run with data."""
+        """Return the ids of calls in methods of custom expectations. Like `fetch`, these methods only run on data."""
         classes = [n for n in ast.walk(self.trees[file]) if isinstance(n, ast.ClassDef)]
         methods = [n for c in classes for n in c.body if isinstance(n, ast.FunctionDef)]
         return {id(n) for m in methods for line in m.body for n in ast.walk(line) if isinstance(n, ast.Call)}
@@ -109,11 +109,11 @@ class Folder:
         return [n for n in found if id(n) not in skipped]
 
     def named_in(self, name: Any, files: tuple[str, ...]) -> bool:
-        """Return whether one of the files has this text."""
+        """Return whether one of the files contains this string constant."""
         return any(s.value == name for file in files for s in self.strings(file))
 
     def annotations(self, file: str) -> set[int]:
-        """Return the ids of all nodes of annotations, which are never run."""
+        """Return the ids of all nodes in annotations, which are never executed."""
         found: set[int] = set()
         for node in ast.walk(self.trees[file]):
             for name in ("annotation", "returns"):
@@ -126,19 +126,19 @@ class Folder:
         return Mutant(kind, file, node.lineno, token, start, end, text, named)
 
     def again(self, kind: str, file: str, node: Any) -> Mutant:
-        """Repeat the text of a node after it."""
+        """Return a mutant in which a node is duplicated."""
         start, end = self.span(file, node)
         text = self.texts[file][start:end]
         return Mutant(kind, file, node.end_lineno, text, end, end, f", {text}")
 
     def typos(self, kind: str, file: str, start: int, token: str, line: int | None) -> Iterator[Mutant]:
-        """Yield the three typing errors in an identifier or a quoted name."""
+        """Yield mutants with a typing error in an identifier or a quoted name."""
         for text in typos(token, self.random):
             yield Mutant(kind, file, line or 1, token, start, start + len(token), text)
 
 
 def typos(token: str, chance: random.Random) -> list[str]:
-    """Return the token with two letters swapped, one left out, and one doubled; only texts that can be identifiers."""
+    """Return the token with two letters swapped, with one omitted and with one doubled, if it is a valid identifier."""
     found = []
     swaps = [n for n in range(len(token) - 1) if token[n] != token[n + 1]]
     if swaps:

@@ -333,7 +333,7 @@ def test_refusals_name_a_value_that_would_work(model: Model, tmp_path: Path) -> 
     assert len(measuring.sample_of(model, "2028-06-30", None, None, 1).nights) == measuring.MOST_DAYS
     with pytest.raises(ConfigurationError, match="FIRST can be 2026-02-05 at the earliest"):
         sample("2026-02-04", LAST)
-    with pytest.raises(ConfigurationError, match="LAST can be 2026-06-30 at most"):
+    with pytest.raises(ConfigurationError, match="LAST can be at most 2026-06-30"):
         sample(FIRST, "2026-07-01")
     with pytest.raises(DataError, match=r"too little history: 4 nights .* needs 36 days before it .* and 28 after"):
         sample(FIRST, "2026-03-31")

@@ -1,4 +1,4 @@
-"""Promotion: projections, crashes at every step, races and the effect of a freeze."""
+"""Promotion: projections, crashes at each step, concurrent promotions and freezes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STEPS = {
 
 @pytest.fixture
 def registered(versions: dict[int, str], model: str) -> dict[int, str]:
-    """The versions, also registered in MLflow with the same numbers."""
+    """The versions, also registered in MLflow under the same numbers."""
     for number in versions:
         run = tracking.start_or_resume(model, f"retrain-{number}", "logistic")
         assert tracking.create_version(model, f"retrain-{number}", run) == number
@@ -45,7 +45,7 @@ def registered(versions: dict[int, str], model: str) -> dict[int, str]:
 
 
 def state(model: str) -> dict[str, Any]:
-    """Everything that ledger, release record and MLflow record about the serving version, without times."""
+    """The state of the serving version in the ledger, the release record and MLflow, without timestamps."""
     ledger, record = Ledger.default(), BundleStore.default().read_release(model)
     now = ledger.standing(model)
     return {
@@ -73,7 +73,7 @@ def test_promote_projects_the_ledger(model: str, registered: dict[int, str]) -> 
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_retry_of_a_killed_promotion_ends_as_if_it_had_not_been_killed(
+def test_a_retry_of_a_killed_promotion_ends_in_the_same_state(
     model: str, registered: dict[int, str], step: str
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
@@ -92,7 +92,7 @@ def test_a_retry_of_a_killed_promotion_ends_as_if_it_had_not_been_killed(
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_retry_of_a_killed_rollback_goes_back_once(model: str, registered: dict[int, str], step: str) -> None:
+def test_a_retry_of_a_killed_rollback_rolls_back_once(model: str, registered: dict[int, str], step: str) -> None:
     for number in (1, 2, 3):
         promote(model, number, f"r{number}", "perennial", "newer")
 
@@ -109,7 +109,7 @@ def test_a_retry_of_a_killed_rollback_goes_back_once(model: str, registered: dic
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_retry_of_a_killed_restore_goes_back_once(
+def test_a_retry_of_a_killed_restore_restores_once(
     model: str, registered: dict[int, str], step: str, no_server: None
 ) -> None:
     for number in (1, 2, 3):
@@ -118,8 +118,8 @@ def test_a_retry_of_a_killed_restore_goes_back_once(
     def again() -> Any:
         return verify(model, 3, 3, timeout=timedelta(seconds=0.2))
 
-    # `verify` itself projects first, so only a direct `restore` reaches the steps of its projection
-    assert killed_at(*STEPS[step], (lambda: restore(model, 3, "the server did not take it")))
+    # `verify` projects first, so the steps of the projection in `restore` are only reached by a direct call.
+    assert killed_at(*STEPS[step], (lambda: restore(model, 3, "the server did not load it")))
     with pytest.raises(ReleaseError, match="version 2 serves again"):
         again()
     with pytest.raises(ReleaseError, match="version 2 serves again"):
@@ -131,11 +131,11 @@ def test_a_retry_of_a_killed_restore_goes_back_once(
     assert [row for row in now["audit"] if row[0] == "restore"] == [("restore", 2, 3, 4)]
 
 
-def test_a_first_champion_that_fails_goes_out_of_service(
+def test_a_first_champion_that_fails_verification_is_withdrawn(
     model: str, registered: dict[int, str], no_server: None
 ) -> None:
     promote(model, 1, "r1", "perennial", "first")
-    for _ in range(2):  # the second call acts as a retry
+    for _ in range(2):  # the second call simulates a retry
         with pytest.raises(ReleaseError, match="failed verification.*nothing serves now"):
             verify(model, 1, 1, timeout=timedelta(seconds=0.2))
     now = state(model)
@@ -146,7 +146,7 @@ def test_a_first_champion_that_fails_goes_out_of_service(
     assert state(model)["record"] == (2, registered[2], 3, "r2")
 
 
-def test_exactly_one_of_many_promoters_wins(model: str, registered: dict[int, str]) -> None:
+def test_exactly_one_of_several_concurrent_promotions_succeeds(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
 
     def racer(n: int) -> Callable[[], Any]:
@@ -162,8 +162,8 @@ def test_exactly_one_of_many_promoters_wins(model: str, registered: dict[int, st
     assert list(now["states"].values()).count("champion") == 1
 
 
-def test_the_record_has_the_last_of_several_promotions(model: str, registered: dict[int, str]) -> None:
-    """Several threads project at once. The last projection writes the last state of the ledger."""
+def test_the_record_contains_the_last_of_several_promotions(model: str, registered: dict[int, str]) -> None:
+    """Several threads project concurrently; the last projection writes the latest state of the ledger."""
     errors: list[Exception] = []
 
     def work(number: int, n: int) -> None:
@@ -328,7 +328,7 @@ def test_a_hanging_mlflow_does_not_block_the_release_record(
     thread.start()
     with hanging.accept() as client:
         with ledger.locked(model):
-            assert waits(client), "the lock was free only after the request to MLflow had timed out"
+            assert waits(client), "the lock was not released until the request to MLflow had timed out"
         hanging.close()
     thread.join()
     if holder == "rollback":

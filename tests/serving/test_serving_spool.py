@@ -1,4 +1,4 @@
-"""The spool has every answered row once, despite crashes, full queues and two servers at once."""
+"""The spool stores each answered row exactly once, despite crashes, full queues and several servers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ids(root: Path, model: str = "parcels") -> list[tuple[str, int]]:
     return [(line.request_id, line.row) for s in closed_segments(root, model) for line in lines(s)]
 
 
-def test_a_line_holds_the_prediction(tmp_path: Path) -> None:
+def test_a_line_contains_the_prediction(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.offer(entry("a", 2))
     spool.close()
@@ -50,7 +50,7 @@ def test_a_line_holds_the_prediction(tmp_path: Path) -> None:
     assert (first.row, second.row) == (0, 1) and first.features == row()
 
 
-def test_numbers_grow_after_segments_were_loaded_and_deleted(tmp_path: Path) -> None:
+def test_segment_numbers_increase_after_segments_are_deleted(tmp_path: Path) -> None:
     numbers, servers = [], set()
     for n in range(3):
         spool = Spool(tmp_path)
@@ -107,7 +107,7 @@ def test_two_servers_have_two_folders(tmp_path: Path) -> None:
     assert len({s.app_id for s in closed_segments(tmp_path, "parcels")}) == 2
 
 
-def test_a_torn_end_is_cut_and_counted(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_removed_and_counted(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.offer(entry("whole", 3))
     spool.close()
@@ -122,7 +122,7 @@ def test_a_torn_end_is_cut_and_counted(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_modified_segment_is_named(tmp_path: Path) -> None:
+def test_a_modified_segment_raises_an_error_with_the_line(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.offer(entry("a"))
     spool.close()
@@ -147,7 +147,7 @@ def test_kill_9_under_load_loses_at_most_unwritten_rows(releases: Releases, serv
         assert server.process is not None
         if time.monotonic() > killed:
             server.process.send_signal(signal.SIGKILL)
-        return False  # load until the connections break
+        return False  # send requests until the connections break
 
     run(
         server.port,
@@ -166,6 +166,6 @@ def test_kill_9_under_load_loses_at_most_unwritten_rows(releases: Releases, serv
     assert len(kept) == len(set(kept)) > 100
     lost = set(answered) - set(kept)
     counted = server.metric("perennial_serving_spool_crash_lost_rows_total")
-    assert len(lost) <= counted <= len(lost) + 8  # some rows were accepted, but their answer never arrived
+    assert len(lost) <= counted <= len(lost) + 8  # some rows were accepted, but the client never received the response
     assert counted < len(answered) / 2
     assert set(answered[: len(answered) - int(counted) - 8]) <= set(kept)

@@ -1,4 +1,4 @@
-"""ONNX and skops files: equal fits give equal bytes, scores equal scikit-learn's, unreviewed types are not loaded."""
+"""ONNX and skops files: reproducible bytes, the same scores as scikit-learn, and no loading of unreviewed types."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_regressions_agree_too(toy: Model, rows: pd.DataFrame, estimator: Any) -
     assert parity_of(model, fitted, rows) <= 1e-5
 
 
-def test_a_threshold_between_two_float32_values_flips_no_row(toy: Model) -> None:
-    """60,000 rows of 200 adjacent float32 values. Plain skl2onnx puts about 6,000 of them on the wrong side."""
+def test_thresholds_between_float32_values_do_not_flip_rows(toy: Model) -> None:
+    """60,000 rows with 200 adjacent float32 values: unpatched skl2onnx puts about 6,000 rows on the wrong side."""
     values = [np.float32(1.0)]
     while len(values) < 200:
         values.append(np.nextafter(values[-1], np.float32(2)))
@@ -89,10 +89,10 @@ def test_a_threshold_between_two_float32_values_flips_no_row(toy: Model) -> None
     predictor = export.predictor(toy, fitted, export.to_onnx(fitted, toy))
     expected = measures.score_features(toy, pipeline, frame)
     assert np.abs(parity.scores(predictor, frame) - expected).max() < 1e-5
-    assert np.ptp(expected) > 0.5, "the rows differ, so a flip is visible"
+    assert np.ptp(expected) > 0.5, "scores differ enough for a flipped row to be detected"
 
 
-def test_no_row_of_fifty_thousand_real_feature_rows_flips(toy: Model, rows: pd.DataFrame) -> None:
+def test_no_row_of_fifty_thousand_feature_rows_is_flipped(toy: Model, rows: pd.DataFrame) -> None:
     fitted = candidates.fit(toy, encoded(HistGradientBoostingClassifier(max_iter=100)), rows, seed=0)
     random = np.random.default_rng(1)
     frame = dataset.features_frame(toy, rows.sample(50_000, replace=True, random_state=1))
@@ -100,7 +100,7 @@ def test_no_row_of_fifty_thousand_real_feature_rows_flips(toy: Model, rows: pd.D
         [t.nodes["num_threshold"][~t.nodes["is_leaf"].astype(bool)] for [t] in fitted.pipeline[-1]._predictors]
     )
     near = np.nextafter(tree_values.astype(np.float32), random.choice([-9e9, 9e9], len(tree_values)).astype(np.float32))
-    for name in ("x", "z", "hour"):  # values at the thresholds and next to them
+    for name in ("x", "z", "hour"):  # values at and next to the thresholds
         frame[name] = np.where(random.random(len(frame)) < 0.5, random.choice(near, len(frame)), frame[name])
     frame = frame.astype(dict.fromkeys(("x", "z", "hour"), np.float32))
     scores = parity.scores(export.predictor(toy, fitted, export.to_onnx(fitted, toy)), frame)
@@ -108,7 +108,7 @@ def test_no_row_of_fifty_thousand_real_feature_rows_flips(toy: Model, rows: pd.D
 
 
 def test_the_parity_check_detects_native_categorical_splits(toy: Model, rows: pd.DataFrame) -> None:
-    """They convert without an error, but wrongly."""
+    """skl2onnx converts these splits without an error, but incorrectly."""
     random = np.random.default_rng(0)
     many = rows.assign(shop=[f"shop {n}" for n in random.integers(0, 40, size=len(rows))])
     many["late"] = (many["shop"].str[5:].astype(int) % 2 == 0).astype(int)
@@ -120,7 +120,7 @@ def test_the_parity_check_detects_native_categorical_splits(toy: Model, rows: pd
     assert parity.difference(toy, export.predictor(toy, fitted, onnx), fitted.pipeline, many) > toy.release.parity
 
 
-def test_the_parity_check_detects_a_single_tree_on_missing_values(toy: Model, rows: pd.DataFrame) -> None:
+def test_the_parity_check_detects_a_decision_tree_with_missing_values(toy: Model, rows: pd.DataFrame) -> None:
     fitted = candidates.fit(toy, encoded(DecisionTreeClassifier(max_depth=6)), rows, seed=0)
     assert parity_of(toy, fitted, rows) > toy.release.parity
 
@@ -142,7 +142,7 @@ def test_fitting_twice_gives_the_same_bytes(
     assert export.to_onnx(again, toy) == export.to_onnx(fits[name], toy)
     assert export.to_skops(again.pipeline) == export.to_skops(fits[name].pipeline)
     assert skops.io.dumps(again.pipeline) != skops.io.dumps(fits[name].pipeline), (
-        "plain skops would not give equal bytes"
+        "skops.io.dumps alone does not give reproducible bytes"
     )
 
 
@@ -160,7 +160,7 @@ for name in sys.argv[1:]:
 """
 
 
-def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
+def test_a_process_with_a_different_hash_seed_gives_the_same_bytes() -> None:
     def run(seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": seed}
         done = subprocess.run(
@@ -168,7 +168,7 @@ def test_another_process_with_another_hash_seed_gives_the_same_bytes() -> None:
         )
         return done.stdout
 
-    # With these two seeds (not with any two), a set of operator domains in skl2onnx has a different order.
+    # These two seeds were chosen because they change the order of a set of operator domains in skl2onnx.
     first, second = run("0"), run("1")
     assert first == second and len(first.split()) == 2 * len(NAMES)
 
@@ -184,7 +184,7 @@ def test_a_skops_file_loads_and_scores_the_same(
     assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
 
 
-def test_unreviewed_types_and_torn_files_are_not_loaded(fits: dict[str, candidates.Fitted]) -> None:
+def test_unreviewed_types_and_incomplete_files_are_not_loaded(fits: dict[str, candidates.Fitted]) -> None:
     data = export.to_skops(make_pipeline(FunctionTransformer(os.path.join)))
     with pytest.raises(IntegrityError, match="not reviewed"):
         export.from_skops(data)
@@ -198,4 +198,4 @@ def test_gradient_boosting_converts_within_a_second(toy: Model, rows: pd.DataFra
     fitted = candidates.fit(toy, encoded(HistGradientBoostingClassifier(max_iter=200)), rows, seed=0)
     started = time.thread_time()
     export.to_onnx(fitted, toy)
-    assert time.thread_time() - started < 3.0  # processor time: 0.3 s
+    assert time.thread_time() - started < 3.0  # usually 0.3 s of processor time
