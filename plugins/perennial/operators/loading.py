@@ -1,4 +1,4 @@
-"""The tasks of `<model>_load`: plan the days, load them in chunks, say what became of them."""
+"""The tasks of `<model>_load`: plan the days, load them in chunks, summarize the results."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class LoadOperator(PerennialOperator):
 
 
 class LoadSummaryOperator(PerennialOperator):
-    """Note what became of each day; fails if nothing was loaded, or too little for a training.
+    """Note the outcome of each day; fails if nothing was loaded, or too little for a training.
 
     Parameters
     ----------
