@@ -123,5 +123,5 @@ def test_a_rewritten_snapshot_is_noticed(filled: Lake) -> None:
 
 
 def test_an_empty_span_is_an_error_that_says_what_to_do(filled: Lake) -> None:
-    with pytest.raises(DataError, match="back-fill"):
+    with pytest.raises(DataError, match="load these days"):
         filled.snapshot("2026-01-01", "2026-01-31")

@@ -40,6 +40,7 @@ def test_a_history_with_bad_days_is_loaded_and_its_note_leads_to_them(api: Api, 
     assert "0 of 1 day loaded" in again.note
 
 
+@pytest.mark.full  # that Airflow retries a killed task is tested with collect and train
 def test_a_load_killed_with_sigkill_is_retried_to_the_same_state(api: Api, run_id: str, scenario: Corrupt) -> None:
     first, last = "2025-01-14", "2025-01-16"
     span = {"first": first, "last": last}
