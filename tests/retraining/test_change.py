@@ -133,6 +133,9 @@ def test_another_recipe_is_scored_until_it_can_replace_the_incumbent(
     before = night(patient, "2026-05-08", "logistic")
     assert before.selection.candidate == "coarse", "the evidence before tonight has 10 days"
     assert before.change.days == 14
+    cleared = night(patient, "2026-05-08", "logistic")
+    assert cleared.selection.candidate == "coarse", "a run that is cleared does not know its own scores"
+    assert cleared.change == before.change
     stored = files(patient)
     enough = night(patient, "2026-05-09", "logistic")
     assert enough.selection.candidate == "logistic" and enough.other.role == "incumbent"
