@@ -14,6 +14,7 @@ from rich.progress import Progress as Bars
 Report = Callable[[str], None]
 Advance = Callable[[str], None]
 QUIET_SECONDS = 5.0
+FEWEST = 3  # done, before the time left is estimated
 
 
 class Progress:
@@ -77,7 +78,9 @@ class Progress:
         began = time.monotonic()
         with self._bar(title, total) if self.terminal else self._lines(title, total) as advance:
             yield advance
-        self._done(f"{title}: {total} in {spell(time.monotonic() - began)}")
+        seconds = time.monotonic() - began
+        self.durations.append((title, seconds))
+        self._done(f"{title}: {total} in {spell(seconds)}")
 
     def summary(self) -> None:
         """Every step's duration, and their sum."""
@@ -122,10 +125,10 @@ class Progress:
 
 
 def pace(done: int, total: int, began: float) -> str:
-    """The rate so far and the time that is left at this rate."""
+    """The rate so far and the time that is left at this rate; only the rate while it says nothing about the rest."""
     each = max((time.monotonic() - began) / done, 1e-9)
     rate = f"{each:.1f} s each" if each >= 1 else f"{1 / each:.1f}/s"
-    return f"{rate}, {spell(each * (total - done))} left"
+    return f"{rate}, {spell(each * (total - done))} left" if done >= FEWEST else rate
 
 
 def spell(seconds: float) -> str:
