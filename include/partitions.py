@@ -195,6 +195,11 @@ def earlier(key: str, days: int) -> str:
     return (date.fromisoformat(key) - timedelta(days=days)).isoformat()
 
 
+def partitions_between(first: Partition, last: Partition, timezone: str) -> list[Partition]:
+    """All partitions from ``first`` to ``last``, both included."""
+    return [partition(key, timezone) for key in keys_between(first.key, last.key)]
+
+
 def keys_between(first: str, last: str) -> list[str]:
     """All partition keys from ``first`` to ``last``, both included."""
     begin, end = date.fromisoformat(first), date.fromisoformat(last)

@@ -22,6 +22,7 @@ from include import catalog
 from include.data import collection, quality
 from include.data.collection import Collected
 from include.data.lake import Day, Lake
+from include.data.published import Published
 from include.errors import ConfigurationError, PerennialError, TransientError
 from include.partitions import Partition, keys_between, partition
 from include.records import PartitionKey, Record
@@ -141,7 +142,7 @@ def load(
     busy = [day.partition for day in loaded.ended(Outcome.BUSY)]
     if not busy or not loading.wait(busy, patience):
         return loaded
-    return together(keys, [loaded, loading.run(busy, connections, since or loading.began)])
+    return together(keys, [loaded, loading.run(busy, connections, since)])
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ class _Load:
         self.model, self.lake, self.now, self.report = model, lake, now, report
         self.suite = catalog.module(model.name, "expectations").suite()
         quality.require_suite(model, self.suite)
-        self.began = now()
+        self.before = lake.published()
         self.done: dict[str, LoadedDay] = {}
         self.waiting: list[_Waiting] = []
         self.known: dict[str, pa.DataType] = {}
@@ -184,12 +185,17 @@ class _Load:
 
     def wait(self, keys: Sequence[str], patience: float) -> bool:
         """Wait until no collect run works on these days; whether that is so."""
-        abouts, deadline = [partition(key, self.model.timezone) for key in keys], time.monotonic() + patience
+        abouts = [partition(key, self.model.timezone) for key in keys]
+        deadline = time.monotonic() + patience
         while any(self.lake.being_collected(about, self.now()) for about in abouts):
             if time.monotonic() >= deadline:
                 return False
             time.sleep(min(1.0, patience))
         return True
+
+    def _published_meanwhile(self, about: Partition, there: Mapping[str, Published]) -> bool:
+        """Whether a collect run has published a day since the load began."""
+        return there.get(about.key) != self.before.get(about.key)
 
     def _skip(self, abouts: Sequence[Partition], since: datetime | None) -> None:
         """Enter the days that are not to be fetched: an earlier try has loaded them, or a collect run works on them."""
@@ -197,7 +203,7 @@ class _Load:
         quarantined = self.lake.quarantined(abouts[0].key, abouts[-1].key) if abouts else {}
         for about in abouts:
             day = there.get(about.key)
-            if since and day and day.collected_at >= since:
+            if day and (self._published_meanwhile(about, there) or (since and day.collected_at >= since)):
                 self._enter(about, Outcome.PUBLISHED, rows=day.rows, quarantined=quarantined.get(about.key, 0))
             elif self.lake.being_collected(about, self.now()):
                 self._enter(about, Outcome.BUSY, reason=BEING_COLLECTED)
@@ -226,6 +232,8 @@ class _Load:
             return
         found = self._validated(days)
         days = [day for day in days if day.about.key in found]
+        if not days:
+            return
         self.lake.quarantine_days([(day.about, found[day.about.key].quarantined, day.raw.digest) for day in days])
         for day in days:
             collection.write_report(self.lake, self.model, day.about, found[day.about.key], day.raw)
@@ -250,9 +258,7 @@ class _Load:
         there = self.lake.published() if days else {}
         ours = []
         for day in days:
-            published = there.get(day.about.key)
-            newer = published is not None and published.collected_at > day.raw.collected_at
-            if newer or self.lake.being_collected(day.about, self.now()):
+            if self._published_meanwhile(day.about, there) or self.lake.being_collected(day.about, self.now()):
                 self._enter(day.about, Outcome.BUSY, reason=BEING_COLLECTED)
             else:
                 ours.append(day)

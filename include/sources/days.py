@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.partitions import Partition, is_day, keys_between, partition
+from include.partitions import Partition, is_day, partitions_between
 from include.sources.replay import Replay
 from include.sources.times import ISO, EventTime, instants, localized, wall_clock
 from include.spec import Column, ColumnType, Model
@@ -126,7 +126,7 @@ def rows_of_days(
     asked for, so memory does not grow with the number of days.
     """
     how = reading or Reading()
-    wanted = [partition(key, model.timezone) for key in keys_between(first.key, last.key)]
+    wanted = partitions_between(first, last, model.timezone)
     while wanted:
         begin = how.original(wanted[0].date)
         together = [p for n, p in enumerate(wanted) if how.original(p.date) == begin + timedelta(days=n)]

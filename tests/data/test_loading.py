@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from include import catalog
-from include.data import collection, loading
+from include.data import collection, loading, quality
 from include.data import lake as lake_module
 from include.data.lake import Lake
 from include.data.loading import Outcome
@@ -259,6 +259,40 @@ def test_a_day_that_was_collected_while_it_was_loaded_is_not_written_again(
     loaded = loading.load(toy, SPAN, {}, lambda: NOW, lake)
     assert not loaded.left_out and lake.published()[SPAN[0]].collected_at == later
     assert lake.table("rows").version() == 2, "the collect run, and the other days"
+
+
+def test_a_day_that_was_fetched_before_the_load_and_published_during_it_is_not_written_again(
+    toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, source, first = Lake(toy, tmp_path), catalog.module("toy", "source"), partition(SPAN[0], toy.timezone)
+    earlier = NOW - timedelta(hours=3)  # its note has expired, so the load does not wait for it
+    raw = collection.collect(toy, first, {}, earlier, lake)
+    plain = source.fetch
+
+    def fetch(about: Any, connections: Mapping[str, str]) -> pd.DataFrame:
+        if about.key == SPAN[-1]:
+            collection.publish(toy, first, collection.validate(toy, first, raw, lake), lake=lake)
+        return plain(about, connections)
+
+    monkeypatch.setattr(source, "fetch", fetch)
+    assert not loading.load(toy, SPAN, {}, lambda: NOW, lake, since=NOW).left_out
+    assert lake.published()[SPAN[0]].collected_at == earlier
+    assert lake.table("rows").version() == 2, "the collect run, and the other days"
+
+
+def test_a_day_whose_validation_breaks_fails_alone(toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, validate_days = Lake(toy, tmp_path), quality.validate_days
+
+    def broken(model: Model, days: Sequence[quality.Conformed], suite: Any) -> list[quality.Validation]:
+        if any(day.partition.key == SPAN[1] for day in days):
+            raise ValueError("not comparable")
+        return validate_days(model, days, suite)
+
+    monkeypatch.setattr(quality, "validate_days", broken)
+    loaded = loading.load(toy, SPAN[:3], {}, lambda: NOW, lake)
+    assert [(day.partition, day.outcome) for day in loaded.left_out] == [(SPAN[1], Outcome.FAILED)]
+    assert "ValueError: not comparable" in loaded.left_out[0].reason and len(lake.published()) == 2
+    assert len(loading.load(toy, [SPAN[1]], {}, lambda: NOW, lake).left_out) == 1
 
 
 def test_chunks_are_even() -> None:

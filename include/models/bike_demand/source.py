@@ -19,8 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from include.models.bike_demand.model import MODEL
-from include.partitions import Partition, keys_between
-from include.partitions import partition as partition_of_key
+from include.partitions import Partition, partitions_between
 from include.sources.replay import Replay, instants
 
 REPLAY = Replay(first=date(2011, 1, 1), last=date(2012, 12, 31), anchor=date(2025, 1, 4))
@@ -44,8 +43,7 @@ def fetch_range(
     first: Partition, last: Partition, connections: Mapping[str, str]
 ) -> Iterator[tuple[Partition, pd.DataFrame]]:
     """Each day from ``first`` to ``last`` with its hours; the file is read once."""
-    for key in keys_between(first.key, last.key):
-        about = partition_of_key(key, MODEL.timezone)
+    for about in partitions_between(first, last, MODEL.timezone):
         yield about, fetch(about, connections)
 
 

@@ -23,8 +23,7 @@ import pandas as pd
 import pyarrow.csv as pcsv
 
 from include.models.electricity.model import MODEL
-from include.partitions import Partition, keys_between
-from include.partitions import partition as partition_of_key
+from include.partitions import Partition, partitions_between
 from include.sources.replay import Replay, instants
 
 REPLAY = Replay(first=date(1996, 5, 7), last=date(1998, 12, 5), anchor=date(2024, 5, 7))
@@ -56,8 +55,7 @@ def fetch_range(
     first: Partition, last: Partition, connections: Mapping[str, str]
 ) -> Iterator[tuple[Partition, pd.DataFrame]]:
     """Each day from ``first`` to ``last`` with its half-hours; the file is read once."""
-    for key in keys_between(first.key, last.key):
-        about = partition_of_key(key, MODEL.timezone)
+    for about in partitions_between(first, last, MODEL.timezone):
         yield about, fetch(about, connections)
 
 

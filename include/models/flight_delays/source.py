@@ -27,8 +27,7 @@ import pyarrow.ipc as ipc
 
 from include.errors import ConfigurationError
 from include.models.flight_delays.model import MODEL
-from include.partitions import Partition, keys_between
-from include.partitions import partition as partition_of_key
+from include.partitions import Partition, partitions_between
 from include.settings import Settings
 from include.sources.replay import instants
 
@@ -70,8 +69,7 @@ def fetch_range(
 ) -> Iterator[tuple[Partition, pd.DataFrame]]:
     """Each day from ``first`` to ``last`` with the rows that `fetch` returns; the joined tables are read once."""
     tables = Tables.read()
-    for key in keys_between(first.key, last.key):
-        about = partition_of_key(key, MODEL.timezone)
+    for about in partitions_between(first, last, MODEL.timezone):
         yield about, joined(about, tables)
 
 

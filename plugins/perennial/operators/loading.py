@@ -72,9 +72,10 @@ class LoadOperator(PerennialOperator):
 
         run: Any = context["dag_run"]
         task: Any = context["ti"]
-        connections = {name: BaseHook.get_connection(name).get_uri() for name in self.load().data.connections}
+        model = self.load()
+        connections = {name: BaseHook.get_connection(name).get_uri() for name in model.data.connections}
         loaded = loading.load(
-            self.load(),
+            model,
             list(self.keys),
             connections,
             utc_now,
