@@ -2,8 +2,9 @@
 
 `offer` puts a request on a bounded queue and returns. One thread writes the queue out every 50 ms, syncs to disk
 every second, and closes a segment after 60 s or 5 MB; the files are those of `include.scoring.record`. So a killed
-process loses the last 50 ms of predictions, and a power cut the last second. Both are counted: an mmapped pair of
-counters ("accepted", "settled") survives the process, and the next start reports the difference.
+process loses the last 50 ms of predictions, and a power cut the last second. Both are counted: mmapped counters of the
+rows accepted and settled (written or dropped) survive the process, together with a note of the write under way, and
+the next start reports the difference.
 
 Each server owns one folder by a lock on its file `lock`. A server that starts takes over the first folder that no other
 one holds, and closes what dead servers left open in all such folders.
@@ -44,7 +45,10 @@ CLOSE_AFTER_SECONDS = 60.0
 CLOSE_AFTER_BYTES = 5 * 2**20
 
 _COUNTER = struct.Struct("<Q")
-_ACCEPTED, _SETTLED, _COUNTERS_SIZE = 0, _COUNTER.size, 2 * _COUNTER.size  # offsets in the file `counters`
+# Offsets in the file `counters`. The last three note a write under way: the file's inode (0: none), its size and the
+# rows settled before. So a process killed between the write and the count of its rows does not count them as lost.
+_ACCEPTED, _SETTLED, _INODE, _SIZE, _BEFORE = (n * _COUNTER.size for n in range(5))
+_COUNTERS_SIZE = 5 * _COUNTER.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class SpoolCounts:
 class _OpenSegment:
     path: Path
     file: IO[bytes]
+    inode: int
     opened: float
     size: int = 0
     unsynced: int = 0
@@ -187,17 +192,28 @@ class Spool:
                     batches.setdefault(entry.model, []).extend(_lines(entry))
                 except Exception:  # the thread must survive any failure of one entry
                     self.counts.dropped += len(entry.rows)
+                    self._settle(len(entry.rows))
                     logger.exception("A prediction of %s could not be written to the spool.", entry.model)
                 rows += len(entry.rows)
             for model, lines in batches.items():
                 self._append(model, lines)
-            self.counts.taken += rows
-            _COUNTER.pack_into(self._counters, _SETTLED, self.counts.taken)
+                self._settle(len(lines))
+                segment = self._segments.get(model)
+                if segment and segment.size >= self._close_bytes:
+                    self._close_segment(model)
+
+    def _settle(self, rows: int) -> None:
+        self.counts.taken += rows
+        _COUNTER.pack_into(self._counters, _SETTLED, self.counts.taken)
+        _COUNTER.pack_into(self._counters, _INODE, 0)
 
     def _append(self, model: str, lines: list[bytes]) -> None:
         data = b"".join(lines)
         try:
             segment = self._segments.get(model) or self._open_segment(model)
+            _COUNTER.pack_into(self._counters, _SIZE, segment.size)
+            _COUNTER.pack_into(self._counters, _BEFORE, self.counts.taken)
+            _COUNTER.pack_into(self._counters, _INODE, segment.inode)  # last: it makes the note valid
             try:
                 if segment.file.write(data) != len(data):
                     raise OSError(errno.ENOSPC, "the disk took only part of it")
@@ -222,8 +238,6 @@ class Spool:
         segment.size += len(data)
         segment.unsynced += len(lines)
         self.counts.written += len(lines)
-        if segment.size >= self._close_bytes:
-            self._close_segment(model)
 
     def _sync(self) -> None:
         for segment in self._segments.values():
@@ -241,7 +255,8 @@ class Spool:
         folder.mkdir(exist_ok=True)
         number = _next_number(folder)
         path = folder / segment_name(number, OPEN)
-        segment = _OpenSegment(path, open(path, "xb", buffering=0), time.monotonic())  # noqa: SIM115 kept open
+        file = open(path, "xb", buffering=0)  # noqa: SIM115 kept open
+        segment = _OpenSegment(path, file, os.fstat(file.fileno()).st_ino, time.monotonic())
         files.sync(folder)
         self._segments[model] = segment
         return segment
@@ -282,13 +297,19 @@ class Spool:
 
     def _recover(self, folder: Path) -> None:
         counters = _open_counters(folder)
-        lost = _COUNTER.unpack_from(counters, _ACCEPTED)[0] - _COUNTER.unpack_from(counters, _SETTLED)[0]
-        lost = max(0, lost)
+        accepted, settled, inode, size, before = struct.unpack(f"<{_COUNTERS_SIZE // _COUNTER.size}Q", counters[:])
+        left_open = list(folder.glob(f"*/*{OPEN}"))
+        under_way = next((path for path in left_open if path.stat().st_ino == inode), None)
+        if under_way:
+            settled = max(settled, before + _whole(under_way.read_bytes()[size:])[1])
+        lost = max(0, accepted - settled)
         counters[:] = bytes(_COUNTERS_SIZE)
         counters.close()
         torn = 0
-        for path in folder.glob(f"*/*{OPEN}"):
-            torn += _cut_torn_end(path)
+        for path in left_open:
+            cut = _cut_torn_end(path)
+            torn += cut
+            lost -= min(lost, cut) if path == under_way else 0  # counted among the lost already
             _publish(path)
             self.counts.segments_closed += 1
         self.counts.torn_lines += torn
@@ -350,9 +371,8 @@ def _publish(open_path: Path) -> None:
     files.sync(open_path.parent)
 
 
-def _cut_torn_end(path: Path) -> int:
-    """Cut everything after the last whole line before the first torn one; the number of lines cut."""
-    data = path.read_bytes()
+def _whole(data: bytes) -> tuple[int, int]:
+    """Length in bytes, and number, of the whole lines before the first torn one."""
     good = lines = 0
     while (end := data.find(b"\n", good)) >= 0:
         try:
@@ -360,6 +380,13 @@ def _cut_torn_end(path: Path) -> int:
         except (msgspec.DecodeError, UnicodeDecodeError):
             break
         good, lines = end + 1, lines + 1
+    return good, lines
+
+
+def _cut_torn_end(path: Path) -> int:
+    """Cut everything after the last whole line before the first torn one; the number of lines cut."""
+    data = path.read_bytes()
+    good, _ = _whole(data)
     if good == len(data):
         return 0
     with open(path, "r+b") as file:

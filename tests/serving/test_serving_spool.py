@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -132,6 +134,30 @@ def test_a_modified_segment_raises_an_error_with_the_line(tmp_path: Path) -> Non
         lines(segment)
 
 
+@pytest.mark.parametrize("torn", [0, 1, 30], ids=["whole", "one byte short", "last line short"])
+def test_a_write_that_was_not_counted_yet_is_not_counted_as_lost(
+    tmp_path: Path, torn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live, killed = tmp_path / "live", tmp_path / "killed"
+    spool = Spool(live)
+    spool.offer(entry("before", 2))
+    wait_for(lambda: spool.counts.taken == 2)
+    settled: list[int] = []
+    monkeypatch.setattr(spool, "_settle", settled.append)  # as if killed after the write
+    spool.offer(entry("after", 5))
+    wait_for(lambda: settled == [5])
+    # Links: the segments keep their inodes. A lock of its own: the live server holds the other one.
+    shutil.copytree(live, killed, copy_function=os.link, ignore=shutil.ignore_patterns("lock"))
+    (killed / spool.server_id / "lock").touch()
+    (path,) = killed.glob("*/parcels/*.open")
+    os.truncate(path, path.stat().st_size - torn)
+    again = Spool(killed)
+    assert (again.counts.lost_by_last_crash, again.counts.torn_lines) == ((1, 1) if torn else (0, 0))
+    assert ids(killed) == [("before", 0), ("before", 1), *(("after", n) for n in range(4 if torn else 5))]
+    again.close()
+    spool.close()
+
+
 def test_kill_9_under_load_loses_at_most_unwritten_rows(releases: Releases, server: Server) -> None:
     releases.put("parcels", constant_files("parcels", 0.25), 1, 1)
     server.start()
@@ -166,6 +192,5 @@ def test_kill_9_under_load_loses_at_most_unwritten_rows(releases: Releases, serv
     assert len(kept) == len(set(kept)) > 100
     lost = set(answered) - set(kept)
     counted = server.metric("perennial_serving_spool_crash_lost_rows_total")
-    assert len(lost) <= counted <= len(lost) + 8  # some rows were accepted, but the client never received the response
-    assert counted < len(answered) / 2
-    assert set(answered[: len(answered) - int(counted) - 8]) <= set(kept)
+    assert len(lost) <= counted <= len(lost) + 4  # of each connection, one row may be accepted and not answered
+    assert set(answered[: len(answered) - int(counted) - 4]) <= set(kept)
