@@ -73,7 +73,7 @@ class Finding:
 
 
 class Misdeclared(ValueError):
-    """A declaration contradicts itself; `findings` has every contradiction. (pydantic wants a ValueError.)"""
+    """A declaration contradicts itself; `findings` has every contradiction. (pydantic requires a ValueError.)"""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("; ".join(map(str, findings)))

@@ -70,7 +70,7 @@ def separator_of(path: Path, encoding: str) -> str:
     if not best[1]:
         raise ConfigurationError(
             f"{path} cannot be read as a table: its lines do not have the same number of fields for any of the "
-            f"separators {', '.join(map(repr, SEPARATORS))}. A CSV file wants a header and one row a line."
+            f"separators {', '.join(map(repr, SEPARATORS))}. A CSV file needs a header and one row a line."
         )
     return best[1]
 

@@ -154,7 +154,7 @@ def _of_texts(array: pa.Array, untyped: bool, decimal: str) -> tuple[ColumnType,
 
 
 def _pandas(array: pa.Array, kind: ColumnType) -> pd.Series:
-    """Text as objects with None, everything else as float64 with nan: what scoring a column alone wants."""
+    """Text as objects with None, everything else as float64 with nan: as needed for scoring a column alone."""
     if kind is ColumnType.STRING:
         series = pd.Series(array.to_pylist(), dtype=object)
         return series.where(series.notna(), None)

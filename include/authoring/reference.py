@@ -182,7 +182,7 @@ def _duration(value: timedelta) -> str:
 
 
 def _functions() -> list[str]:
-    """The signatures that the catalog wants, and what each function is for."""
+    """The signatures that the catalog expects, and what each function is for."""
     lines = ["| file | function |", "|---|---|"]
     lines += [f"| `{file}.py` | `{_markdown(wanted.removeprefix('def '))}` |" for file, wanted in _signatures()]
     return [*lines, ""]

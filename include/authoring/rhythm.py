@@ -22,7 +22,7 @@ LEAST_OF_A_CLASS = 10  # rows in a holdout: with fewer, no metric is meaningful 
 
 @dataclass(frozen=True)
 class Part:
-    """Bounds of one part of a night: rows and days with rows that it wants, and that it cannot do without."""
+    """Bounds of one part of a night: rows and days with rows: the preferred and the least number."""
 
     rows: int
     days: int
@@ -156,7 +156,7 @@ def _say(found: Findings, a_day: float, empty: int, days: int) -> None:
     found.say(
         "Days",
         f"{a_day:,.0f} labelled rows on a day that has some. A night trains on {r.window} days (a second candidate on "
-        f"{r.second}), selects on {r.selection}, holds out {r.holdout}; the gate wants {r.gate_rows} rows on "
+        f"{r.second}), selects on {r.selection}, holds out {r.holdout}; the gate needs {r.gate_rows} rows on "
         f"{r.gate_days} days.",
     )
     delay = found.request.delay

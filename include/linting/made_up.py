@@ -23,7 +23,7 @@ KINDS: tuple[tuple[str, ...], ...] = (
 
 
 def inputs(columns: Iterable[Column]) -> list[tuple[str, str]]:
-    """Names and types as `include.scoring.columns` wants them."""
+    """Names and types as `include.scoring.columns` expects them."""
     return [(column.name, column.type.value) for column in columns]
 
 

