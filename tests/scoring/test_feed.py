@@ -45,7 +45,7 @@ def filled(tensors: Tensors | None, features: dict[str, Any], rows: int) -> tupl
 def test_features_of_any_type_become_float32_and_text(tensors: Tensors | None, rows: int) -> None:
     texts = np.array(["a", "é", ""][:rows], dtype=object)
     numbers: list[Any] = [
-        np.array([1.1, np.nan, -0.0]), np.array([2**63 - 513, -1, 0]), np.array([True, False, True]),
+        np.array([1.1, np.nan, -0.0]), np.array([2**60 + 2**36 + 1, -1, 0]), np.array([True, False, True]),
         np.array([1.1, 2, 3], dtype=np.float32), [1e300, 2, None], np.array([None, 1.5, 2], dtype=object),
     ]  # fmt: skip
     for values in numbers:
