@@ -7,7 +7,6 @@ that `features.build` gets; rows that do not are answered with every problem fou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,15 +14,16 @@ import numpy as np
 
 from include.errors import DataError
 from include.partitions import day_of
-from include.scoring.columns import MISSING, array_of, utc_naive
-from include.scoring.documents import Column, InputSchema
+from include.scoring.columns import array_of, utc_naive
+from include.scoring.documents import Column
+from include.scoring.event_times import EventTimes
 from include.scoring.messages import Problem
+from include.scoring.one_row import OneRow
 from include.spelling import did_you_mean
 
 MAX_PROBLEMS = 20
 INTEGER_LIMIT = 2**53 - 1  # what float64 and every JSON reader represent exactly
 NUMBER_LIMIT = 1e32  # features and ONNX models compute in float32: beyond this, a scaled number can become infinite
-_DAY = 86_400
 _EPOCH = datetime.fromtimestamp(0, UTC).replace(tzinfo=None)
 
 _TYPES: dict[str, frozenset[type]] = {
@@ -52,35 +52,6 @@ _WANTED = {
     "timestamp": "an ISO 8601 timestamp with an offset, like 2026-05-03T14:30:00Z",
     "date": "an ISO 8601 date, like 2026-05-03",
 }
-
-
-@dataclass(frozen=True)
-class EventTimes:
-    """The event times that a live request may have, relative to the moment of the request.
-
-    Attributes
-    ----------
-    column : name of the event time.
-    past, ahead : how long before and after the request, in days.
-    """
-
-    column: str
-    past: int
-    ahead: int
-
-    @classmethod
-    def of(cls, schema: InputSchema) -> EventTimes | None:
-        """Those of an `input_schema.json`; None if it has none, as in bundles made before they were declared."""
-        days = schema.event_times
-        return None if days is None else cls(schema.event_time, days.past_days, days.ahead_days)
-
-    def bounds(self, now: float) -> tuple[int, int]:
-        """The first and the last event time of a request at ``now``, in microseconds since 1970."""
-        return round((now - self.past * _DAY) * 1e6), round((now + self.ahead * _DAY) * 1e6)
-
-    def sentence(self) -> str:
-        """The range in words."""
-        return f"at most {self.past} days before and {self.ahead} days after the request"
 
 
 class InvalidRows(DataError):
@@ -126,6 +97,9 @@ class InputContract:
                 raise DataError(f"column {name!r} has the unknown type {kind!r}{did_you_mean(kind, _TYPES)}")
             allowed = _TYPES[kind] | {type(None)} if column.nullable else _TYPES[kind]
             self._checks.append((name, kind, allowed, _LIMITS.get(kind)))
+        if event_times is not None and self.fields.get(event_times.column) != "timestamp":
+            raise DataError(f"the event time {event_times.column!r} is not a column of type timestamp")
+        self._one = OneRow(columns, _TYPES, _LIMITS, event_times)
 
     def columns(self, rows: Sequence[Any], now: float | None = None) -> dict[str, np.ndarray]:
         """The columns for `features.build`.
@@ -135,10 +109,10 @@ class InputContract:
         InvalidRows : with the problems of the rows, the first `MAX_PROBLEMS` of them.
         """
         try:
-            columns = self._one(rows[0]) if len(rows) == 1 else self._many(rows)
+            columns = self._one(rows[0], now) if len(rows) == 1 else self._many(rows, now)
         except (TypeError, ValueError, OverflowError, AttributeError):
             columns = None  # something is wrong: find out exactly what, off the fast path
-        if columns is None or (now is not None and not self._accepts(columns, now)):
+        if columns is None:
             raise InvalidRows(self.problems(rows, now=now) or [Problem(None, None, "the rows could not be read")])
         return columns
 
@@ -152,26 +126,7 @@ class InputContract:
         moments = columns[self.event_times.column].astype(np.int64)
         return bool(((moments >= first) & (moments <= last)).all())
 
-    def _one(self, row: Any) -> dict[str, np.ndarray] | None:
-        if type(row) is not dict or not row.keys() <= self._known:
-            return None
-        get, columns = row.get, {}
-        for name, kind, allowed, limit in self._checks:
-            value = get(name)
-            if type(value) not in allowed:
-                return None
-            if limit is not None and value is not None and not (-limit <= value <= limit and _whole(kind, value)):
-                return None  # also refuses nan, which compares false
-            if kind == "string":
-                columns[name] = text = np.empty(1, dtype=object)
-                text[0] = value or ""
-            elif limit is not None or kind == "boolean":
-                columns[name] = np.array((MISSING if value is None else value,), dtype=np.float64)
-            else:
-                columns[name] = array_of(kind, [value])
-        return columns
-
-    def _many(self, rows: Sequence[Any]) -> dict[str, np.ndarray] | None:
+    def _many(self, rows: Sequence[Any], now: float | None) -> dict[str, np.ndarray] | None:
         known = self._known
         for row in rows:
             if type(row) is not dict or not row.keys() <= known:
@@ -189,7 +144,7 @@ class InputContract:
                 if len(rows) - int(np.count_nonzero(inside)) != values.count(None):
                     return None
             columns[name] = column
-        return columns
+        return columns if now is None or self._accepts(columns, now) else None
 
     def problems(self, rows: Sequence[Any], limit: int = MAX_PROBLEMS, now: float | None = None) -> list[Problem]:
         """What is wrong with the rows, in their order, at most ``limit`` problems."""

@@ -53,10 +53,23 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Feature(msgspec.Struct, frozen=True):
-    """An input of the ONNX model: ``string`` or ``number``."""
+    """What the ONNX model is computed from: a ``string`` or a ``number``."""
 
     name: str
     type: str
+
+
+class Tensors(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The inputs of an ONNX model that takes all features of a type together.
+
+    Attributes
+    ----------
+    numbers, texts : name of the input of shape [rows, features of this type], in the order of `InputSchema.features`;
+        None if there are none.
+    """
+
+    numbers: str | None = None
+    texts: str | None = None
 
 
 class EventDays(msgspec.Struct, frozen=True):
@@ -79,6 +92,7 @@ class InputSchema(Document, frozen=True, kw_only=True):
     columns : the raw inputs, in order of declaration.
     key, event_time : names of columns, kept with each prediction.
     event_times : absent in bundles made before it was checked.
+    tensors : absent in bundles whose ONNX model has an input of shape [rows, 1] for each feature, named like it.
     output : name of the graph's output with the scores.
     output_kind : ``"probabilities"``, or any other text for a value.
     """
@@ -97,6 +111,7 @@ class InputSchema(Document, frozen=True, kw_only=True):
     event_times: EventDays | None = None
     timezone: str
     features: list[Feature]
+    tensors: Tensors | None = None
     output: str
     output_kind: str
 
@@ -107,7 +122,7 @@ class InputSchema(Document, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, object]:
         """As `Document.as_dict`; what is absent from older bundles is left out if it is None."""
-        optional = ("class_columns", "event_times")
+        optional = ("class_columns", "event_times", "tensors")
         return {name: value for name, value in super().as_dict().items() if name not in optional or value is not None}
 
 

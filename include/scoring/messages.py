@@ -38,7 +38,7 @@ class Error(msgspec.Struct, frozen=True, omit_defaults=True):
     digest: str | UnsetType = UNSET
 
 
-class Prediction(msgspec.Struct, frozen=True, omit_defaults=True):
+class Prediction(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """`score`, or for more than two classes `label` and `scores`."""
 
     score: Annotated[

@@ -15,19 +15,21 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # otherwise the import writes files into the home folder
 
+import msgspec
 import numpy as np
 import onnxruntime
 
 from include.errors import IntegrityError, PerennialError, ReleaseError
 from include.registry.bundles import Bundle
-from include.scoring.contract import MAX_PROBLEMS, EventTimes, InputContract, InvalidRows
+from include.scoring.contract import MAX_PROBLEMS, InputContract, InvalidRows
 from include.scoring.documents import InputSchema, Probe
+from include.scoring.event_times import EventTimes
+from include.scoring.feed import feed_of
 from include.scoring.messages import Label, Prediction, Problem
 
 logger = logging.getLogger(__name__)
@@ -40,8 +42,7 @@ class ModelFailure(PerennialError):
     """The model's own code or graph failed on rows that its input contract accepts: a fault of the model."""
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(msgspec.Struct, frozen=True, gc=False):
     """Scores of some rows, in their order.
 
     Attributes
@@ -95,19 +96,22 @@ class Predictor:
         self._columns = [(at, column) for at, column in enumerate(columns) if column is not None]
         self._probabilities = schema.output_kind == "probabilities"
         self._positive = 1 if schema.positive_index is None else schema.positive_index
-        self._features = [(feature.name, feature.type == "string") for feature in schema.features]
+        self._feed = feed_of(schema)
         self._outputs = [schema.output]
         self._build = build
         self._session = _session(onnx, where)
         self._run = self._session.run
-        inputs, outputs = (
-            {node.name for node in nodes} for nodes in (self._session.get_inputs(), self._session.get_outputs())
-        )
-        given = {name for name, _ in self._features}
-        if inputs != given or schema.output not in outputs:
+        inputs = {node.name: node.shape[-1] for node in self._session.get_inputs()}
+        outputs = {node.name for node in self._session.get_outputs()}
+        given = self._feed.inputs
+        if inputs.keys() != given.keys() or schema.output not in outputs:
             raise IntegrityError(
                 f"{where}: model.onnx takes the inputs {sorted(inputs)} and gives {sorted(outputs)}; input_schema.json "
                 f"names {sorted(given)} and {schema.output!r}."
+            )
+        if schema.tensors is not None and inputs != given:
+            raise IntegrityError(
+                f"{where}: the inputs of model.onnx have {inputs} columns; input_schema.json has features for {given}."
             )
 
     @classmethod
@@ -149,11 +153,7 @@ class Predictor:
         Scores of shape (rows,); for several classes of shape (rows, classes), with 0 for a class that the model was
         fitted without.
         """
-        feed = {
-            name: np.asarray(features[name], dtype=object if text else np.float32).reshape(rows, 1)
-            for name, text in self._features
-        }
-        output = np.asarray(self._run(self._outputs, feed, None)[0])
+        output = np.asarray(self._run(self._outputs, self._feed(features, rows), None)[0])
         if not self._probabilities:
             return output.reshape(rows)
         table = output.reshape(rows, -1)
@@ -207,6 +207,8 @@ def _session(onnx: bytes, where: str) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    # An arena of memory and plans for it are for large tensors: they slow down a call with one row.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])

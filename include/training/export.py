@@ -35,7 +35,7 @@ from include.errors import IntegrityError, ReleaseError
 from include.scoring.documents import Column, EventDays, Feature, InputSchema
 from include.scoring.predictor import Predictor
 from include.spec import Model, Task
-from include.training import converters, dataset, measures
+from include.training import converters, dataset, measures, packed_inputs
 from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def to_onnx(fitted: Fitted, model: Model) -> bytes:
-    """The pipeline as an ONNX graph: one input of shape [rows, 1] for each feature, text or float32, named like it.
+    """The pipeline as an ONNX graph of packed inputs: float32 numbers and texts, each of shape [rows, features].
 
     The score is the output `output_name`: probabilities of shape [rows, classes] of a classification (no ZipMap;
     `evaluation.output_columns` maps columns to classes), values of shape [rows, 1] of a regression. The same
@@ -83,6 +83,7 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
             f"{str(problem).splitlines()[0]}). Use estimators that it supports: "
             "https://onnx.ai/sklearn-onnx/supported.html"
         ) from problem
+    packed_inputs.pack(graph, fitted.feature_types)
     # skl2onnx lists the operator sets in the order of a Python set, which depends on the hash seed of the process.
     graph.opset_import.sort(key=lambda imported: imported.domain)
     for function in graph.functions:
@@ -106,9 +107,9 @@ def _side_by_side(pipeline: Any, fitted: Fitted) -> Any:
     return Pipeline([("columns", matrix), *getattr(pipeline, "steps", [("estimator", pipeline)])])
 
 
-def output_name(onnx_bytes: bytes) -> str:
+def output_name(graph: onnx.ModelProto) -> str:
     """The name of the graph's score: the last output (a classifier's first one is the label)."""
-    return str(onnx.load_from_string(onnx_bytes).graph.output[-1].name)
+    return str(graph.graph.output[-1].name)
 
 
 def input_schema(model: Model, fitted: Fitted, onnx_bytes: bytes) -> InputSchema:
@@ -116,6 +117,7 @@ def input_schema(model: Model, fitted: Fitted, onnx_bytes: bytes) -> InputSchema
     label = model.data.label
     columns = measures.output_columns(model, fitted.pipeline)
     positive, classes, index = None, None, None
+    graph = onnx.load_from_string(onnx_bytes)
     if label.classes is not None:
         classes = list(label.classes)
     elif label.task is Task.CLASSIFICATION:
@@ -133,7 +135,8 @@ def input_schema(model: Model, fitted: Fitted, onnx_bytes: bytes) -> InputSchema
         event_times=EventDays(model.serving.max_past_days, model.serving.max_ahead_days),
         timezone=model.timezone,
         features=[Feature(n, t) for n, t in zip(fitted.feature_names, fitted.feature_types, strict=True)],
-        output=output_name(onnx_bytes),
+        tensors=packed_inputs.tensors_of(graph, fitted.feature_names),
+        output=output_name(graph),
         output_kind="probabilities" if label.task is Task.CLASSIFICATION else "value",
     )
 

@@ -11,8 +11,8 @@ from msgspec import UNSET
 
 from include.errors import IntegrityError, ReleaseError
 from include.registry.bundles import Bundle, BundleStore
-from include.scoring.contract import EventTimes
 from include.scoring.documents import TOLERANCE, Column, EventDays, Feature, InputSchema, Probe
+from include.scoring.event_times import EventTimes
 from include.scoring.messages import ModelStatus, Prediction, Predictions
 
 FIRST = """{

@@ -60,10 +60,12 @@ def test_every_candidate_agrees_with_scikit_learn(
     onnx = export.to_onnx(fits[name], toy)
     assert parity.difference(toy, export.predictor(toy, fits[name], onnx), fits[name].pipeline, rows) <= 1e-5
     session = onnxruntime.InferenceSession(onnx)
-    assert [i.name for i in session.get_inputs()] == list(fits[name].feature_names)
-    assert {tuple(i.shape) for i in session.get_inputs()} == {(None, 1)}
+    assert {i.name: (i.type, i.shape) for i in session.get_inputs()} == {
+        "numbers": ("tensor(float)", [None, 5]),
+        "texts": ("tensor(string)", [None, 1]),
+    }
     assert session.get_outputs()[-1].type == "tensor(float)", "no ZipMap"
-    assert export.output_name(onnx) == session.get_outputs()[-1].name
+    assert export.input_schema(toy, fits[name], onnx).output == session.get_outputs()[-1].name
 
 
 @pytest.mark.parametrize(

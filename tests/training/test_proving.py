@@ -69,7 +69,7 @@ def test_the_documents_are_read_as_they_are_written(toy: Model, rows: pd.DataFra
         assert msgspec.json.decode(json.dumps(document.as_dict()), type=kind) == document
     assert list(proven.schema.as_dict()) == [
         "model", "task", "positive", "classes", "positive_index", "columns", "key", "event_time", "event_times",
-        "timezone", "features", "output", "output_kind",
+        "timezone", "features", "tensors", "output", "output_kind",
     ]  # fmt: skip
     assert list(proven.probe.as_dict()) == ["rows", "scores", "scale"]
 

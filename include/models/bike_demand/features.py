@@ -25,7 +25,8 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     dict of 1-d arrays of n values: text as object (missing: ""), numbers as float32 (missing: nan).
     """
     date = columns["ride_date"]
-    days = np.where(np.isnat(date), np.nan, date.astype(np.int64))  # since 1970-01-01, a Thursday
+    days = date.astype(np.float64)  # since 1970-01-01, a Thursday
+    days[np.isnat(date)] = np.nan
     weekday = (days + 3) % 7  # Monday is 0
     hour = np.asarray(columns["hour"], dtype=np.float64)
     working = np.asarray(columns["workingday"], dtype=np.float64)

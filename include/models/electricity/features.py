@@ -24,7 +24,8 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     dict of 1-d float32 arrays of n values (missing: nan).
     """
     date = columns["market_date"]
-    days = np.where(np.isnat(date), np.nan, date.astype(np.int64))  # since 1970-01-01, a Thursday
+    days = date.astype(np.float64)  # since 1970-01-01, a Thursday
+    days[np.isnat(date)] = np.nan
     return {
         "half_hour": np.asarray(columns["half_hour"], dtype=np.float32),
         "weekday": ((days + 3) % 7).astype(np.float32),  # Monday is 0

@@ -6,7 +6,7 @@ in the same hour (one live row cannot know it).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -40,15 +40,13 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     features = {name: columns[name] for name in TEXTS}
     makers = columns["plane_manufacturer"]
     features["plane_manufacturer"] = np.array([MAKERS.get(maker, maker) for maker in makers], dtype=object)
-    for name in NUMBERS:
-        features[name] = np.asarray(columns[name], dtype=np.float32)
+    features.update(zip(NUMBERS, np.array([columns[name] for name in NUMBERS], dtype=np.float32), strict=True))
 
     date = columns["flight_date"]
-    known = ~np.isnat(date)
-    days = np.where(known, date.astype(np.int64), np.nan)  # since 1970-01-01, a Thursday
-    year = np.where(known, date.astype("datetime64[Y]").astype(np.int64) + 1970, np.nan)
-    departure = _minutes(columns["sched_dep_time"])
-    arrival = _minutes(columns["sched_arr_time"])
+    days = date.astype(np.float64)  # since 1970-01-01, a Thursday
+    year = date.astype("datetime64[Y]").astype(np.float64) + 1970
+    days[np.isnat(date)] = year[np.isnat(date)] = np.nan
+    departure, arrival = _minutes([columns["sched_dep_time"], columns["sched_arr_time"]])
     hours_apart = np.asarray(columns["dest_utc_offset"], dtype=np.float64) - ORIGIN_UTC_OFFSET
 
     features["weekday"] = ((days + 3) % 7).astype(np.float32)  # Monday is 0
@@ -59,7 +57,7 @@ def build(columns: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return features
 
 
-def _minutes(hhmm: np.ndarray) -> np.ndarray:
-    """Minutes after midnight of a local time hhmm; 2400 is the last minute of its day."""
+def _minutes(hhmm: Sequence[np.ndarray]) -> np.ndarray:
+    """Minutes after midnight of local times hhmm; 2400 is the last minute of its day."""
     time = np.asarray(hhmm, dtype=np.float64)
     return np.minimum(time // 100 * 60 + time % 100, LAST_MINUTE)
