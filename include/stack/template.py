@@ -1,4 +1,4 @@
-"""The tables of a new database, written beforehand: the migrations of Airflow and MLflow take ten seconds of both cores.
+"""The tables of a new database, written beforehand: the migrations of Airflow and MLflow take ten seconds.
 
 `schemas/airflow.sql` and `schemas/mlflow.sql` are what the migrations of the pinned versions leave behind (see
 `include.stack.template_writing`). They are used for an empty database only, and only by exactly these versions. In any
@@ -38,12 +38,12 @@ def apply(stack: Stack, service: str, version: str) -> bool:
 
     try:
         text = read(service, version)
-        with closing(_connect(stack, service)) as connection:
-            with connection, connection.cursor() as cursor:  # one transaction
-                cursor.execute(EMPTY)
-                if cursor.fetchall() != [(True,)]:
-                    raise NotUsable("the database is not empty")
-                cursor.execute(text)
+        # leaving `connection` ends the one transaction
+        with closing(_connect(stack, service)) as opened, opened as connection, connection.cursor() as cursor:
+            cursor.execute(EMPTY)
+            if cursor.fetchall() != [(True,)]:
+                raise NotUsable("the database is not empty")
+            cursor.execute(text)
         return True
     except (NotUsable, Error) as error:
         with (stack.logs / "databases.log").open("a") as log:

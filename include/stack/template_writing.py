@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from include.stack.layout import Stack
 # The tables in which migrations leave rows: the version of the schema, and names of Airflow's own defaults.
 WITH_ROWS = {
     "airflow": {"alembic_version", "log_template", "slot_pool"},
-    "mlflow": {"alembic_version", "alembic_version_auth"},
+    "mlflow": {"alembic_version", "alembic_version_auth", "workspaces"},
 }
 # `python -m mlflow.server.auth db upgrade` needs the address on its command line, like `mlflow db upgrade`
 UPGRADE_LOGINS = """

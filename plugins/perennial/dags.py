@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, Param, get_parsing_context
+from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import catalog
 from include.spec import Model
 from perennial.operators.base import RETRY_POLICY
+from perennial.timetables import DailyPartitionTimetable
 
 TASKS: dict[str, Any] = {
     "retries": 3,
@@ -57,6 +60,18 @@ def with_form(dag: DAG, form: Mapping[str, Param]) -> Iterator[DAG]:
     with dag:
         yield dag
         dag.params.update(form)
+
+
+@cache
+def cron(expression: str, timezone: str) -> CronTriggerTimetable:
+    """The timetable of a cron expression. Airflow puts each into words, so models with the same one share it."""
+    return CronTriggerTimetable(expression, timezone=timezone)
+
+
+@cache
+def daily_partitions(expression: str, timezone: str, delay: timedelta) -> DailyPartitionTimetable:
+    """The timetable of `<model>_collect`, shared as in `cron`."""
+    return DailyPartitionTimetable(expression, timezone=timezone, delay=delay)
 
 
 def model_dag(
