@@ -6,9 +6,9 @@ For each setting, starts the stack in a separate home on free ports, waits until
 - how long a chain of tasks that do nothing waits: from the trigger of a run to its first task (``trigger``), from the
   end of a task to the next one (``next``), and from *queued* to the start (``queued``, as in ``make bench PART=dag``).
 
-Usage: ``python -m tests.bench.idle [--setting SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=0.5 ...] [--seconds 60]``. Each
-``--setting`` is one row (several options separated by spaces); ``PERENNIAL_`` settings are given by their whole name.
-The first row is always the stack as it is.
+Usage: ``python -m tests.bench.idle [--setting PERENNIAL__IDLE_PAUSE=0.3] [--seconds 60]``. Each ``--setting`` is one
+row (several options of Airflow, separated by spaces); the default are the rows in `SETTINGS`, of which the empty one is
+the stack as it is.
 """
 
 from __future__ import annotations
@@ -35,6 +35,12 @@ from tests.end_to_end.stack_runner import Api, Running
 from tests.services import free_port
 
 BAR_CORE, BAR_START = 15.0, 0.35  # percent of a processor; seconds
+SETTINGS = (
+    "",
+    "PERENNIAL__IDLE_PAUSE=0",
+    "PERENNIAL__IDLE_PAUSE=0 SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=0.4",
+    "PERENNIAL__IDLE_PAUSE=0.9",
+)
 TASKS, RUNS = 5, 8
 QUIET = 10.0  # seconds without a run before the measurement
 STARTED = "everything is started"
@@ -122,7 +128,7 @@ def started(setting: str) -> Iterator[Running]:
         variables = {"PERENNIAL_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
         for option in setting.split():
             name, _, value = option.partition("=")
-            variables[name if name.startswith("PERENNIAL_") else f"PERENNIAL_AIRFLOW__{name}"] = value
+            variables[f"PERENNIAL_AIRFLOW__{name}"] = value
         ports = (free_port(), free_port(), free_port())
         running = Running(folder / "home", ports, [sys.executable, "-c", DRIVER], variables=variables).start()
         try:
@@ -252,7 +258,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=RUNS, help="runs of the chain")
     asked = parser.parse_args()
     rows = []
-    for setting in ["", *asked.setting]:
+    for setting in asked.setting or SETTINGS:
         rows.append(measure(setting, asked.seconds, asked.runs))
         report(rows[-1:])
     report(rows)
