@@ -111,8 +111,8 @@ def measure(setting: str = "", seconds: float = 60.0, runs: int = RUNS) -> Measu
 
 
 @contextlib.contextmanager
-def started(setting: str) -> Iterator[Running]:
-    """A stack of its own without champions, with the chain of tasks that do nothing."""
+def started(setting: str = "", chain: bool = True) -> Iterator[Running]:
+    """A stack of its own without champions; ``chain``: with the chain of tasks that do nothing."""
     folder = Path(tempfile.mkdtemp(prefix="prn-idle-", dir="/tmp"))
     try:
         (folder / "chain").mkdir()
@@ -125,7 +125,7 @@ def started(setting: str) -> Iterator[Running]:
             }
             for name, path in (("dags-folder", PROJECT / "dags"), ("bench", folder / "chain"))
         ]
-        variables = {"PERENNIAL_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)}
+        variables = {"PERENNIAL_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)} if chain else {}
         for option in setting.split():
             name, _, value = option.partition("=")
             variables[f"PERENNIAL_AIRFLOW__{name}"] = value
