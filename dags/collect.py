@@ -20,9 +20,8 @@ a day twice.
 
 from airflow.sdk import Param
 from perennial import parameters
-from perennial.dags import model_dag, models
+from perennial.dags import daily_partitions, model_dag, models
 from perennial.operators.collection import CollectOperator, PublishOperator, ValidateOperator
-from perennial.timetables import DailyPartitionTimetable
 
 PARAMS = {
     "partition": Param(
@@ -40,7 +39,7 @@ for model in models("collect"):
         model,
         "collect",
         __doc__,
-        schedule=DailyPartitionTimetable(model.data.schedule, timezone=model.timezone, delay=model.data.label.delay),
+        schedule=daily_partitions(model.data.schedule, model.timezone, model.data.label.delay),
         max_active_runs=16,
         params=PARAMS,
     ):

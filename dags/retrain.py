@@ -30,9 +30,8 @@ failed is retried: every night while nothing serves, once while another version 
 """
 
 from airflow.sdk import Param, XComArg
-from airflow.timetables.trigger import CronTriggerTimetable
 from perennial import parameters
-from perennial.dags import model_dag, models
+from perennial.dags import cron, model_dag, models
 from perennial.operators import training
 
 for model in models("retrain"):
@@ -40,7 +39,7 @@ for model in models("retrain"):
         model,
         "retrain",
         __doc__,
-        schedule=CronTriggerTimetable(model.training.schedule, timezone=model.timezone),
+        schedule=cron(model.training.schedule, model.timezone),
         params={
             "as_of": Param(
                 None,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -50,6 +51,10 @@ MAKE_A_VERSION = (
     "retraining",
 )  # fmt: skip
 """The packages and modules of `include/` that affect the bytes of a version or the decision about it."""
+
+
+Stamp = tuple[int, int]  # of a file: modification time in nanoseconds, size in bytes
+Wanted = tuple[str, tuple[str, ...], str, bool]  # a function: name, arguments, signature for people, whether required
 
 
 @dataclass(frozen=True)
@@ -101,10 +106,11 @@ def entry(name: str) -> Entry:
         raise ConfigurationError(
             f"no model {name!r} in {', '.join(include.models.__path__)}{did_you_mean(name, folders())}"
         )
-    problems = file_problems(folder)
-    if (folder / "model.py").is_file():
+    present = _stamps(folder)
+    problems = list(_file_problems(folder, present))
+    if "model.py" in present:
         try:
-            model = _imported(name, folder, _stamp(folder / "model.py"))
+            model = _imported(name, folder, present["model.py"])
             if not problems:
                 return Entry(name, folder, model)
         except ConfigurationError as error:
@@ -205,38 +211,46 @@ def code_of(parts: Iterable[str]) -> dict[str, Path]:
 
 def file_problems(folder: Path) -> list[Problem]:
     """What the syntax trees show: files that are missing, and functions that are missing or take other arguments."""
+    return list(_file_problems(folder, _stamps(folder)))
+
+
+def _file_problems(folder: Path, present: dict[str, Stamp]) -> Iterator[Problem]:
     files = ("model", *FILES)
-    present = [p.name for p in folder.glob("*.py")]
-    others = [name for name in present if name.removesuffix(".py") not in (*files, "__init__")]
-    problems = []
     for file in files:
-        path = folder / f"{file}.py"
-        if not path.is_file():
-            near = nearest(path.name, others)
+        name = f"{file}.py"
+        if name not in present:
+            others = [other for other in present if other.removesuffix(".py") not in (*files, "__init__")]
+            near = nearest(name, others)
             wanted = SIGNATURES.get(file, "MODEL = Model(...)")
-            hint = f"did you mean {near!r}? Rename it to {path.name}" if near else f"wanted: {path.name} with {wanted}"
-            problems.append(Problem(Place(path), f"{path.name} is missing", hint))
+            hint = f"did you mean {near!r}? Rename it to {name}" if near else f"wanted: {name} with {wanted}"
+            yield Problem(Place(folder / name), f"{name} is missing", hint)
         elif file in FILES:
-            problems += function_problems(path, *FILES[file], SIGNATURES[file])
+            wanted_functions = [(*FILES[file], SIGNATURES[file], True)]
             if file in OPTIONAL:
-                problems += function_problems(path, *OPTIONAL[file], RANGE, required=False)
-    return problems
+                wanted_functions.append((*OPTIONAL[file], RANGE, False))
+            yield from _function_problems(folder / name, tuple(wanted_functions), present[name])
 
 
-def function_problems(
-    path: Path, function: str, arguments: tuple[str, ...], wanted: str, required: bool = True
-) -> tuple[Problem, ...]:
+def function_problems(path: Path, function: str, arguments: tuple[str, ...], wanted: str) -> tuple[Problem, ...]:
     """What is wrong with a function of a file; ``wanted`` is its signature, for people."""
-    return _function_problems(path, function, arguments, wanted, required, _stamp(path))
+    return _function_problems(path, ((function, arguments, wanted, True),), _stamp(path.stat()))
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
+def _stamps(folder: Path) -> dict[str, Stamp]:
+    """The Python files of a folder, each with its stamp, from one look at the folder; none if it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            return {one.name: _stamp(one.stat()) for one in found if one.name.endswith(".py") and one.is_file()}
+    except OSError:
+        return {}
+
+
+def _stamp(stat: os.stat_result) -> Stamp:
     return stat.st_mtime_ns, stat.st_size
 
 
 @lru_cache(maxsize=4096)
-def _imported(name: str, folder: Path, stamp: tuple[int, int]) -> Model:
+def _imported(name: str, folder: Path, stamp: Stamp) -> Model:
     """`MODEL` of a folder's `model.py`; ``stamp`` makes a changed file a new entry of the cache."""
     path = folder / "model.py"
     try:
@@ -251,13 +265,18 @@ def _imported(name: str, folder: Path, stamp: tuple[int, int]) -> Model:
 
 
 @lru_cache(maxsize=4096)
-def _function_problems(
-    path: Path, function: str, arguments: tuple[str, ...], wanted: str, required: bool, stamp: tuple[int, int]
-) -> tuple[Problem, ...]:
-    """What is wrong with a function of a file."""
+def _function_problems(path: Path, functions: tuple[Wanted, ...], stamp: Stamp) -> tuple[Problem, ...]:
+    """What is wrong with functions of a file: a function that is not required may be missing, but not be wrong."""
     source = Source.read(path, thorough=False)
     if isinstance(source, Problem):
-        return (source,) if required else ()
+        return (source,)
+    return tuple(problem for wanted in functions for problem in _problems_of(source, *wanted))
+
+
+def _problems_of(
+    source: Source, function: str, arguments: tuple[str, ...], wanted: str, required: bool
+) -> tuple[Problem, ...]:
+    """What is wrong with one function."""
     functions = [n for n in source.tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))]
     named = [n for n in functions if n.name == function]
     if not named and not required:
@@ -272,7 +291,7 @@ def _function_problems(
             if node.name == near:
                 hint = f"did you mean {near!r}? Wanted: {wanted}"
                 return (Problem(source.place(node), what, hint, suggestion=source.rename(node, near, function)),)
-        return (Problem(Place(path), what, f"wanted: {wanted}"),)
+        return (Problem(Place(source.path), what, f"wanted: {wanted}"),)
     problems = []
     if len(named) > 1:
         again, first = source.place(named[-1]), named[0].lineno

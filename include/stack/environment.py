@@ -144,7 +144,10 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         # a task of a stack that was stopped for hours must still be accepted; tokens of running tasks are refreshed
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "3600",
+        # After a turn without work, the scheduler pauses for the first time while tasks run, so that the next task
+        # of a run starts at once; while none runs, it pauses for both (see perennial.executor and tests/bench/idle.py).
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+        "AIRFLOW__PERENNIAL__IDLE_PAUSE": "0.3",
         # a killed task is detected after one minute, not five; with less, a task on a busy machine would count as dead
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",

@@ -7,12 +7,13 @@ import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.metadata import distributions, version
 from pathlib import Path
 
 from include import catalog, files
 from include.errors import ConfigurationError
-from include.stack import environment
+from include.stack import environment, template
 from include.stack.layout import Stack
 from include.stack.supervision import tail
 
@@ -24,6 +25,7 @@ cli(["db", "upgrade", os.environ["MLFLOW_BACKEND_STORE_URI"]], prog_name="mlflow
 """
 
 
+@cache
 def airflow_fingerprint() -> str:
     """A text that changes if Airflow changes, or a provider that can have its own tables."""
     names = sorted(
@@ -58,17 +60,25 @@ def forget(stack: Stack) -> None:
 
 
 def migrate_airflow(stack: Stack) -> None:
-    """Run ``airflow db migrate`` if Airflow has changed."""
-    if done(stack).get("airflow") != wanted()["airflow"]:
-        _run(stack, "airflow-migrate", [sys.executable, "-m", "airflow", "db", "migrate"])
-        mark(stack, "airflow")
+    """Create the tables of a new database from the template; run ``airflow db migrate`` if Airflow has changed."""
+    present, version = done(stack).get("airflow"), wanted()["airflow"]
+    if present == version:
+        return
+    if present is not None or not template.apply(stack, "airflow", version):
+        run(stack, "airflow-migrate", [sys.executable, "-m", "airflow", "db", "migrate"])
+    mark(stack, "airflow")
 
 
 def upgrade_mlflow(stack: Stack) -> None:
-    """Run ``mlflow db upgrade`` on a database of an older MLflow; the server itself fills an empty one."""
-    present = done(stack).get("mlflow")
-    if present not in (None, wanted()["mlflow"]):
-        _run(stack, "mlflow-upgrade", [sys.executable, "-c", UPGRADE_MLFLOW])
+    """Create the tables of a new database from the template; run ``mlflow db upgrade`` if MLflow has changed.
+
+    Without the template, the server itself fills an empty database.
+    """
+    present, version = done(stack).get("mlflow"), wanted()["mlflow"]
+    if present is None:
+        template.apply(stack, "mlflow", version)
+    elif present != version:
+        run(stack, "mlflow-upgrade", [sys.executable, "-c", UPGRADE_MLFLOW])
 
 
 def migrate_perennial() -> None:
@@ -88,7 +98,13 @@ def _marker(stack: Stack) -> Path:
     return stack.pgdata.parent / "migrated.json"
 
 
-def _run(stack: Stack, name: str, command: list[str]) -> None:
+def run(stack: Stack, name: str, command: list[str]) -> None:
+    """Run a migration with the secrets of the component ``name``; its output goes to the log of this name.
+
+    Raises
+    ------
+    ConfigurationError : it failed; with the end of the log.
+    """
     variables = environment.child_environment(stack, sys.executable, name)
     log = stack.logs / f"{name}.log"
     with log.open("wb") as output:

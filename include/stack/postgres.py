@@ -11,11 +11,12 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
 from include.errors import ConfigurationError
+from include.settings import UMASK
 from include.stack import roles
 from include.stack.components import Component
 from include.stack.layout import Stack
@@ -88,6 +89,23 @@ def prepare(stack: Stack) -> bool:
     os.replace(fresh, stack.pgdata)
     _write_logins(stack)
     return True
+
+
+def start(stack: Stack, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start the server of an existing cluster without supervisord, for tools; its log goes to ``output``."""
+    return subprocess.Popen(
+        component(stack).command, cwd="/", stdout=output, stderr=output, umask=UMASK, **_as_system_user()
+    )
+
+
+def dump(stack: Stack, database: str) -> str:
+    """The statements that create a database again, without owners and permissions."""
+    command = [str(_bin() / "pg_dump"), "--no-owner", "--no-privileges", "--inserts", stack.database_url(database)]
+    environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ConfigurationError(f"{database} could not be dumped: {done.stderr}")
+    return done.stdout
 
 
 def _write_logins(stack: Stack) -> None:

@@ -71,7 +71,7 @@ class Role:
 def prepare(stack: Stack) -> None:
     """Create missing roles and databases of the embedded server; see `install`."""
     for name in credentials.ROLES:
-        install(partial(_connect, stack), Role(name, name), credentials.read(stack, f"database_{name}") or "")
+        install(partial(connect, stack), Role(name, name), credentials.read(stack, f"database_{name}") or "")
 
 
 def install(connect: Callable[[str], Any], role: Role, password: str) -> None:
@@ -87,7 +87,8 @@ def install(connect: Callable[[str], Any], role: Role, password: str) -> None:
         _hand_over(cursor, role)
 
 
-def _connect(stack: Stack, database: str) -> Any:
+def connect(stack: Stack, database: str) -> Any:
+    """An administrator's connection to a database of the embedded server; each statement is its own transaction."""
     import psycopg2
 
     connection = psycopg2.connect(stack.database_url(database))

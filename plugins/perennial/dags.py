@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import DAG, get_parsing_context
+from airflow.sdk import DAG, Param, get_parsing_context
+from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import catalog
 from include.spec import Model
 from perennial.operators.base import RETRY_POLICY
+from perennial.timetables import DailyPartitionTimetable
 
 TASKS: dict[str, Any] = {
     "retries": 3,
@@ -21,6 +25,8 @@ TASKS: dict[str, Any] = {
     "retry_policy": RETRY_POLICY,
 }
 """The retry settings of every task."""
+
+NO_FORM: Mapping[str, Param] = {}
 
 
 def models(kind: str) -> Iterator[Model]:
@@ -43,12 +49,42 @@ def broken(kind: str) -> Iterator[catalog.Entry]:
                 yield entry
 
 
-def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG:
+@contextmanager
+def with_form(dag: DAG, form: Mapping[str, Param]) -> Iterator[DAG]:
+    """The context in which the tasks of a DAG are created; the DAG gets its form when all tasks exist.
+
+    Airflow copies the form of a DAG into each task that is created afterwards, once per class of the operator, although
+    a task reads the values of its run from the DAG. It also checks every field of a scheduled DAG against the JSON
+    schema of JSON schemas. With 500 models, this took half of the time of a parse. `tests/dags` checks the forms.
+    """
+    with dag:
+        yield dag
+        dag.params.update(form)
+
+
+@cache
+def cron(expression: str, timezone: str) -> CronTriggerTimetable:
+    """The timetable of a cron expression. Airflow puts each into words, so models with the same one share it."""
+    return CronTriggerTimetable(expression, timezone=timezone)
+
+
+@cache
+def daily_partitions(expression: str, timezone: str, delay: timedelta) -> DailyPartitionTimetable:
+    """The timetable of `<model>_collect`, shared as in `cron`."""
+    return DailyPartitionTimetable(expression, timezone=timezone, delay=delay)
+
+
+def model_dag(
+    model: Model, kind: str, doc: str | None, *, params: Mapping[str, Param] = NO_FORM, **arguments: Any
+) -> AbstractContextManager[DAG]:
     """A DAG ``<model>_<kind>`` with our defaults: owner, tags, documentation, retries with back-off, timeouts.
+
+    Its tasks are created in its ``with`` block.
 
     Parameters
     ----------
     doc : the docstring of the DAG file; ``{model}`` in it becomes the model's name.
+    params : the form, by name of the parameter.
     arguments : anything that `DAG` takes; wins over the defaults.
     """
     defaults: dict[str, Any] = {
@@ -60,7 +96,7 @@ def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG
         "render_template_as_native_obj": True,
     }
     about = f"**{model.name}**: {model.description}. Owner: {model.owner}."
-    return DAG(
+    dag = DAG(
         f"{model.name}_{kind}",
         description=f"{kind}: {model.description}",
         doc_md=f"{(doc or '').replace('{model}', model.name)}\n\n---\n{about}",
@@ -74,9 +110,12 @@ def model_dag(model: Model, kind: str, doc: str | None, **arguments: Any) -> DAG
         },
         **(defaults | arguments),
     )
+    return with_form(dag, params)
 
 
-def broken_dag(entry: catalog.Entry, kind: str, doc: str | None, **arguments: Any) -> DAG:
+def broken_dag(
+    entry: catalog.Entry, kind: str, doc: str | None, *, params: Mapping[str, Param] = NO_FORM, **arguments: Any
+) -> AbstractContextManager[DAG]:
     """The DAG ``<model>_<kind>`` of a folder that does not load, for tasks that do not need the folder."""
     defaults: dict[str, Any] = {
         "start_date": datetime(2025, 1, 1, tzinfo=UTC),
@@ -84,7 +123,7 @@ def broken_dag(entry: catalog.Entry, kind: str, doc: str | None, **arguments: An
         "max_active_runs": 1,
         "dagrun_timeout": timedelta(hours=12),
     }
-    return DAG(
+    dag = DAG(
         f"{entry.name}_{kind}",
         description=f"{kind}: the folder of {entry.name} is broken",
         doc_md=f"{(doc or '').replace('{model}', entry.name)}\n\n---\nBroken folder:\n\n```\n{entry.problem}\n```",
@@ -92,6 +131,7 @@ def broken_dag(entry: catalog.Entry, kind: str, doc: str | None, **arguments: An
         default_args={**TASKS, "owner": "perennial", "execution_timeout": timedelta(hours=2)},
         **(defaults | arguments),
     )
+    return with_form(dag, params)
 
 
 def shared_dag(kind: str, description: str, doc: str | None, **arguments: Any) -> DAG:

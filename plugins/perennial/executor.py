@@ -9,6 +9,11 @@ running is dead, and its queued tasks can be queued again at once. Airflow itsel
 busy machine, a live scheduler can miss heartbeats for half a minute, count itself as dead and start its own tasks
 twice. So the threshold is minutes. This costs nothing here, because the start of the next scheduler shows that an
 earlier one was killed.
+
+A turn of the scheduler takes about 25 ms of a processor and as many queries if there is nothing to do. Airflow pauses
+for the same time after each idle turn, whether tasks run or not (``[scheduler] scheduler_idle_sleep_time``). With this
+executor, the pause is longer while nothing runs (``[perennial] idle_pause``): a task that waits for another one starts
+as quickly as before, and an idle stack costs half.
 """
 
 from __future__ import annotations
@@ -17,7 +22,9 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from time import sleep
 
+from airflow.configuration import conf
 from airflow.executors.local_executor import LocalExecutor
 
 log = logging.getLogger(__name__)
@@ -50,7 +57,15 @@ class PrivateLocalExecutor(LocalExecutor):
     def start(self) -> None:
         """Start as the only scheduler. Airflow calls this before it looks for tasks that earlier schedulers left."""
         end_earlier_schedulers(self.job_id)
+        self._idle_pause = conf.getfloat("perennial", "idle_pause", fallback=0.0)
         super().start()
+
+    def sync(self) -> None:
+        """Read the results of workers; pause if there was nothing to do. The scheduler calls this in each turn."""
+        idle = not (self.running or self.queued_tasks or self.queued_callbacks or self.queued_connection_tests)
+        super().sync()
+        if idle and not self.event_buffer:
+            sleep(self._idle_pause)
 
     def _spawn_worker(self) -> None:
         with put_aside(OF_THE_SCHEDULER):

@@ -88,6 +88,16 @@ def test_no_credential_can_be_typed_into_a_form(bag: Any) -> None:
             assert not any(w in name.lower() for w in ("password", "token", "secret", "credential")), (dag.dag_id, name)
 
 
+def test_the_form_of_a_scheduled_dag_has_valid_defaults_and_no_task_has_a_copy_of_it(bag: Any) -> None:
+    """Airflow checks a form only if the DAG has it from the beginning, and then copies it into every task."""
+    scheduled = [dag for dag in bag.dags.values() if dag.timetable.can_be_scheduled]
+    assert {"toy_collect", "toy_retrain", "toy_score"} <= {dag.dag_id for dag in scheduled}
+    assert all(bag.dags[f"toy_{kind}"].params for kind in KINDS - {"score"})
+    for dag in scheduled:
+        assert set(dag.params.validate()) == set(dag.params), dag.dag_id
+    assert not [task for dag in bag.dags.values() for task in dag.tasks if task.params]
+
+
 def test_the_retry_policy_fails_bad_data_and_retries_lost_connections() -> None:
     from airflow.sdk.definitions.retry_policy import RetryAction
     from perennial.operators.base import RETRY_POLICY

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from airflow.executors.local_executor import LocalExecutor
+from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.utils.state import TaskInstanceState
 from perennial import executor
 
 
@@ -25,6 +27,30 @@ def test_workers_start_without_the_secrets_of_the_scheduler(monkeypatch: pytest.
     assert "AIRFLOW__API__SECRET_KEY" not in started[0]
     assert started[0]["PERENNIAL_DATABASE_URL"] == "of-tasks"
     assert os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] == "of-the-scheduler"
+
+
+@pytest.mark.parametrize(
+    ("running", "queued", "result", "pauses"), [(0, 0, 0, 1), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (1, 0, 1, 0)]
+)
+def test_the_scheduler_pauses_only_while_nothing_runs(
+    running: int, queued: int, result: int, pauses: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even in the turn that reads the last result: the next task of the run may be ready."""
+    monkeypatch.setenv("AIRFLOW__PERENNIAL__IDLE_PAUSE", "0.3")
+    paused: list[float] = []
+    monkeypatch.setattr(executor, "sleep", paused.append)
+    made = executor.PrivateLocalExecutor(parallelism=1)
+    made.start()
+    try:
+        key = TaskInstanceKey("dag", "task", "run", 1, -1)
+        made.running.update([key] * running)
+        made.queued_tasks.update({key: None} if queued else {})
+        for _ in range(result):
+            made.result_queue.put((key, TaskInstanceState.SUCCESS, None))
+        made.sync()
+        assert paused == [0.3] * pauses
+    finally:
+        made.end()
 
 
 FORKING = """

@@ -61,9 +61,9 @@ def stack() -> Iterator[Stack]:
         made.prepare()
         credentials.prepare(made)
         with serving(made):
-            with closing(roles._connect(made, "postgres")) as connection, connection.cursor() as cursor:
+            with closing(roles.connect(made, "postgres")) as connection, connection.cursor() as cursor:
                 cursor.execute("CREATE DATABASE mlflow")
-            with closing(roles._connect(made, "mlflow")) as connection, connection.cursor() as cursor:
+            with closing(roles.connect(made, "mlflow")) as connection, connection.cursor() as cursor:
                 cursor.execute(EARLIER)
         (made.pgdata / "pg_hba.conf").write_text("local all all trust\n")
         with serving(made):
