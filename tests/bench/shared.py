@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import include.models
 from include.stack import confidential, environment
 from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
@@ -53,9 +54,11 @@ class Bench(contextlib.ExitStack):
 
     @cached_property
     def models(self) -> Path:
-        """A folder of models that the stack looks into."""
+        """A folder of models that the stack looks into, and `include.catalog` of this process as well."""
         made = self.folder / "models"
         made.mkdir()
+        include.models.__path__.append(str(made))
+        self.callback(include.models.__path__.remove, str(made))
         return made
 
     @cached_property

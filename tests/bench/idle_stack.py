@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import psutil
@@ -63,9 +63,9 @@ def shares(roots: Mapping[int, str], seconds: float) -> dict[str, float]:
     return {role: 100 * (after[role] - before[role]) / elapsed for role in after}
 
 
-def used(roots: Mapping[int, str]) -> Counter[str]:
+def used(roots: Mapping[int, str]) -> dict[str, float]:
     """The seconds of processor time by role: of each root and its descendants, down to the next root."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     waiting = [(pid, role) for pid, role in roots.items()]
     while waiting:
         pid, role = waiting.pop()
