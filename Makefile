@@ -96,8 +96,8 @@ format: venv  ## ruff: format, and fix what can be fixed
 types: venv  ## mypy
 	$(VENV)/mypy
 
-bench: venv  ## compare the retrain DAG with the same functions in one process; memory of a night on 1.4 million rows (PART=dag, PART=memory)
-	$(VENV)/python -m tests.bench $(if $(PART),--part $(PART))
+bench: venv  ## measure everything, next to its peer in the same run, as one table (ONLY=start,idle: some parts; ROUNDS)
+	$(VENV)/python -m tests.bench $(if $(ONLY),--only "$(ONLY)") $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lint-models: venv  ## report every mistake in the model folders, with file, line and fix (MODELS="a b"; default: all)
 	@exec $(VENV)/python -m include.linting $(foreach model,$(MODELS),--model $(model))

@@ -39,16 +39,14 @@ PARAMS = {
         values_display={"missing": "only missing", "all": "all, including published days"},
     ),
     "days_per_task": Param(
-        parameters.DAYS_PER_TASK,
-        type="integer",
+        None,
+        type=["null", "integer"],
         minimum=1,
         maximum=parameters.MOST_DAYS_PER_TASK,
         title="Days per task",
-        description="All days of a task are fetched with one query and published in one commit.",
+        description="All days of a task are fetched with one query. Empty: 30 to 150, depending on the number of days.",
     ),
 }
-AT_A_TIME = 4  # concurrent tasks of a run
-
 for model in models("load"):
     with model_dag(model, "load", __doc__, params=PARAMS):
         plan = PlanLoadOperator(task_id="plan", model=model.name)
@@ -56,7 +54,7 @@ for model in models("load"):
             task_id="load",
             model=model.name,
             map_index_template="{{ task.span }}",
-            max_active_tis_per_dagrun=AT_A_TIME,
+            max_active_tis_per_dagrun=parameters.LOAD_TASKS_AT_A_TIME,
         ).expand(keys=plan.output)
         LoadSummaryOperator(
             task_id="summary",

@@ -284,7 +284,7 @@ def write_report(lake: Lake, model: Model, partition: Partition, found: quality.
     summary = {**found.as_dict(), "batch": kept, "results": [c.as_dict() for c in found.checks]}
     path = f"validation/{partition.key}/{batch.digest}.html"
     files.write(lake.root / path, html)
-    files.write(lake.root / path.replace(".html", ".json"), json.dumps(summary, indent=1).encode())
+    files.write(lake.root / path.replace(".html", ".json"), json.dumps(summary).encode())
     files.write(lake.root / "validation" / partition.key / "latest.html", html)
     for check in found.failed:
         level = logging.INFO if check.severity is Severity.INFO else logging.WARNING

@@ -160,8 +160,7 @@ class Lake:
     def keep_raw(self, partition: Partition, frame: pd.DataFrame) -> RawBatch:
         """Keep what the source returned, unchanged, under the digest of its bytes."""
         columns, fields = [], []
-        for position, name in enumerate(frame.columns):
-            series = frame.iloc[:, position]
+        for name, series in frame.items():
             metadata = None
             try:
                 array = pa.Array.from_pandas(series)

@@ -1,7 +1,7 @@
 """Loads a history: many days in one call, each with the result of a collect run of its own.
 
 A chunk of days is read from the source at once where the source can (`fetch_range`), and committed at once: one commit
-of each table for `ROWS_AT_ONCE` rows or more. Raw batches, validation results, quarantine and published rows are those
+of each table for `VALUES_AT_ONCE` values or more. Raw batches, validation results, quarantine and rows are those
 of one collect run a day. A day that is rejected or cannot be fetched does not stop the others.
 """
 
@@ -31,7 +31,11 @@ from include.spec import Model
 log = logging.getLogger(__name__)
 
 RANGE = "fetch_range"
-ROWS_AT_ONCE = 200_000
+VALUES_AT_ONCE = 4_000_000
+"""Values of the days that are validated and committed together. They bound the memory of a load, however wide its table
+is; fewer would pay the fixed costs of a validation and of a commit more often."""
+DAYS_PER_TASK = (30, 150)
+"""Fewest and most days of a task, if nobody asks for another number. A task that is killed repeats at most these."""
 REPORT_SECONDS = 5.0
 UNANSWERED = 3  # days in a row whose source did not answer, before the others are not asked for
 LONGEST_REASON = 500
@@ -101,6 +105,12 @@ def together(keys: Sequence[str], parts: Iterable[Loaded]) -> Loaded:
     return Loaded(days=tuple(days))
 
 
+def days_per_task(days: int, at_a_time: int) -> int:
+    """The days of a task of a load: enough tasks for all that run at a time, and no more, within `DAYS_PER_TASK`."""
+    fewest, most = DAYS_PER_TASK
+    return max(fewest, min(most, -(-days // at_a_time)))
+
+
 def chunks(keys: Sequence[str], size: int) -> list[list[str]]:
     """The keys in their order, as evenly as possible, at most ``size`` together."""
     count = -(-len(keys) // size)
@@ -152,6 +162,10 @@ class _Waiting:
     about: Partition
     raw: Collected
     conformed: quality.Conformed
+
+    @property
+    def values(self) -> int:
+        return self.conformed.size * self.conformed.table.num_columns
 
 
 class _Load:
@@ -222,7 +236,7 @@ class _Load:
             return
         self.waiting.append(_Waiting(about, raw, conformed))
         # A new column has the type that the first published day with it has, so the next day must find it in the lake.
-        if conformed.new_columns or sum(day.conformed.size for day in self.waiting) >= ROWS_AT_ONCE:
+        if conformed.new_columns or sum(day.values for day in self.waiting) >= VALUES_AT_ONCE:
             self._write()
 
     def _write(self) -> None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -155,7 +155,8 @@ def validate_days(model: Model, days: Sequence[Conformed], expectations: Sequenc
     """Validate many partitions; each gets the result that it would have got alone."""
     found: dict[int, list[suite.Result]] = {}
     for same in _alike(days):
-        suites = [[*contract(model, day.partition), *expectations] for _, day in same]
+        promised = contracts(model, [day.partition for _, day in same])
+        suites = [[*promises, *expectations] for promises in promised]
         results = suite.run_days([(day.rows, own) for (_, day), own in zip(same, suites, strict=True)])
         found |= {number: result for (number, _), result in zip(same, results, strict=True)}
     return [_validation(model, day, found.get(number, [])) for number, day in enumerate(days)]
@@ -211,8 +212,11 @@ def _without(table: pa.Table, bad: Sequence[int]) -> pa.Table:
     return table.filter(pa.array(good)).combine_chunks()
 
 
-def contract(model: Model, partition: Partition) -> list[Expectation]:
-    """The promises of a model's declaration about every batch, as expectations."""
+def contracts(model: Model, partitions: Sequence[Partition]) -> list[list[Expectation]]:
+    """The promises of a model's declaration about every batch, as expectations for each of these partitions.
+
+    Those that do not depend on the partition are the same objects for all of them, because a wide table has dozens.
+    """
     data = model.data
     key = list(data.key)
     unique: Expectation = (
@@ -227,23 +231,27 @@ def contract(model: Model, partition: Partition) -> list[Expectation]:
             description=f"the key ({', '.join(key)}) identifies one row",
         )
     )
-    inside = gxe.ExpectColumnValuesToBeBetween(
-        column=data.event_time,
-        min_value=partition.start,
-        max_value=partition.end,
-        strict_max=True,
-        severity="critical",
-        description=(
-            f"{data.event_time} is within {partition.key} of {model.timezone} "
-            f"({partition.start:%Y-%m-%d %H:%M} to {partition.end:%Y-%m-%d %H:%M} UTC)"
-        ),
-    )
     filled = [
         gxe.ExpectColumnValuesToNotBeNull(column=c.name, severity="warning", description=f"{c.name} has a value")
         for c in data.columns
         if not c.nullable
     ]
-    return [unique, inside, *filled]
+    return [[unique, _inside(model, partition), *filled] for partition in partitions]
+
+
+def _inside(model: Model, partition: Partition) -> Expectation:
+    event_time = model.data.event_time
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=event_time,
+        min_value=partition.start,
+        max_value=partition.end,
+        strict_max=True,
+        severity="critical",
+        description=(
+            f"{event_time} is within {partition.key} of {model.timezone} "
+            f"({partition.start:%Y-%m-%d %H:%M} to {partition.end:%Y-%m-%d %H:%M} UTC)"
+        ),
+    )
 
 
 def _date_checks(
@@ -304,6 +312,7 @@ def _quarantine(model: Model, table: pa.Table, failed: Mapping[int, Sequence[Che
     return pd.DataFrame(records).reindex(columns=_no_quarantine().columns)
 
 
+@cache
 def _no_quarantine() -> pd.DataFrame:
     names = [name for name in QUARANTINE.names if name not in ("partition", "_batch")]
     return pd.DataFrame({name: pd.Series(dtype="str") for name in names})

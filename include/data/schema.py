@@ -81,6 +81,7 @@ def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] 
     known = known or {}
     wanted = declared(model)
     names = [str(name) for name in frame.columns]
+    all_series = [series for _, series in frame.items()]  # by position, and a tenth of the time of `iloc`
     found = Conformed(pa.table({}))
     arrays: dict[str, pa.Array] = {}
     doubled = sorted({name for name in names if names.count(name) > 1})
@@ -95,7 +96,7 @@ def conform(model: Model, frame: pd.DataFrame, known: Mapping[str, pa.DataType] 
     for name in [*wanted.names, *(n for n in names if n not in wanted.names)]:
         if name in missing or name in doubled or name in reserved:
             continue
-        series = frame.iloc[:, names.index(name)]
+        series = all_series[names.index(name)]
         kind = model.data.column(name).type if name in wanted.names else None
         target = wanted.field(name).type if name in wanted.names else known.get(name)
         try:

@@ -76,16 +76,17 @@ class Reading:
             values = raw.column(position).combine_chunks()
             values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
             if name not in declared:
-                columns[name] = pd.Series(values.to_pandas())
+                columns[name] = values.to_pandas()
             elif declared[name].type is ColumnType.TIMESTAMP:
                 at_time = original == source.time.column
                 when = source.time if at_time else EventTime(original, self.formats.get(name, ISO))
                 columns[name] = _moments(values, when.format, model.timezone, moved)
             elif declared[name].type is ColumnType.DATE:
-                columns[name] = pd.Series(_days(typed(values, declared[name], decimal), moved).to_pandas())
+                columns[name] = _days(typed(values, declared[name], decimal), moved).to_pandas()
             else:
-                columns[name] = pd.Series(typed(values, declared[name], decimal).to_pandas())
-        frame = pd.DataFrame(columns)
+                columns[name] = typed(values, declared[name], decimal).to_pandas()
+        # Without their indexes, which pandas would align: that takes longer than everything else for a few rows.
+        frame = pd.DataFrame({name: series.array for name, series in columns.items()})
         if self.row_number:
             frame = numbered(frame, model.data.event_time, self.row_number)
         return _without_repeats(frame, model) if self.replay else frame

@@ -44,7 +44,7 @@ __all__ = [  # including the bounds and choices that the forms use
     "MOST_CANDIDATES",
     "SHORTEST_REASON",
     "Action",
-    "DAYS_PER_TASK",
+    "LOAD_TASKS_AT_A_TIME",
     "MOST_DAYS_PER_TASK",
     "MOST_LOAD_TASKS",
     "WHICH_DAYS",
@@ -61,7 +61,8 @@ DAY = r"^(19|20|21)\d\d-[01]\d-[0-3]\d$"
 """The pattern of a day in a form; `include.partitions` knows the same years."""
 
 
-DAYS_PER_TASK, MOST_DAYS_PER_TASK = 30, 1000
+MOST_DAYS_PER_TASK = 1000
+LOAD_TASKS_AT_A_TIME = 4
 MOST_LOAD_TASKS = 1000  # Airflow's own limit of mapped tasks is 1,024
 WHICH_DAYS = ("missing", "all")
 
@@ -198,7 +199,7 @@ class LoadParameters(Parameters):
     first: Day = None
     last: Day = None
     days: Annotated[str, BeforeValidator(_which_days)] = "missing"
-    days_per_task: Annotated[int, _whole(1, MOST_DAYS_PER_TASK)] = DAYS_PER_TASK
+    days_per_task: Annotated[int | None, _whole(1, MOST_DAYS_PER_TASK, optional=True)] = None
 
 
 class RetrainParameters(Parameters):

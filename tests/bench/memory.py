@@ -3,8 +3,6 @@
 The table is generated here and is the same in every run: 85 days of trips, a delay in whole minutes (about 560 values),
 and text columns with few and with many values. `new-model` writes the model, so the candidates are those of a new user.
 The peak is that of resident memory. It includes the imports of the step, which are also shown separately.
-
-Usage: ``python -m tests.bench --part memory [--rows 1400000]``
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -23,6 +22,8 @@ import numpy as np
 import pandas as pd
 
 from include.settings import PROJECT
+from tests.bench.figures import Row, number
+from tests.bench.shared import Bench
 from tests.services import services
 
 NAME, RUN = "bench_delays", "bench"
@@ -41,8 +42,23 @@ class Measured:
     peak: float
 
 
-def measure(rows: int = ROWS) -> list[Measured]:
-    """Make the table and the model, and run a night with one process per step; print each step as it ends."""
+def measure(bench: Bench) -> Iterator[Row]:
+    """One line for each step; the fits of all candidates are one line."""
+    done = night(ROWS, bench.say)
+    fits = [one for one in done if one.step == "train"]
+    train = Measured("train", sum(f.seconds for f in fits), fits[0].imports, max(f.peak for f in fits))
+    for one in [train if one is fits[0] else one for one in done if one not in fits[1:]]:
+        more = f", {len(fits)} candidates one after the other" if one is train else ""
+        yield Row(
+            f"{one.step} of {ROWS:,} rows in {DAYS} days, in a process of its own",
+            [one.seconds],
+            "s",
+            details=f"at most {number(one.peak)} MB, of which {number(one.imports)} MB for imports{more}",
+        )
+
+
+def night(rows: int, say: Callable[[str], None] = print) -> list[Measured]:
+    """Make the table and the model, and run a night with one process per step."""
     folder = Path(tempfile.mkdtemp(prefix="prn-memory-", dir="/tmp"))
     try:
         with services() as running:
@@ -53,12 +69,19 @@ def measure(rows: int = ROWS) -> list[Measured]:
                 "PERENNIAL_MODELS": str(folder / "models"),
                 "PYTHONPATH": str(PROJECT),
             }
-            done = [_step("table", folder, variables, str(rows)), _step("new-model", folder, variables)]
-            done += [_step(step, folder, variables) for step in ("collect", "snapshot")]
+            done: list[Measured] = []
+
+            def step(name: str, *more: str) -> None:
+                done.append(_step(name, folder, variables, *more))
+                say(f"  {' '.join((name, *more))}: {done[-1].seconds:.1f} s, {done[-1].peak:,.0f} MB")
+
+            step("table", str(rows))
+            for name in ("new-model", "collect", "snapshot"):
+                step(name)
             for candidate in json.loads((folder / "plan.json").read_text())["candidates"]:
-                done.append(_step("train", folder, variables, candidate))
-            done += [_step(step, folder, variables) for step in ("select", "evaluate", "gate", "package")]
-        report(rows, done)
+                step("train", candidate)
+            for name in ("select", "evaluate", "gate", "package"):
+                step(name)
         return done
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -73,22 +96,8 @@ def _step(step: str, folder: Path, variables: dict[str, str], *more: str) -> Mea
             command, cwd=PROJECT, env=variables, stdout=subprocess.PIPE, stderr=errors, text=True, check=False
         )
     if ended.returncode:
-        raise SystemExit(f"{step} failed ({ended.returncode}):\n{log.read_text()[-4000:]}")
-    measured = json.loads(ended.stdout.splitlines()[-1])
-    name = " ".join((step, *more)) if step == "train" else step
-    found = Measured(name, measured["seconds"], measured["imports"], measured["peak"])
-    print(f"  {found.step}: {found.seconds:.1f} s, {found.peak:,.0f} MB", flush=True)
-    return found
-
-
-def report(rows: int, done: list[Measured]) -> None:
-    """Print the figures as a table."""
-    print(f"\n{rows:,} rows, {DAYS} days, each step in its own process")
-    print(f"{'':<24}{'seconds':>9}{'MB at most':>12}{'imports':>9}")
-    for one in done:
-        print(f"  {one.step:<22}{one.seconds:9.1f}{one.peak:12,.0f}{one.imports:9,.0f}")
-    fits = [one for one in done if one.step.startswith("train ")]
-    print(f"  {'all of train':<22}{sum(f.seconds for f in fits):9.1f}{max(f.peak for f in fits):12,.0f}")
+        raise RuntimeError(f"{step} failed ({ended.returncode}):\n{log.read_text()[-4000:]}")
+    return Measured(step, **json.loads(ended.stdout.splitlines()[-1]))
 
 
 def table(rows: int) -> pd.DataFrame:

@@ -302,6 +302,23 @@ def test_chunks_are_even() -> None:
     assert loading.chunks([], 30) == [] and loading.chunks(keys[:1], 30) == [keys[:1]]
 
 
+def test_a_long_history_has_longer_tasks_and_a_short_one_is_not_torn_apart() -> None:
+    sizes = [loading.days_per_task(days, 4) for days in (1, 85, 300, 588, 3650)]
+    assert sizes == [30, 30, 75, 147, 150]
+
+
+def test_a_chunk_ends_with_its_values_however_wide_the_table_is(
+    toy: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(toy, tmp_path)
+    whole = loading.load(toy, SPAN, {}, lambda: NOW, lake)
+    a_day = whole.days[0].rows * len(toy.data.columns)
+    monkeypatch.setattr(loading, "VALUES_AT_ONCE", 2 * a_day)
+    again = loading.load(toy, SPAN, {}, lambda: NOW, lake)
+    assert again == whole
+    assert lake.table("rows").version() == 1 + len(SPAN) / 2
+
+
 def test_what_a_lost_task_did_not_report_has_failed() -> None:
     done = loading.Loaded(days=(loading.LoadedDay(partition="2026-04-02", outcome=Outcome.PUBLISHED, rows=3),))
     found = loading.together(["2026-04-01", "2026-04-02"], [done])

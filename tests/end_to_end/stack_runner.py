@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -31,6 +33,19 @@ def outside() -> dict[str, str]:
     """Return the environment of a person's terminal, without variables of this test run, of a stack or of `make`."""
     ours = ("AIRFLOW", "PERENNIAL", "MLFLOW", "PYTHONPATH", "MAKE", "MFLAGS")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def clone_project(target: Path) -> None:
+    """Clone the committed project into a new folder, with the changes of the work tree."""
+    subprocess.run(["git", "clone", "--quiet", "--no-local", str(ROOT), str(target)], check=True)
+    listed = ["git", "ls-files", "--modified", "--others", "--exclude-standard", "-z"]
+    changed = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, changed.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+        else:
+            (target / name).unlink(missing_ok=True)
 
 
 @dataclass
@@ -111,6 +126,26 @@ class Running:
     def curl_lines(self) -> list[str]:
         """Return the `curl` lines that were printed, one for each model that serves."""
         return [line.strip() for line in self.lines if line.startswith("curl ")]
+
+    def terminal(self, *arguments: str) -> str:
+        """Run a module of the project as a person would in a second terminal; returns what it printed.
+
+        Raises
+        ------
+        AssertionError : its exit status is not 0.
+        """
+        ports = dict(zip(("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT"), map(str, self.ports), strict=True))
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=ROOT,
+            env=outside() | dict(self.variables) | ports | {"PERENNIAL_HOME": str(self.home)},
+            capture_output=True,
+            text=True,
+            timeout=1800,
+            umask=TERMINAL_UMASK,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def interrupt(self, number: int = signal.SIGINT, seconds: float = 20) -> float:
         """Send a signal to the whole group, as a terminal does; return the seconds until the stack has ended."""

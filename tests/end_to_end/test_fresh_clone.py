@@ -15,7 +15,7 @@ import pytest
 
 from include import catalog
 from include.registry.bundles import BundleStore
-from tests.end_to_end.stack_runner import ROOT, Running, outside
+from tests.end_to_end.stack_runner import Running, clone_project, outside
 from tests.services import free_port
 
 pytestmark = pytest.mark.end_to_end
@@ -28,15 +28,7 @@ def clone() -> Iterator[Path]:
     """The committed project plus the changes of the work tree, in an empty folder."""
     folder = Path(tempfile.mkdtemp(prefix="prn-clone-", dir="/tmp"))
     target = folder / "perennial"
-    subprocess.run(["git", "clone", "--quiet", "--no-local", str(ROOT), str(target)], check=True)
-    listed = ["git", "ls-files", "--modified", "--others", "--exclude-standard", "-z"]
-    changed = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, changed.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-        else:
-            (target / name).unlink(missing_ok=True)
+    clone_project(target)
     yield target
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from contextlib import suppress
 from functools import partial
@@ -19,7 +17,7 @@ from include.stack.following import nothing
 from tests.authoring.random_tables import Table, random_table, save
 from tests.end_to_end.conftest import models_folder
 from tests.end_to_end.journeys import Journey, params
-from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Running, outside
+from tests.end_to_end.stack_runner import Running
 
 pytestmark = pytest.mark.end_to_end
 TABLES = {"sql": ("binary", 6), "csv": ("binary", 1), "parquet": ("regression", 4)}
@@ -42,9 +40,9 @@ def lead_to_a_champion(running: Running, kind: str, folder: Path) -> None:
     source = in_database(running, table) if kind == "sql" else str(save(table, kind, folder, seed))
     into = str(models_folder(running.home))
     arguments = ("--name", name, "--source", source, "--target", table.target, "--time", table.time, "--into", into)
-    summary = terminal(running, "include.authoring", "new", *arguments)
+    summary = running.terminal("include.authoring", "new", *arguments)
     assert all(leak in summary.partition("After")[2] for leak in table.leaks), summary
-    printed = terminal(running, "include.stack", "night", "--model", name)
+    printed = running.terminal("include.stack", "night", "--model", name)
     serving = Ledger.default().champion(name)
     assert serving is not None, printed
     answer = champion.ask(running.stack, name, lambda: (serving.version, serving.digest), nothing)
@@ -62,23 +60,6 @@ def in_database(running: Running, table: Table) -> str:
     table.frame.to_sql("orders", engine, index=False)
     engine.dispose()
     return "sql:shop_db/public.orders"
-
-
-def terminal(running: Running, *arguments: str) -> str:
-    """Run a command of the project as a person would in a second terminal; returns what it printed."""
-    ports = dict(zip(("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT"), map(str, running.ports), strict=True))
-    variables = {**running.variables, **ports, "PERENNIAL_HOME": str(running.home)}
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        cwd=ROOT,
-        env=outside() | variables,
-        capture_output=True,
-        text=True,
-        timeout=1800,
-        umask=TERMINAL_UMASK,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize(

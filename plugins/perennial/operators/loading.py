@@ -12,7 +12,7 @@ from include.errors import ConfigurationError, DataError, TransientError
 from include.partitions import Partition, newest_closed, partition, shift, utc_now
 from perennial.links import ValidationLink, set_link
 from perennial.operators.base import PerennialOperator, asked, reason_noted, run_dates, write_note
-from perennial.parameters import MOST_LOAD_TASKS, LoadParameters
+from perennial.parameters import LOAD_TASKS_AT_A_TIME, MOST_LOAD_TASKS, LoadParameters
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -35,10 +35,11 @@ class PlanLoadOperator(PerennialOperator):
         with reason_noted(context):
             first, last = _span(model, wanted, context)
             keys = loading.wanted(model, first, last, only_missing=wanted.days == "missing")
-            chunks = loading.chunks(keys, wanted.days_per_task)
+            size = wanted.days_per_task or loading.days_per_task(len(keys), LOAD_TASKS_AT_A_TIME)
+            chunks = loading.chunks(keys, size)
             if len(chunks) > MOST_LOAD_TASKS:
                 raise ConfigurationError(
-                    f"{len(keys)} days with {wanted.days_per_task} days per task are {len(chunks)} tasks, and a run "
+                    f"{len(keys)} days with {size} days per task are {len(chunks)} tasks, and a run "
                     f"has at most {MOST_LOAD_TASKS}. Give at least {-(-len(keys) // MOST_LOAD_TASKS)} days per task."
                 )
         if keys:
