@@ -42,7 +42,7 @@ def tables(stack: Stack) -> tuple[int, int]:
     """All tables of Airflow's database, and those of its role."""
     with closing(roles.connect(stack, "airflow")) as connection, connection.cursor() as cursor:
         cursor.execute(TABLES)
-        return cursor.fetchall()[0]  # type: ignore[no-any-return]
+        return cursor.fetchall()[0]
 
 
 def log(stack: Stack) -> str:
