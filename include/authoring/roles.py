@@ -169,5 +169,5 @@ def local_days(found: Findings) -> pd.Series:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 40 else f"{text[:37]}..."

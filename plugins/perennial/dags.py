@@ -55,7 +55,7 @@ def with_form(dag: DAG, form: Mapping[str, Param]) -> Iterator[DAG]:
 
     Airflow copies the form of a DAG into each task that is created afterwards, once per class of the operator, although
     a task reads the values of its run from the DAG. It also checks every field of a scheduled DAG against the JSON
-    schema of JSON schemas. With 500 models, this took half of the time of a parse. `tests/dags` checks the forms.
+    schema of JSON schemas. With 500 models, this took half of the time of `retrain.py`. `tests/dags` checks the forms.
     """
     with dag:
         yield dag

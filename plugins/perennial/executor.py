@@ -13,7 +13,7 @@ earlier one was killed.
 A turn of the scheduler takes about 25 ms of a processor and as many queries if there is nothing to do. Airflow pauses
 for the same time after each idle turn, whether tasks run or not (``[scheduler] scheduler_idle_sleep_time``). With this
 executor, the pause is longer while nothing runs (``[perennial] idle_pause``): a task that waits for another one starts
-as quickly as before, and an idle stack costs half.
+as quickly as before, and an idle scheduler takes a third of the turns.
 """
 
 from __future__ import annotations
