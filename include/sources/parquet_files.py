@@ -20,7 +20,7 @@ from include.sources.daily_cache import DailyCache, decompressed, open_cache
 from include.spelling import did_you_mean
 
 T = TypeVar("T")
-ROWS_AT_ONCE = 1_000_000  # of several days that are read together
+VALUES_AT_ONCE = 5_000_000  # of several days that are read together; rows would not limit a wide table
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,18 @@ class ParquetFiles:
     def by_day(self, first: date, last: date, connections: Mapping[str, str]) -> Iterator[tuple[date, pa.Table]]:
         """Each of these local days (both included) with its rows, in the order of days.
 
-        Days are read together as long as they have at most `ROWS_AT_ONCE` rows.
+        Days are read together as long as they have at most `VALUES_AT_ONCE` values.
         """
         kind = self._time_type()
         if not _filterable(kind):
             yield from self.cache().by_day(first, last)
             return
+        most = VALUES_AT_ONCE // len(self.schema().names)
         waiting = [(first, last)]
         while waiting:
             begin, end = waiting.pop()
             within = self._within(kind, begin, end)
-            if begin < end and self._read(lambda data: data.count_rows(filter=within)) > ROWS_AT_ONCE:  # noqa: B023
+            if begin < end and self._read(lambda data: data.count_rows(filter=within)) > most:  # noqa: B023
                 middle = begin + (end - begin) // 2
                 waiting += [(middle + timedelta(days=1), end), (begin, middle)]
                 continue
