@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 class ModelServer(FastAPI):
     """FastAPI, except that predictions are answered before its routing."""
 
+    metrics: Metrics
     predict: PredictEndpoint
     spool: Spool | None = None
     watcher: Watcher
@@ -78,7 +79,7 @@ def create_app(settings: Settings | None = None) -> ModelServer:
         redirect_slashes=False,  # such a redirect would lead to the host that the client names
         openapi_url=None,  # behind the token, and the page without files from the internet: `documentation`
     )
-    app.watcher = watcher
+    app.metrics, app.watcher = metrics, watcher
     app.predict = PredictEndpoint(watcher, metrics, settings.serving_token)
 
     def spool_counts() -> SpoolCounts:

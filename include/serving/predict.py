@@ -1,8 +1,12 @@
-"""The hot path: one prediction request, from the ASGI messages to the answer, without a framework in between.
+"""The hot path: one prediction request, from its head and body to the answer, without a framework in between.
 
 FastAPI serves the other routes and the documentation; here its routing and dependency layers would cost more than
 the model. Small requests are scored on the event loop (about 0.1 ms); large ones in a thread, so that they do not
 delay the small ones.
+
+`PredictEndpoint.request` and `PredictEndpoint.answer` define what is accepted and what is answered, for both ways on
+which a request arrives: as ASGI messages (`PredictEndpoint.__call__`), and directly from the connection
+(`include.serving.direct`).
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
@@ -54,6 +58,7 @@ _decode = msgspec.json.Decoder().decode
 _decode_rows = msgspec.json.Decoder(Rows).decode
 _encode = msgspec.json.Encoder().encode
 _PROBE = PROBE_HEADER.lower().encode()
+_JSON = (b"content-type", b"application/json")
 
 
 class Refused(Exception):
@@ -65,6 +70,33 @@ class Refused(Exception):
         super().__init__(problem)
         self.status, self.headers = status, headers
         self.problems = [Problem(None, field, problem)]
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """The head of one request.
+
+    Attributes
+    ----------
+    started : reading of `time.perf_counter`.
+    served : the version that answers it; ``None`` if it is refused.
+    refused : why it is refused, whatever its body is.
+    live : whether it is a client's; false for probe rows, which are not recorded.
+    """
+
+    name: str
+    request_id: str
+    started: float
+    served: Served | None
+    refused: Refused | None
+    live: bool
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """An answer of HTTP; ``headers`` has all of them except ``date`` and ``connection``."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
 
 
 def authorized(header: bytes | None, token: bytes | None) -> bool:
@@ -88,6 +120,7 @@ class PredictEndpoint:
 
     def __init__(self, watcher: Watcher, metrics: Metrics, token: str | None) -> None:
         self.spool: Spool | None = None
+        self.closed = False
         self._watcher, self._metrics = watcher, metrics
         self._token = token.encode() if token else None
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="predict")
@@ -96,74 +129,105 @@ class PredictEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
         """Answer one request for the model ``name``."""
-        started = time.perf_counter()
         headers = dict(scope["headers"])
-        request_id, served = "", None
-        extra: tuple[tuple[bytes, bytes], ...] = ()
+        request = self.request(scope["method"], name, headers)
+        if request.refused is not None:
+            answer = self._not_predicted(request, request.refused)
+        else:
+            try:
+                body = await _read(receive, headers.get(b"content-length"))
+            except Refused as error:
+                answer = self._not_predicted(request, error)
+            else:
+                if body is None:
+                    return  # the client has gone
+                if len(body) <= LARGE_BODY:
+                    answer = self.answer(request, body)
+                else:
+                    answer = await self._answer_large(request, body)
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    @property
+    def served(self) -> Mapping[str, Served]:
+        """The versions in service by model name."""
+        return self._watcher.served
+
+    def request(self, method: str, name: str, headers: Mapping[bytes, bytes]) -> Request:
+        """What the head of a request asks for; the body is not read for one that is refused. Nothing is counted yet.
+
+        Parameters
+        ----------
+        name : the model, from the path.
+        headers : by name in lower case.
+        """
+        started = time.perf_counter()
+        given = headers.get(b"x-request-id")
+        valid = given is not None and REQUEST_ID.fullmatch(given) is not None
+        request_id = given.decode() if given is not None and valid else secrets.token_hex(16)
+        served: Served | None = None
+        refused: Refused | None = None
         try:
-            given = headers.get(b"x-request-id")
-            valid = given is not None and REQUEST_ID.fullmatch(given) is not None
-            request_id = given.decode() if given is not None and valid else secrets.token_hex(16)
-            self._check_headers(scope["method"], headers)
+            self._check_headers(method, headers)
             if given is not None and not valid:
                 raise Refused(422, "must be 1 to 128 of the characters A-Z a-z 0-9 . _ : -", "X-Request-ID")
             served = self._watcher.served.get(name)
             if served is None:
                 raise self._unavailable(name)
-            body = await _read(receive, headers.get(b"content-length"))
-            if body is None:
-                return  # the client has gone
-            live = None if _PROBE in headers else time.time()  # probe rows are as old as their bundle
-            if len(body) <= LARGE_BODY:
-                rows, scores, answer = _work(served, body, request_id, live)
-            else:
-                rows, scores, answer = await self._in_a_thread(served, body, request_id, live)
-            if self.spool is not None and live is not None:
-                entry = Entry(
-                    name, served.version, served.digest, served.key, served.event_time, request_id, rows, scores,
-                    time.time(),
-                )  # fmt: skip
-                self.spool.offer(entry)
-            status = 200
         except Refused as error:
-            status, extra = error.status, error.headers
-            answer = _error(served, request_id, error.problems)
+            refused = error.with_traceback(None)  # its frames would refer to it
+        return Request(name, request_id, started, served, refused, _PROBE not in headers)
+
+    def answer(self, request: Request, body: bytes) -> Answer:
+        """The answer to an accepted request with a small body, counted and recorded. Never raises."""
+        try:
+            now = time.time() if request.live else None  # probe rows are as old as their bundle
+            return self._predicted(request, *_work(_of(request), body, request.request_id, now))
+        except Exception as error:
+            return self._not_predicted(request, error)
+
+    async def _answer_large(self, request: Request, body: bytes) -> Answer:
+        try:
+            now = time.time() if request.live else None
+            return self._predicted(request, *await self._in_a_thread(_of(request), body, request.request_id, now))
+        except Exception as error:
+            return self._not_predicted(request, error)
+
+    def _predicted(self, request: Request, rows: list[Any], scores: Scores, body: bytes) -> Answer:
+        served = _of(request)
+        if self.spool is not None and request.live:
+            entry = Entry(
+                request.name, served.version, served.digest, served.key, served.event_time, request.request_id, rows,
+                scores, time.time(),
+            )  # fmt: skip
+            self.spool.offer(entry)
+        meters = served.meters
+        meters.answered.inc()
+        meters.rows.inc(len(rows))
+        meters.seconds.observe(time.perf_counter() - request.started)
+        return _answer(200, request.request_id, body)
+
+    def _not_predicted(self, request: Request, error: Exception) -> Answer:
+        served, request_id = request.served, request.request_id
+        if isinstance(error, Refused):
             if served is None:
-                known = name if name in self._watcher.states else ""
-                self._metrics.without_version(known, "unavailable" if status in (404, 503) else "refused")
+                known = request.name if request.name in self._watcher.states else ""
+                outcome = "unavailable" if error.status in (404, 503) else "refused"
+                self._metrics.without_version(known, outcome)
             else:
                 served.meters.invalid.inc()
-        except InvalidRows as error:
-            status = 422
-            answer = _error(served, request_id, error.problems)
-            served.meters.invalid.inc()  # type: ignore[union-attr]
-        except Exception as error:
-            status = 500
-            answer = self._failed(error, served, name, request_id)
-        if status == 200:
-            meters = served.meters  # type: ignore[union-attr]
-            meters.answered.inc()
-            meters.rows.inc(len(rows))
-            meters.seconds.observe(time.perf_counter() - started)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [
-                    (b"content-type", b"application/json"),
-                    (b"content-length", b"%d" % len(answer)),
-                    (b"x-request-id", request_id.encode()),
-                    *extra,
-                ],
-            }
-        )
-        await send({"type": "http.response.body", "body": answer})
+            return _answer(error.status, request_id, _error(served, request_id, error.problems), error.headers)
+        if isinstance(error, InvalidRows):
+            _of(request).meters.invalid.inc()
+            return _answer(422, request_id, _error(served, request_id, error.problems))
+        return _answer(500, request_id, self._failed(error, served, request.name, request_id))
 
     def close(self) -> None:
-        """Release the threads."""
+        """Release the threads; nothing is answered from now on."""
+        self.closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _check_headers(self, method: str, headers: dict[bytes, bytes]) -> None:
+    def _check_headers(self, method: str, headers: Mapping[bytes, bytes]) -> None:
         if method != "POST":
             raise Refused(405, "send a POST", headers=((b"allow", b"POST"),))
         if self._token is not None and not authorized(headers.get(b"authorization"), self._token):
@@ -213,6 +277,16 @@ class PredictEndpoint:
             else ("the server failed; its log has the traceback")
         )
         return _error(served, request_id, [Problem(None, None, what)])
+
+
+def _of(request: Request) -> Served:
+    assert request.served is not None, "a refused request has no version"
+    return request.served
+
+
+def _answer(status: int, request_id: str, body: bytes, more: tuple[tuple[bytes, bytes], ...] = ()) -> Answer:
+    length = b"%d" % len(body)
+    return Answer(status, [_JSON, (b"content-length", length), (b"x-request-id", request_id.encode()), *more], body)
 
 
 def _work(served: Served, body: bytes, request_id: str, now: float | None) -> tuple[list[Any], Scores, bytes]:

@@ -45,11 +45,6 @@ class ConnectionLimits:
     connections: int = 512
 
 
-def protocol_with(limits: ConnectionLimits) -> type[asyncio.Protocol]:
-    """The protocol class for ``uvicorn.Config(http=...)``."""
-    return type("ModelServerProtocol", (LimitedProtocol,), {"limits": limits})
-
-
 class LimitedProtocol(HttpToolsProtocol):
     """One connection.
 
@@ -99,6 +94,8 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             self._feed(data)
         except httptools.HttpParserError:
+            if self.transport.is_closing():
+                return  # what follows the last request of a connection
             if self._head_too_large:
                 self._refuse_head()
             else:
@@ -126,9 +123,12 @@ class LimitedProtocol(HttpToolsProtocol):
             raise ValueError("too large")  # reaches `data_received` as an error of the parser
         if self.parser.should_upgrade():
             return
-        super().on_headers_complete()  # raises if the URL is not valid: then no answer has been started
+        self._begin_answer()  # raises if the URL is not valid: then no answer has been started
         self._head_complete = True
         self._deadline = self.loop.time() + self.limits.read_seconds
+
+    def _begin_answer(self) -> None:
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The request is no longer open."""

@@ -18,7 +18,8 @@ import uvicorn
 
 from include.errors import ConfigurationError
 from include.serving.app import create_app
-from include.serving.protocol import ConnectionLimits, protocol_with
+from include.serving.direct import protocol_with
+from include.serving.protocol import ConnectionLimits
 from include.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -35,20 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     _log_plainly()
     sys.setswitchinterval(0.001)  # a large request in a thread must not hold the event loop for 5 ms at a time
     settings = Settings.from_environment()
-    limits = ConnectionLimits(settings.serving_read_seconds, settings.serving_connections)
-    config = uvicorn.Config(
-        create_app(settings),
-        host=options.host,
-        port=options.port,
-        loop="auto",
-        http=protocol_with(limits),
-        ws="none",
-        access_log=False,
-        server_header=False,
-        log_config=None,
-        timeout_keep_alive=75,  # longer than clients keep an idle connection, so that they never write to a closed one
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    config = configuration(settings, options.host, options.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn raises the signal again after its stop, which is not a failure
     gc.collect()
@@ -56,6 +44,30 @@ def main(arguments: list[str] | None = None) -> int:
     server = uvicorn.Server(config)
     server.run()
     return 0 if server.started else 1
+
+
+def configuration(settings: Settings, host: str, port: int, direct: bool = True) -> uvicorn.Config:
+    """uvicorn's configuration for one process of the model server.
+
+    Parameters
+    ----------
+    direct : whether small predictions are answered without ASGI; see `include.serving.direct`.
+    """
+    app = create_app(settings)
+    limits = ConnectionLimits(settings.serving_read_seconds, settings.serving_connections)
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="auto",
+        http=protocol_with(limits, app.predict, direct),
+        ws="none",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_keep_alive=75,  # longer than clients keep an idle connection, so that they never write to a closed one
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 def _port(value: str | None) -> int:

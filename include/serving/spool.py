@@ -51,8 +51,7 @@ _ACCEPTED, _SETTLED, _INODE, _SIZE, _BEFORE = (n * _COUNTER.size for n in range(
 _COUNTERS_SIZE = 5 * _COUNTER.size
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One answered request: the data for its rows' lines in the spool. ``at`` is POSIX seconds."""
 
     model: str

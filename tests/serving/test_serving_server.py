@@ -239,7 +239,8 @@ def test_a_stop_finishes_requests_and_closes_the_spool(releases: Releases, serve
         server.process.send_signal(number)
         time.sleep(0.3)
         under_way.sendall(body[50:])
-        assert under_way.recv(1000).startswith(b"HTTP/1.1 200")
+        answer = under_way.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 200") and b"\r\nconnection: close\r\n" in answer
         assert server.process.wait(PATIENCE) == 0
     assert not list((server.home / "spool").glob("*/*/*.open"))
     lines = [line for f in (server.home / "spool").glob("*/parcels/*.jsonl") for line in f.read_text().splitlines()]
