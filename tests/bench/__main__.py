@@ -10,6 +10,7 @@ Usage: ``python -m tests.bench [--only start,idle] [--rounds 1]``, or ``make ben
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigurationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    for ending in (signal.SIGINT, signal.SIGTERM):  # also in the background of a script, where SIGINT is ignored
+        signal.signal(ending, signal.default_int_handler)
     about = machine()  # before the measurements, because of the load
     print(f"{about}\n", flush=True)
     rows: list[Row | Failure] = []

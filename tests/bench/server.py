@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -118,17 +120,16 @@ def mlflow_server(folder: Path, bundle: Bundle, features: Any) -> Iterator[int]:
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     log = folder / "serve.log"
     with open(log, "w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+        path = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}"  # it starts uvicorn by its name
+        process = subprocess.Popen(
+            command, env={**os.environ, "PATH": path}, stdout=output, stderr=output, start_new_session=True
+        )
     try:
         wait_for(f"http://127.0.0.1:{port}/ping", process, log)
         yield port
     finally:
-        import psutil
-
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                child.terminate()
-        process.terminate()
+        with contextlib.suppress(ProcessLookupError):  # its own session: also the processes that it has started
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
 
 
