@@ -155,8 +155,9 @@ class Siblings(Alone):
                 else:
                     writer.write(await super().metrics())
                 await writer.drain()
-        except (OSError, TimeoutError, ValueError):
-            logger.warning("A question of another worker could not be answered.", exc_info=True)
+        except (OSError, TimeoutError, ValueError) as error:
+            # for example, this worker did not run for some seconds, and the other one has not waited
+            logger.warning("A question of another worker was not answered (%s: %s).", type(error).__name__, error)
         finally:
             writer.close()
 
