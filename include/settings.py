@@ -7,12 +7,14 @@ deployment configuration. Secrets are only ever read here; they are never logged
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from include.errors import ConfigurationError
 
 PROJECT = Path(__file__).resolve().parent.parent
+MOST_WORKERS = 64
 UMASK = 0o077
 """Of every command that writes into the home: its files are readable by their owner only."""
 
@@ -36,7 +38,9 @@ class Settings:
     serving_token : bearer token of the model server (``PERENNIAL_SERVING_TOKEN``); ``None``: none asked for.
     serving_read_seconds : how long the model server waits for the head of a request, or for a body that makes no
         progress (``PERENNIAL_SERVING_READ_SECONDS``, default 20).
-    serving_connections : open connections that it accepts (``PERENNIAL_SERVING_CONNECTIONS``, default 512).
+    serving_connections : open connections that it accepts (``PERENNIAL_SERVING_CONNECTIONS``, default 512), in each of
+        its processes.
+    serving_workers : its processes (``SERVING_WORKERS``, default 1).
     """
 
     home: Path
@@ -52,6 +56,7 @@ class Settings:
     serving_token: str | None = field(default=None, repr=False)
     serving_read_seconds: float = 20.0
     serving_connections: int = 512
+    serving_workers: int = 1
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -72,6 +77,7 @@ class Settings:
             serving_token=env("PERENNIAL_SERVING_TOKEN") or None,
             serving_read_seconds=_number("PERENNIAL_SERVING_READ_SECONDS", 20.0, at_least=0.1),
             serving_connections=int(_number("PERENNIAL_SERVING_CONNECTIONS", 512, at_least=1)),
+            serving_workers=_workers("SERVING_WORKERS"),
         )
 
     @property
@@ -100,6 +106,18 @@ class Settings:
                 f"elsewhere, set it to the address of that service."
             )
         return str(value)
+
+
+def _workers(variable: str) -> int:
+    value = os.environ.get(variable) or "1"
+    if value.isdecimal() and 1 <= int(value) <= MOST_WORKERS:
+        return int(value)
+    number = float(value) if re.fullmatch(r"[+-]?\d+(\.\d+)?", value) else 1.0
+    nearest = round(min(max(number, 1), MOST_WORKERS))
+    raise ConfigurationError(
+        f"{variable} is {value!r}: set it to the number of processes of the model server, a whole number from 1 to "
+        f"{MOST_WORKERS} ({nearest})."
+    )
 
 
 def _number(variable: str, default: float, at_least: float) -> float:

@@ -16,12 +16,14 @@ from fastapi import Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from include.scoring.messages import Error, Problem
+from include.scoring.messages import Error, ModelStatus, Problem
 from include.serving.collector import StateCollector
 from include.serving.documentation import add_documentation
 from include.serving.metrics import Metrics
 from include.serving.openapi import Document, content, example_row, with_predictions
+from include.serving.place import Place
 from include.serving.predict import PredictEndpoint, Receive, Rows, Scope, Send, authorized
+from include.serving.siblings import SILENT, Alone, Report, Siblings, furthest_behind
 from include.serving.spool import Spool, SpoolCounts
 from include.serving.status import Health, ModelDetails, Models
 from include.serving.watcher import ModelState, Watcher, store_and_local
@@ -47,23 +49,43 @@ class ModelServer(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(settings: Settings | None = None) -> ModelServer:
-    """The application; it starts to follow the release records and to spool on startup (lifespan)."""
+def create_app(settings: Settings | None = None, place: Place | None = None) -> ModelServer:
+    """The application; it starts to follow the release records and to spool on startup (lifespan).
+
+    Parameters
+    ----------
+    place : among the workers of the server; ``None`` if this is its only process.
+    """
     settings = settings or Settings.from_environment()
     metrics = Metrics()
     store, local = store_and_local(settings.bundles, settings.home)
     watcher = Watcher(store, local, metrics)
     token = settings.serving_token.encode() if settings.serving_token else None
 
+    def report(model: str | None) -> Report:
+        states = watcher.states
+        if model is None:
+            found = [ModelDetails(**msgspec.structs.asdict(state.status())) for _, state in sorted(states.items())]
+        else:
+            found = [_details(states[model])] if model in states else []
+        return Report(watcher.first_look_done.is_set(), found)
+
+    def exposition() -> bytes:
+        return generate_latest(metrics.registry)
+
+    processes = Siblings(place, report, exposition) if place is not None else Alone(report, exposition)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert isinstance(app, ModelServer)
         app.spool = app.predict.spool = Spool(settings.spool)
         watcher.start()
+        await processes.start()
         logger.info("Serving from %s, spool %s.", settings.bundles, app.spool.folder)
         try:
             yield
         finally:
+            await processes.stop()
             watcher.stop()
             app.predict.close()
             app.spool.close()
@@ -86,7 +108,7 @@ def create_app(settings: Settings | None = None) -> ModelServer:
         return app.spool.counts if app.spool else SpoolCounts()
 
     metrics.registry.register(StateCollector(lambda: watcher.states, lambda: watcher.store_reachable, spool_counts))
-    _add_routes(app, watcher, metrics, token)
+    _add_routes(app, watcher, processes, token)
     describe = app.openapi
 
     def openapi() -> Document:
@@ -100,7 +122,7 @@ class _Unauthorized(Exception):
     pass
 
 
-def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes | None) -> None:
+def _add_routes(app: FastAPI, watcher: Watcher, processes: Alone, token: bytes | None) -> None:
     def has_token(request: Request) -> bool:
         given = request.headers.get("authorization")
         return authorized(given.encode("latin-1") if given else None, token)
@@ -141,27 +163,29 @@ def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes |
         responses={200: {"content": content(Health)}, 503: {"content": content(Health)}},
     )  # fmt: skip
     async def ready(request: Request) -> Response:
-        if not watcher.first_look_done.is_set():
+        reports = await processes.reports()
+        if not all(report is not None and report.ready for report in reports):
             return _json(Health("starting"), 503)
         if not has_token(request):
             return _json(Health("ready"))
-        states = watcher.states.values()
-        serving = sorted(state.name for state in states if state.served)
-        return _json(Health("ready", serving, {s.name: s.reason or "" for s in states if not s.served}))
+        states = furthest_behind(reports, watcher.released).values()
+        serving = [state.model for state in states if state.serving]
+        return _json(Health("ready", serving, {s.model: s.reason or "" for s in states if not s.serving}))
 
     @app.get(
         "/metrics", tags=["health"], summary="Prometheus metrics", dependencies=guarded, response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )  # fmt: skip
-    def prometheus() -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    async def prometheus() -> Response:
+        return Response(await processes.metrics(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get(
         "/models", tags=["models"], summary="All models", dependencies=guarded, response_class=Response,
         responses={200: {"content": content(Models)}},
     )  # fmt: skip
     async def models() -> Response:
-        return _json(Models([state.status() for _, state in sorted(watcher.states.items())]))
+        states = furthest_behind(await processes.reports(), watcher.released)
+        return _json(Models([_status(state) for state in states.values()]))
 
     @app.get(
         "/models/{name}", tags=["models"], summary="One model", dependencies=guarded, response_class=Response,
@@ -172,10 +196,13 @@ def _add_routes(app: FastAPI, watcher: Watcher, metrics: Metrics, token: bytes |
         },
     )  # fmt: skip
     async def model(name: str) -> Response:
-        state = watcher.states.get(name)
+        reports = await processes.reports(name)
+        if None in reports:
+            return _problem(503, SILENT, {"Retry-After": "1"})
+        state = furthest_behind(reports, watcher.released).get(name)
         if state is None:
             return _problem(404, f"no model {name[:60]!r}{did_you_mean(name[:60], watcher.states)}")
-        return _json(_details(state), 200 if state.served else 503)
+        return _json(state, 200 if state.serving else 503)
 
 
 def _details(state: ModelState) -> ModelDetails:
@@ -183,6 +210,10 @@ def _details(state: ModelState) -> ModelDetails:
     if served is None:
         return ModelDetails(**status)
     return ModelDetails(**status, inputs=served.predictor.schema.columns, example=Rows([example_row(served)]))
+
+
+def _status(details: ModelDetails) -> ModelStatus:
+    return ModelStatus(**{field: getattr(details, field) for field in ModelStatus.__struct_fields__})
 
 
 def _json(answer: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:

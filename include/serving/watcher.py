@@ -162,6 +162,13 @@ class Watcher:
                 self._not_decided(name, memory, f"{type(error).__name__}: {error}")
                 logger.exception("Looking at %s failed.", name)
 
+    def released(self, name: str) -> bool:
+        """Whether the store has a release record of the model; true if the store cannot be read."""
+        try:
+            return self._store.root.joinpath(name, "release.json").exists()
+        except OSError:
+            return True
+
     def _folders(self) -> set[str] | None:
         try:
             with os.scandir(self._store.root) as entries:

@@ -6,6 +6,7 @@ import json
 import os
 from pathlib import Path
 
+from include.settings import Settings
 from include.stack import confidential, credentials
 from include.stack.layout import HOST, Stack
 
@@ -201,6 +202,7 @@ def _perennial_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW_PORT": str(stack.airflow_port),
         "MLFLOW_PORT": str(stack.mlflow_port),
         "SERVING_PORT": str(stack.serving_port),
+        "SERVING_WORKERS": str(Settings.from_environment().serving_workers),
         "MLFLOW_TRACKING_URI": stack.mlflow_url,
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
