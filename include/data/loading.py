@@ -35,7 +35,7 @@ VALUES_AT_ONCE = 4_000_000
 """Values of the days that are validated and committed together. They bound the memory of a load, however wide its table
 is; fewer would pay the fixed costs of a validation and of a commit more often."""
 DAYS_PER_TASK = (30, 150)
-"""Fewest and most days of a task, if nobody asks for another number. A task that is killed repeats at most these."""
+"""Fewest and most days of a task, unless another number is given. A task that is killed repeats at most these."""
 REPORT_SECONDS = 5.0
 UNANSWERED = 3  # days in a row whose source did not answer, before the others are not asked for
 LONGEST_REASON = 500

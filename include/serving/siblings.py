@@ -109,7 +109,7 @@ class Siblings(Alone):
         self._place.started.touch()
 
     async def stop(self) -> None:
-        """Answer no more."""
+        """Stop answering."""
         if self._server is not None:
             self._server.close()
 
