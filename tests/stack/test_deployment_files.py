@@ -41,6 +41,7 @@ SECRETS = (
 NOT_COMPOSED = {
     "AIRFLOW__SCHEDULER__MP_START_METHOD": "Celery forks tasks from a worker that has imported everything",
     "AIRFLOW__CORE__MP_FORKSERVER_PRELOAD": "the same: see EXTRA_CELERY_CONFIG",
+    "AIRFLOW__PERENNIAL__IDLE_PAUSE": "a setting of the executor of `make run`; Celery has its own",
     "AIRFLOW__API__HOST": "an argument of the command",
     "AIRFLOW__API__PORT": "an argument of the command",
     "AIRFLOW_PORT": "a container has a fixed port; compose publishes it as ${AIRFLOW_PORT}",
