@@ -21,7 +21,7 @@ from include.stack import confidential, environment
 from tests.end_to_end.stack_runner import ROOT, Api, Running, in_environment
 from tests.services import free_port
 
-READY_SECONDS = 1800.0  # high, because a busy machine is no error
+READY_SECONDS = 1800.0  # high: a busy machine is not an error
 RUN_SECONDS = 3600.0
 LONGEST_LOG = 3000
 
@@ -71,7 +71,7 @@ class Bench(contextlib.ExitStack):
         RuntimeError : it did not start, now or for an earlier part.
         """
         if self._failed:
-            raise RuntimeError(f"there is no stack: {self._failed}")
+            raise RuntimeError(f"the stack could not be started: {self._failed}")
         command = [sys.executable, "-m", "include.stack", "run", "--model", catalog.by_priority()[0].name]
         variables = {"PERENNIAL_MODELS": str(self.models)}
         made = Running(self.folder / "home", free_ports(), command, variables=variables)
