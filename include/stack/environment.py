@@ -59,6 +59,7 @@ PRELOAD = (
     "include.catalog",
     "include.data.collection",
     "include.data.lake",
+    "include.data.loading",
     "include.data.quality",
     "include.registry.bundles",
     "include.registry.ledger",
@@ -86,6 +87,7 @@ PRELOAD = (
     "include.retraining.deployed",
     "include.retraining.night",
     "include.retraining.train",
+    "perennial.bundle",
     "perennial.console.app",
     "perennial.dags",
     "perennial.links",
@@ -93,6 +95,7 @@ PRELOAD = (
     "perennial.operators.base",
     "perennial.operators.broken",
     "perennial.operators.collection",
+    "perennial.operators.loading",
     "perennial.operators.predictions",
     "perennial.operators.reconciliation",
     "perennial.operators.release",
@@ -118,7 +121,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
     bundle = [
         {
             "name": "dags-folder",
-            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "classpath": "perennial.bundle.DagsFolder",
             # a new model appears in seconds, not in five minutes
             "kwargs": {"path": str(stack.project / "dags"), "refresh_interval": 5},
         }
@@ -146,7 +149,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         # a task of a stack that was stopped for hours must still be accepted; tokens of running tasks are refreshed
         "AIRFLOW__EXECUTION_API__JWT_EXPIRATION_TIME": "3600",
         # After a turn without work, the scheduler pauses for the first time while tasks run, so that the next task
-        # of a run starts at once; while none runs, it pauses for both (see perennial.executor and tests/bench/idle.py).
+        # of a run starts at once; while none runs, it pauses for both (perennial.executor, tests/bench/idle_curve.py).
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
         "AIRFLOW__PERENNIAL__IDLE_PAUSE": "0.3",
         # a killed task is detected after one minute, not five; with less, a task on a busy machine would count as dead

@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from include.errors import ConfigurationError
 from include.spelling import did_you_mean
-from tests.bench import first_start, history, idle_stack, load_days, memory, retraining, server
+from tests.bench import history, idle, load_days, memory, retraining, server, start
 from tests.bench.figures import Failure, Row, machine, table
 from tests.bench.shared import Bench
 
 Part = Callable[[Bench], Iterable[Row]]
 
 PARTS: Mapping[str, Part] = {
-    "start": first_start.measure,
+    "start": start.measure,
     "server": server.measure,
-    "idle": idle_stack.measure,
+    "idle": idle.measure,
     "retrain": retraining.measure,
     "load": load_days.measure,
     "daily": history.small,

@@ -1,269 +1,82 @@
-"""What an idle stack costs, and how long a task waits for its start: the curve over Airflow's settings.
+"""The processor time of a stack that has nothing to do, by component.
 
-For each setting, starts the stack in a separate home on free ports, waits until no run is left, and measures
-
-- the processor time of each component and of all its processes, over a minute in which no run starts;
-- how long a chain of tasks that do nothing waits: from the trigger of a run to its first task (``trigger``), from the
-  end of a task to the next one (``next``), and from *queued* to the start (``queued``, as in ``make bench PART=dag``).
-
-Usage: ``python -m tests.bench.idle [--setting PERENNIAL__IDLE_PAUSE=0.3] [--seconds 60]``. Each ``--setting`` is one
-row (several options of Airflow, separated by spaces); the default are the rows in `SETTINGS`, of which the empty one is
-the stack as it is.
+The time of processes that end in between is part of their parent's: the sum over all living processes of their own time
+and that of their children whose end they have seen does not lose any.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
-import os
-import shutil
-import sys
-import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from statistics import median
 
 import psutil
 
-from include.settings import PROJECT
-from include.stack import supervision
+from include import catalog
+from include.stack.supervision import Supervisor
+from tests.bench.figures import Row, number
+from tests.bench.shared import Bench
 from tests.end_to_end.stack_runner import Api, Running
-from tests.services import free_port
 
-BAR_CORE, BAR_START = 15.0, 0.35  # percent of a processor; seconds
-SETTINGS = (
-    "",
-    "PERENNIAL__IDLE_PAUSE=0",
-    "PERENNIAL__IDLE_PAUSE=0 SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME=0.4",
-    "PERENNIAL__IDLE_PAUSE=0.9",
-)
-TASKS, RUNS = 5, 8
-QUIET = 10.0  # seconds without a run before the measurement
-STARTED = "everything is started"
-
-# `make run` without first champions: an idle stack needs none.
-DRIVER = f"""
-import os, time
-from include.progress import Progress
-from include.stack import credentials, environment, leftovers
-from include.stack.layout import Stack
-from include.stack.session import Session
-from include.stack.signals import Stopped, StopSignals
-signals, stack = StopSignals(), Stack.from_environment()
-stack.prepare()
-with leftovers.locked(stack):
-    credentials.prepare(stack)
-    os.environ.update(environment.perennial_environment(stack))
-    session = Session(stack, signals)
-    try:
-        session.start(Progress())
-        print({STARTED!r}, flush=True)
-        while True:
-            session.check()
-            time.sleep(0.5)
-    except Stopped:
-        pass
-    finally:
-        session.stop()
-"""
-CHAIN = f"""
-from datetime import datetime
-from airflow.sdk import DAG, BaseOperator
-
-class Nothing(BaseOperator):
-    def execute(self, context):
-        pass
-
-with DAG("bench_chain", schedule=None, start_date=datetime(2025, 1, 1)):
-    last = None
-    for number in range({TASKS}):
-        task = Nothing(task_id=f"nothing_{{number}}")
-        if last is not None:
-            last >> task
-        last = task
-"""
+BAR = 15.0  # % of a core
+ROUNDS = 3
+SECONDS, QUIET_SECONDS = 30.0, 20.0
+DRIVER = "make run"
+KINDS = ("collect", "load", "retrain", "release", "score")
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One row: percent of a processor by component, and waits in seconds."""
-
-    setting: str
-    percent: Mapping[str, float]
-    trigger: tuple[float, ...]
-    next: tuple[float, ...]
-    queued: tuple[float, ...]
-    load: float
-
-    @property
-    def total(self) -> float:
-        return sum(self.percent.values())
-
-
-def measure(setting: str = "", seconds: float = 60.0, runs: int = RUNS) -> Measured:
-    """Start a stack with this setting and measure it; see `measure_running`."""
-    with started(setting) as running:
-        return measure_running(running, setting, seconds, runs)
+def measure(bench: Bench) -> Iterator[Row]:
+    """Wait until nothing runs, then measure some spans of 30 s."""
+    parts = components(bench.running)
+    wait_until_quiet(bench.api)
+    spans = []
+    for _ in range(bench.rounds(ROUNDS)):
+        spans.append(shares(parts, SECONDS))
+        bench.say(f"idle: {sum(spans[-1].values()):.1f} % of a core")
+    by_role = {role: sum(span.get(role, 0.0) for span in spans) / len(spans) for role in {r for s in spans for r in s}}
+    listed = sorted(by_role.items(), key=lambda one: -one[1])
+    yield Row(
+        "processor time of the idle stack, of one core",
+        [sum(span.values()) for span in spans],
+        "%",
+        bar=BAR,
+        details=", ".join(f"{role} {number(share)}" for role, share in listed if share >= 0.05),
+    )
 
 
-@contextlib.contextmanager
-def started(setting: str = "", chain: bool = True) -> Iterator[Running]:
-    """A stack of its own without champions; ``chain``: with the chain of tasks that do nothing."""
-    folder = Path(tempfile.mkdtemp(prefix="prn-idle-", dir="/tmp"))
-    try:
-        (folder / "chain").mkdir()
-        (folder / "chain" / "bench_chain.py").write_text(CHAIN)
-        bundles = [
-            {
-                "name": name,
-                "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-                "kwargs": {"path": str(path), "refresh_interval": 5},
-            }
-            for name, path in (("dags-folder", PROJECT / "dags"), ("bench", folder / "chain"))
-        ]
-        variables = {"PERENNIAL_AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles)} if chain else {}
-        for option in setting.split():
-            name, _, value = option.partition("=")
-            variables[f"PERENNIAL_AIRFLOW__{name}"] = value
-        ports = (free_port(), free_port(), free_port())
-        running = Running(folder / "home", ports, [sys.executable, "-c", DRIVER], variables=variables).start()
-        try:
-            deadline = time.monotonic() + 300
-            while STARTED not in running.output:
-                assert running.process is not None and running.process.poll() is None, running.output
-                assert time.monotonic() < deadline, running.output
-                time.sleep(0.2)
-            yield running
-        finally:
-            running.end()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def measure_running(running: Running, setting: str, seconds: float, runs: int) -> Measured:
-    """Measure a stack that has been started."""
-    api = Api(running.stack)
-    while (found := api.dag("bench_chain")) is None or found.is_stale:
-        time.sleep(0.5)
-    waits: list[tuple[str, float]] = []
-    for number in range(runs + 1):
-        settle(api, 2.0 if number else QUIET)
-        time.sleep(0.37 * (number % 4))  # at another moment of the scheduler's turn each time
-        ended = chain(api, f"bench__{number}")
-        waits += ended if number else []  # the first run starts the workers
-    load = os.getloadavg()[0]
-    percent = None
-    while percent is None:  # again, if a run has started meanwhile
-        settle(api, QUIET)
-        percent = idle(running, api, seconds)
-    by = {kind: tuple(wait for what, wait in waits if what == kind) for kind in ("trigger", "next", "queued")}
-    return Measured(setting, percent, by["trigger"], by["next"], by["queued"], load)
-
-
-def settle(api: Api, seconds: float) -> None:
-    """Wait until there was no active run for some seconds."""
-    since = time.monotonic()
-    while time.monotonic() - since < seconds:
-        if active(api):
-            since = time.monotonic()
-        time.sleep(0.5)
-
-
-def active(api: Api) -> int:
-    """The number of runs that wait or work."""
-    asked = {"state": ["running", "queued"], "limit": 1}
-    return int(api._send("GET", "/dags/~/dagRuns", params=asked).json()["total_entries"])
-
-
-def all_runs(api: Api) -> int:
-    return int(api._send("GET", "/dags/~/dagRuns", params={"limit": 1}).json()["total_entries"])
-
-
-def chain(api: Api, run_id: str) -> list[tuple[str, float]]:
-    """Run the chain once; its waits by kind."""
-    run = api.trigger_and_wait("bench_chain", run_id)
-    assert run.state == "success", api.states("bench_chain", run_id)
-    tasks = api._send("GET", f"/dags/bench_chain/dagRuns/{run_id}/taskInstances").json()["task_instances"]
-    tasks.sort(key=lambda task: str(task["start_date"]))
-    waits = [("queued", between(task["queued_when"], task["start_date"])) for task in tasks]
-    waits += [("next", between(one["end_date"], other["start_date"])) for one, other in zip(tasks, tasks[1:])]  # noqa: B905
-    return [*waits, ("trigger", between(run.queued_at, tasks[0]["start_date"]))]
-
-
-def between(earlier: str | None, later: str | None) -> float:
-    first, second = (datetime.fromisoformat(text or "") for text in (earlier, later))
-    return (second - first).total_seconds()
-
-
-def idle(running: Running, api: Api, seconds: float) -> dict[str, float] | None:
-    """Percent of a processor that each component uses; ``None`` if a run started meanwhile."""
-    runs, began = all_runs(api), time.monotonic()
-    before = used(running)
-    time.sleep(seconds)
-    after = used(running)
-    elapsed = time.monotonic() - began
-    if all_runs(api) != runs:
-        return None
-    return {name: 100 * (after[name] - before.get(name, 0.0)) / elapsed for name in after}
-
-
-def used(running: Running) -> dict[str, float]:
-    """Seconds of a processor that each component has used, with its children, also those that have ended."""
-    pids = {state.name: state.pid for state in supervision.Supervisor(running.stack).states() if state.pid}
+def components(running: Running) -> dict[int, str]:
+    """The process of each component of a stack and of the command that started it, with its name."""
     assert running.process is not None
-    found = {name: sum(map(seconds_of, family(pid))) for name, pid in pids.items()}
-    others = [
-        p for p in family(running.process.pid) if p.pid not in {q.pid for pid in pids.values() for q in family(pid)}
-    ]
-    return found | {"make run, supervisord": sum(map(seconds_of, others))}
+    found = {state.pid: state.name for state in Supervisor(running.stack).states() if state.pid}
+    return found | {running.process.pid: DRIVER}
 
 
-def family(pid: int) -> list[psutil.Process]:
-    process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
+def wait_until_quiet(api: Api) -> None:
+    """Wait until no run of a model is active, and then until its last processes have ended."""
+    names = [f"{model.name}_{kind}" for model in catalog.by_priority() for kind in KINDS]
+    while any(True for name in names for _ in api.runs(name, state=["queued", "running"])):
+        time.sleep(1.0)
+    time.sleep(QUIET_SECONDS)
 
 
-def seconds_of(process: psutil.Process) -> float:
-    with contextlib.suppress(psutil.Error):
-        times = process.cpu_times()
-        return float(times.user + times.system + times.children_user + times.children_system)
-    return 0.0
+def shares(roots: Mapping[int, str], seconds: float) -> dict[str, float]:
+    """The processor time of each role in % of a core, measured over this time."""
+    before, began = used(roots), time.monotonic()
+    time.sleep(seconds)
+    after, elapsed = used(roots), time.monotonic() - began
+    return {role: 100 * (after[role] - before[role]) / elapsed for role in after}
 
 
-def report(rows: list[Measured]) -> None:
-    """Print the curve, and the components of each row."""
-    print(f"\n{'percent of a processor':<24}{'':26}task start: median (90 %), seconds")
-    head = f"{'all':>6}{'scheduler':>11}{'postgres':>10}{'parser':>8}{'others':>8}"
-    print(f"{head}   {'trigger':>12}{'next':>13}{'queued':>13}{'load':>6}  setting")
-    for row in rows:
-        parts = [row.percent.get(name, 0.0) for name in ("airflow-scheduler", "postgres", "airflow-dag-processor")]
-        text = f"{row.total:6.1f}{parts[0]:11.1f}{parts[1]:10.1f}{parts[2]:8.1f}{row.total - sum(parts):8.1f}   "
-        for waits in (row.trigger, row.next, row.queued):
-            text += f"{median(waits):6.2f} ({sorted(waits)[int(0.9 * (len(waits) - 1))]:.2f})"
-        print(f"{text}{row.load:6.1f}  {row.setting or 'as it is'}")
-    print(f"(bars: {BAR_CORE:.0f} % of a processor, task start {BAR_START} s)")
-    for row in rows:
-        others = ", ".join(f"{name} {value:.1f}" for name, value in sorted(row.percent.items(), key=lambda p: -p[1]))
-        print(f"  {row.setting or 'as it is'}: {others}")
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--setting", action="append", default=[], help="options of one more row")
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of the idle measurement")
-    parser.add_argument("--runs", type=int, default=RUNS, help="runs of the chain")
-    asked = parser.parse_args()
-    rows = []
-    for setting in asked.setting or SETTINGS:
-        rows.append(measure(setting, asked.seconds, asked.runs))
-        report(rows[-1:])
-    report(rows)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def used(roots: Mapping[int, str]) -> dict[str, float]:
+    """The seconds of processor time by role: of each root and its descendants, down to the next root."""
+    found: dict[str, float] = defaultdict(float)
+    waiting = [(pid, role) for pid, role in roots.items()]
+    while waiting:
+        pid, role = waiting.pop()
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            times = process.cpu_times()
+            found[role] += times.user + times.system + times.children_user + times.children_system
+            waiting += [(child.pid, role) for child in process.children() if child.pid not in roots]
+    return found

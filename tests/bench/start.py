@@ -1,55 +1,50 @@
-"""The steps of the start of a stack on a fresh home, until Airflow answers: ``python -m tests.bench.start``.
-
-First champions are not part of it. The seconds of a processor count every process of the stack, those that have ended
-too, so they can be compared even if other work keeps the machine busy.
-"""
+"""`make run` in an empty clone, as in the quick start of the README: until a champion answers, and until all do."""
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
-from dataclasses import dataclass
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
 
-from tests.bench import idle
+from tests.bench.figures import Row, number
+from tests.bench.shared import READY_SECONDS, Bench, free_ports, stop
+from tests.end_to_end.stack_runner import Running, clone_project
 
-STEP = re.compile(r"^done: (.+?) \(([\d.]+) s\)", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Start:
-    """One start: seconds by step, and seconds of a processor of all processes at its end."""
-
-    steps: dict[str, float]
-    processor: float
+BAR_FIRST, BAR_ALL = 100.0, 180.0
+ROUNDS = 3
+SUMMARY = re.compile(r"^  (\S.*?) +(\d+\.\d) s$", re.MULTILINE)
+ENVIRONMENT = re.compile(r"^environment ready in (\d+(?:\.\d+)?) s", re.MULTILINE)
 
 
-def measure(setting: str = "") -> Start:
-    """Start a stack on a fresh home, measure it and end it; ``setting`` as in `tests.bench.idle`."""
-    with idle.started(setting, chain=False) as running:
-        return Start(
-            {name: float(text) for name, text in STEP.findall(running.output)}, sum(idle.used(running).values())
-        )
+def measure(bench: Bench) -> Iterator[Row]:
+    """Clone the project, run `make run`, stop it as Ctrl-C does, and delete the clone."""
+    first, every, parts = [], [], []
+    for number_ in range(bench.rounds(ROUNDS)):
+        folder = Path(tempfile.mkdtemp(prefix="prn-clone-", dir="/tmp"))
+        running = Running(folder / "perennial" / "var", free_ports(), ["make", "run"], folder=folder / "perennial")
+        try:
+            clone_project(running.folder)
+            first.append(running.start().until_ready(READY_SECONDS))
+            every.append(running.until_all_serve(READY_SECONDS))
+            parts.append(durations(running.output))
+        finally:
+            stop(running)
+            shutil.rmtree(folder, ignore_errors=True)
+        bench.say(f"first start {number_ + 1}: {first[-1]:.0f} s to a champion, {every[-1]:.0f} s to all")
+    yield Row("make run in an empty clone, until a champion answers", first, "s", bar=BAR_FIRST, details=listed(parts))
+    yield Row("make run in an empty clone, until all models serve", every, "s", bar=BAR_ALL)
 
 
-def report(starts: list[Start]) -> None:
-    """Print the median of each step."""
-    print("\nstart on a fresh home, median seconds")
-    for name in starts[0].steps:
-        print(f"  {name:<26}{median(start.steps[name] for start in starts):7.1f}")
-    print(f"  {'all':<26}{median(sum(start.steps.values()) for start in starts):7.1f}")
-    print(f"  {'of a processor':<26}{median(start.processor for start in starts):7.1f}")
+def durations(output: str) -> dict[str, float]:
+    """The seconds of each part of a start, as `make run` prints them."""
+    found = {"environment": float(ready[1])} if (ready := ENVIRONMENT.search(output)) else {}
+    return found | {title: float(seconds) for title, seconds in SUMMARY.findall(output) if title != "total"}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--setting", default="", help="options of Airflow; with any of them, Airflow's migrations run")
-    asked = parser.parse_args()
-    report([measure(asked.setting) for _ in range(asked.rounds)])
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def listed(parts: list[dict[str, float]]) -> str:
+    """The median seconds of each part that every start has."""
+    common = [title for title in parts[0] if all(title in one for one in parts)]
+    return ", ".join(f"{title} {number(median([one[title] for one in parts]))}" for title in common)
