@@ -1,7 +1,7 @@
 """The folder of DAG files, as a bundle that makes each parse cheap.
 
-The DAG processor parses each file in a process that it forks. Airflow imports the modules of `airflow` that a file names
-before the fork, but not those of a project, so each parse would import all of ours again: most of what a parse costs,
+The DAG processor parses each file in a process that it forks. Before the fork, Airflow imports the modules of `airflow`
+that a file names, but not those of a project, so each parse would import all of ours again: most of what a parse costs,
 every few seconds, also while nothing runs. This bundle imports them in the DAG processor.
 """
 

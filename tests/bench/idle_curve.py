@@ -4,7 +4,7 @@ For each setting, starts the stack in a separate home on free ports, waits until
 
 - the processor time of each component and of all its processes, over a minute in which no run starts;
 - how long a chain of tasks that do nothing waits: from the trigger of a run to its first task (``trigger``), from the
-  end of a task to the next one (``next``), and from *queued* to the start (``queued``), as in ``make bench ONLY=retrain``.
+  end of a task to the next one (``next``), and from *queued* to the start (``queued``, as ``make bench ONLY=retrain``).
 
 Usage: ``python -m tests.bench.idle_curve [--setting PERENNIAL__IDLE_PAUSE=0.3] [--seconds 60]``. Each ``--setting`` is
 one row (several options of Airflow, separated by spaces); the default are the rows in `SETTINGS`, of which the empty
