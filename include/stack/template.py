@@ -20,6 +20,17 @@ FOLDER = Path(__file__).with_name("schemas")
 EMPTY = "SELECT NOT EXISTS (SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace)"
 
 
+# Options of Airflow that do not change the rows of a new database.
+WITHOUT_ROWS = (
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY",
+    "AIRFLOW__DAG_PROCESSOR__",
+    "AIRFLOW__LOGGING__",
+    "AIRFLOW__PERENNIAL__",
+    "AIRFLOW__SCHEDULER__",
+    "AIRFLOW__WORKERS__",
+)
+
+
 class NotUsable(Exception):
     """The template does not fit; the message says why."""
 
@@ -56,10 +67,11 @@ def read(service: str, version: str) -> str:
 
     Raises
     ------
-    NotUsable : it is missing, damaged or of another version; or the caller sets options of Airflow, which can change
+    NotUsable : it is missing, damaged or of another version; or the caller sets options of Airflow that can change
         the rows of a new database.
     """
-    options = [name for name in confidential.of_callers() if name.startswith("AIRFLOW__")]
+    given = [name for name in confidential.of_callers() if name.startswith("AIRFLOW__")]
+    options = [name for name in given if not name.startswith(WITHOUT_ROWS)]
     if service == "airflow" and options:
         raise NotUsable(f"{', '.join(sorted(options))} is set")
     path = FOLDER / f"{service}.sql"

@@ -19,12 +19,11 @@ from perennial.timetables import DailyPartitionTimetable
 
 TASKS: dict[str, Any] = {
     "retries": 3,
-    "retry_delay": timedelta(seconds=30),
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": timedelta(minutes=10),
     "retry_policy": RETRY_POLICY,
 }
-"""The retry settings of every task."""
+"""The retry settings of every task. The first delay is Airflow's ``[core] default_task_retry_delay``."""
 
 NO_FORM: Mapping[str, Param] = {}
 

@@ -65,13 +65,16 @@ def test_every_dag_has_an_owner_and_instructions_for_failures(bag: Any) -> None:
 
 
 def test_every_task_retries_with_back_off_and_one_shared_policy(bag: Any) -> None:
+    from airflow.configuration import conf
     from perennial.operators.base import RETRY_POLICY
 
+    delay = conf.getfloat("core", "default_task_retry_delay")
     for dag in bag.dags.values():
         for task in dag.tasks:
             where = f"{dag.dag_id}.{task.task_id}"
             assert task.retries >= 2, where
             assert task.retry_exponential_backoff, where
+            assert task.retry_delay.total_seconds() == delay, where
             assert task.max_retry_delay, where
             assert task.retry_policy is RETRY_POLICY, where
 

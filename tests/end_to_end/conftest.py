@@ -71,6 +71,7 @@ def variables(made: Running) -> dict[str, str]:
         "PERENNIAL_MODELS": f"{ROOT / 'tests' / 'models_for_tests'}:{models_folder(made.home)}",
         "PERENNIAL_TOY_SCENARIO": str(scenario_file(made.home)),
         "AIRFLOW_CONN_SHOP_DB": made.stack.database_url("shop_db"),
+        "PERENNIAL_AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "3",  # seconds; the tests wait for retries of killed tasks
     }
 
 

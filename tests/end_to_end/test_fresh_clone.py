@@ -83,7 +83,8 @@ def test_the_other_models_follow_while_the_first_is_in_use(cloned: Running) -> N
 
 # The tests below measure nothing, so the stack of all other tests can start at the same time (`launched`).
 @pytest.mark.usefixtures("launched")
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.full)])
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_leaves_nothing_and_starting_again_resumes(cloned: Running, number: int) -> None:
     before = ask(cloned)
     print(f"\nstopped by {signal.Signals(number).name} in {cloned.interrupt(number, DEADLINE):.1f} s")
@@ -94,6 +95,7 @@ def test_stopping_leaves_nothing_and_starting_again_resumes(cloned: Running, num
     assert score(ask(cloned)) == score(before)
 
 
+@pytest.mark.usefixtures("launched")
 def test_after_kill_9_of_everything_it_resumes(cloned: Running) -> None:
     before = ask(cloned)
     cloned.kill_everything()

@@ -86,6 +86,8 @@ def signed(statements: str) -> str:
 
 
 def test_options_of_the_caller_need_the_migrations(empty: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERENNIAL_AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY", "7")
+    assert template.read("airflow", VERSION), "this option changes no row"
     monkeypatch.setenv("PERENNIAL_AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT", "7")
     assert template.apply(empty, "airflow", VERSION) is False
     assert "AIRFLOW__CORE__DEFAULT_POOL_TASK_SLOT_COUNT is set" in log(empty) and tables(empty) == (0, 0)
