@@ -204,16 +204,6 @@ def test_nonsense_behind_an_answer_is_refused(pair: tuple[Running, Running]) -> 
     assert all(b"\r\nconnection: close\r\n" in answers for answers in received)
 
 
-def test_what_follows_the_last_request_is_ignored(
-    pair: tuple[Running, Running], caplog: pytest.LogCaptureFixture
-) -> None:
-    """It is neither answered nor reported as an invalid request."""
-    for running in pair:
-        received = running.exchange([post(b"Connection: close\r\n") + WHOLE], 1)
-        assert received.count(b"HTTP/1.1 ") == 1
-    assert [record.getMessage() for record in caplog.records if record.name.startswith("uvicorn")] == []
-
-
 def test_the_continue_of_a_client_that_waits_for_it(pair: tuple[Running, Running]) -> None:
     request = post(b"Expect: 100-continue\r\n")
     head = len(request) - len(BODY)
