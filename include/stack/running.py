@@ -184,7 +184,9 @@ def addresses(stack: Stack) -> str:
         [
             "",
             f"Airflow  {stack.airflow_url}  user {credentials.USER}, "
-            f"password {credentials.read(stack, 'admin_password')}",
+            f"password {credentials.password(stack, credentials.USER)}",
+            f"         also {credentials.OPERATOR} (starts and clears runs) and {credentials.VIEWER} (reads): "
+            f"passwords in {champion.shown(credentials.passwords_file(stack))}",
             f"MLflow   {stack.mlflow_url}  user {credentials.USER}, "
             f"password {credentials.read(stack, 'mlflow_admin_password')}",
             f"Models   {stack.serving_url}/docs",
