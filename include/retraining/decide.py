@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 ARTIFACT = "gate.json"
 LONGEST_NOTE = 480
-OUTCOMES = {Verdict.PROMOTE: "passed the gate", Verdict.HOLD: "held", Verdict.REJECT: "rejected"}
+OUTCOMES = {Verdict.PROMOTE: "PASSED", Verdict.HOLD: "HELD", Verdict.REJECT: "REJECTED"}
 RESULTS = {True: "passed", False: "FAILED", None: "UNKNOWN"}
 
 
@@ -92,9 +92,9 @@ def table(checks: Sequence[Check]) -> list[str]:
 
 
 def note(decision: Decision, version: int, candidate: str) -> str:
-    """The outcome in one line, for the run's note: ``rejected: version 7 (boosting). Because ...``; a long one is cut
-    at a word."""
-    line = _one_line(f"{OUTCOMES[decision.verdict]}: version {version} ({candidate}). {decision.reason}")
+    """The outcome in one line, for the run's note: ``REJECTED v7 (boosting): because ...``; a long one is cut at a
+    word. ``PASSED``: the gate lets the version pass, and its release is still to come."""
+    line = _one_line(f"{OUTCOMES[decision.verdict]} v{version} ({candidate}): {decision.reason}")
     if len(line) <= LONGEST_NOTE:
         return line
     more = " ... (all of it is in the log of `gate`)"

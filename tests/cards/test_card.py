@@ -332,8 +332,8 @@ def test_the_log_is_a_table_with_the_worst_first() -> None:
 
 def test_the_note_is_one_short_line() -> None:
     short = gate.Decision(verdict=gate.Verdict.REJECT, reason="It is worse:\n  much.", checks=())
-    assert decide.note(short, 7, "boosting") == "rejected: version 7 (boosting). It is worse: much."
+    assert decide.note(short, 7, "boosting") == "REJECTED v7 (boosting): It is worse: much."
     wordy = gate.Decision(verdict=gate.Verdict.HOLD, reason="one two three. " * 200, checks=())
     long = decide.note(wordy, 7, "boosting")
-    assert len(long) <= decide.LONGEST_NOTE and long.startswith("held: version 7") and "\n" not in long
+    assert len(long) <= decide.LONGEST_NOTE and long.startswith("HELD v7 (boosting): ") and "\n" not in long
     assert re.search(r"(one|two|three\.) \.\.\. \(all of it is in the log of `gate`\)$", long)
