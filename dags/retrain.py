@@ -9,8 +9,8 @@ champions on the same newest days that none of them has seen. **gate** decides. 
 the recipe on all rows and makes the bundle, and **release** starts `{model}_release`; while promotion is frozen, it
 holds the version instead and names who froze it.
 
-A rejection is a decision, not a failure: the run ends green, and its note (`REJECTED v7 ...`), the log of `gate` and the
-MLflow version give the reason.
+A rejection is a decision, not a failure: the run ends green, and its note (`REJECTED v7 ...`), the log of `gate` and
+the MLflow version give the reason.
 
 A night on the same rows, code and parameters as the last decision is skipped. A promotion whose packaging or release
 failed is retried: every night while nothing serves, once while another version serves. *Force* runs the night anyway.

@@ -191,6 +191,19 @@ def digest(name: str) -> str:
     return hasher.hexdigest()
 
 
+def state(folder: Path) -> str:
+    """SHA-256 over the Python files of a folder, whatever is wrong with them."""
+    hasher = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            content = type(error).__name__.encode()
+        hasher.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode())
+        hasher.update(content)
+    return hasher.hexdigest()
+
+
 def code_of(parts: Iterable[str]) -> dict[str, Path]:
     """The files of some packages and modules of `include/`, by name; templates as well as Python.
 

@@ -1,9 +1,12 @@
-"""The timetable of `<model>_collect`: one run a day, about the local day that is over and whose labels are final.
+"""The timetables of `<model>_collect` and `<model>_broken`.
 
-Airflow's own `CronPartitionTimetable` names a partition by the cron tick. That gives the same day two partition dates
-(the tick for scheduled runs, midnight for a run started with its key), and a back-fill "1 to 3 November" ends at
-midnight of the 3rd, before that day's tick, so it silently leaves the last day out. Here the partition date is the
-local midnight at which the day begins, for scheduled, back-filled and manual runs alike.
+`<model>_collect` has one run a day, about the local day that is over and whose labels are final. Airflow's own
+`CronPartitionTimetable` names a partition by the cron tick. That gives the same day two partition dates (the tick for
+scheduled runs, midnight for a run started with its key), and a back-fill "1 to 3 November" ends at midnight of the 3rd,
+before that day's tick, so it silently leaves the last day out. Here the partition date is the local midnight at which
+the day begins, for scheduled, back-filled and manual runs alike.
+
+`<model>_broken` runs once for each broken state of a folder.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.exceptions import InvalidPartitionKeyError
 from airflow.sdk import timezone as clock
-from airflow.timetables.base import DagRunInfo
+from airflow.timetables.base import DagRunInfo, DataInterval, Timetable
 from airflow.timetables.trigger import CronPartitionTimetable
 
 from include.partitions import FIRST_YEAR, KEY_FORMAT, LAST_YEAR, days_back
@@ -120,3 +123,51 @@ class DailyPartitionTimetable(CronPartitionTimetable):
                     run_after=begin, data_interval=None, partition_date=begin, partition_key=day.strftime(KEY_FORMAT)
                 )
             day += datetime.timedelta(days=1)
+
+
+class BrokenFolderTimetable(Timetable):
+    """One run, at once, for each state of a broken folder.
+
+    The state is the partition key of the run. So neither a parse nor a restart starts another one, and a folder that
+    breaks again in another way gets a new one; with Airflow's ``@once`` it would not.
+
+    Parameters
+    ----------
+    state : the content of the folder, as a digest. Not its problem: an error message can differ at each parse.
+    """
+
+    partitioned = True
+    periodic = False
+    description = "Once for each broken state of the folder"
+
+    def __init__(self, state: str) -> None:
+        self._state = state
+
+    @property
+    def summary(self) -> str:
+        return "when the folder breaks"
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> BrokenFolderTimetable:
+        return cls(data["state"])
+
+    def serialize(self) -> dict[str, Any]:
+        return {"state": self._state}
+
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """A run now, unless the newest one is about the same state."""
+        if last_dagrun_info is not None and last_dagrun_info.partition_key == self._state:
+            return None
+        now = pendulum.instance(clock.utcnow())
+        return DagRunInfo(run_after=now, data_interval=None, partition_date=None, partition_key=self._state)
+
+    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
+        return DataInterval.exact(run_after)
+
+    def iter_partition_dagrun_infos(
+        self, *, earliest: datetime.datetime, latest: datetime.datetime
+    ) -> Iterable[DagRunInfo]:
+        """Nothing: a back-fill cannot break a folder in the past."""
+        return ()

@@ -150,6 +150,13 @@ def test_the_parse_of_a_task_builds_one_dag_and_imports_nothing_heavy() -> None:
     assert done.stdout.strip().splitlines()[-1] == "['toy_retrain'] [] {}", done.stdout + done.stderr
 
 
+def serialized_timetable(bag: Any) -> Any:
+    """The timetable of the broken folder, as the scheduler reads it."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    return DagSerialization.to_dict(bag.dags["halfway_broken"])["dag"]["timetable"]
+
+
 def test_a_broken_folder_becomes_a_dag_that_explains_the_mistake(tmp_path: Path) -> None:
     import include.models
 
@@ -166,6 +173,10 @@ def test_a_broken_folder_becomes_a_dag_that_explains_the_mistake(tmp_path: Path)
         assert "toy_collect" in found.dags
         broken = found.dags["halfway_broken"]
         assert "source.py is missing" in (broken.doc_md or "")
+        once, again = (serialized_timetable(DagBag(str(ROOT / "dags" / "operations.py"))) for _ in range(2))
+        assert once == again, "another timetable at each parse would start a run at each parse"
+        (tmp_path / "halfway" / "model.py").write_text("MODEL = 2\n")
+        assert serialized_timetable(DagBag(str(ROOT / "dags" / "operations.py"))) != once
         rollback = found.dags["halfway_rollback"]  # a rollback must work after a bad change to a folder
         assert [task.task_id for task in rollback.tasks] == [t.task_id for t in found.dags["toy_rollback"].tasks]
         assert set(rollback.params) == set(found.dags["toy_rollback"].params) and rollback.max_active_runs == 1

@@ -11,11 +11,12 @@ from airflow.exceptions import InvalidPartitionKeyError
 from airflow.models.backfill import InvalidBackfillDateRange
 from airflow.timetables.base import DagRunInfo, TimeRestriction
 from airflow.timetables.trigger import CronPartitionTimetable
-from perennial.timetables import DailyPartitionTimetable
+from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable
 
 from include.partitions import keys_between, partition
 
 NEW_YORK = "America/New_York"
+NIGHT = dt.datetime(2026, 5, 3, tzinfo=dt.UTC)
 
 
 @pytest.fixture
@@ -151,3 +152,22 @@ def test_a_back_fill_before_the_tick_does_not_repeat_a_night(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert next_run(timetable, last, now, monkeypatch) == wanted
+
+
+def test_a_broken_folder_gets_one_run_for_each_state() -> None:
+    """Also after it was repaired in between: Airflow passes the newest run, whatever its state was."""
+    restriction = TimeRestriction(earliest=pendulum.datetime(2025, 1, 1), latest=None, catchup=False)
+
+    def due(state: str, last: DagRunInfo | None) -> DagRunInfo | None:
+        timetable = BrokenFolderTimetable.deserialize(BrokenFolderTimetable(state).serialize())
+        return timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=restriction)
+
+    first = due("a", None)
+    assert first is not None and first.partition_key == "a" and first.run_after <= pendulum.now("UTC")
+    assert due("a", first) is None, "the next parse must not start another run"
+    second = due("b", first)
+    assert second is not None and second.partition_key == "b"
+    assert due("b", second) is None
+    again = due("a", second)
+    assert again is not None and again.partition_key == "a"
+    assert list(BrokenFolderTimetable("a").iter_partition_dagrun_infos(earliest=NIGHT, latest=NIGHT)) == []
