@@ -31,7 +31,7 @@ failed is retried: every night while nothing serves, once while another version 
 
 from airflow.sdk import Param, XComArg
 from perennial import parameters
-from perennial.dags import cron, model_dag, models
+from perennial.dags import candidates_field, cron, model_dag, models
 from perennial.operators import training
 
 for model in models("retrain"):
@@ -56,14 +56,7 @@ for model in models("retrain"):
                 maximum=parameters.LONGEST_WINDOW,
                 title="Training window, days",
             ),
-            "candidates": Param(
-                None,
-                type=["null", "array"],
-                items={"type": "string", "minLength": 1, "maxLength": parameters.LONGEST_NAME},
-                maxItems=parameters.MOST_CANDIDATES,
-                title="Candidates",
-                description="Names from candidates.py, one a line. Empty: all.",
-            ),
+            "candidates": candidates_field(model),
             "seed": Param(
                 model.training.seed, type="integer", minimum=0, maximum=parameters.LARGEST_SEED, title="Random seed"
             ),

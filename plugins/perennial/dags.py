@@ -14,6 +14,7 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import catalog
 from include.spec import Model
+from include.spec.bounds import LONGEST_NAME, MOST_CANDIDATES
 from perennial.operators.base import RETRY_POLICY
 from perennial.timetables import DailyPartitionTimetable
 
@@ -60,6 +61,23 @@ def with_form(dag: DAG, form: Mapping[str, Param]) -> Iterator[DAG]:
     with dag:
         yield dag
         dag.params.update(form)
+
+
+def candidates_field(model: Model) -> Param:
+    """The field *Candidates* of a form: a list to choose from, or one name a line if only running the code shows them.
+
+    The names are proposals (``examples``): a name that is not among them is refused by the run, with the closest one.
+    """
+    names = catalog.candidate_names(model.name)
+    return Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string", "minLength": 1, "maxLength": LONGEST_NAME},
+        maxItems=MOST_CANDIDATES,
+        title="Candidates",
+        description="Empty: all." if names else "Names from candidates.py, one a line. Empty: all.",
+        **({"examples": list(names)} if names else {}),
+    )
 
 
 @cache

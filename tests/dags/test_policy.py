@@ -98,6 +98,13 @@ def test_the_form_of_a_scheduled_dag_has_valid_defaults_and_no_task_has_a_copy_o
     assert not [task for dag in bag.dags.values() for task in dag.tasks if task.params]
 
 
+def test_the_candidates_of_a_retraining_are_chosen_from_a_list(bag: Any) -> None:
+    field = bag.dags["toy_retrain"].params.get_param("candidates")
+    assert field.schema["examples"] == ["baseline", "logistic", "boosting", "boosting_all", "coarse"]
+    for value in (None, ["logistic", "coarse"], ["not listed"]):  # the run refuses the last one, with the closest name
+        assert field.resolve(value) == value
+
+
 def test_the_retry_policy_fails_bad_data_and_retries_lost_connections() -> None:
     from airflow.sdk.definitions.retry_policy import RetryAction
     from perennial.operators.base import RETRY_POLICY

@@ -149,7 +149,10 @@ def test_retrain_by_hand_with_parameters(running: Running, page: Any, api: Api) 
     page.get_by_role("button", name="Trigger").first.click()
     dialog = page.get_by_role("dialog").first
     dialog.locator("input[name=element_window_days]").fill("16")
-    dialog.locator("textarea").first.fill("baseline\nlogistic")
+    choice = dialog.locator("#element_candidates").get_by_role("combobox")
+    for name in ("baseline", "logistic"):
+        choice.fill(name)
+        page.get_by_role("option", name=name, exact=True).click()
     dialog.locator("input[name=element_note]").fill("by hand, in the browser")
     picture(page, "trigger")
     before = {r.dag_run_id for r in api.runs("toy_retrain")}
