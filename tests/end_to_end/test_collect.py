@@ -68,6 +68,9 @@ def test_a_missing_column_fails_the_day_without_a_retry(api: Api, run_id: str, s
     assert run.note.startswith(f"REJECTED {day}: nothing published") and "'x'" in run.note
     raw = api.xcom(DAG, run_id, "collect")
     assert (Lake.of(catalog.load("toy")).root / raw["path"]).is_file(), "the raw batch is kept"
+    link = api._send("GET", f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/validate/links").json()["extra_links"]
+    status, page = api.page(link["Validation result"])
+    assert status == 200 and day in page and "is missing" in page, "the failed task has its button, too"
 
 
 def test_bad_rows_go_to_quarantine_with_a_reason_and_the_rest_is_published(
