@@ -31,7 +31,7 @@ failed is retried: every night while nothing serves, once while another version 
 
 from airflow.sdk import Param, XComArg
 from perennial import parameters
-from perennial.dags import candidates_field, cron, model_dag, models
+from perennial.dags import candidates_field, model_dag, models, nights
 from perennial.operators import training
 
 for model in models("retrain"):
@@ -39,7 +39,7 @@ for model in models("retrain"):
         model,
         "retrain",
         __doc__,
-        schedule=cron(model.training.schedule, model.timezone),
+        schedule=nights(model.training.schedule, model.timezone),
         params={
             "as_of": Param(
                 None,

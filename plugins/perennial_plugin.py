@@ -8,14 +8,14 @@ from airflow.plugins_manager import AirflowPlugin
 from perennial import notes, refusals
 from perennial.console.app import Reports
 from perennial.links import LINKS
-from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable
+from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable, NightTimetable
 
 
 class PerennialPlugin(AirflowPlugin):
     """One plugin for the whole project."""
 
     name = "perennial"
-    timetables: ClassVar[list[Any]] = [DailyPartitionTimetable, BrokenFolderTimetable]
+    timetables: ClassVar[list[Any]] = [DailyPartitionTimetable, NightTimetable, BrokenFolderTimetable]
     operator_extra_links: ClassVar[list[Any]] = list(LINKS)
     listeners: ClassVar[list[Any]] = [notes, refusals]
     fastapi_apps: ClassVar[list[Any]] = [{"app": Reports(), "url_prefix": "/perennial", "name": "Perennial reports"}]

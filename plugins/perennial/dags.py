@@ -16,7 +16,7 @@ from include import catalog
 from include.spec import Model
 from include.spec.bounds import LONGEST_NAME, MOST_CANDIDATES
 from perennial.operators.base import RETRY_POLICY
-from perennial.timetables import DailyPartitionTimetable
+from perennial.timetables import DailyPartitionTimetable, NightTimetable
 
 TASKS: dict[str, Any] = {
     "retries": 3,
@@ -84,6 +84,12 @@ def candidates_field(model: Model) -> Param:
 def cron(expression: str, timezone: str) -> CronTriggerTimetable:
     """The timetable of a cron expression. Airflow puts each into words, so models with the same one share it."""
     return CronTriggerTimetable(expression, timezone=timezone)
+
+
+@cache
+def nights(expression: str, timezone: str) -> NightTimetable:
+    """The timetable of `<model>_retrain`, shared as in `cron`."""
+    return NightTimetable(expression, timezone=timezone)
 
 
 @cache

@@ -67,6 +67,12 @@ def client(running: Running) -> httpx.Client:
     return httpx.Client(base_url=running.stack.serving_url, headers=headers, trust_env=False, timeout=60)
 
 
+def test_the_first_run_that_a_newcomer_sees_made_the_champion(api: Api) -> None:
+    """No skipped run of the night before, when the model had no data."""
+    first = list(api.runs(RETRAIN))[-1]
+    assert first.dag_run_id.startswith("first__") and first.note.startswith("PASSED v1"), first
+
+
 def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id: str) -> None:
     before = champion()
     run = api.trigger_and_wait(RETRAIN, run_id, {"candidates": ["baseline", "coarse"], "note": "a worse challenger"})
