@@ -87,6 +87,15 @@ class AirflowApi:
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
         self._send("POST", f"/dags/{dag_id}/dagRuns", json=body, conflict_ok=True)
 
+    def end_run(self, dag_id: str, run_id: str) -> None:
+        """Mark a run as failed, which ends its tasks; a no-op if it is gone."""
+        self._send("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"}, missing_ok=True)
+
+    def delete_dag(self, dag_id: str) -> bool:
+        """Delete a DAG with its runs; False while tasks of it run, True if it is gone."""
+        answer = self._send("DELETE", f"/dags/{dag_id}", missing_ok=True, conflict_ok=True)
+        return answer.status_code != 409
+
     def tasks(self, dag_id: str, run_id: str) -> list[Task]:
         """Task instances of a run."""
         answer = self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", params={"limit": PAGE})

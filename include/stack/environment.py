@@ -200,6 +200,7 @@ def _perennial_environment(stack: Stack) -> dict[str, str]:
     """The variables that `include.settings` and the libraries of tasks read, without secrets."""
     return {
         "PERENNIAL_HOME": str(stack.home),
+        "PERENNIAL_MODELS": _models(stack),
         "PERENNIAL_SERVING_URL": stack.serving_url,
         "PERENNIAL_SERVING_HOST": HOST,
         "AIRFLOW_PORT": str(stack.airflow_port),
@@ -221,6 +222,13 @@ def _perennial_environment(stack: Stack) -> dict[str, str]:
         # People read the logs of tasks. Deprecation warnings between Airflow's libraries do not concern them.
         "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
+
+
+def _models(stack: Stack) -> str:
+    """More folders of models: those of the caller, then that of `make tour`."""
+    ours = str(stack.tours)
+    theirs = [path for path in os.environ.get("PERENNIAL_MODELS", "").split(":") if path and path != ours]
+    return ":".join(theirs if ":" in ours else [*theirs, ours])
 
 
 def common_environment(stack: Stack, executable: str) -> dict[str, str]:

@@ -164,7 +164,7 @@ def test_environment_of_the_children(stack: Stack, monkeypatch: pytest.MonkeyPat
     assert child["PERENNIAL_HOME"] == child["PERENNIAL_STACK"] == str(stack.home)
     assert child["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:15090"
     assert child["PERENNIAL_SERVING_URL"] == "http://127.0.0.1:18099"
-    assert child["PERENNIAL_MODELS"] == "/models"
+    assert child["PERENNIAL_MODELS"] == f"/models:{stack.tours}"
     assert child["OMP_NUM_THREADS"] == "1"
     assert child["PATH"].startswith("/venv/bin:")
     assert child["PYTHONPATH"].split(":")[0] == str(stack.project)

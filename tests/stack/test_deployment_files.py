@@ -47,6 +47,7 @@ NOT_COMPOSED = {
     "AIRFLOW__API__HOST": "an argument of the command",
     "AIRFLOW__API__PORT": "an argument of the command",
     "AIRFLOW_PORT": "a container has a fixed port; compose publishes it as ${AIRFLOW_PORT}",
+    "PERENNIAL_MODELS": "the folder of `make tour`, which needs the stack of `make run`",
     "MLFLOW_PORT": "a container has a fixed port; compose publishes it as ${MLFLOW_PORT}",
 }
 # Variables that a container has and `make run` does not set.
