@@ -22,7 +22,7 @@ SEEDS = range(7, 12)  # another seed gives another fit of the same recipe, which
 STEPS = 4
 
 
-class NotAsTold(PerennialError):
+class UnexpectedOutcome(PerennialError):
     """A step of the tour did not show what it is there to show."""
 
 
@@ -48,7 +48,7 @@ class Guide:
         Raises
         ------
         RunFailed : a run failed that should not have.
-        NotAsTold : a run ended in another way than the tour explains.
+        UnexpectedOutcome : a run ended in another way than the tour explains.
         """
         for number, step in enumerate((self.champion, self.poor_challenger, self.corrupted_day, self.back), 1):
             if number > 1:
@@ -101,7 +101,7 @@ class Guide:
         run = self.act("collect", "broken", {"partition": day}, fails=True)
         rows, reason = self.quarantined(day)
         if not rows or not run.note.startswith("REJECTED"):
-            raise NotAsTold(f"{day} was not rejected: {run.note or run.state}")
+            raise UnexpectedOutcome(f"{day} was not rejected: {run.note or run.state}")
         self.say(
             f"\n{self.outcome(run)}\n\n{rows} rows are in quarantine ({reason}). The run is red, nothing of the day "
             "was published, and training cannot see it."
@@ -126,7 +126,7 @@ class Guide:
         self.say(f"\nSuppose that version {newer.version} is wrong. A rollback needs a reason, and takes seconds.\n")
         run = self.act("rollback", "rollback", {"action": Action.FREEZE.value, "reason": f"{BY}: it looks wrong"})
         if self.serving() != before:
-            raise NotAsTold(f"version {self.serving()} serves after the rollback, not version {before}")
+            raise UnexpectedOutcome(f"version {self.serving()} serves after the rollback, not version {before}")
         self.say(f"\n{self.outcome(run)}\n\n{self.prediction()}")
         self.look(("the run", self.run_page("rollback", "tour__rollback")))
         self.say("\nPromotion is frozen: a night still trains, but what passes the gate is held.\n")
@@ -161,7 +161,7 @@ class Guide:
     def act(self, kind: str, what: str, conf: Mapping[str, object], fails: bool = False) -> Run:
         """Run a DAG of the model to its end; ``fails``: it is expected to fail."""
         dag_id, run_id = f"{self.name}_{kind}", f"tour__{what}"
-        with self.progress.step(f"{dag_id}") as report:
+        with self.progress.step(dag_id) as report:
             try:
                 return self.follower.act(dag_id, run_id, report, conf, unpause=True)
             except RunFailed:
@@ -178,7 +178,7 @@ class Guide:
     @staticmethod
     def require(outcome: Outcome, verdict: str) -> None:
         if outcome.verdict != verdict:
-            raise NotAsTold(f"expected: {verdict}. {outcome.sentence}")
+            raise UnexpectedOutcome(f"expected: {verdict}. {outcome.sentence}")
 
     def refresh(self, seed: int) -> dict[str, object]:
         """The parameters of a night that fits the champion's recipe with another seed."""
@@ -196,7 +196,7 @@ class Guide:
             if outcome.verdict == "promoted":
                 return outcome
             self.say(f"{outcome.sentence}\nAnother seed is tried.")
-        raise NotAsTold(f"no refit was promoted. {outcome.sentence if outcome else ''}")
+        raise UnexpectedOutcome(f"no refit was promoted. {outcome.sentence if outcome else ''}")
 
     def serving(self) -> int:
         """The version that serves, by the ledger."""
@@ -214,7 +214,7 @@ class Guide:
 
         answer = champion.ask(self.stack, self.name, wanted, self.follower.check)
         if answer is None:
-            raise NotAsTold(f"nothing serves {self.name}")
+            raise UnexpectedOutcome(f"nothing serves {self.name}")
         score = answer.body["predictions"][0]["score"]
         return (
             f"The model server answers with version {answer.version}: a parcel of the sample is late with {score:.3f}."
