@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run night rollback unfreeze new-model lint-models try-model backtest gate-power card stop status test test-stack test-units test-full lint format types bench lock clean
+.PHONY: help venv run tour night rollback unfreeze new-model lint-models try-model backtest gate-power card stop status test test-stack test-units test-full lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -32,6 +32,9 @@ venv:  ## make .venv from requirements.txt (every target does this when needed)
 
 run: venv  ## start everything, load the data, train, release; Ctrl-C stops it (MODELS="a b": first champions for these only)
 	@exec $(VENV)/python -m include.stack run $(foreach model,$(MODELS),--model $(model))
+
+tour: venv  ## a few minutes on the running stack: a champion, a rejection, a corrupted day, a rollback; removed at the end
+	@exec $(VENV)/python -m include.stack tour
 
 # Values reach Python through the environment, so that a reason with spaces or an apostrophe stays one value.
 night: venv  ## run a whole night of MODEL now, on the running stack: collect, retrain, release (SEED=; FORCE=1: even if nothing is new)

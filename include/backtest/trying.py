@@ -18,7 +18,6 @@ from include.sources import from_environment
 from include.spec import Model
 
 MOST_STOPPED = 5
-MARKS = {True: "passed", False: "**FAILED**", None: "unknown"}
 
 
 def run(
@@ -92,7 +91,7 @@ def report(night: Night, stopped: dict[str, str]) -> str:
         "",
         "| check | outcome | what |",
         "| --- | --- | --- |",
-        *(f"| {c.name} | {MARKS[c.passed]} | {c.sentence} |" for c in decision.checks),
+        *(f"| {c.name} | {c.result if c.passed else f'**{c.result}**'} | {c.sentence} |" for c in decision.checks),
         "",
         f"**{decision.verdict.value}**: {decision.reason}",
         *(f"\nNot published: {finding}" for finding in list(stopped.values())[:MOST_STOPPED]),

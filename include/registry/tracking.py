@@ -226,6 +226,22 @@ def champion_alias(model_name: str) -> int | None:
     return None if found is None else int(found.version)
 
 
+def delete(model_name: str) -> str | None:
+    """Delete a model's registered versions and its experiment; the id of the experiment, if there was one.
+
+    Round trips: 3. What does not exist is not an error.
+    """
+    with _speaking(f"delete {model_name}"):
+        client = _client()
+        _unless(_MISSING, lambda: client.delete_registered_model(model_name))
+        found = client.get_experiment_by_name(model_name)
+        if found is None:
+            return None
+        if found.lifecycle_stage == "active":
+            client.delete_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+
 def run_url(mlflow_run_id: str) -> str:
     """The address of a run's page, for a browser."""
     return f"{_public()}/#/runs/{quote(mlflow_run_id)}"

@@ -31,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (rollback, unfreeze):
         command.add_argument("--model", help="optional if there is only one")
         command.add_argument("--reason", help="recorded in the audit")
+    commands.add_parser("tour", help="lead through champion, rejection, quarantine and rollback, on the running stack")
     commands.add_parser("stop", help="stop the stack of this PERENNIAL_HOME")
     commands.add_parser("status", help="show what runs and what serves")
     airflow = commands.add_parser("airflow", help="Airflow's own command line, with the settings of this stack")
@@ -58,6 +59,7 @@ def _dispatch(asked: argparse.Namespace) -> int:
         return _run(asked.model)
     from include.stack import night, rollback, running, status
     from include.stack.layout import Stack
+    from include.stack.tour import command as guide
 
     stack = Stack.from_environment().as_recorded()
     if asked.command == "night":
@@ -74,7 +76,9 @@ def _dispatch(asked: argparse.Namespace) -> int:
         variables = environment.common_environment(stack, sys.executable) | confidential.of_command_line(stack)
         program = str(Path(sys.executable).parent / "airflow")
         os.execve(program, [program, *asked.arguments], variables)
-    return {"stop": running.stop, "status": status.status, "clean": running.clean}[asked.command](stack)
+    return {"tour": guide.tour, "stop": running.stop, "status": status.status, "clean": running.clean}[asked.command](
+        stack
+    )
 
 
 def _run(models: list[str]) -> int:

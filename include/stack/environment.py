@@ -139,7 +139,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "30",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{stack.airflow_url}/execution/",
         "AIRFLOW__CORE__AUTH_MANAGER": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{credentials.USER}:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": credentials.users_and_roles(),
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(credentials.passwords_file(stack)),
         # tasks are forked from a process that has already imported everything heavy
         "AIRFLOW__SCHEDULER__MP_START_METHOD": "forkserver",
@@ -202,6 +202,7 @@ def _perennial_environment(stack: Stack) -> dict[str, str]:
     """The variables that `include.settings` and the libraries of tasks read, without secrets."""
     return {
         "PERENNIAL_HOME": str(stack.home),
+        "PERENNIAL_MODELS": _models(stack),
         "PERENNIAL_SERVING_URL": stack.serving_url,
         "PERENNIAL_SERVING_HOST": HOST,
         "AIRFLOW_PORT": str(stack.airflow_port),
@@ -223,6 +224,13 @@ def _perennial_environment(stack: Stack) -> dict[str, str]:
         # People read the logs of tasks. Deprecation warnings between Airflow's libraries do not concern them.
         "PYTHONWARNINGS": "ignore::DeprecationWarning",
     }
+
+
+def _models(stack: Stack) -> str:
+    """More folders of models: those of the caller, then that of `make tour`."""
+    ours = str(stack.tours)
+    theirs = [path for path in os.environ.get("PERENNIAL_MODELS", "").split(":") if path and path != ours]
+    return ":".join(theirs if ":" in ours else [*theirs, ours])
 
 
 def common_environment(stack: Stack, executable: str) -> dict[str, str]:

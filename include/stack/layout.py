@@ -81,6 +81,11 @@ class Stack:
         return self.home / "secrets"
 
     @property
+    def tours(self) -> Path:
+        """Models of `make tour`, which the processes of the stack find next to the others."""
+        return self.home / "tours"
+
+    @property
     def pgdata(self) -> Path:
         return self.home / "postgres" / "data"
 
@@ -128,7 +133,7 @@ class Stack:
             )
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         marker.write_text("State of an embedded Perennial stack; `make clean` deletes this folder.\n")
-        for folder in (self.run, self.logs, self.airflow_home, self.home / "mlflow"):
+        for folder in (self.run, self.logs, self.airflow_home, self.home / "mlflow", self.tours):
             folder.mkdir(mode=0o700, exist_ok=True)
         self.secrets.mkdir(mode=0o700, exist_ok=True)
         if self.sockets.parent != self.run and self.sockets.exists() and self.sockets.stat().st_uid != os.getuid():

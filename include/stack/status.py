@@ -13,8 +13,9 @@ from include.registry.rows import Standing
 from include.stack import credentials, environment, leftovers, ports
 from include.stack.layout import Stack
 from include.stack.supervision import State, Supervisor
+from include.stack.tour.place import is_tour
 
-NEVER = "no champion yet"
+NEVER, OUT_OF_SERVICE = "no champion yet", "out of service"
 
 
 def status(stack: Stack) -> int:
@@ -78,6 +79,8 @@ def served(serving: Mapping[str, int | None] | None, ledger: Mapping[str, Standi
     lines = []
     for name in dict.fromkeys([*folders, *(serving or {}), *(ledger or {})]):
         line = _service(name, serving, ledger, name in folders)
+        if is_tour(name) and name not in folders and line == OUT_OF_SERVICE:
+            continue  # the ledger keeps what happened in a tour
         if name in broken:
             line = broken[name] if line == NEVER else f"{line}; its folder is {broken[name]}"
         standing = (ledger or {}).get(name)
@@ -100,4 +103,4 @@ def _service(
     if standing is not None and standing.version is not None:
         serves = "whether it serves is not known" if serving is None else "it does not serve"
         return f"version {standing.version} is the champion; {serves}"
-    return NEVER if has_folder and not (standing and standing.epoch) else "out of service"
+    return NEVER if has_folder and not (standing and standing.epoch) else OUT_OF_SERVICE
