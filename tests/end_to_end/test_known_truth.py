@@ -1,7 +1,7 @@
 """Nights whose right outcome is known, on a real Airflow, with damaged days of a copy of a model.
 
 The cases are in `tests.truth.cases`; `tests/gate/test_known_truth.py` runs them without a stack. Here ``make test``
-runs those whose way to end no other test of a real stack has, and ``make test-full`` runs all. The models run at the same
+runs those that end as no other test of a real stack does, and ``make test-full`` runs all. The models run at the same
 time, and each runs its cases in their order. ``PERENNIAL_TRUTH_TABLE`` can name a file for the table of all verdicts.
 """
 
