@@ -1,4 +1,4 @@
-"""What the Models page asks for, with 500 models of 400 nights each: the ledger's part, and all of it but the rendering.
+"""What the Models page asks for, with 500 models of 400 nights: the ledger's part, and all of it but the rendering.
 
 The ledger is filled with SQL, with checks and evidence of the size that real decisions have. The same with a tenth of
 the nights shows whether the time grows with the length of the history.
@@ -38,12 +38,12 @@ FILL = """
 INSERT INTO perennial.version (model, version, run_id, candidate, recipe, twin, twin_first, twin_last, metrics, bundle,
     state, created_at)
 SELECT 'copy_' || lpad(m::text, 4, '0'), v, 'run-' || v, 'boosting', '{"candidate": "boosting", "window_days": 60}',
-    md5(v::text), '2025-01-01', '2025-03-01', '{}', CASE WHEN v % 3 = 0 THEN md5(m || '.' || v) END,
+    md5(v::text), '2025-01-01', '2025-03-01', '{}', CASE WHEN v % 3 = 0 OR v = :last THEN md5(m || '.' || v) END,
     CASE WHEN v = :last THEN 'champion' WHEN v % 3 = 0 THEN 'retired' WHEN v % 3 = 1 THEN 'held' ELSE 'rejected' END,
     :now - (:last - v) * interval '1 day'
 FROM generate_series(0, :models - 1) AS m, generate_series(1, :last) AS v;
 INSERT INTO perennial.champion (model, version, digest, epoch, run_id)
-SELECT model, version, coalesce(bundle, 'none'), 1, run_id FROM perennial.version WHERE state = 'champion';
+SELECT model, version, bundle, 1, run_id FROM perennial.version WHERE state = 'champion';
 INSERT INTO perennial.decision (model, run_id, as_of, verdict, reason, version, parameters, code_digest,
     snapshot_digest, checks, decided_at, figures, evidence)
 SELECT model, run_id, to_char(created_at - interval '1 day', 'YYYY-MM-DD'),
