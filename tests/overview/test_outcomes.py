@@ -93,7 +93,9 @@ def test_a_night_without_a_run_was_not_run_unless_nothing_is_known() -> None:
     assert night().outcome is Outcome.NOT_RUN and "2026-05-10 03:00 UTC" in night().sentence
     assert "paused" in night(paused=True).sentence
     assert night(known=Sources(runs=False, ledger=True)).outcome is Outcome.UNKNOWN
-    assert outcome(NightEvidence("toy", "2026-05-10", None), ALL).outcome is Outcome.NOT_DUE
+    unplanned = NightEvidence("toy", "2026-05-10", None)
+    assert outcome(unplanned, ALL).outcome is outcome(unplanned, Sources(False, True)).outcome is Outcome.NOT_DUE
+    assert outcome(unplanned, Sources(runs=True, ledger=False)).outcome is Outcome.UNKNOWN
 
 
 def test_a_decision_whose_run_is_gone_still_counts() -> None:

@@ -104,7 +104,11 @@ def test_days_that_are_not_in_order_need_somebody() -> None:
     healthy = {"decisions": [decision()], "runs": [run()], "standing": champion()}
     missing = of(known(**healthy, days=published(*keys()[:-2])))  # type: ignore[arg-type]
     assert missing.needs == (
-        "2026-05-08 and 2026-05-09 are missing. Find out why, then collect them again with toy_collect."
+        "2026-05-08 and 2026-05-09 were not collected. Find out why, then collect them with toy_collect."
+    )
+    paused = of(known(**healthy, days=published(*keys()[:-1]), paused=frozenset({"toy_collect"})))  # type: ignore[arg-type]
+    assert paused.needs == (
+        "2026-05-09 was not collected. Unpause toy_collect in Airflow, then collect it with toy_collect."
     )
     rejected = DayRow("toy", "2026-05-09", "rejected", None, 9, "9 of 90 rows", at=NOW)
     found = of(known(**healthy, days=[*published(*keys()[:-1]), rejected]))  # type: ignore[arg-type]
