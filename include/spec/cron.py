@@ -6,7 +6,9 @@ Airflow reads schedules when a DAG file is parsed, so one bad expression would b
 from __future__ import annotations
 
 import re
-from datetime import datetime, time, timedelta
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -75,23 +77,45 @@ def time_of_day(expression: str) -> time | None:
 def newest_tick(expression: str, moment: datetime) -> datetime | None:
     """The newest tick of a valid expression at or before a moment, on the clock of the moment's timezone.
 
-    As in cron, a day counts if it is named by the day of the month or by the weekday, if both are given. None: no tick
-    in the last eight years.
+    None: no tick in the last eight years.
     """
-    parts = expression.split()
-    minutes, hours, days, months, weekdays = (
-        _values(text, low, high, names) for text, (_, low, high, names) in zip(parts, FIELDS, strict=True)
-    )
-    combine = any if parts[2] != "*" and parts[4] != "*" else all
+    minutes, hours, on = _ticks(expression)
     times = sorted((time(hour, minute) for hour in hours for minute in minutes), reverse=True)
     for back in range(8 * 366):
         day = moment.date() - timedelta(days=back)
-        named = (day.day in days, day.isoweekday() % 7 in {weekday % 7 for weekday in weekdays})
-        if day.month in months and combine(named):
+        if on(day):
             for at in times:
                 if (tick := datetime.combine(day, at, moment.tzinfo)) <= moment:
                     return tick
     return None
+
+
+@lru_cache(maxsize=1024)
+def days_and_time(expression: str) -> Callable[[date], time | None]:
+    """When a valid expression ticks first on a day; the function returns None for a day without a tick.
+
+    An hour that a change of the clocks leaves out is not considered.
+    """
+    minutes, hours, on = _ticks(expression)
+    first = time(min(hours), min(minutes))
+    return lambda day: first if on(day) else None
+
+
+def _ticks(expression: str) -> tuple[set[int], set[int], Callable[[date], bool]]:
+    """The minutes, the hours and the days of a valid expression.
+
+    As in every cron, a restricted day of the month and a restricted day of the week are alternatives.
+    """
+    minutes, hours, days, months, weekdays = (
+        _values(text, low, high, names) for text, (_, low, high, names) in zip(expression.split(), FIELDS, strict=True)
+    )
+    weekdays = {day % 7 for day in weekdays}
+    combine = any if len(days) < 31 and len(weekdays) < 7 else all
+
+    def on(day: date) -> bool:
+        return day.month in months and combine((day.day in days, day.isoweekday() % 7 in weekdays))
+
+    return minutes, hours, on
 
 
 def _values(text: str, low: int, high: int, names: tuple[str, ...]) -> set[int]:
