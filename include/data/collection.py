@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import AwareDatetime
 
 from include import catalog, files
-from include.data import quality
+from include.data import days, quality
 from include.data.lake import Lake, RawBatch
 from include.data.report import render
 from include.errors import DataError
@@ -144,20 +144,30 @@ def keep(model: Model, partition: Partition, fetched: object, now: datetime, lak
     )
 
 
-def validate(model: Model, partition: Partition, raw: Collected, lake: Lake | None = None) -> Validated:
+def validate(
+    model: Model, partition: Partition, raw: Collected, lake: Lake | None = None, run_id: str = ""
+) -> Validated:
     """Validate the raw batch, put bad rows into quarantine, stage the good ones, write the report.
+
+    Parameters
+    ----------
+    run_id : the run that rejects the day, for the record in the ledger.
 
     Raises
     ------
     DataError : something critical was found; one line with every finding. Nothing is staged; the report and the
         quarantine are written.
     """
+    book = days.book(model, lake, run_id)
     lake = lake or Lake.of(model)
     suite = catalog.module(model.name, "expectations").suite()
     found = quality.validate(model, partition, lake.read_raw(raw), suite, lake.undeclared())
+    book.expect([partition.key])
     lake.quarantine(partition, found.quarantined, raw.digest)
     report = write_report(lake, model, partition, found, raw)
     if found.critical:
+        reason = "; ".join(found.critical)
+        book.enter([days.rejected(model, partition.key, reason, len(found.quarantined), raw.digest)])
         lake.end(partition)
         raise DataError(f"{rejection(model, found)} (report: {lake.root / report})")
     staged = lake.stage(partition, raw.digest, found.table)
@@ -191,6 +201,7 @@ def publish(
     validated: Validated,
     collected_at: datetime | None = None,
     lake: Lake | None = None,
+    run_id: str = "",
 ) -> Publication:
     """Replace the partition in the lake by the staged rows.
 
@@ -198,10 +209,14 @@ def publish(
     ----------
     collected_at : when the rows were fetched, by default the time that `collect` recorded. Whether labels were final is
         judged by it, so it must not be the time of a later retry.
+    run_id : the run that publishes the day, for the record in the ledger.
     """
+    book = days.book(model, lake, run_id)
     lake = lake or Lake.of(model)
     rows = lake.read_staged(validated.staged)
+    book.expect([partition.key])
     version = lake.publish(partition, rows, validated.digest, collected_at or validated.collected_at)
+    book.enter([days.published(model, partition.key, rows.num_rows, validated.quarantined, validated.digest)])
     lake.end(partition)
     log.info(
         "Published %s of %s: %d rows, version %d of the table, %d rows in quarantine.",

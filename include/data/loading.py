@@ -19,13 +19,14 @@ import pandas as pd
 import pyarrow as pa
 
 from include import catalog
-from include.data import collection, quality
+from include.data import collection, days, quality
 from include.data.collection import Collected
 from include.data.lake import Day, Lake
 from include.data.published import Published
 from include.errors import ConfigurationError, PerennialError, TransientError
 from include.partitions import Partition, keys_between, partition
 from include.records import PartitionKey, Record
+from include.registry.rows import DayRow
 from include.spec import Model
 
 log = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def load(
     since: datetime | None = None,
     patience: float = 0.0,
     report: Callable[[str], None] = log.info,
+    run_id: str = "",
 ) -> Loaded:
     """Fetch, validate and publish days, with the result of one collect run a day.
 
@@ -140,6 +142,7 @@ def load(
     patience : seconds to wait, at the end, for collect runs that work on some of the days. What they do not publish is
         loaded then.
     report : called every few seconds with how far it is.
+    run_id : the run that loads, for the record in the ledger.
 
     Raises
     ------
@@ -147,7 +150,7 @@ def load(
     ConfigurationError : the model's folder is wrong, or `fetch_range` yields days that it was not asked for.
     TransientError : the lake could not be written.
     """
-    loading = _Load(model, lake or Lake.of(model), now, report)
+    loading = _Load(model, lake or Lake.of(model), now, report, days.book(model, lake, run_id))
     loaded = loading.run(keys, connections, since)
     busy = [day.partition for day in loaded.ended(Outcome.BUSY)]
     if not busy or not loading.wait(busy, patience):
@@ -169,13 +172,21 @@ class _Waiting:
 
 
 class _Load:
-    def __init__(self, model: Model, lake: Lake, now: Callable[[], datetime], report: Callable[[str], None]) -> None:
-        self.model, self.lake, self.now, self.report = model, lake, now, report
+    def __init__(
+        self,
+        model: Model,
+        lake: Lake,
+        now: Callable[[], datetime],
+        report: Callable[[str], None],
+        book: days.DayBook,
+    ) -> None:
+        self.model, self.lake, self.now, self.report, self.book = model, lake, now, report, book
         self.suite = catalog.module(model.name, "expectations").suite()
         quality.require_suite(model, self.suite)
         self.before = lake.published()
         self.done: dict[str, LoadedDay] = {}
         self.waiting: list[_Waiting] = []
+        self.to_record: list[DayRow] = []
         self.known: dict[str, pa.DataType] = {}
 
     def run(self, keys: Sequence[str], connections: Mapping[str, str], since: datetime | None) -> Loaded:
@@ -194,6 +205,7 @@ class _Load:
                 reported = time.monotonic()
                 self.report(self._progress(len(abouts)))
         self._write()
+        self._record()
         self.report(self._progress(len(abouts)))
         return Loaded(days=tuple(self.done[about.key] for about in abouts))
 
@@ -218,7 +230,7 @@ class _Load:
         for about in abouts:
             day = there.get(about.key)
             if day and (self._published_meanwhile(about, there) or (since and day.collected_at >= since)):
-                self._enter(about, Outcome.PUBLISHED, rows=day.rows, quarantined=quarantined.get(about.key, 0))
+                self._enter_published(about, day.rows, quarantined.get(about.key, 0), day.batch)
             elif self.lake.being_collected(about, self.now()):
                 self._enter(about, Outcome.BUSY, reason=BEING_COLLECTED)
 
@@ -226,13 +238,13 @@ class _Load:
         """Keep what the source returned for a day, and write the days that wait if they are many rows."""
         if isinstance(fetched, Exception):
             outcome = Outcome.UNANSWERED if isinstance(fetched, UNREACHABLE) else Outcome.FAILED
-            self._enter(about, outcome, reason=_sentence(fetched))
+            self._enter_failed(about, outcome, fetched)
             return
         try:
             raw = collection.keep(self.model, about, fetched, self.now(), self.lake)
             conformed = quality.conform(self.model, about, self.lake.read_raw(raw), self.known)
         except Exception as error:
-            self._enter(about, Outcome.FAILED, reason=_sentence(error))
+            self._enter_failed(about, Outcome.FAILED, error)
             return
         self.waiting.append(_Waiting(about, raw, conformed))
         # A new column has the type that the first published day with it has, so the next day must find it in the lake.
@@ -241,53 +253,68 @@ class _Load:
 
     def _write(self) -> None:
         """Validate the waiting days, and write findings and rows in the order in which a collect run writes them."""
-        days, self.waiting = self._still_ours(self.waiting), []
-        if not days:
+        ours, self.waiting = self._still_ours(self.waiting), []
+        found = self._validated(ours) if ours else {}
+        ours = [day for day in ours if day.about.key in found]
+        if not ours:
             return
-        found = self._validated(days)
-        days = [day for day in days if day.about.key in found]
-        if not days:
-            return
-        self.lake.quarantine_days([(day.about, found[day.about.key].quarantined, day.raw.digest) for day in days])
-        for day in days:
+        self.book.expect([day.about.key for day in ours])
+        self.lake.quarantine_days([(day.about, found[day.about.key].quarantined, day.raw.digest) for day in ours])
+        for day in ours:
             collection.write_report(self.lake, self.model, day.about, found[day.about.key], day.raw)
         good = [
             Day(day.about, found[day.about.key].table, day.raw.digest, day.raw.collected_at)
-            for day in days
+            for day in ours
             if not found[day.about.key].critical
         ]
         if good:
             self.lake.publish_days(good)
             self.known = dict(self.lake.undeclared())
-        for day in days:
-            validation = found[day.about.key]
+        for day in ours:
+            validation, bad = found[day.about.key], len(found[day.about.key].quarantined)
             if validation.critical:
-                self._enter(day.about, Outcome.REJECTED, reason="; ".join(validation.critical))
+                reason = "; ".join(validation.critical)
+                self._enter(day.about, Outcome.REJECTED, reason=reason)
+                self.to_record.append(days.rejected(self.model, day.about.key, reason, bad, day.raw.digest))
             else:
-                rows, bad = validation.table.num_rows, len(validation.quarantined)
-                self._enter(day.about, Outcome.PUBLISHED, rows=rows, quarantined=bad)
+                self._enter_published(day.about, validation.table.num_rows, bad, day.raw.digest)
+        self._record()
 
-    def _still_ours(self, days: Sequence[_Waiting]) -> list[_Waiting]:
+    def _still_ours(self, waiting: Sequence[_Waiting]) -> list[_Waiting]:
         """The days that no collect run works on, or has published since they were fetched."""
-        there = self.lake.published() if days else {}
+        there = self.lake.published() if waiting else {}
         ours = []
-        for day in days:
+        for day in waiting:
             if self._published_meanwhile(day.about, there) or self.lake.being_collected(day.about, self.now()):
                 self._enter(day.about, Outcome.BUSY, reason=BEING_COLLECTED)
             else:
                 ours.append(day)
         return ours
 
-    def _validated(self, days: Sequence[_Waiting]) -> dict[str, quality.Validation]:
+    def _validated(self, waiting: Sequence[_Waiting]) -> dict[str, quality.Validation]:
         """What validation found, by key; if it fails for one of the days, the others are validated one by one."""
         try:
-            found = quality.validate_days(self.model, [day.conformed for day in days], self.suite)
+            found = quality.validate_days(self.model, [day.conformed for day in waiting], self.suite)
             return {validation.partition: validation for validation in found}
         except Exception as error:
-            if len(days) > 1:
-                return {key: one for day in days for key, one in self._validated([day]).items()}
-            self._enter(days[0].about, Outcome.FAILED, reason=_sentence(error))
+            if len(waiting) > 1:
+                return {key: one for day in waiting for key, one in self._validated([day]).items()}
+            self._enter_failed(waiting[0].about, Outcome.FAILED, error)
             return {}
+
+    def _enter_published(self, about: Partition, rows: int, quarantined: int, batch: str) -> None:
+        self._enter(about, Outcome.PUBLISHED, rows=rows, quarantined=quarantined)
+        self.to_record.append(days.published(self.model, about.key, rows, quarantined, batch))
+
+    def _enter_failed(self, about: Partition, outcome: Outcome, error: Exception) -> None:
+        self._enter(about, outcome, reason=_sentence(error))
+        self.to_record.append(days.failed(self.model, about.key, _sentence(error)))
+
+    def _record(self) -> None:
+        """Record in the ledger what became of the days since the last call."""
+        waiting, self.to_record = self.to_record, []
+        if waiting:
+            self.book.enter(waiting)
 
     def _enter(self, about: Partition, outcome: Outcome, rows: int = 0, quarantined: int = 0, reason: str = "") -> None:
         if outcome is not Outcome.PUBLISHED:

@@ -45,7 +45,7 @@ class Runs:
     ----------
     rows : since ``since``, in any order: every run of ``<model>_retrain`` and ``<model>_release``, and the runs of
         ``<model>_collect`` that are queued, running or failed, back-fills included.
-    since : the moment from which the rows are complete; at least 15 days ago. Nothing is concluded about earlier nights.
+    since : the moment from which the rows are complete; at least 15 days ago. Earlier nights stay unknown.
     paused : ids of the DAGs that are paused.
     """
 
@@ -479,10 +479,11 @@ class ModelHistory:
     ----------
     versions : newest first, at most as many as were asked for; ``more`` is how many older ones there are.
     decisions : newest first; also those without a version.
-    audit : newest first; ``register``, ``package`` and ``decide`` are left out, because versions and decisions show them.
+    audit : newest first, without what versions and decisions show (``register``, ``package``, ``decide``).
     candidates : of the newest decision, in the order of the ranking; empty if they were not recorded.
     slices : of the newest decision.
     days : every day of the calendar, oldest first.
+    rollback_to : versions that a rollback can choose; the one that it chooses without a version comes first.
     """
 
     name: str
@@ -494,6 +495,7 @@ class ModelHistory:
     candidates: tuple[CandidateFigure, ...]
     slices: tuple[SliceFigure, ...]
     days: tuple[Day, ...]
+    rollback_to: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -559,7 +561,7 @@ class Comparison:
 
     Attributes
     ----------
-    same_holdout : whether both were judged on the same days, so that their metrics can be compared; ``None``: not known.
+    same_holdout : whether both were judged on the same days, so that their metrics compare; ``None``: not known.
     note : what to know before reading the metrics.
     facts : state, candidate, decision and the like. ``data`` : window, rows and digests.
     """

@@ -48,6 +48,13 @@ class Database:
             yield connection
 
     @contextmanager
+    def write(self, what: str) -> Iterator[Connection]:
+        """One transaction without the lock of a model, for facts that no transition depends on."""
+        with self._speaking(what), self._engine().begin() as connection:
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            yield connection
+
+    @contextmanager
     def read(self, what: str) -> Iterator[Connection]:
         with self._speaking(what), self._engine().connect() as connection:
             yield connection

@@ -107,7 +107,7 @@ class ChampionRow(_AsDict):
 
 @dataclass(frozen=True)
 class DecisionRow(_AsDict):
-    """The gate's decision in one run."""
+    """The gate's decision in one run; ``figures`` and ``evidence`` are those of `include.registry.evidence`."""
 
     model: str
     run_id: str
@@ -120,6 +120,8 @@ class DecisionRow(_AsDict):
     snapshot_digest: str
     checks: list[Any]
     decided_at: datetime
+    figures: dict[str, Any] | None = None
+    evidence: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -136,3 +138,23 @@ class AuditRow(_AsDict):
     epoch: int | None
     reason: str
     run_id: str | None
+
+
+@dataclass(frozen=True)
+class DayRow(_AsDict):
+    """What became of a day.
+
+    ``state``: published, empty (published without rows), rejected (its newest batch failed validation), failed (its
+    source did not return a batch in a load). ``rows`` are those in the lake, also if a newer batch was rejected.
+    ``batch`` is the digest of the newest validated batch. ``at`` is set by the ledger.
+    """
+
+    model: str
+    key: str
+    state: str
+    rows: int | None
+    quarantined: int | None
+    reason: str = ""
+    batch: str | None = None
+    run_id: str | None = None
+    at: datetime | None = None

@@ -65,6 +65,8 @@ decision = Table(
     Column("snapshot_digest", Text),
     Column("checks", JSONB),
     Column("decided_at", DateTime(timezone=True)),
+    Column("figures", JSONB(none_as_null=True)),
+    Column("evidence", JSONB(none_as_null=True)),
 )
 
 audit = Table(
@@ -91,6 +93,20 @@ version_number = Table(
     Column("mlflow_run_id", Text),
     Column("mlflow_version", Integer),
     Column("allocated_at", DateTime(timezone=True)),
+)
+
+day = Table(
+    "day",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("state", Text),
+    Column("rows", BigInteger),
+    Column("quarantined", BigInteger),
+    Column("reason", Text),
+    Column("batch", Text),
+    Column("run_id", Text),
+    Column("at", DateTime(timezone=True)),
 )
 
 FIRST = """
@@ -196,7 +212,35 @@ INSERT INTO perennial.version_number (model, version, run_id, mlflow_version, al
 SELECT model, version, run_id, version, created_at FROM perennial.version;
 """
 
-MIGRATIONS: tuple[tuple[int, str], ...] = ((1, FIRST), (2, NUMBERS))
+# What became of each day, and what a decision was made from, so that a page about all models reads neither lakes nor
+# MLflow. Of older decisions only one figure is a number in the ledger; the others stay unknown.
+OVERVIEW = """
+CREATE TABLE perennial.day (
+    model       text        NOT NULL,
+    key         text        NOT NULL CHECK (key ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'),
+    state       text        NOT NULL CHECK (state IN ('published', 'empty', 'rejected', 'failed')),
+    -- that are published in the lake, by whichever batch; NULL: none were ever published
+    rows        bigint      CHECK (rows >= 0),
+    -- of the newest validated batch; NULL: not known
+    quarantined bigint      CHECK (quarantined >= 0),
+    reason      text        NOT NULL,
+    batch       text,
+    run_id      text,
+    at          timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (model, key),
+    CHECK (rows IS NOT NULL OR state NOT IN ('published', 'empty'))
+);
+ALTER TABLE perennial.decision ADD COLUMN figures jsonb, ADD COLUMN evidence jsonb;
+UPDATE perennial.decision SET figures = jsonb_build_object('over_baseline', jsonb_build_object('value', found.value))
+FROM (
+    SELECT id, jsonb_path_query_first(checks, '$[*] ? (@.name == "better than the baseline").value') AS value
+    FROM perennial.decision
+) AS found
+WHERE found.id = decision.id AND jsonb_typeof(found.value) = 'number';
+CREATE INDEX audit_of_freezes ON perennial.audit (model, id) WHERE action IN ('freeze', 'unfreeze', 'rollback');
+"""
+
+MIGRATIONS: tuple[tuple[int, str], ...] = ((1, FIRST), (2, NUMBERS), (3, OVERVIEW))
 
 
 def migrate(engine: Engine, migrations: tuple[tuple[int, str], ...] = MIGRATIONS) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from include.errors import IntegrityError, ReleaseError
 from include.registry import schema
+from include.registry.evidence import Evidence, Figures
 from include.registry.numbers import Numbers
 from include.registry.rows import DecisionRow, VersionRow
 
@@ -123,10 +124,16 @@ class Versions(Numbers):
         code_digest: str,
         snapshot_digest: str,
         checks: Sequence[Any],
+        figures: Figures | None = None,
+        evidence: Evidence | None = None,
     ) -> DecisionRow:
         """Record the gate's decision in a run; the same run again replaces its decision.
 
         A version that was rejected or held takes that state, unless it has been in service.
+
+        Parameters
+        ----------
+        figures, evidence : what it was made from; ``None``: not known.
         """
         values = {
             "as_of": as_of,
@@ -137,6 +144,8 @@ class Versions(Numbers):
             "code_digest": code_digest,
             "snapshot_digest": snapshot_digest,
             "checks": list(checks),
+            "figures": None if figures is None else figures.as_dict(),
+            "evidence": None if evidence is None else evidence.as_dict(),
         }
         d, v = schema.decision.c, schema.version.c
         with self._database.change(model, f"record the decision of run {run_id!r}") as connection:

@@ -14,6 +14,7 @@ from include.gate.decision import Decision, Verdict
 from include.gate.evaluation import Evaluation
 from include.registry import mlflow_versions, tracking
 from include.registry.ledger import Ledger
+from include.retraining import evidence
 from include.retraining.selection import Selection
 from include.spec import Model
 from include.training.plan import Plan
@@ -48,6 +49,8 @@ def decide(model: Model, plan: Plan, selection: Selection, evaluation: Evaluatio
         code_digest=plan.code_digest,
         snapshot_digest=plan.snapshot.digest,
         checks=document["checks"],
+        figures=evidence.figures(model, evaluation),
+        evidence=evidence.evidence(plan, selection, evaluation),
     )
     artifact = {
         **document,

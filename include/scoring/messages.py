@@ -60,6 +60,18 @@ class Predictions(msgspec.Struct, frozen=True):
     predictions: Annotated[list[Prediction], Meta(description="One for each row, in the order of the rows.")]
 
 
+class Recent(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests of clients in the last 24 hours, summed over all processes of the server; probes are not counted."""
+
+    requests: int
+    errors: Annotated[int, Meta(description="Valid requests that the server could not answer.")]
+    invalid: Annotated[int, Meta(description="Requests that were refused because of their content.")]
+    p95_ms: Annotated[
+        float | None, Meta(description="95 % of the answers took no longer inside the server, in milliseconds.")
+    ]
+    hours: Annotated[float, Meta(description="Covered by these figures; fewer than 24 after a restart.")]
+
+
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Which version of a model the server serves, and why a newer one is not in service."""
 
@@ -77,3 +89,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
         str | None | UnsetType, Meta(description="SHA-256 of the bundle that `pending_error` is about, if it is one.")
     ] = UNSET
     reason: Annotated[str | None, Meta(description="Why nothing is in service.")]
+    recent: Annotated[
+        Recent | None | UnsetType,
+        Meta(description="Only in the list of all models; null if a process of the server does not answer."),
+    ] = UNSET

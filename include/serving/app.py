@@ -7,6 +7,7 @@ server is alive and ready, and nothing else; ``/docs`` is a page that asks for t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,13 +17,14 @@ from fastapi import Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
-from include.scoring.messages import Error, ModelStatus, Problem
+from include.scoring.messages import Error, ModelStatus, Problem, Recent
 from include.serving.collector import StateCollector
 from include.serving.documentation import add_documentation
 from include.serving.metrics import Metrics
 from include.serving.openapi import Document, content, example_row, with_predictions
 from include.serving.place import Place
 from include.serving.predict import PredictEndpoint, Receive, Rows, Scope, Send, authorized
+from include.serving.recent import together
 from include.serving.siblings import SILENT, Alone, Report, Siblings, furthest_behind
 from include.serving.spool import Spool, SpoolCounts
 from include.serving.status import Health, ModelDetails, Models
@@ -73,7 +75,8 @@ def create_app(settings: Settings | None = None, place: Place | None = None) -> 
     def exposition() -> bytes:
         return generate_latest(metrics.registry)
 
-    processes = Siblings(place, report, exposition) if place is not None else Alone(report, exposition)
+    sides = (report, exposition, metrics.recent.read)
+    processes = Siblings(place, *sides) if place is not None else Alone(*sides)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -184,8 +187,10 @@ def _add_routes(app: FastAPI, watcher: Watcher, processes: Alone, token: bytes |
         responses={200: {"content": content(Models)}},
     )  # fmt: skip
     async def models() -> Response:
-        states = furthest_behind(await processes.reports(), watcher.released)
-        return _json(Models([_status(state) for state in states.values()]))
+        reports, counted = await asyncio.gather(processes.reports(), processes.recent())
+        states = furthest_behind(reports, watcher.released)
+        recent = together(counted, states)
+        return _json(Models([_status(state, recent.get(name)) for name, state in states.items()]))
 
     @app.get(
         "/models/{name}", tags=["models"], summary="One model", dependencies=guarded, response_class=Response,
@@ -212,8 +217,9 @@ def _details(state: ModelState) -> ModelDetails:
     return ModelDetails(**status, inputs=served.predictor.schema.columns, example=Rows([example_row(served)]))
 
 
-def _status(details: ModelDetails) -> ModelStatus:
-    return ModelStatus(**{field: getattr(details, field) for field in ModelStatus.__struct_fields__})
+def _status(details: ModelDetails, recent: Recent | None) -> ModelStatus:
+    known = {field: getattr(details, field) for field in ModelStatus.__struct_fields__}
+    return ModelStatus(**known | {"recent": recent})
 
 
 def _json(answer: msgspec.Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:

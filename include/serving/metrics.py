@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 
-if TYPE_CHECKING:
-    pass
+from include.serving.recent import Ring, Rings
 
 PREFIX = "perennial_serving"
 BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5)
@@ -19,20 +17,25 @@ NO_VERSION = ("unavailable", "refused")
 
 @dataclass(frozen=True)
 class VersionMeters:
-    """The counters of one model version, looked up once when it is loaded and not per request."""
+    """The counters of one model version, looked up once when it is loaded and not per request.
+
+    ``recent`` has the last 24 hours of the model, whatever version served.
+    """
 
     answered: Counter
     invalid: Counter
     failed: Counter
     rows: Counter
     seconds: Histogram
+    recent: Ring
 
 
 @dataclass
 class Metrics:
-    """The counters of one server; each server has a registry of its own."""
+    """The counters of one server; each server has a registry of its own, and its own figures of the last 24 hours."""
 
     registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
+    recent: Rings = field(default_factory=Rings)
 
     def __post_init__(self) -> None:
         r, labels = self.registry, ("model", "version")
@@ -56,9 +59,8 @@ class Metrics:
     def of_version(self, model: str, version: int) -> VersionMeters:
         """The meters of a version; series start at zero, so that the first error already appears in a rate."""
         answered, invalid, failed = (self._requests.labels(model, str(version), o) for o in OUTCOMES)
-        return VersionMeters(
-            answered, invalid, failed, self._rows.labels(model, str(version)), self._seconds.labels(model, str(version))
-        )
+        rows, seconds = self._rows.labels(model, str(version)), self._seconds.labels(model, str(version))
+        return VersionMeters(answered, invalid, failed, rows, seconds, self.recent.of(model))
 
     def without_version(self, model: str, outcome: str) -> None:
         """Count a request that met no version; ``model`` must be a known name or ``""``, never text of a client."""

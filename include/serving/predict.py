@@ -29,6 +29,7 @@ from include.scoring.messages import Error, Predictions, Problem, Row
 from include.scoring.predictor import ModelFailure, Scores
 from include.scoring.record import PROBE_HEADER
 from include.serving.metrics import Metrics
+from include.serving.recent import Ring
 from include.serving.spool import Entry, Spool
 from include.serving.watcher import Served, Watcher
 from include.spelling import did_you_mean
@@ -201,10 +202,12 @@ class PredictEndpoint:
                 scores, time.time(),
             )  # fmt: skip
             self.spool.offer(entry)
-        meters = served.meters
+        meters, now = served.meters, time.perf_counter()
         meters.answered.inc()
         meters.rows.inc(len(rows))
-        meters.seconds.observe(time.perf_counter() - request.started)
+        meters.seconds.observe(now - request.started)
+        if request.live:
+            meters.recent.answered(now, now - request.started)
         return _answer(200, request.request_id, body)
 
     def _not_predicted(self, request: Request, error: Exception) -> Answer:
@@ -214,13 +217,24 @@ class PredictEndpoint:
                 known = request.name if request.name in self._watcher.states else ""
                 outcome = "unavailable" if error.status in (404, 503) else "refused"
                 self._metrics.without_version(known, outcome)
+                if known and error.status == 503:
+                    self._count_refused(request, self._metrics.recent.of(known), error=True)
             else:
                 served.meters.invalid.inc()
+                self._count_refused(request, served.meters.recent, error=error.status >= 500)
             return _answer(error.status, request_id, _error(served, request_id, error.problems), error.headers)
         if isinstance(error, InvalidRows):
-            _of(request).meters.invalid.inc()
+            meters = _of(request).meters
+            meters.invalid.inc()
+            self._count_refused(request, meters.recent, error=False)
             return _answer(422, request_id, _error(served, request_id, error.problems))
+        if served is not None:
+            self._count_refused(request, served.meters.recent, error=True)
         return _answer(500, request_id, self._failed(error, served, request.name, request_id))
+
+    def _count_refused(self, request: Request, recent: Ring, error: bool) -> None:
+        if request.live:
+            recent.refused(time.perf_counter(), error)
 
     def close(self) -> None:
         """Release the threads; nothing is answered from now on."""

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from include.serving.metrics import PREFIX
 from include.serving.place import Place
+from include.serving.recent import Counted
 from include.serving.status import ModelDetails
 
 logger = logging.getLogger(__name__)
@@ -44,14 +45,15 @@ class Report(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """``state`` (of one model, or of all without the details) or ``metrics``."""
+    """``state`` (of one model, or of all without the details), ``recent`` or ``metrics``."""
 
-    what: Literal["state", "metrics"]
+    what: Literal["state", "recent", "metrics"]
     model: str | None = None
 
 
 _decode_question = msgspec.json.Decoder(Question).decode
 _decode_report = msgspec.json.Decoder(Report).decode
+_decode_counted = msgspec.json.Decoder(Counted).decode
 
 
 class Alone:
@@ -61,10 +63,13 @@ class Alone:
     ----------
     report : the state of this process: of one model, or of all without their details.
     metrics : the metrics of this process, as Prometheus reads them.
+    recent : what this process has counted in the last 24 hours.
     """
 
-    def __init__(self, report: Callable[[str | None], Report], metrics: Callable[[], bytes]) -> None:
-        self._report, self._metrics = report, metrics
+    def __init__(
+        self, report: Callable[[str | None], Report], metrics: Callable[[], bytes], recent: Callable[[], Counted]
+    ) -> None:
+        self._report, self._metrics, self._recent = report, metrics, recent
 
     async def start(self) -> None:
         """Nothing to start."""
@@ -81,6 +86,10 @@ class Alone:
         """
         return [self._report(model)]
 
+    async def recent(self) -> list[Counted | None]:
+        """What every process has counted, by number; ``None`` for one that does not answer."""
+        return [self._recent()]
+
     async def metrics(self) -> bytes:
         """The metrics of every process; several are distinguished by the label ``worker``."""
         return await asyncio.to_thread(self._metrics)
@@ -92,11 +101,17 @@ class Siblings(Alone):
     Parameters
     ----------
     place : which of them this is, and the folder of the sockets.
-    report, metrics : see `Alone`.
+    report, metrics, recent : see `Alone`.
     """
 
-    def __init__(self, place: Place, report: Callable[[str | None], Report], metrics: Callable[[], bytes]) -> None:
-        super().__init__(report, metrics)
+    def __init__(
+        self,
+        place: Place,
+        report: Callable[[str | None], Report],
+        metrics: Callable[[], bytes],
+        recent: Callable[[], Counted],
+    ) -> None:
+        super().__init__(report, metrics, recent)
         self._place = place
         self._server: asyncio.Server | None = None
 
@@ -118,6 +133,13 @@ class Siblings(Alone):
         answers = await self._ask_the_others(Question("state", model))
         found = [None if answer is None else _decode_report(answer) for answer in answers]
         found[self._place.number] = self._report(model)
+        return found
+
+    async def recent(self) -> list[Counted | None]:
+        """Ask the others; see `Alone.recent`."""
+        answers = await self._ask_the_others(Question("recent"))
+        found = [None if answer is None else _decode_counted(answer) for answer in answers]
+        found[self._place.number] = self._recent()
         return found
 
     async def metrics(self) -> bytes:
@@ -152,6 +174,8 @@ class Siblings(Alone):
                 question = _decode_question(await reader.readline())
                 if question.what == "state":
                     writer.write(msgspec.json.encode(self._report(question.model)))
+                elif question.what == "recent":
+                    writer.write(msgspec.json.encode(self._recent()))
                 else:
                     writer.write(await super().metrics())
                 await writer.drain()

@@ -6,7 +6,9 @@ Airflow reads schedules when a DAG file is parsed, so one bad expression would b
 from __future__ import annotations
 
 import re
-from datetime import time
+from collections.abc import Callable
+from datetime import date, time
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -70,6 +72,26 @@ def time_of_day(expression: str) -> time | None:
     if days != ["*", "*", "*"] or not (minute.isdigit() and hour.isdigit()):
         return None
     return time(int(hour), int(minute))
+
+
+@lru_cache(maxsize=1024)
+def days_and_time(expression: str) -> Callable[[date], time | None]:
+    """When a valid expression ticks first on a day; the function returns None for a day without a tick.
+
+    As in every cron, a restricted day of the month and a restricted day of the week are alternatives.
+    """
+    minutes, hours, days, months, weekdays = (
+        _values(text, low, high, names) for text, (_, low, high, names) in zip(expression.split(), FIELDS, strict=True)
+    )
+    first = time(min(hours), min(minutes))
+    weekdays = {day % 7 for day in weekdays}
+    either = all(not field.startswith("*") for field in (expression.split()[2], expression.split()[4]))
+
+    def ticks(day: date) -> time | None:
+        fits = (day.day in days, day.isoweekday() % 7 in weekdays)
+        return first if day.month in months and (any(fits) if either else all(fits)) else None
+
+    return ticks
 
 
 def _values(text: str, low: int, high: int, names: tuple[str, ...]) -> set[int]:
