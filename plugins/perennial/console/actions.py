@@ -10,7 +10,6 @@ from include.release.action import Action
 from include.spec import bounds
 
 RETRIED = (Outcome.FAILED, Outcome.BROKEN)
-ROLLED_BACK_TO = ("retired", "packaged", "held")
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,15 @@ class Offered:
     ----------
     retraining : ``None`` if the folder does not load, so that there is no DAG to run.
     first_day : the first day of the model's data.
-    back_to : versions that a rollback can choose, newest first. ``previous`` : the one that it goes back to by default.
-    releasable : packaged versions that do not serve.
+    back_to : versions that a rollback can choose; the one that it chooses by default comes first.
+    releasable : packaged versions that do not serve, newest first.
     paused : DAGs of the model that are paused: a run of them waits until a person unpauses the DAG.
     """
 
     retraining: Retraining | None
     first_day: str | None
     newest_day: str | None
-    back_to: tuple[VersionOf, ...]
+    back_to: tuple[int, ...]
     releasable: tuple[VersionOf, ...]
     failed: FailedRun | None
     paused: tuple[str, ...]
@@ -66,12 +65,12 @@ def of(row: ModelOverview, past: ModelHistory | None, runs: Runs | None) -> Offe
     model = None if row.problem else catalog.load(row.name)
     serves = row.serving.version if row.serving else None
     versions = past.versions if past else ()
-    ready = tuple(one for one in versions if one.bundle is not None and one.version != serves)
+    ready = tuple(one for one in versions if one.bundle and one.version != serves and one.state != "failed")
     return Offered(
         retraining=Retraining(model.training.window_days, model.training.seed, _candidates(past)) if model else None,
         first_day=model.start.isoformat() if model else None,
         newest_day=row.data.expected if row.data else None,
-        back_to=tuple(one for one in ready if one.state != "failed") if serves is not None else (),
+        back_to=past.rollback_to if past else (),
         releasable=ready if model else (),
         failed=_failed(row),
         paused=tuple(sorted(dag for dag in (runs.paused if runs else ()) if dag.rpartition("_")[0] == row.name)),

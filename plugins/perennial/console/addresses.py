@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from urllib.parse import quote, urlencode
 
+from include.overview.records import Day
 from include.settings import Settings
 from perennial.console.app import PREFIX
 from perennial.console.navigation import MODELS, ROUTE, base_path
@@ -59,6 +61,11 @@ def validation(name: str, day: str, batch: str | None = None) -> str:
     """The validation result of a day, of its newest batch by default."""
     query = f"?{urlencode({'batch': batch})}" if batch else ""
     return f"{airflow()}{PREFIX}/{quote(name, safe='')}/validation/{quote(day, safe='')}{query}"
+
+
+def validated(name: str) -> Callable[[Day], str | None]:
+    """The address of a day's validation result, for `charts.calendar`; ``None`` for a day that has none."""
+    return lambda day: validation(name, day.key, day.batch) if day.batch else None
 
 
 def dag(dag_id: str) -> str:

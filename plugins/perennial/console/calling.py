@@ -36,11 +36,11 @@ def example(row: ModelOverview, past: ModelHistory | None) -> Call | None:
     """The request for a model's champion; ``None`` if nothing should serve, or no server is configured."""
     settings = Settings.from_environment()
     version = row.serving.version if row.serving else None
-    if settings.serving_url is None or version is None:
+    if settings.serving_public_url is None or version is None:
         return None
     bundle = next((one.bundle for one in past.versions if one.version == version), None) if past else None
     found = _row(row.name, bundle)
-    url = f"{settings.serving_url.rstrip('/')}/models/{row.name}/predict"
+    url = f"{settings.serving_public_url.rstrip('/')}/models/{row.name}/predict"
     file = settings.home / "secrets" / "serving_token"
     token = str(file) if file.is_file() else None
     body = {"rows": [found or {"name of an input": "its value"}]}

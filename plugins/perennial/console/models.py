@@ -96,7 +96,8 @@ def compare(reader: ReaderDep, model: Name, left: Version, right: Version) -> HT
     found = one_model.compare(model, left, right)
     if found is None:
         raise HTTPException(404, f"{model} does not have both versions {left} and {right}.")
-    return page("compare.html.j2", reader=reader, model=model, found=found)
+    changed = [one for one in found.packages if one.left != one.right]
+    return page("compare.html.j2", reader=reader, model=model, found=found, changed=changed)
 
 
 def choices(reader: Reader) -> dict[str, list[str]]:

@@ -17,10 +17,8 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from include import catalog
-from include.errors import PerennialError
 from include.overview.records import RunRow, Runs
-from include.partitions import RunDates, partition_of
+from include.partitions import is_day
 from perennial.console.access import metadata
 
 KEPT = timedelta(days=16)
@@ -64,7 +62,6 @@ def _rows(session: Session, wanted: ColumnElement[bool]) -> tuple[RunRow, ...]:
         DagRun.start_date,
         DagRun.end_date,
         DagRun.partition_key,
-        DagRun.logical_date,
         DagRun.conf,
         DagRunNote.content,
     )
@@ -108,13 +105,8 @@ def _paused(session: Session, dag_ids: list[str]) -> frozenset[str]:
 
 
 def _day(row: Any) -> str | None:
-    """The day that a collect run is about, by the rule that the task itself follows."""
-    model, _, kind = row.dag_id.rpartition("_")
-    if kind != COLLECT:
+    """The day that a collect run is about, as far as the run itself names it; a back-fill has it as its key."""
+    if not row.dag_id.endswith(f"_{COLLECT}"):
         return None
-    try:
-        declared = catalog.load(model)
-        dates = RunDates(run_after=row.run_after, partition_key=row.partition_key, logical_date=row.logical_date)
-        return partition_of(dates, declared.timezone, declared.data.label.delay, row.conf or {}).key
-    except PerennialError:  # the folder is broken, or the run is about no day
-        return row.partition_key if row.partition_key else None
+    asked = row.conf.get("partition") if isinstance(row.conf, dict) else None
+    return row.partition_key or (asked if isinstance(asked, str) and is_day(asked) else None)

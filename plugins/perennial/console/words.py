@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from include.overview.records import DayState, Freeze, Gain, Live, Night, Outcome
+from include.overview.records import AuditOf, DayState, DecisionOf, Freeze, Gain, Live, ModelHistory, Night, Outcome
 from include.partitions import utc_now
 
 UNKNOWN = "not known"
@@ -138,6 +139,50 @@ def wrapped(text: str) -> Markup:
     """A text in which long names can break after ``_`` and ``/``, so that a narrow column can hold them."""
     breakable = re.sub(r"([_/])", r"\1<wbr>", str(escape(text)))
     return Markup(breakable)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A decision of the gate, or a change of what serves or of the freeze; exactly one of them."""
+
+    at: datetime
+    decision: DecisionOf | None = None
+    change: AuditOf | None = None
+
+
+AUTOMATIC = "perennial"
+"""The actor of everything that nobody did by hand."""
+CHANGES = {
+    "promote": "v{version} released by hand",
+    "rollback": "rolled back to v{version}",
+    "restore": "v{version} restored",
+    "withdraw": "v{from_version} taken out of service",
+    "freeze": "promotion frozen",
+    "unfreeze": "freeze lifted",
+    "repair": "v{version} repaired",
+    "verify": "v{version} verified",
+}
+DAG_OF_CHANGE = {"promote": "release", "restore": "release", "withdraw": "release", "rollback": "rollback"}
+
+
+def events(past: ModelHistory) -> list[Event]:
+    """Decisions and changes, newest first. A promotion that followed from a decision is not shown a second time."""
+    shown = [one for one in past.audit if one.action != "verify" and (one.action, one.actor) != ("promote", AUTOMATIC)]
+    found = [Event(one.at, decision=one) for one in past.decisions] + [Event(one.at, change=one) for one in shown]
+    return sorted(found, key=lambda event: event.at, reverse=True)
+
+
+def change(of: AuditOf) -> str:
+    """``rolled back to v2``."""
+    if of.action == "promote" and of.actor == AUTOMATIC:
+        return f"v{of.version} promoted"
+    return CHANGES.get(of.action, of.action).format(version=of.version, from_version=of.from_version)
+
+
+def dag_of(model: str, of: AuditOf) -> str | None:
+    """The DAG of the run that made a change, if it was one."""
+    kind = DAG_OF_CHANGE.get(of.action)
+    return f"{model}_{kind}" if kind else None
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
