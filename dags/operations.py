@@ -2,8 +2,9 @@
 ### The folder of {model} is broken
 
 Except for `{model}_rollback`, its other DAGs are missing, because the folder does not load. The champion continues to
-serve, and the other models are not affected. The task below fails with the reason. Fix the file that it names: the
-model's DAGs reappear within seconds.
+serve, and the other models are not affected. The task below has run by itself and failed with the reason, which is the
+note of the run. Fix the file that it names: the model's DAGs reappear within seconds, and this DAG disappears. If the
+folder is still broken after an edit, the task runs again with the new reason.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,11 +12,14 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 from perennial.dags import broken
 from perennial.operators.broken import BrokenModelOperator
+from perennial.timetables import BrokenFolderTimetable
+
+from include import catalog
 
 for entry in broken("broken"):
     with DAG(
         f"{entry.name}_broken",
-        schedule=None,
+        schedule=BrokenFolderTimetable(catalog.state(entry.folder)[:16]),
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         tags=["perennial", entry.name, "broken"],

@@ -9,8 +9,8 @@ champions on the same newest days that none of them has seen. **gate** decides. 
 the recipe on all rows and makes the bundle, and **release** starts `{model}_release`; while promotion is frozen, it
 holds the version instead and names who froze it.
 
-A rejection is a decision, not a failure: the run ends green, and its note, the log of `gate` and the MLflow version
-give the reason.
+A rejection is a decision, not a failure: the run ends green, and its note (`REJECTED v7 ...`), the log of `gate` and
+the MLflow version give the reason.
 
 A night on the same rows, code and parameters as the last decision is skipped. A promotion whose packaging or release
 failed is retried: every night while nothing serves, once while another version serves. *Force* runs the night anyway.
@@ -31,7 +31,7 @@ failed is retried: every night while nothing serves, once while another version 
 
 from airflow.sdk import Param, XComArg
 from perennial import parameters
-from perennial.dags import cron, model_dag, models
+from perennial.dags import candidates_field, model_dag, models, nights
 from perennial.operators import training
 
 for model in models("retrain"):
@@ -39,7 +39,7 @@ for model in models("retrain"):
         model,
         "retrain",
         __doc__,
-        schedule=cron(model.training.schedule, model.timezone),
+        schedule=nights(model.training.schedule, model.timezone),
         params={
             "as_of": Param(
                 None,
@@ -56,14 +56,7 @@ for model in models("retrain"):
                 maximum=parameters.LONGEST_WINDOW,
                 title="Training window, days",
             ),
-            "candidates": Param(
-                None,
-                type=["null", "array"],
-                items={"type": "string", "minLength": 1, "maxLength": parameters.LONGEST_NAME},
-                maxItems=parameters.MOST_CANDIDATES,
-                title="Candidates",
-                description="Names from candidates.py, one a line. Empty: all.",
-            ),
+            "candidates": candidates_field(model),
             "seed": Param(
                 model.training.seed, type="integer", minimum=0, maximum=parameters.LARGEST_SEED, title="Random seed"
             ),

@@ -58,6 +58,20 @@ Wanted = tuple[str, tuple[str, ...], str, bool]  # a function: name, arguments, 
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What the syntax tree of a file shows.
+
+    Attributes
+    ----------
+    problems : with its functions: one that is not required may be missing, but not be wrong.
+    keys : of the dict that its required function returns, if they are literals.
+    """
+
+    problems: tuple[Problem, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Entry:
     """A model folder: its name, and either the model or what is wrong with the folder."""
 
@@ -160,6 +174,12 @@ def folder(name: str) -> Path:
     return entry(name).folder
 
 
+def candidate_names(name: str) -> tuple[str, ...]:
+    """The names of a model's candidates, without importing anything; none if the syntax tree does not show them all."""
+    path = folder(name) / "candidates.py"
+    return _seen(path, _wanted("candidates"), _stamp(path.stat())).keys
+
+
 def module(name: str, file: str) -> ModuleType:
     """Import one of a model's files (``source``, ``expectations``, ``features`` ...), with what it imports.
 
@@ -187,6 +207,19 @@ def digest(name: str) -> str:
     for label in sorted(files):
         content = files[label].read_bytes()
         hasher.update(f"{label}\0{len(content)}\0".encode())
+        hasher.update(content)
+    return hasher.hexdigest()
+
+
+def state(folder: Path) -> str:
+    """SHA-256 over the Python files of a folder, whatever is wrong with them."""
+    hasher = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            content = type(error).__name__.encode()
+        hasher.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode())
         hasher.update(content)
     return hasher.hexdigest()
 
@@ -225,15 +258,12 @@ def _file_problems(folder: Path, present: dict[str, Stamp]) -> Iterator[Problem]
             hint = f"did you mean {near!r}? Rename it to {name}" if near else f"wanted: {name} with {wanted}"
             yield Problem(Place(folder / name), f"{name} is missing", hint)
         elif file in FILES:
-            wanted_functions = [(*FILES[file], SIGNATURES[file], True)]
-            if file in OPTIONAL:
-                wanted_functions.append((*OPTIONAL[file], RANGE, False))
-            yield from _function_problems(folder / name, tuple(wanted_functions), present[name])
+            yield from _seen(folder / name, _wanted(file), present[name]).problems
 
 
 def function_problems(path: Path, function: str, arguments: tuple[str, ...], wanted: str) -> tuple[Problem, ...]:
     """What is wrong with a function of a file; ``wanted`` is its signature, for people."""
-    return _function_problems(path, ((function, arguments, wanted, True),), _stamp(path.stat()))
+    return _seen(path, ((function, arguments, wanted, True),), _stamp(path.stat())).problems
 
 
 def _stamps(folder: Path) -> dict[str, Stamp]:
@@ -264,13 +294,30 @@ def _imported(name: str, folder: Path, stamp: Stamp) -> Model:
     return model
 
 
+def _wanted(file: str) -> tuple[Wanted, ...]:
+    """The functions that a file must or may have."""
+    required = (*FILES[file], SIGNATURES[file], True)
+    return (required, (*OPTIONAL[file], RANGE, False)) if file in OPTIONAL else (required,)
+
+
 @lru_cache(maxsize=4096)
-def _function_problems(path: Path, functions: tuple[Wanted, ...], stamp: Stamp) -> tuple[Problem, ...]:
-    """What is wrong with functions of a file: a function that is not required may be missing, but not be wrong."""
+def _seen(path: Path, functions: tuple[Wanted, ...], stamp: Stamp) -> Seen:
+    """What one look at the syntax tree of a file shows; it is not kept, because 500 of them would be slow."""
     source = Source.read(path, thorough=False)
     if isinstance(source, Problem):
-        return (source,)
-    return tuple(problem for wanted in functions for problem in _problems_of(source, *wanted))
+        return Seen((source,), ())
+    problems = tuple(problem for wanted in functions for problem in _problems_of(source, *wanted))
+    return Seen(problems, _returned_keys(source, functions[0][0]))
+
+
+def _returned_keys(source: Source, function: str) -> tuple[str, ...]:
+    """The keys of the dict that a function returns; none unless its one `return` has a literal with literal texts."""
+    named = [n for n in source.tree.body if isinstance(n, ast.FunctionDef) and n.name == function]
+    returned = [node.value for one in named for node in ast.walk(one) if isinstance(node, ast.Return)]
+    if len(returned) != 1 or not isinstance(returned[0], ast.Dict):
+        return ()
+    keys = [key.value for key in returned[0].keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+    return tuple(keys) if len(keys) == len(returned[0].keys) else ()
 
 
 def _problems_of(

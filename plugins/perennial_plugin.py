@@ -1,4 +1,4 @@
-"""Registers Perennial with Airflow: the partition timetable, task links, run notes, and the Models pages."""
+"""Registers Perennial with Airflow: the timetables, task links, run notes, and the Models pages."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from perennial import notes, refusals
 from perennial.console.app import PREFIX, Console
 from perennial.console.navigation import external_views
 from perennial.links import LINKS
-from perennial.timetables import DailyPartitionTimetable
+from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable, NightTimetable
 
 
 class PerennialPlugin(AirflowPlugin):
     """One plugin for the whole project."""
 
     name = "perennial"
-    timetables: ClassVar[list[Any]] = [DailyPartitionTimetable]
+    timetables: ClassVar[list[Any]] = [DailyPartitionTimetable, NightTimetable, BrokenFolderTimetable]
     operator_extra_links: ClassVar[list[Any]] = list(LINKS)
     listeners: ClassVar[list[Any]] = [notes, refusals]
     fastapi_apps: ClassVar[list[Any]] = [{"app": Console(), "url_prefix": PREFIX, "name": "Perennial"}]

@@ -146,3 +146,25 @@ def test_the_digest_changes_only_with_its_own_model(folder: Path) -> None:
     path.write_text(path.read_text() + "\n")
     assert catalog.digest("copied") != before
     assert catalog.digest("toy") == other
+
+
+def test_the_names_of_candidates_are_read_without_running_the_file(folder: Path) -> None:
+    file = folder / "candidates.py"
+    file.write_text("raise SystemExit\n" + file.read_text())
+    assert catalog.candidate_names("copied") == ("baseline", "logistic", "boosting", "boosting_all", "coarse")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return {**others(), 'boosting': 1}",
+        "return {NAME: 1, 'boosting': 2}",
+        "found = {'boosting': 1}\n    return found",
+        "if FEW:\n        return {'boosting': 1}\n    return {'boosting': 1, 'linear': 2}",
+        "return [1]",
+        "pass",
+    ],
+)
+def test_names_that_only_running_the_file_shows_are_not_guessed(folder: Path, body: str) -> None:
+    (folder / "candidates.py").write_text(f"def candidates():\n    {body}\n")
+    assert catalog.entry("copied").model is not None and catalog.candidate_names("copied") == ()

@@ -36,7 +36,6 @@ Pictures = Mapping[str, bytes]
 """SVG files by name, from `plots.draw`."""
 
 SIDES = {CHALLENGER: "this version", CHAMPION: "champion so far", BASELINE: "trivial baseline"}
-RESULTS = {True: "passed", False: "FAILED", None: "unknown"}
 MOST_LINES = 40
 """Lines of a table of slices or groups: the worst, and the largest."""
 
@@ -75,7 +74,7 @@ def _view(model: Model, facts: Facts) -> dict[str, object]:
         "slices": _slices(model, evaluation),
         "fairness": [_rule(model, rule, evaluation) for rule in model.gate.fairness],
         "checks": [
-            [check.name, figure(check.value), figure(check.limit), RESULTS[check.passed], check.sentence]
+            [check.name, figure(check.value), figure(check.limit), check.result, check.sentence]
             for check in manifest.decision.checks
         ],
         "quality": _quality(facts),

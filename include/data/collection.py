@@ -80,7 +80,7 @@ class LoadedSegments(Record):
     @property
     def note(self) -> str:
         """The result as a text for the note of the run."""
-        loaded = f"{self.rows:,} predictions loaded from {self.segments} spool segments."
+        loaded = f"LOADED {self.rows:,} predictions from {self.segments} spool segments."
         if not self.rejected:
             return loaded
         return (

@@ -46,6 +46,13 @@ class Check:
     sentence: str
     otherwise: Otherwise = "hold"
 
+    @property
+    def result(self) -> str:
+        """``passed``, or the verdict that the check leads to: ``REJECT`` or ``HOLD``."""
+        if self.passed:
+            return "passed"
+        return "REJECT" if self.passed is False and self.otherwise == "reject" else "HOLD"
+
 
 def sure(model: Model) -> str:
     """The confidence of a one-sided limit: ``95 %``."""

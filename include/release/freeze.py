@@ -27,14 +27,14 @@ def hold(version: int, freeze: FreezeRow) -> str:
 
     Returns
     -------
-    ``held: frozen by ada since ..., because ...; lift it with ...``, and what happens to the version.
+    ``HELD v7: frozen by ada since ..., because ...; lift it with ...``, and what happens to the version.
     """
     Ledger.default().hold_promotion(freeze.model, version, str(freeze))
     tracking.tag_version(
         freeze.model, version, {"perennial.verdict": "hold", "perennial.reason": f"held: {freeze}"[:4000]}
     )
     sentence = (
-        f"held: {freeze}. Version {version} passed the gate and stays packaged: after that, release it with "
+        f"HELD v{version}: {freeze}. It passed the gate and stays packaged: after that, release it with "
         f"{freeze.model}_release."
     )
     log.warning("%s", sentence)

@@ -107,7 +107,8 @@ def rollback(
         " Automatic promotion is frozen until it is lifted." if standing.frozen else "",
     )  # fmt: skip
     then = f"automatic promotion is {ledger.frozen(model_name)}." if standing.frozen else "promotion continues."
-    note = f"{model_name} was rolled back from version {previous} to version {target} by {actor}: {reason}; {then}"
+    came = "" if previous is None else f" from v{previous}"
+    note = f"ROLLED BACK {model_name}{came} to v{target} by {actor}: {reason}; {then}"
     return RolledBack(target, digest, epoch, previous, standing.frozen, note)
 
 
@@ -129,9 +130,9 @@ def lift_freeze(model_name: str, actor: str, reason: str) -> Lifted:
     ledger = Ledger.default()
     before = ledger.standing(model_name)
     after = ledger.unfreeze(model_name, actor, reason)
-    note = f"automatic promotion of {model_name} was not frozen, so there is nothing to lift."
+    note = f"NOTHING TO LIFT: automatic promotion of {model_name} is not frozen."
     if before.frozen:
-        note = f"automatic promotion of {model_name} is allowed again, by {actor}: {reason}. {_held(ledger, after)}"
+        note = f"LIFTED the freeze of {model_name} by {actor}: {reason}. {_held(ledger, after)}"
         log.info("%s", note)
     return Lifted(before.frozen, before.frozen_reason, after.version, after.epoch, note)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import textwrap
 from collections.abc import Sequence
 
 from include.cards.card import figure
@@ -23,8 +24,10 @@ log = logging.getLogger(__name__)
 
 ARTIFACT = "gate.json"
 LONGEST_NOTE = 480
-OUTCOMES = {Verdict.PROMOTE: "passed the gate", Verdict.HOLD: "held", Verdict.REJECT: "rejected"}
-RESULTS = {True: "passed", False: "FAILED", None: "UNKNOWN"}
+OUTCOMES = {Verdict.PROMOTE: "PASSED", Verdict.HOLD: "HELD", Verdict.REJECT: "REJECTED"}
+WIDTH = 100
+"""Characters of a line of the gate's log: what Airflow's page of a task shows without scrolling to the side."""
+INDENT = " " * 8  # of the sentence below a check
 
 
 class Decided(Decision):
@@ -64,7 +67,8 @@ def decide(model: Model, plan: Plan, selection: Selection, evaluation: Evaluatio
     mlflow_versions.tag(model.name, version, tags)
     for line in table(outcome.checks):
         log.info("%s", line)
-    log.info("Version %d of %s: %s. %s", version, model.name, outcome.verdict.value, outcome.reason)
+    for line in _wrapped(f"Version {version} of {model.name}: {outcome.verdict.value}. {outcome.reason}"):
+        log.info("%s", line)
     return Decided(**dict(outcome), version=version, note=note(outcome, version, selection.candidate))
 
 
@@ -80,24 +84,50 @@ def metrics(checks: Sequence[Check]) -> dict[str, float]:
 
 
 def table(checks: Sequence[Check]) -> list[str]:
-    """The checks as aligned lines for the log: what failed first, then what is unknown, then the others in order."""
-    order = [False, None, True]
-    lines = [("result", "check", "value", "limit", "in words")]
-    lines += [
-        (RESULTS[check.passed], check.name, figure(check.value), figure(check.limit), _one_line(check.sentence))
-        for check in sorted(checks, key=lambda check: order.index(check.passed))
-    ]
-    wide = [max(len(line[column]) for line in lines) for column in range(4)]
-    return [
-        f"{result:<{wide[0]}}  {name:<{wide[1]}}  {value:>{wide[2]}}  {limit:>{wide[3]}}  {sentence}"
-        for result, name, value, limit, sentence in lines
-    ]
+    """The checks for the log, at most `WIDTH` wide, each with its sentence below it.
+
+    Checks that reject come first, then those that hold, then those that passed.
+    """
+    order = ["REJECT", "HOLD", "passed"]
+    rows = [(check, _cells(check)) for check in sorted(checks, key=lambda check: order.index(check.result))]
+    head = ("result", "check", "value", "limit")
+    wide = [max(len(cells[column]) for cells in (head, *(cells for _, cells in rows))) for column in range(4)]
+
+    def aligned(cells: Sequence[str]) -> str:
+        result, name, value, limit = cells
+        return f"{result:<{wide[0]}}  {name:<{wide[1]}}  {value:>{wide[2]}}  {limit:>{wide[3]}}"
+
+    lines = [aligned(head)]
+    for check, cells in rows:
+        lines += [aligned(cells), *_wrapped(check.sentence, INDENT)]
+    return lines
+
+
+def _cells(check: Check) -> tuple[str, str, str, str]:
+    """Result, name, value and limit. Long ones are cut: the sentence has the whole text."""
+    name, value, limit = (
+        text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+        for text, most in ((_one_line(check.name), 40), (figure(check.value), 22), (figure(check.limit), 22))
+    )
+    return check.result, name, value, limit
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    """The text as lines of at most `WIDTH` characters; only a word that is longer makes a longer line."""
+    return textwrap.wrap(
+        _one_line(text),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent or INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def note(decision: Decision, version: int, candidate: str) -> str:
-    """The outcome in one line, for the run's note: ``rejected: version 7 (boosting). Because ...``; a long one is cut
-    at a word."""
-    line = _one_line(f"{OUTCOMES[decision.verdict]}: version {version} ({candidate}). {decision.reason}")
+    """The outcome in one line, for the run's note: ``REJECTED v7 (boosting): because ...``; a long one is cut at a
+    word. ``PASSED``: the gate lets the version pass, and its release is still to come."""
+    line = _one_line(f"{OUTCOMES[decision.verdict]} v{version} ({candidate}): {decision.reason}")
     if len(line) <= LONGEST_NOTE:
         return line
     more = " ... (all of it is in the log of `gate`)"

@@ -1,4 +1,4 @@
-"""Whether a cron expression is valid: five fields, every value in its range, a day that exists.
+"""Cron expressions: whether one is valid (five fields, every value in its range, a day that exists), and its ticks.
 
 Airflow reads schedules when a DAG file is parsed, so one bad expression would break the DAGs of all models.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, time
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Annotated
 
@@ -92,6 +92,28 @@ def days_and_time(expression: str) -> Callable[[date], time | None]:
         return first if day.month in months and (any(fits) if either else all(fits)) else None
 
     return ticks
+
+
+def newest_tick(expression: str, moment: datetime) -> datetime | None:
+    """The newest tick of a valid expression at or before a moment, on the clock of the moment's timezone.
+
+    As in cron, a day counts if it is named by the day of the month or by the weekday, if both are given. None: no tick
+    in the last eight years.
+    """
+    parts = expression.split()
+    minutes, hours, days, months, weekdays = (
+        _values(text, low, high, names) for text, (_, low, high, names) in zip(parts, FIELDS, strict=True)
+    )
+    combine = any if parts[2] != "*" and parts[4] != "*" else all
+    times = sorted((time(hour, minute) for hour in hours for minute in minutes), reverse=True)
+    for back in range(8 * 366):
+        day = moment.date() - timedelta(days=back)
+        named = (day.day in days, day.isoweekday() % 7 in {weekday % 7 for weekday in weekdays})
+        if day.month in months and combine(named):
+            for at in times:
+                if (tick := datetime.combine(day, at, moment.tzinfo)) <= moment:
+                    return tick
+    return None
 
 
 def _values(text: str, low: int, high: int, names: tuple[str, ...]) -> set[int]:

@@ -22,11 +22,12 @@ class Away(TransientError):
 
 
 class AirflowApi:
-    """Airflow's API as user ``admin`` of one stack. Connection problems are `TransientError`."""
+    """Airflow's API as one user of a stack (default: ``admin``). Connection problems are `TransientError`."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, user: str = credentials.USER) -> None:
         self.url = stack.airflow_url
-        self._password = credentials.read(stack, "admin_password") or ""
+        self._user = user
+        self._password = credentials.password(stack, user)
         self._client = httpx.Client(base_url=stack.airflow_url, timeout=30, trust_env=False)
         self._token = ""
 
@@ -131,15 +132,13 @@ class AirflowApi:
         raise kind(f"Airflow refused {method} {path}: {answer.status_code} {answer.text[:500]}")
 
     def _login(self) -> str:
-        body = {"username": credentials.USER, "password": self._password}
+        body = {"username": self._user, "password": self._password}
         try:
             answer = self._client.post("/auth/token", json=body)
         except httpx.HTTPError as error:
             raise Away(f"Airflow's API did not answer the login: {error!r}") from error
         if answer.status_code != 201:
-            raise TransientError(
-                f"Airflow refused the login of {credentials.USER}: {answer.status_code} {answer.text[:200]}"
-            )
+            raise TransientError(f"Airflow refused the login of {self._user}: {answer.status_code} {answer.text[:200]}")
         self._token = str(answer.json()["access_token"])
         return self._token
 

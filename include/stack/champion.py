@@ -80,12 +80,12 @@ def curl_line(stack: Stack, url: str, body: Mapping[str, Sequence[Row]], with_to
     """One line for a shell. The shell reads the token from its file, so it does not appear in a history."""
     parts = ["curl", "-s", shlex.quote(url), "-H", "'Content-Type: application/json'"]
     if with_token:
-        path = _short(stack.secrets / "serving_token")
+        path = shown(stack.secrets / "serving_token")
         parts += ["-H", f'"Authorization: Bearer $(cat {shlex.quote(path)})"']
     return " ".join([*parts, "-d", shlex.quote(json.dumps(body))])
 
 
-def _short(path: Path) -> str:
+def shown(path: Path) -> str:
     """The path, relative to the current folder if it is below it."""
     try:
         return str(path.relative_to(Path.cwd()))

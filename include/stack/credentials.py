@@ -12,6 +12,10 @@ from include import files
 from include.stack.layout import Stack
 
 USER = "admin"  # of Airflow and of MLflow
+OPERATOR, VIEWER = "op", "viewer"
+# The users of Airflow, with their roles in its simple auth manager. Its role `user` runs, clears and pauses DAGs; its
+# role `op` would also read connections and change variables and pools.
+USERS = {USER: "admin", OPERATOR: "user", VIEWER: "viewer"}
 TASKS_USER = "perennial"  # of MLflow: the user of tasks
 ROLES = ("airflow", "mlflow", "perennial")  # of PostgreSQL: each owns the database of the same name
 
@@ -28,7 +32,8 @@ def prepare(stack: Stack) -> None:
     _once(stack.secrets / "fernet_key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     _once(stack.secrets / "api_secret_key", secrets.token_urlsafe(32))
     _once(stack.secrets / "mlflow_secret_key", secrets.token_urlsafe(32))
-    _once(stack.secrets / "admin_password", secrets.token_urlsafe(12))
+    for user in USERS:
+        _once(stack.secrets / f"{user}_password", secrets.token_urlsafe(12))
     _once(stack.secrets / "mlflow_admin_password", secrets.token_urlsafe(12))
     _once(stack.secrets / "mlflow_tasks_password", secrets.token_urlsafe(24))
     for role in ROLES:
@@ -38,10 +43,21 @@ def prepare(stack: Stack) -> None:
         write(stack.secrets / "serving_token", token + "\n")
     else:
         _once(stack.secrets / "serving_token", secrets.token_urlsafe(24))
-    write(passwords_file(stack), json.dumps({USER: read(stack, "admin_password")}) + "\n")
+    write(passwords_file(stack), json.dumps({user: password(stack, user) for user in USERS}) + "\n")
+
+
+def users_and_roles() -> str:
+    """The users of Airflow, as its simple auth manager reads them."""
+    return ",".join(f"{user}:{role}" for user, role in USERS.items())
+
+
+def password(stack: Stack, user: str) -> str:
+    """The password of a user of Airflow; empty before `prepare`."""
+    return read(stack, f"{user}_password") or ""
 
 
 def passwords_file(stack: Stack) -> Path:
+    """The file with the passwords of all users of Airflow, by name."""
     return stack.secrets / "airflow_passwords.json"
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from typing import Any
 from include import catalog, files
 from include.errors import ConfigurationError
 from include.settings import Settings
-from include.stack import roles
+from include.stack import credentials, roles
 from include.stack.roles import Role
 
 FOLDERS = ("bundles", "logs/airflow", "mlflow/artifacts", "serving", "spool")
-USER = "admin"
+
+# The users of Airflow, each with the variable of its password.
+PASSWORDS = {user: f"AIRFLOW_{user.upper()}_PASSWORD" for user in credentials.USERS}
 
 # `mlflow db upgrade` needs the address on its command line, where every user could read its password
 UPGRADE_MLFLOW = "import os; from mlflow.cli import cli; cli(['db', 'upgrade', os.environ['MLFLOW_BACKEND_STORE_URI']])"
@@ -47,17 +49,26 @@ def prepare_databases(administrator: str, passwords: Mapping[str, str]) -> None:
     ------
     ConfigurationError : a password is missing.
     """
-    missing = [variable for _, variable in ROLES if not passwords.get(variable)]
-    if missing:
-        raise ConfigurationError(f"{', '.join(missing)} not set: see the top of docker-compose.yaml.")
+    _require((variable for _, variable in ROLES), passwords)
     for role, variable in ROLES:
         roles.install(partial(_connect, administrator), role, passwords[variable])
 
 
-def write_passwords(path: Path, password: str) -> None:
-    """Write the file that Airflow's simple auth manager reads; only its owner can read it."""
+def write_passwords(path: Path, passwords: Mapping[str, str]) -> None:
+    """Write the file that Airflow's simple auth manager reads; only its owner can read it.
+
+    Parameters
+    ----------
+    passwords : values by variable.
+
+    Raises
+    ------
+    ConfigurationError : a password is missing.
+    """
+    _require(PASSWORDS.values(), passwords)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files.write(path, (json.dumps({USER: password}) + "\n").encode(), private=True)
+    found = {user: passwords[variable] for user, variable in PASSWORDS.items()}
+    files.write(path, (json.dumps(found) + "\n").encode(), private=True)
 
 
 def prepare_folders(home: Path) -> None:
@@ -85,11 +96,15 @@ def main() -> None:
     """Run all steps with the environment that docker-compose.yaml gives to `init`."""
     os.umask(0o077)
     prepare_folders(Settings.from_environment().home)
-    write_passwords(
-        Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]), os.environ["AIRFLOW_ADMIN_PASSWORD"]
-    )
+    write_passwords(Path(os.environ["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]), os.environ)
     prepare_databases(os.environ["POSTGRES_URL"], os.environ)
     migrate()
+
+
+def _require(variables: Iterable[str], passwords: Mapping[str, str]) -> None:
+    missing = [variable for variable in variables if not passwords.get(variable)]
+    if missing:
+        raise ConfigurationError(f"{', '.join(missing)} not set: see the top of docker-compose.yaml.")
 
 
 def _connect(address: str, database: str) -> Any:

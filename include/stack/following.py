@@ -189,8 +189,8 @@ class Follower(Runs):
         name, run_id = self.model.name, run.dag_run_id
         decision = Ledger.default().last_decision(name)
         if decision is None or decision.run_id != run_id:
-            note = " ".join((run.note or "skipped: no reason given").split())
-            return Outcome(f"{name}: {note}", "skipped")
+            outcome = (run.note or "SKIPPED: no reason given").split("\n\n")[0]  # what people wrote follows it
+            return Outcome(f"{name}: {' '.join(outcome.split())}", "skipped")
         about = f"(as of {decision.as_of}, run {run_id})"
         if decision.verdict == "promote":
             release = self._release_of(int(decision.version or 0))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from include import catalog
 from include.errors import ConfigurationError, PerennialError, TransientError
+from include.partitions import utc_now
 from include.progress import Progress
 from include.spec import Model
 from include.stack import champion, credentials, environment, leftovers, modes, ports
@@ -29,6 +30,7 @@ from include.stack.first_champions import (
 )
 from include.stack.following import Follower, RunFailed, left_out
 from include.stack.layout import Stack
+from include.stack.missed import make_up, missed_night
 from include.stack.newcomers import Newcomers
 from include.stack.session import Background, Session, patiently
 from include.stack.signals import Stopped, StopSignals
@@ -184,7 +186,9 @@ def addresses(stack: Stack) -> str:
         [
             "",
             f"Airflow  {stack.airflow_url}  user {credentials.USER}, "
-            f"password {credentials.read(stack, 'admin_password')}",
+            f"password {credentials.password(stack, credentials.USER)}",
+            f"         also {credentials.OPERATOR} (starts and clears runs) and {credentials.VIEWER} (reads): "
+            f"passwords in {champion.shown(credentials.passwords_file(stack))}",
             f"MLflow   {stack.mlflow_url}  user {credentials.USER}, "
             f"password {credentials.read(stack, 'mlflow_admin_password')}",
             f"Models   {stack.serving_url}/docs",
@@ -207,21 +211,27 @@ def _show(
 
 
 def _catch_up(session: Session, models: list[Model], progress: Progress) -> None:
-    """In the background of a resumed stack, collect the partitions that its models have missed."""
+    """In the background of a resumed stack, collect the partitions and run the first night that its models missed."""
     for model in models:
         follower = Follower(AirflowApi(session.stack), model, session.check_ended)
-        days = model.training.days_needed
-        missing = follower.missing(days)
-        if missing:
-            progress.say(f"{model.name}: loading {len(missing)} days that are missing ({missing[0]} to {missing[-1]})")
-            try:
-                left = follower.load(days, lambda _: None, missing)
-            except PerennialError as error:
-                progress.say(f"warning: {model.name}: {error}")
-            else:
-                progress.say(f"{model.name}: {len(missing) - len(left)} of {len(missing)} missing days loaded")
-                if left:
-                    progress.say(left_out(model, left))
+        try:
+            _load_missing(follower, progress)
+            if (tick := missed_night(follower, utc_now())) is not None:
+                progress.say(f"{model.name}: the night of {tick:%Y-%m-%d %H:%M} was missed; it runs now")
+                progress.say(make_up(follower, tick, lambda _: None).sentence)
+        except PerennialError as error:
+            progress.say(f"warning: {model.name}: {error}")
+
+
+def _load_missing(follower: Follower, progress: Progress) -> None:
+    model = follower.model
+    days = model.training.days_needed
+    if missing := follower.missing(days):
+        progress.say(f"{model.name}: loading {len(missing)} days that are missing ({missing[0]} to {missing[-1]})")
+        left = follower.load(days, lambda _: None, missing)
+        progress.say(f"{model.name}: {len(missing) - len(left)} of {len(missing)} missing days loaded")
+        if left:
+            progress.say(left_out(model, left))
 
 
 def clean(stack: Stack) -> int:

@@ -14,8 +14,9 @@ from airflow.timetables.trigger import CronTriggerTimetable
 
 from include import catalog
 from include.spec import Model
+from include.spec.bounds import LONGEST_NAME, MOST_CANDIDATES
 from perennial.operators.base import RETRY_POLICY
-from perennial.timetables import DailyPartitionTimetable
+from perennial.timetables import DailyPartitionTimetable, NightTimetable
 
 TASKS: dict[str, Any] = {
     "retries": 3,
@@ -62,10 +63,33 @@ def with_form(dag: DAG, form: Mapping[str, Param]) -> Iterator[DAG]:
         dag.params.update(form)
 
 
+def candidates_field(model: Model) -> Param:
+    """The field *Candidates* of a form: a list to choose from, or one name a line if only running the code shows them.
+
+    The names are proposals (``examples``): a name that is not among them is refused by the run, with the closest one.
+    """
+    names = catalog.candidate_names(model.name)
+    return Param(
+        None,
+        type=["null", "array"],
+        items={"type": "string", "minLength": 1, "maxLength": LONGEST_NAME},
+        maxItems=MOST_CANDIDATES,
+        title="Candidates",
+        description="Empty: all." if names else "Names from candidates.py, one a line. Empty: all.",
+        **({"examples": list(names)} if names else {}),
+    )
+
+
 @cache
 def cron(expression: str, timezone: str) -> CronTriggerTimetable:
     """The timetable of a cron expression. Airflow puts each into words, so models with the same one share it."""
     return CronTriggerTimetable(expression, timezone=timezone)
+
+
+@cache
+def nights(expression: str, timezone: str) -> NightTimetable:
+    """The timetable of `<model>_retrain`, shared as in `cron`."""
+    return NightTimetable(expression, timezone=timezone)
 
 
 @cache

@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.listeners import hookimpl
 
 from include.partitions import utc_now
-from perennial.notes import LONGEST
+from perennial import notes
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
 log = logging.getLogger(__name__)
-OURS = "perennial"  # the tag of every DAG of this project
 LEAST, MOST = -(2**63), 2**64 - 1  # the integers that MessagePack can encode
 LONGEST_PATH = 100  # characters of a conf key that are shown, because the caller's keys have no limit
 CLOCKS = timedelta(minutes=10)  # how far a browser's clock, which sets the logical date, can be ahead
@@ -41,16 +40,17 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
 
 def refuse(dag_run: Any) -> None:
     """Fail a run of ours that no task could complete, with a note about the reason."""
-    if dag_run.dag is None or OURS not in (dag_run.dag.tags or ()):
+    if not notes.ours(dag_run):
         return
     problem = _misdated(dag_run) or _problem(dag_run)
     if problem is None:
         return
     from airflow.utils.state import DagRunState
 
-    sentence = f"refused: {problem}. Trigger {dag_run.dag_id} again with other parameters."
-    log.error("Run %s of %s was %s", dag_run.run_id, dag_run.dag_id, sentence)
-    dag_run.note = sentence[:LONGEST]  # writing a longer note ends the scheduler
+    sentence = f"REFUSED: {problem}. Trigger {dag_run.dag_id} again with other parameters."
+    log.error("Run %s of %s: %s", dag_run.run_id, dag_run.dag_id, sentence)
+    # writing a note that is longer than Airflow's column would end the scheduler
+    dag_run.note = notes.composed(sentence, dag_run.note or "", notes.typed(dag_run))
     dag_run.set_state(DagRunState.FAILED)
 
 

@@ -1,9 +1,13 @@
-"""The timetable of `<model>_collect`: one run a day, about the local day that is over and whose labels are final.
+"""The timetables of `<model>_collect`, `<model>_retrain` and `<model>_broken`.
 
-Airflow's own `CronPartitionTimetable` names a partition by the cron tick. That gives the same day two partition dates
-(the tick for scheduled runs, midnight for a run started with its key), and a back-fill "1 to 3 November" ends at
-midnight of the 3rd, before that day's tick, so it silently leaves the last day out. Here the partition date is the
-local midnight at which the day begins, for scheduled, back-filled and manual runs alike.
+`<model>_collect` has one run a day, about the local day that is over and whose labels are final. Airflow's own
+`CronPartitionTimetable` names a partition by the cron tick. That gives the same day two partition dates (the tick for
+scheduled runs, midnight for a run started with its key), and a back-fill "1 to 3 November" ends at midnight of the 3rd,
+before that day's tick, so it silently leaves the last day out. Here the partition date is the local midnight at which
+the day begins, for scheduled, back-filled and manual runs alike.
+
+`<model>_retrain` follows a cron expression, from the first night after Airflow has seen the model. `<model>_broken`
+runs once for each broken state of a folder.
 """
 
 from __future__ import annotations
@@ -15,17 +19,17 @@ from typing import TYPE_CHECKING, Any
 import pendulum
 from airflow.exceptions import InvalidPartitionKeyError
 from airflow.sdk import timezone as clock
-from airflow.timetables.base import DagRunInfo
-from airflow.timetables.trigger import CronPartitionTimetable
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction, Timetable
+from airflow.timetables.trigger import CronPartitionTimetable, CronTriggerTimetable
 
 from include.partitions import FIRST_YEAR, KEY_FORMAT, LAST_YEAR, days_back
 
 if TYPE_CHECKING:
-    from airflow.timetables.base import TimeRestriction
     from pendulum import DateTime
 
 
 MOST_DAYS = 36_500
+GRACE = datetime.timedelta(minutes=5)  # in which the scheduler creates the first night of a model after its tick
 
 
 class DailyPartitionTimetable(CronPartitionTimetable):
@@ -120,3 +124,71 @@ class DailyPartitionTimetable(CronPartitionTimetable):
                     run_after=begin, data_interval=None, partition_date=begin, partition_key=day.strftime(KEY_FORMAT)
                 )
             day += datetime.timedelta(days=1)
+
+
+class NightTimetable(CronTriggerTimetable):
+    """A cron expression whose first run is the next night, not the last one.
+
+    Without back-fills, Airflow starts the newest past run of a DAG that has none. For a new model this is the night
+    before its data was loaded, which can only be skipped. Once a model has a scheduled run, Airflow makes up for the
+    newest night that it missed while it was down. Before, it cannot know of one: see `include.stack.missed`.
+    """
+
+    def next_dagrun_info(
+        self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        if last_automated_data_interval is None and not restriction.catchup:
+            now = pendulum.instance(clock.utcnow()) - GRACE
+            earliest = now if restriction.earliest is None else max(restriction.earliest, now)
+            restriction = TimeRestriction(earliest, restriction.latest, catchup=True)
+        return super().next_dagrun_info(
+            last_automated_data_interval=last_automated_data_interval, restriction=restriction
+        )
+
+
+class BrokenFolderTimetable(Timetable):
+    """One run, at once, for each state of a broken folder.
+
+    The state is the partition key of the run. So neither a parse nor a restart starts another one, and a folder that
+    breaks again in another way gets a new one; with Airflow's ``@once`` it would not.
+
+    Parameters
+    ----------
+    state : the content of the folder, as a digest. Not its problem: an error message can differ at each parse.
+    """
+
+    partitioned = True
+    periodic = False
+    description = "Once for each broken state of the folder"
+
+    def __init__(self, state: str) -> None:
+        self._state = state
+
+    @property
+    def summary(self) -> str:
+        return "when the folder breaks"
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> BrokenFolderTimetable:
+        return cls(data["state"])
+
+    def serialize(self) -> dict[str, Any]:
+        return {"state": self._state}
+
+    def next_dagrun_info_v2(
+        self, *, last_dagrun_info: DagRunInfo | None, restriction: TimeRestriction
+    ) -> DagRunInfo | None:
+        """A run now, unless the newest one is about the same state."""
+        if last_dagrun_info is not None and last_dagrun_info.partition_key == self._state:
+            return None
+        now = pendulum.instance(clock.utcnow())
+        return DagRunInfo(run_after=now, data_interval=None, partition_date=None, partition_key=self._state)
+
+    def infer_manual_data_interval(self, *, run_after: DateTime) -> DataInterval:
+        return DataInterval.exact(run_after)
+
+    def iter_partition_dagrun_infos(
+        self, *, earliest: datetime.datetime, latest: datetime.datetime
+    ) -> Iterable[DagRunInfo]:
+        """Nothing: a back-fill cannot break a folder in the past."""
+        return ()

@@ -98,6 +98,13 @@ def test_the_form_of_a_scheduled_dag_has_valid_defaults_and_no_task_has_a_copy_o
     assert not [task for dag in bag.dags.values() for task in dag.tasks if task.params]
 
 
+def test_the_candidates_of_a_retraining_are_chosen_from_a_list(bag: Any) -> None:
+    field = bag.dags["toy_retrain"].params.get_param("candidates")
+    assert field.schema["examples"] == ["baseline", "logistic", "boosting", "boosting_all", "coarse"]
+    for value in (None, ["logistic", "coarse"], ["not listed"]):  # the run refuses the last one, with the closest name
+        assert field.resolve(value) == value
+
+
 def test_the_retry_policy_fails_bad_data_and_retries_lost_connections() -> None:
     from airflow.sdk.definitions.retry_policy import RetryAction
     from perennial.operators.base import RETRY_POLICY
@@ -150,6 +157,13 @@ def test_the_parse_of_a_task_builds_one_dag_and_imports_nothing_heavy() -> None:
     assert done.stdout.strip().splitlines()[-1] == "['toy_retrain'] [] {}", done.stdout + done.stderr
 
 
+def serialized_timetable(bag: Any) -> Any:
+    """The timetable of the broken folder, as the scheduler reads it."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    return DagSerialization.to_dict(bag.dags["halfway_broken"])["dag"]["timetable"]
+
+
 def test_a_broken_folder_becomes_a_dag_that_explains_the_mistake(tmp_path: Path) -> None:
     import include.models
 
@@ -166,6 +180,10 @@ def test_a_broken_folder_becomes_a_dag_that_explains_the_mistake(tmp_path: Path)
         assert "toy_collect" in found.dags
         broken = found.dags["halfway_broken"]
         assert "source.py is missing" in (broken.doc_md or "")
+        once, again = (serialized_timetable(DagBag(str(ROOT / "dags" / "operations.py"))) for _ in range(2))
+        assert once == again, "another timetable at each parse would start a run at each parse"
+        (tmp_path / "halfway" / "model.py").write_text("MODEL = 2\n")
+        assert serialized_timetable(DagBag(str(ROOT / "dags" / "operations.py"))) != once
         rollback = found.dags["halfway_rollback"]  # a rollback must work after a bad change to a folder
         assert [task.task_id for task in rollback.tasks] == [t.task_id for t in found.dags["toy_rollback"].tasks]
         assert set(rollback.params) == set(found.dags["toy_rollback"].params) and rollback.max_active_runs == 1

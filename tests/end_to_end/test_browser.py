@@ -138,7 +138,7 @@ def test_load_a_history_from_the_form(
     page.get_by_text(re.compile("toy: 5 of 5 days, .* 1 day not published; 0 days left")).first.wait_for()
     picture(page, "load-log")
     page.goto(f"{running.stack.airflow_url}/dags/toy_load/runs/{run_id}")
-    page.get_by_text("4 of 5 days loaded").first.wait_for()
+    page.get_by_text("LOADED 4 of 5 days").first.wait_for()
     picture(page, "load-note")
     page.get_by_role("link", name="2025-01-22", exact=True).first.click()
     page.get_by_text("is missing").first.wait_for()
@@ -149,7 +149,10 @@ def test_retrain_by_hand_with_parameters(running: Running, page: Any, api: Api) 
     page.get_by_role("button", name="Trigger").first.click()
     dialog = page.get_by_role("dialog").first
     dialog.locator("input[name=element_window_days]").fill("16")
-    dialog.locator("textarea").first.fill("baseline\nlogistic")
+    choice = dialog.locator("#element_candidates").get_by_role("combobox")
+    for name in ("baseline", "logistic"):
+        choice.fill(name)
+        page.get_by_role("option", name=name, exact=True).click()
     dialog.locator("input[name=element_note]").fill("by hand, in the browser")
     picture(page, "trigger")
     before = {r.dag_run_id for r in api.runs("toy_retrain")}
@@ -165,7 +168,7 @@ def test_retrain_by_hand_with_parameters(running: Running, page: Any, api: Api) 
     assert plan["candidates"] == ["baseline", "logistic"]
     assert plan["note"] == "by hand, in the browser"
     page.goto(f"{running.stack.airflow_url}/dags/toy_retrain/runs/{run.dag_run_id}")
-    page.get_by_text(re.compile("passed the gate|rejected|held")).first.wait_for()
+    page.get_by_text(re.compile(r"(PASSED|REJECTED|HELD) v\d+")).first.wait_for()
     picture(page, "outcome")
 
 
@@ -195,7 +198,7 @@ def test_pictures_of_the_first_model(running: Running, page: Any, api: Api) -> N
     """A person sees the graph, the gate's log and the card of the first night."""
     run = next(r for r in api.runs(f"{FIRST}_retrain") if r.dag_run_id.startswith("first__"))
     page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run.dag_run_id}")
-    page.get_by_text("passed the gate").first.wait_for()
+    page.get_by_text("PASSED v1").first.wait_for()
     picture(page, "retrain")
     page.goto(f"{running.stack.airflow_url}/dags/{FIRST}_retrain/runs/{run.dag_run_id}/tasks/gate")
     page.get_by_text("better than the baseline").first.wait_for()

@@ -37,7 +37,7 @@ def test_a_day_by_hand_in_three_ways(api: Api, run_id: str) -> None:
         assert run.state == "success"
         assert api.xcom(DAG, f"{run_id}-{n}", "publish")["partition"] == day
         assert len(rows_of(day)) > 100
-        assert run.note.startswith(f"{day}: ")
+        assert run.note.startswith(f"PUBLISHED {day}: ")
 
 
 def test_collecting_a_day_twice_gives_the_same_rows(api: Api, run_id: str) -> None:
@@ -65,9 +65,12 @@ def test_a_missing_column_fails_the_day_without_a_retry(api: Api, run_id: str, s
     assert day not in Lake.of(catalog.load("toy")).published()
     log = api.log(DAG, run_id, "validate")
     assert "'x'" in log and "was not published" in log
-    assert "'x'" in run.note
+    assert run.note.startswith(f"REJECTED {day}: nothing published") and "'x'" in run.note
     raw = api.xcom(DAG, run_id, "collect")
     assert (Lake.of(catalog.load("toy")).root / raw["path"]).is_file(), "the raw batch is kept"
+    link = api._send("GET", f"/dags/{DAG}/dagRuns/{run_id}/taskInstances/validate/links").json()["extra_links"]
+    status, page = api.page(link["Validation result"])
+    assert status == 200 and day in page and "is missing" in page, "the failed task has its button, too"
 
 
 def test_bad_rows_go_to_quarantine_with_a_reason_and_the_rest_is_published(

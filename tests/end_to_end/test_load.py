@@ -30,14 +30,14 @@ def test_a_history_with_bad_days_is_loaded_and_its_note_leads_to_them(api: Api, 
     run = api.trigger_and_wait(DAG, run_id, conf)
     assert run.state == "success", api.states(DAG, run_id)
     assert published(first, last) == [key for key in keys_between(first, last) if key != "2025-01-08"]
-    assert "6 of 7 days loaded (2025-01-06 to 2025-01-12)" in run.note and "2 rows in quarantine" in run.note
+    assert run.note.startswith("LOADED 6 of 7 days (2025-01-06 to 2025-01-12)") and "2 rows in quarantine" in run.note
     assert "/perennial/toy/validation/2025-01-08) rejected: column 'x' is missing" in run.note
     assert "The rest is enough for a training." in run.note
     status, page = api.page(run.note.split("](")[1].split(")")[0])
     assert status == 200 and "2025-01-08" in page and "is missing" in page
     again = api.trigger_and_wait(DAG, f"{run_id}-again", conf)
     assert again.state == "failed", "the only day that is left is rejected again"
-    assert "0 of 1 day loaded" in again.note
+    assert again.note.startswith("FAILED in `summary`: loaded 0 of 1 day")
 
 
 @pytest.mark.full  # that Airflow retries a killed task is tested with collect and train
@@ -48,7 +48,7 @@ def test_a_load_killed_with_sigkill_is_retried_to_the_same_state(api: Api, run_i
     whole = [rows_of(key) for key in keys_between(first, last)]
     scenario("2025-01-15", {"kill": True})
     run = api.trigger_and_wait(DAG, run_id, span | {"days": "all"})
-    assert run.state == "success" and "3 of 3 days loaded" in run.note
+    assert run.state == "success" and "LOADED 3 of 3 days" in run.note
     assert all(rows_of(key).equals(rows) for key, rows in zip(keys_between(first, last), whole, strict=True))
 
 
@@ -62,3 +62,4 @@ def test_days_that_cannot_be_loaded_are_refused_with_a_reason(api: Api, run_id: 
     ):
         run = api.trigger_and_wait(DAG, f"{run_id}-{number}", dict(zip(("first", "last"), span, strict=True)))
         assert run.state == "failed" and reason in run.note, run.note
+        assert run.note.startswith("FAILED in `plan`: ")

@@ -67,6 +67,12 @@ def client(running: Running) -> httpx.Client:
     return httpx.Client(base_url=running.stack.serving_url, headers=headers, trust_env=False, timeout=60)
 
 
+def test_the_first_run_that_a_newcomer_sees_made_the_champion(api: Api) -> None:
+    """No skipped run of the night before, when the model had no data."""
+    first = list(api.runs(RETRAIN))[-1]
+    assert first.dag_run_id.startswith("first__") and first.note.startswith("PASSED v1"), first
+
+
 def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id: str) -> None:
     before = champion()
     run = api.trigger_and_wait(RETRAIN, run_id, {"candidates": ["baseline", "coarse"], "note": "a worse challenger"})
@@ -75,8 +81,10 @@ def test_a_worse_challenger_is_rejected_and_the_champion_stays(api: Api, run_id:
     assert (states["gate"], states["package"], states["release"]) == ("success", "skipped", "skipped")
     decision = api.xcom(RETRAIN, run_id, "gate")
     assert decision["verdict"] == "reject"
-    assert "rejected" in run.note and "significantly more than" in run.note
-    assert "significantly more than" in api.log(RETRAIN, run_id, "gate")
+    assert run.note.startswith("REJECTED v") and "significantly more than" in run.note
+    assert run.note.endswith("\n\nNote by admin: a worse challenger")
+    log = " ".join(api.log(RETRAIN, run_id, "gate").split())  # long sentences are wrapped
+    assert "significantly more than" in log and log.index("REJECT ") < log.index("passed ")
     version = tracking._client().get_model_version("toy", str(decision["version"]))
     assert version.tags["perennial.verdict"] == "reject"
     assert "significantly more than" in version.tags["perennial.reason"]
@@ -113,12 +121,14 @@ def test_a_run_without_new_data_is_skipped_with_a_note(api: Api, run_id: str) ->
     run = api.trigger_and_wait(RETRAIN, f"{run_id}-2", {"candidates": ["baseline", "coarse"]})
     assert run.state == "success"
     assert api.states(RETRAIN, f"{run_id}-2")["snapshot"] == "skipped"
-    assert run.note.startswith("skipped: ")
+    assert run.note.startswith("SKIPPED: ")
 
 
 def test_missing_data_are_refused_with_their_day(api: Api, run_id: str) -> None:
-    run = api.trigger_and_wait(RETRAIN, run_id, {"as_of": "2025-02-01"})
+    run = api.trigger_and_wait(RETRAIN, run_id, {"as_of": "2025-02-01", "note": "for the audit"}, note="see ticket 7")
     assert run.state == "failed"
+    assert run.note.startswith("FAILED in `snapshot`: ") and "2025-02-01" in run.note.split("\n\n")[0]
+    assert run.note.split("\n\n")[1:] == ["see ticket 7", "Note by admin: for the audit"], "what people wrote is kept"
     assert api.tries(RETRAIN, run_id)["snapshot"] == 1
     assert "2025-02-01" in api.log(RETRAIN, run_id, "snapshot")
 
@@ -223,17 +233,19 @@ def test_a_rollback_freezes_until_it_is_lifted_and_swaps_lose_no_request(
         thread.start()
     try:
         back = typed(running, "rollback", "--reason", "it's a test")
-        assert f"toy was rolled back from version {new} to version {old} by admin: it's a test; " in back, back
+        assert f"ROLLED BACK toy from v{new} to v{old} by admin: it's a test; " in back, back
         assert champion() == old
         frozen = api.trigger_and_wait(RETRAIN, f"{run_id}-frozen", refreshing(17))
         assert frozen.state == "success"
         assert api.states(RETRAIN, f"{run_id}-frozen")["release"] == "skipped"
-        assert frozen.note.startswith("held: frozen by admin since ") and "because it's a test" in frozen.note
+        assert frozen.note.split(": ")[1].startswith("frozen by admin since ") and "because it's a test" in frozen.note
         decision = ledger.last_decision("toy")
         assert decision is not None and (decision.verdict, decision.reason[:15]) == ("hold", "frozen by admin")
         assert champion() == old, "a retraining does not revert the rollback"
         lifted = typed(running, "unfreeze", "--reason", "fixed")
-        assert "is allowed again, by admin: fixed" in lifted and f"Version {decision.version} passed" in lifted, lifted
+        assert (
+            "LIFTED the freeze of toy by admin: fixed" in lifted and f"Version {decision.version} passed" in lifted
+        ), lifted
         forward = api.trigger_and_wait(RELEASE, f"{run_id}-forward", {"version": new, "reason": "by hand"})
         assert forward.state == "success"
         time.sleep(0.5)

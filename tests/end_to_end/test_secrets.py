@@ -52,9 +52,8 @@ FOLDERS = ("bundles", "lake", "spool", "mlflow/artifacts", "logs/airflow", "post
 
 def secrets_of(running: Running) -> dict[str, str]:
     """Return every secret by its name."""
-    found = {
-        name: credentials.read(running.stack, name) for name in set().union(*ALLOWED.values()) | {"admin_password"}
-    }
+    names = set().union(*ALLOWED.values()) | {f"{user}_password" for user in credentials.USERS}
+    found = {name: credentials.read(running.stack, name) for name in names}
     files = {path.name for path in running.stack.secrets.iterdir() if path.is_file()}
     assert files == set(found) | {"airflow_passwords.json", "mlflow_auth.ini"}, "a secret that this scan does not know"
     return {name: str(value) for name, value in found.items()}

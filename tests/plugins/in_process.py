@@ -34,6 +34,7 @@ from airflow.sdk.execution_time.comms import (
     XComSequenceIndexResult,
     XComSequenceSliceResult,
 )
+from perennial import notes
 
 DAGS = Path(__file__).parent.parent.parent / "dags"
 
@@ -53,7 +54,10 @@ class Ended:
 
     @property
     def note(self) -> str:
-        return str(self.xcoms.get("perennial_note", ""))
+        """The sentence for the note of the run. It begins with the outcome: Airflow's lists show only the beginning."""
+        found = str(self.xcoms.get(notes.KEY, ""))
+        assert not found or notes.OUTCOME.match(found), found
+        return found
 
 
 class Supervisor:

@@ -175,6 +175,7 @@ class Begun:
     dag_id: str = "toy_release"
     run_id: str = "a-run"
     note: str | None = None
+    triggering_user_name: str | None = "ada"
     state: str = "running"
     logical_date: datetime | None = None
 
@@ -199,6 +200,14 @@ def test_a_run_whose_conf_cannot_reach_a_task_fails_at_its_start(conf: dict[str,
     assert run.state == "failed" and run.note is not None and says in run.note
     assert len(run.note) <= 1000, "a note longer than Airflow's column ends the scheduler"
     assert run.note.endswith("again with other parameters.")
+
+
+def test_a_refused_run_keeps_the_notes_of_people() -> None:
+    run = Begun(serialized(dag("release")), {"version": 2**31, "note": "for the audit"}, note="see ticket 7")
+    refusals.on_dag_run_running(cast(Any, run), "started")
+    first, *others = str(run.note).split("\n\n")
+    assert first.startswith("REFUSED: Invalid input for param version")
+    assert others == ["see ticket 7", "Note by ada: for the audit"]
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,14 @@ import pendulum
 import pytest
 from airflow.exceptions import InvalidPartitionKeyError
 from airflow.models.backfill import InvalidBackfillDateRange
-from airflow.timetables.base import DagRunInfo, TimeRestriction
-from airflow.timetables.trigger import CronPartitionTimetable
-from perennial.timetables import DailyPartitionTimetable
+from airflow.timetables.base import DagRunInfo, DataInterval, TimeRestriction
+from airflow.timetables.trigger import CronPartitionTimetable, CronTriggerTimetable
+from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable, NightTimetable
 
 from include.partitions import keys_between, partition
 
 NEW_YORK = "America/New_York"
+NIGHT = dt.datetime(2026, 5, 3, tzinfo=dt.UTC)
 
 
 @pytest.fixture
@@ -151,3 +152,55 @@ def test_a_back_fill_before_the_tick_does_not_repeat_a_night(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert next_run(timetable, last, now, monkeypatch) == wanted
+
+
+def test_a_broken_folder_gets_one_run_for_each_state() -> None:
+    """Also after it was repaired in between: Airflow passes the newest run, whatever its state was."""
+    restriction = TimeRestriction(earliest=pendulum.datetime(2025, 1, 1), latest=None, catchup=False)
+
+    def due(state: str, last: DagRunInfo | None) -> DagRunInfo | None:
+        timetable = BrokenFolderTimetable.deserialize(BrokenFolderTimetable(state).serialize())
+        return timetable.next_dagrun_info_v2(last_dagrun_info=last, restriction=restriction)
+
+    first = due("a", None)
+    assert first is not None and first.partition_key == "a" and first.run_after <= pendulum.now("UTC")
+    assert due("a", first) is None, "the next parse must not start another run"
+    second = due("b", first)
+    assert second is not None and second.partition_key == "b"
+    assert due("b", second) is None
+    again = due("a", second)
+    assert again is not None and again.partition_key == "a"
+    assert list(BrokenFolderTimetable("a").iter_partition_dagrun_infos(earliest=NIGHT, latest=NIGHT)) == []
+
+
+def night_after(timetable: Any, now: str, last: str | None, patch: pytest.MonkeyPatch) -> str:
+    """When the next scheduled run begins, if the file is parsed ``now`` and the newest scheduled run was ``last``."""
+    moment = pendulum.parse(now, tz=NEW_YORK)
+    for module in ("airflow.timetables.trigger", "perennial.timetables.clock"):
+        patch.setattr(f"{module}.utcnow", lambda: moment)
+    before = DataInterval.exact(pendulum.parse(last, tz=NEW_YORK)) if last else None  # type: ignore[arg-type]
+    restriction = TimeRestriction(earliest=pendulum.datetime(2025, 1, 1), latest=None, catchup=False)
+    info = timetable.next_dagrun_info(last_automated_data_interval=before, restriction=restriction)
+    return info.run_after.in_timezone(NEW_YORK).isoformat()[:16]
+
+
+@pytest.mark.parametrize(
+    ("now", "last", "wanted"),
+    [
+        ("2026-05-10T12:00", None, "2026-05-11T06:00"),  # a new model: tonight, not last night
+        ("2026-05-10T06:02", None, "2026-05-10T06:00"),  # parsed again before the scheduler has created the run
+        ("2026-05-10T12:00", "2026-05-10T06:00", "2026-05-11T06:00"),
+        ("2026-05-10T12:00", "2026-05-07T06:00", "2026-05-10T06:00"),  # down for some nights: the newest one is made up
+    ],
+)
+def test_the_first_night_of_a_model_is_the_next_one_and_no_later_one_is_lost(
+    now: str, last: str | None, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timetable = NightTimetable.deserialize(NightTimetable("0 6 * * *", timezone=NEW_YORK).serialize())
+    assert isinstance(timetable, NightTimetable)
+    assert night_after(timetable, now, last, monkeypatch) == wanted
+
+
+def test_the_reason_for_a_timetable_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    stock = CronTriggerTimetable("0 6 * * *", timezone=NEW_YORK)
+    assert night_after(stock, "2026-05-10T12:00", None, monkeypatch) == "2026-05-10T06:00", "before the model existed"

@@ -81,7 +81,7 @@ def test_a_frozen_night_holds_its_version_before_a_release_begins(
     }
     ended = run("retrain", "release", {}, run_type="scheduled", user=None, xcoms=night)
     assert ended.state == "skipped" and ended.triggered == (), ended
-    assert ended.note.startswith("held: frozen by ada since 20")
+    assert ended.note.startswith("HELD v3: frozen by ada since 20")
     assert f"because {WHY}; lift it with `make unfreeze MODEL={model} REASON=...`" in ended.note
     verdict, reason, tag, tagged = recorded(model, 3)
     assert (verdict, tag) == ("hold", "hold") and tagged.startswith("held: frozen by ada since")
@@ -116,7 +116,7 @@ def test_a_freeze_between_gate_and_release_ends_the_release_green(
     rollback(model, 1, WHY, "ada", "back")  # this also makes a new epoch: a conflict must not hide the freeze
     ended = run("release", "promote", **automatic(3, 2))
     assert ended.state == "skipped", ended.error
-    assert ended.note.startswith("held: frozen by ada since") and f"because {WHY}" in ended.note
+    assert ended.note.startswith("HELD v3: frozen by ada since") and f"because {WHY}" in ended.note
     assert recorded(model, 3)[0] == "hold" and Ledger.default().standing(model).version == 1
     lift_freeze(model, "ada", "fixed")
     again = run("release", "promote", **automatic(3, 3))
@@ -146,7 +146,7 @@ def test_the_actor_of_rollback_and_unfreeze_is_the_user_of_the_run(
     promote(model, 1, "r1", "perennial", "first")
     promote(model, 2, "r2", "perennial", "second")
     back = run("rollback", "rollback", {"reason": "it's bad"}, user="ada")
-    assert back.state == "success" and "rolled back from version 2 to version 1 by ada: it's bad; " in back.note
+    assert back.state == "success" and f"ROLLED BACK {model} from v2 to v1 by ada: it's bad; " in back.note
     assert "promotion is frozen by ada since" in back.note
     held = Ledger.default().frozen(model)
     assert held is not None and (held.actor, held.reason) == ("ada", "it's bad")
@@ -155,7 +155,7 @@ def test_the_actor_of_rollback_and_unfreeze_is_the_user_of_the_run(
     lift = {"reason": "fixed", "action": Action.LIFT.value}
     assert run("rollback", "rollback", lift, user="bob").state == "skipped"
     assert Ledger.default().history(model)[-1].actor == "bob" and Ledger.default().frozen(model) is None
-    assert "was not frozen" in run("rollback", "rollback", lift, user="bob").note
+    assert "is not frozen" in run("rollback", "rollback", lift, user="bob").note
 
 
 def test_the_freeze_names_the_first_person_who_froze(model: str, registered: dict[int, str]) -> None:

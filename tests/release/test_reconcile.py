@@ -122,7 +122,7 @@ def test_a_withdrawn_champion_leaves_record_and_alias(ledger: Ledger, model: str
         {"ti": SimpleNamespace(xcom_push=lambda key, value: notes.update({key: value}))}
     )
     assert len(found["repaired"]) == 2 and not found["problems"]
-    assert f"repaired: {model}: the release record said that version 1 serves" in notes["perennial_note"]
+    assert f"REPAIRED: {model}: the release record said that version 1 serves" in notes["perennial_note"]
     assert BundleStore.default().read_release(model) is None and tracking.champion_alias(model) is None
     assert reconcile() == []
     ReconcileOperator(task_id="reconcile").execute({"ti": None})  # nothing to repair, so no note

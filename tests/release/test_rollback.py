@@ -86,12 +86,10 @@ def test_a_model_without_its_folder_can_be_rolled_back_and_unfrozen(
     with model_server(variables, tmp_path / "server.log") as url:
         monkeypatch.setenv("PERENNIAL_SERVING_URL", url)
         note = commands._at_once(model, Action.FREEZE, "it predicts nonsense", None, "rollback__now")
-    assert f"{model} was rolled back from version 2 to version 1" in note and note.endswith(
-        "The server answers with it."
-    )
+    assert note.startswith(f"ROLLED BACK {model} from v2 to v1 by ") and note.endswith("The server answers with it.")
     row, verified = Ledger.default().history(model)[-2:]
     assert (row.action, row.run_id) == ("rollback", "rollback__now") and row.actor.endswith(" (terminal)")
     assert (verified.action, verified.version) == ("verify", 1)
     assert Ledger.default().standing(model).frozen
-    assert "is allowed again" in commands._at_once(model, Action.LIFT, "fixed", None, "unfreeze__now")
+    assert "LIFTED the freeze of" in commands._at_once(model, Action.LIFT, "fixed", None, "unfreeze__now")
     assert not Ledger.default().standing(model).frozen

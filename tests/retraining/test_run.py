@@ -107,7 +107,7 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     kept = json.loads(Path(MlflowClient().download_artifacts(chosen.info.run_id, "gate.json")).read_text())
     assert Evaluation.of(kept["evaluation"]) == outcome.evaluation
     assert kept["checks"] == outcome.decision.as_dict()["checks"]
-    assert outcome.decision.note.startswith("passed the gate: version ")
+    assert outcome.decision.note.startswith("PASSED v")
     files = {f.path for f in MlflowClient().list_artifacts(chosen.info.run_id)}
     assert {"gate.json", "card.html", "holdout"} <= files
     every = [f.path for folder in ("", "holdout") for f in MlflowClient().list_artifacts(chosen.info.run_id, folder)]

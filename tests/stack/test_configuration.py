@@ -76,7 +76,9 @@ def test_no_secret_is_on_a_command_line_or_in_a_file_that_others_can_read(stack:
 
 
 SECRETS = {
-    "admin_password": set(),  # Airflow reads it from a file
+    "admin_password": set(),  # Airflow reads those of its users from a file
+    "op_password": set(),
+    "viewer_password": set(),
     "api_secret_key": {"airflow-api-server"},
     "database_airflow": {*confidential.AIRFLOW},
     "database_mlflow": {"mlflow", "mlflow-upgrade"},
@@ -133,7 +135,8 @@ def test_secrets_are_created_once(stack: Stack) -> None:
     before = {path.name: path.read_text() for path in stack.secrets.iterdir()}
     credentials.prepare(stack)
     assert {path.name: path.read_text() for path in stack.secrets.iterdir()} == before
-    assert json.loads(before["airflow_passwords.json"]) == {"admin": before["admin_password"].strip()}
+    users = ("admin", "op", "viewer")
+    assert json.loads(before["airflow_passwords.json"]) == {u: before[f"{u}_password"].strip() for u in users}
 
 
 def test_the_serving_token_is_created_once_and_follows_the_environment(

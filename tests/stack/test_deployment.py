@@ -95,9 +95,22 @@ def test_a_missing_password_is_named(running: Services) -> None:
 def test_only_the_owner_can_read_the_password_file(tmp_path: Path) -> None:
     path = tmp_path / "secrets" / "airflow_passwords.json"
     for password in ("first", "second"):
-        deployment.write_passwords(path, password)
-    assert json.loads(path.read_text()) == {"admin": "second"}
+        deployment.write_passwords(
+            path, {variable: f"{password} {variable}" for variable in deployment.PASSWORDS.values()}
+        )
+    assert json.loads(path.read_text()) == {
+        "admin": "second AIRFLOW_ADMIN_PASSWORD",
+        "op": "second AIRFLOW_OP_PASSWORD",
+        "viewer": "second AIRFLOW_VIEWER_PASSWORD",
+    }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_missing_password_of_a_user_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    passwords = dict.fromkeys(deployment.PASSWORDS.values(), "x") | {"AIRFLOW_OP_PASSWORD": ""}
+    with pytest.raises(ConfigurationError, match="AIRFLOW_OP_PASSWORD not set"):
+        deployment.write_passwords(tmp_path / "airflow_passwords.json", passwords)
+    assert not list(tmp_path.iterdir())
 
 
 def test_folders_that_services_mount_are_created(tmp_path: Path, compose: dict[str, Any]) -> None:

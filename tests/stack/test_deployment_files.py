@@ -32,6 +32,8 @@ SECRETS = (
     "AIRFLOW_JWT_SECRET",
     "AIRFLOW_SECRET_KEY",
     "AIRFLOW_ADMIN_PASSWORD",
+    "AIRFLOW_OP_PASSWORD",
+    "AIRFLOW_VIEWER_PASSWORD",
     "MLFLOW_ADMIN_PASSWORD",
     "MLFLOW_TASKS_PASSWORD",
     "MLFLOW_SECRET_KEY",
@@ -65,6 +67,8 @@ ONLY_COMPOSED = {
     "MLFLOW_DATABASE_PASSWORD": "a password that `init` gives to a role",
     "LEDGER_DATABASE_PASSWORD": "a password that `init` gives to a role",
     "AIRFLOW_ADMIN_PASSWORD": "`init` writes it into Airflow's password file",
+    "AIRFLOW_OP_PASSWORD": "`init` writes it into Airflow's password file",
+    "AIRFLOW_VIEWER_PASSWORD": "`init` writes it into Airflow's password file",
     # secrets: `make run` passes them to each process separately
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "secret",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_ASYNC": "secret",
@@ -146,7 +150,7 @@ def test_each_service_has_only_the_secrets_that_it_reads(compose: dict[str, Any]
         "redis": {"REDIS_PASSWORD"},
         "init": {
             "POSTGRES_PASSWORD", "AIRFLOW_DATABASE_PASSWORD", "MLFLOW_DATABASE_PASSWORD", "LEDGER_DATABASE_PASSWORD",
-            "AIRFLOW_FERNET_KEY", "AIRFLOW_ADMIN_PASSWORD",
+            "AIRFLOW_FERNET_KEY", "AIRFLOW_ADMIN_PASSWORD", "AIRFLOW_OP_PASSWORD", "AIRFLOW_VIEWER_PASSWORD",
         },
         "mlflow": {"MLFLOW_DATABASE_PASSWORD", "MLFLOW_ADMIN_PASSWORD", "MLFLOW_TASKS_PASSWORD", "MLFLOW_SECRET_KEY"},
         "serving": {"SERVING_TOKEN"},

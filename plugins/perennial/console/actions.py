@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from include import catalog
 from include.overview.records import DayState, ModelHistory, ModelOverview, Outcome, Runs, VersionOf
 from include.release.action import Action
-from include.spec import bounds
+from include.spec import Model, bounds
 
 RETRIED = (Outcome.FAILED, Outcome.BROKEN)
 
 
 @dataclass(frozen=True)
 class Retraining:
-    """What the form of a night begins with: the model's own settings."""
+    """What the form of a night begins with: the model's own settings.
+
+    ``candidates`` : their names as far as they are known without running the model's code, here or in the last night.
+    """
 
     window_days: int
     seed: int
@@ -67,7 +70,7 @@ def of(row: ModelOverview, past: ModelHistory | None, runs: Runs | None) -> Offe
     versions = past.versions if past else ()
     ready = tuple(one for one in versions if one.bundle and one.version != serves and one.state != "failed")
     return Offered(
-        retraining=Retraining(model.training.window_days, model.training.seed, _candidates(past)) if model else None,
+        retraining=_retraining(model, past) if model else None,
         first_day=model.start.isoformat() if model else None,
         newest_day=row.data.expected if row.data else None,
         back_to=past.rollback_to if past else (),
@@ -77,9 +80,9 @@ def of(row: ModelOverview, past: ModelHistory | None, runs: Runs | None) -> Offe
     )
 
 
-def _candidates(past: ModelHistory | None) -> tuple[str, ...]:
-    """Their names in the newest night: `candidates.py` is not imported in the web server."""
-    return tuple(one.name for one in past.candidates) if past else ()
+def _retraining(model: Model, past: ModelHistory | None) -> Retraining:
+    names = catalog.candidate_names(model.name) or (tuple(one.name for one in past.candidates) if past else ())
+    return Retraining(model.training.window_days, model.training.seed, names)
 
 
 def _failed(row: ModelOverview) -> FailedRun | None:

@@ -91,8 +91,13 @@ def require_begun(model: Model, about: Partition, context: Context) -> None:
 
 
 def write_note(context: Context, sentence: str) -> None:
-    """Offer a sentence as the note of the run (the last one offered wins, see `perennial.notes`)."""
+    """Offer a sentence as the note of the run (the last one offered wins). It begins with one of `notes.WORDS`."""
     context["ti"].xcom_push(key=notes.KEY, value=sentence)
+
+
+def failure(context: Context, error: PerennialError) -> str:
+    """The outcome of a task that fails, for the note of the run."""
+    return f"FAILED in `{context['ti'].task_id}`: {' '.join(str(error).split())}"
 
 
 @contextmanager
@@ -106,7 +111,7 @@ def reason_noted(context: Context) -> Iterator[None]:
     except PerennialError as error:
         task: Any = context["ti"]
         if not isinstance(error, TransientError) or task.try_number > task.max_tries:
-            write_note(context, f"stopped: {' '.join(str(error).split())}")
+            write_note(context, failure(context, error))
         raise
 
 

@@ -18,6 +18,6 @@ class BrokenModelOperator(PerennialOperator):
     def execute(self, context: Context) -> str:
         problem = catalog.entry(self.model).problem
         if problem:
-            write_note(context, problem)
+            write_note(context, f"BROKEN: {problem}")
             raise ConfigurationError(problem)
         return f"{self.model} loads again."

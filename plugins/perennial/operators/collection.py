@@ -8,10 +8,18 @@ from urllib.parse import quote
 
 from airflow.sdk import BaseHook
 
-from include.errors import PerennialError
+from include.errors import DataError, PerennialError
 from include.partitions import partition, partition_of, utc_now
 from perennial.links import ValidationLink, set_link
-from perennial.operators.base import PerennialOperator, asked, reason_noted, require_begun, run_dates, write_note
+from perennial.operators.base import (
+    PerennialOperator,
+    asked,
+    failure,
+    reason_noted,
+    require_begun,
+    run_dates,
+    write_note,
+)
 from perennial.parameters import CollectParameters
 
 if TYPE_CHECKING:
@@ -55,7 +63,8 @@ class ValidateOperator(PerennialOperator):
         try:
             return collection.validate(model, about, raw).as_dict()
         except PerennialError as error:
-            write_note(context, f"{about.key}: rejected, nothing published. {error}")
+            rejected = f"REJECTED {about.key}: nothing published. {error}"
+            write_note(context, rejected if isinstance(error, DataError) else failure(context, error))
             raise
 
 
@@ -76,7 +85,7 @@ class PublishOperator(PerennialOperator):
         published = collection.publish(model, about, validated)
         write_note(
             context,
-            f"{about.key}: {published.rows:,} rows published, {published.quarantined:,} quarantined "
+            f"PUBLISHED {about.key}: {published.rows:,} rows, {published.quarantined:,} quarantined "
             f"(table version {published.version}).",
         )
         return published.as_dict()

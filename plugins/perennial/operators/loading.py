@@ -119,10 +119,11 @@ class LoadSummaryOperator(PerennialOperator):
         loaded = loading.together(keys, [loading.Loaded.of(part) for part in self.loaded or () if part])
         as_of = newest_closed(run_dates(context).moment, model.timezone, model.data.label.delay)
         missing = planning.shortfall(model, as_of) if loaded.left_out else None
-        note = _note(model, loaded, missing)
+        nothing = bool(loaded.days) and len(loaded.left_out) == len(loaded.days)
+        note = _note(model, loaded, missing, failed=nothing or bool(missing))
         write_note(context, note)
         self.log.info("%s", note)
-        if loaded.days and len(loaded.left_out) == len(loaded.days):
+        if nothing:
             raise DataError(f"nothing was loaded. {_reasons(model.name, loaded.left_out, plain=True)}")
         if missing:
             raise DataError(f"{loading.day_count(len(loaded.left_out))} not loaded, and {missing}")
@@ -148,17 +149,17 @@ def _span(model: Model, wanted: LoadParameters, context: Context) -> tuple[Parti
     return max(first, partition(model.start, model.timezone)), last
 
 
-def _note(model: Model, loaded: Loaded, missing: str | None) -> str:
+def _note(model: Model, loaded: Loaded, missing: str | None, *, failed: bool) -> str:
     if not loaded.days:
-        return "nothing to load: every day is in the lake."
+        return "NOTHING TO LOAD: every day is in the lake."
     from include.data.loading import day_count
 
     done = len(loaded.days) - len(loaded.left_out)
     first, last = loaded.days[0].partition, loaded.days[-1].partition
     quarantined = sum(day.quarantined for day in loaded.days)
     lines = [
-        f"{done} of {day_count(len(loaded.days))} loaded ({first} to {last}): {loaded.rows:,} rows, "
-        f"{quarantined:,} rows in quarantine."
+        f"{'FAILED in `summary`: loaded' if failed else 'LOADED'} {done} of {day_count(len(loaded.days))} ({first} to "
+        f"{last}): {loaded.rows:,} rows, {quarantined:,} rows in quarantine."
     ]
     if loaded.left_out:
         lines.append(_reasons(model.name, loaded.left_out))

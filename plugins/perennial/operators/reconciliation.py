@@ -28,7 +28,7 @@ class ReconcileOperator(BaseOperator):
         repaired = [f"{one.model}: {sentence}" for one in found for sentence in one.repaired]
         problems = [f"{one.model}: {sentence}" for one in found for sentence in one.problems]
         if found:
-            parts = [f"repaired: {' '.join(repaired)}"] if repaired else []
-            parts += [f"action required: {' '.join(problems)}"] if problems else []
-            write_note(context, "\n\n".join(parts))
+            parts = [f"ACTION REQUIRED: {' '.join(problems)}"] if problems else []
+            parts += [f"REPAIRED: {' '.join(repaired)}"] if repaired else []
+            write_note(context, " ".join(parts))
         return {"repaired": repaired, "problems": problems}

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import PerennialError
 from perennial.links import ModelCardLink, set_link
-from perennial.operators.base import PerennialOperator, actor, asked, reason_noted, write_note
+from perennial.operators.base import PerennialOperator, actor, asked, failure, reason_noted, write_note
 from perennial.parameters import Action, ReleaseParameters, RollbackParameters
 
 if TYPE_CHECKING:
@@ -79,10 +79,12 @@ class VerifyOperator(PerennialOperator):
         try:
             verified = promotion.verify(self.model, version, self.promoted["epoch"], go_back=self.go_back)
         except PerennialError as error:
-            write_note(context, str(error))
+            write_note(context, failure(context, error))
             raise
-        before = f"before: version {self.promoted['previous']}" if self.promoted.get("previous") else "the first one"
-        served = self.promoted.get("note") or f"version {version} serves {self.model} ({before})."
+        before = (
+            f"instead of version {self.promoted['previous']}" if self.promoted.get("previous") else "as the first one"
+        )
+        served = self.promoted.get("note") or f"PROMOTED v{version}: it serves {self.model}, {before}."
         write_note(context, f"{served} The server answers with it.")
         return verified.as_dict()
 

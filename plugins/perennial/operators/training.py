@@ -71,7 +71,7 @@ class SnapshotOperator(BaseSensorOperator):
         except (NotReady, DataError) as reason:
             if scheduled and last is None:
                 # The nights of a new model begin before its history is loaded. This is not a failure.
-                write_note(context, f"skipped: {model.name} was never trained, and cannot be yet. {reason}")
+                write_note(context, f"SKIPPED: {model.name} was never trained, and cannot be yet. {reason}")
                 raise AirflowSkipException(str(reason)) from reason
             if isinstance(reason, DataError):
                 raise
@@ -81,7 +81,7 @@ class SnapshotOperator(BaseSensorOperator):
                 return False
             raise DataError(str(reason)) from reason
         if plan.nothing_new:
-            write_note(context, f"skipped: {plan.nothing_new}")
+            write_note(context, f"SKIPPED: {plan.nothing_new}")
             raise AirflowSkipException(plan.nothing_new)
         context["ti"].xcom_push(key=PLAN, value=plan.as_dict())
         # Airflow maps only over a return value, so this is the list of candidates, and the plan has its own key.

@@ -1,0 +1,57 @@
+"""A folder that breaks on a running stack: `<model>_broken` is red by itself, once for each reason."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from include.stack.airflow_answers import Run
+from tests.end_to_end.conftest import models_folder
+from tests.end_to_end.journeys import Journey
+from tests.end_to_end.stack_runner import Api, Running
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
+NAME = "halfway"
+DAG = f"{NAME}_broken"
+PARSES = 45.0  # seconds in which Airflow reads the file at least twice more
+
+
+def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[Path, list[Run]]]:
+    api = Api(running.stack)
+    return {"broken": Journey(lambda: models_folder(running.home) / NAME, {"twice": lambda at: twice(api, at)}).start()}
+
+
+def twice(api: Api, folder: Path) -> list[Run]:
+    """Break a folder, break it in another way, repair nothing; return its runs, newest first."""
+    try:
+        folder.mkdir()
+        (folder / "model.py").write_text("MODEL = 1\n")
+        until(api, 1)
+        (folder / "model.py").write_text("MODEL = unknown_name\n")
+        until(api, 2)
+        time.sleep(PARSES)
+        return list(api.runs(DAG))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def until(api: Api, runs: int) -> None:
+    """Wait until the DAG has this many runs, all of them ended."""
+    deadline = time.monotonic() + 600
+    while True:
+        found = list(api.runs(DAG)) if api.dag(DAG) else []
+        if len(found) >= runs and all(run.state in ("success", "failed") for run in found):
+            return
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+
+
+def test_each_broken_state_is_one_red_run_with_its_reason(journeys: dict[str, Journey[Any, list[Run]]]) -> None:
+    second, first = journeys["broken"].outcome("twice")
+    assert (first.state, second.state) == ("failed", "failed")
+    assert first.note.startswith("BROKEN: ") and "source.py is missing" in first.note
+    assert second.note.startswith("BROKEN: ") and "unknown_name" in second.note
