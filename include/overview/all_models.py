@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
+from include import catalog
+from include.errors import ConfigurationError, PerennialError
+from include.overview import days, model_server
+from include.overview.needs import headline, in_order, matches, shared_problems
 from include.overview.records import Filter, ModelOverview, Overview, Runs
+from include.overview.rows import Evidence, by_model, row
+from include.registry.overview import LedgerView
+
+log = logging.getLogger(__name__)
 
 
 def overview(
@@ -13,7 +24,8 @@ def overview(
 ) -> Overview:
     """How every model is. Never raises because a service is down: what it knows is unknown, and `problems` says so.
 
-    Reads the folders and the ledger (four queries), and asks the model server at most half a second. Safe in a thread.
+    Reads the folders and the ledger (one query a table), and asks the model server, which has half a second. Safe in a
+    thread.
 
     Parameters
     ----------
@@ -21,10 +33,54 @@ def overview(
     wanted : which models to show; ``None``: all.
     names : the models that the reader may see; ``None``: all. The headline counts only what is shown.
     """
-    raise NotImplementedError
+    folders = catalog.folders()
+    known, why = _evidence(folders, runs, now)
+    listed = sorted({*folders, *(known.ledger.champions if known.ledger else ())})
+    found = [
+        row(name, catalog.entry(name) if name in folders else None, known, now)
+        for name in listed
+        if names is None or name in names
+    ]
+    problems = shared_problems(why, runs is not None, known.server is not None)
+    return shown(Overview(now, "", tuple(found), problems), wanted or Filter())
+
+
+def shown(of: Overview, wanted: Filter) -> Overview:
+    """The models of an overview that a filter leaves, in order, with the headline about them."""
+    models = in_order([model for model in of.models if matches(model, wanted)])
+    return replace(of, models=models, headline=headline(models, complete=not of.problems))
 
 
 def model_overview(name: str, runs: Runs | None, now: datetime) -> ModelOverview | None:
     """The row of one model; ``None`` if neither a folder nor the ledger knows the name. ``runs`` may be of this model
     only."""
-    raise NotImplementedError
+    try:
+        entry = catalog.entry(name)
+    except ConfigurationError:
+        entry = None
+    known, _ = _evidence([name], runs, now, only=True)
+    if entry is None and (known.ledger is None or name not in known.ledger.champions):
+        return None
+    return row(name, entry, known, now)
+
+
+def _evidence(
+    names: Collection[str], runs: Runs | None, now: datetime, only: bool = False
+) -> tuple[Evidence, str | None]:
+    """What every source says, and why the ledger does not answer. Ledger and model server are asked at once."""
+    with ThreadPoolExecutor(1, thread_name_prefix="model server") as pool:
+        asked = pool.submit(model_server.ask)
+        ledger, why = _ledger(names, now, only)
+        server = asked.result()
+    paused = runs.paused if runs else frozenset[str]()
+    return Evidence(ledger, server, by_model(runs), runs.since if runs else None, paused), why
+
+
+def _ledger(names: Collection[str], now: datetime, only: bool) -> tuple[LedgerView | None, str | None]:
+    from include.registry import overview as ledger
+
+    try:
+        return ledger.read(names, days.since(now), only), None
+    except PerennialError as error:
+        log.warning("The ledger does not answer: %s", error)
+        return None, str(error)

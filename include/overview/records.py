@@ -5,6 +5,7 @@ A value that is not known is ``None`` or has the member ``UNKNOWN``; nothing tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -93,9 +94,9 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class Server:
-    """The answer of the model server about all models."""
+    """The answer of the model server about all models, by name."""
 
-    models: tuple[ServedModel, ...]
+    by_name: Mapping[str, ServedModel]
 
 
 # -- one night

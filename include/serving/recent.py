@@ -1,8 +1,8 @@
 """The last 24 hours of each model in a fixed amount of memory: counts, and a histogram of the times of answers.
 
-One ring of half-hour slots for each model that was asked; totals over the ring are kept up to date, so that reading them
-takes as long as one slot. A request adds one to two numbers: well below a microsecond. Everything happens on the event
-loop, so there is no lock.
+One ring of half-hour slots for each model that was asked; totals over the ring are kept up to date, so that reading
+them takes as long as one slot. A request adds one to two numbers, in less than a microsecond. Everything happens on the
+event loop, so there is no lock.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from include.scoring.messages import Recent
 SLOT_SECONDS = 1800.0
 SLOTS = 48
 LIMITS = tuple(0.0001 * 2 ** (step / 3) for step in range(52))
-"""Upper limits of the times in seconds, 0.1 ms to 13 s, each 26 % above the last; longer ones are counted above them."""
+"""Upper limits of the times in seconds, 0.1 ms to 13 s, each 26 % above the one before."""
 INVALID, ERROR = len(LIMITS) + 1, len(LIMITS) + 2
 WIDTH = len(LIMITS) + 3  # the times, one for longer ones, and the two counts
 

@@ -78,14 +78,15 @@ def time_of_day(expression: str) -> time | None:
 def days_and_time(expression: str) -> Callable[[date], time | None]:
     """When a valid expression ticks first on a day; the function returns None for a day without a tick.
 
-    As in every cron, a restricted day of the month and a restricted day of the week are alternatives.
+    As in every cron, a restricted day of the month and a restricted day of the week are alternatives. An hour that a
+    change of the clocks leaves out is not considered.
     """
     minutes, hours, days, months, weekdays = (
         _values(text, low, high, names) for text, (_, low, high, names) in zip(expression.split(), FIELDS, strict=True)
     )
     first = time(min(hours), min(minutes))
     weekdays = {day % 7 for day in weekdays}
-    either = all(not field.startswith("*") for field in (expression.split()[2], expression.split()[4]))
+    either = len(days) < 31 and len(weekdays) < 7
 
     def ticks(day: date) -> time | None:
         fits = (day.day in days, day.isoweekday() % 7 in weekdays)

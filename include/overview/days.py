@@ -1,0 +1,158 @@
+"""The newest days of a model: published, empty, rejected, failed, missing. Pure.
+
+The ledger has what was validated and published. A collect run whose source failed, or that was killed, writes nothing:
+Airflow's failed runs show it, back-fills included. A day that neither names is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from include.overview.nights import Calendar
+from include.overview.outcomes import ACTIVE
+from include.overview.records import Data, Day, DayState, RunRow
+from include.overview.wording import ended, sentence_of
+from include.partitions import days_back, earlier, keys_between, newest_closed
+from include.registry.overview import DayLines
+from include.registry.rows import DayRow
+from include.spec import Model
+from include.spec.cron import days_and_time
+
+SHOWN = 14
+LATE = timedelta(hours=1)
+"""How long after its time a day is pending, without a run, before it is missing."""
+RECORDED = {
+    "published": DayState.PUBLISHED,
+    "empty": DayState.EMPTY,
+    "rejected": DayState.REJECTED,
+    "failed": DayState.FAILED,
+}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The newest day that should have been collected by now, and when it was due."""
+
+    key: str
+    due: datetime
+
+
+def expected(model: Model, now: datetime) -> Expected:
+    """The day of the newest tick of ``data.schedule``."""
+    calendar = Calendar(model.timezone, model.data.schedule)
+    day = calendar.newest_due(now)
+    clock = None if day is None else days_and_time(model.data.schedule)(day)
+    if day is None or clock is None:  # a schedule that has not ticked for a year
+        newest = newest_closed(now, model.timezone, model.data.label.delay)
+        return Expected(newest.key, newest.end + model.data.label.delay)
+    due = datetime.combine(day, clock, calendar.zone).astimezone(UTC)
+    return Expected(earlier(day.isoformat(), days_back(clock, model.data.label.delay)), due)
+
+
+def data_of(model: Model, lines: DayLines, runs: Sequence[RunRow], now: datetime, shown: int = SHOWN) -> Data:
+    """The last days of a model.
+
+    Parameters
+    ----------
+    lines : what the ledger has recorded.
+    runs : of ``<model>_collect`` that are queued, running or failed; empty if they are not known.
+    """
+    newest = expected(model, now)
+    first = max(earlier(newest.key, shown - 1), model.start.isoformat(), lines.first or "")
+    keys = keys_between(first, newest.key) if first <= newest.key else []
+    recorded = {day.key: day for day in lines.days}
+    by_day: dict[str, RunRow] = {}
+    for run in sorted(runs, key=lambda run: run.run_after if run.start is None else run.start):
+        if run.day is not None:
+            by_day[run.day] = run
+    days = tuple(_day(key, recorded.get(key), by_day.get(key), newest, now, lines.first is not None) for key in keys)
+    quarantined = [day.quarantined for day in days if day.quarantined is not None]
+    return Data(lines.newest, newest.key, days, sum(quarantined) if quarantined else None)
+
+
+def calendar_of(model: Model, lines: DayLines, runs: Sequence[RunRow], now: datetime, shown: int) -> tuple[Day, ...]:
+    """The days of a calendar, as in `data_of`."""
+    return data_of(model, lines, runs, now, shown).days
+
+
+def _day(key: str, recorded: DayRow | None, run: RunRow | None, newest: Expected, now: datetime, begun: bool) -> Day:
+    """One day.
+
+    Parameters
+    ----------
+    recorded : by the ledger. ``run`` : the newest collect run that is active or failed.
+    begun : whether the ledger has any day of the model.
+    """
+    if recorded is not None:
+        return _recorded(recorded, run)
+    of_run = {"dag_id": run.dag_id, "run_id": run.run_id, "at": run.end or run.start} if run is not None else {}
+    if run is not None and run.state in ACTIVE:
+        return Day(key, DayState.PENDING, reason="It is being collected.", **of_run)  # type: ignore[arg-type]
+    if run is not None:
+        return Day(key, DayState.FAILED, reason=_why(run), **of_run)  # type: ignore[arg-type]
+    if not begun:
+        return Day(key, DayState.UNKNOWN, reason="No day of this model is recorded yet.")
+    if key == newest.key and now < newest.due + LATE:
+        return Day(key, DayState.PENDING, reason="It is due and not collected yet.")
+    return Day(key, DayState.MISSING, reason="It was not collected.")
+
+
+def _recorded(day: DayRow, run: RunRow | None) -> Day:
+    """A day that the ledger has. A later run that failed is named, and what is published stays published."""
+    found = Day(
+        key=day.key,
+        state=RECORDED.get(day.state, DayState.UNKNOWN),
+        rows=day.rows,
+        quarantined=day.quarantined,
+        reason=day.reason,
+        batch=day.batch,
+        run_id=day.run_id,
+        at=day.at,
+    )
+    if found.state in (DayState.PUBLISHED, DayState.EMPTY) or run is None or not _later(run, day):
+        return found
+    state, reason = found.state, found.reason
+    if run.state in ACTIVE:
+        state, reason = DayState.PENDING, f"It is being collected again. Before: {ended(reason or day.state)}"
+    elif found.state is DayState.FAILED:
+        reason = _why(run)
+    return Day(
+        key=day.key,
+        state=state,
+        rows=day.rows,
+        quarantined=day.quarantined,
+        reason=reason,
+        batch=day.batch,
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        at=run.end or run.start,
+    )
+
+
+def _later(run: RunRow, day: DayRow) -> bool:
+    """Whether a run began or ended after a day was recorded; the run that recorded it is not later."""
+    if run.run_id == day.run_id and run.state not in ACTIVE:
+        return False
+    moment = run.end or run.start or run.run_after
+    return day.at is None or moment >= day.at
+
+
+def _why(run: RunRow) -> str:
+    task = f"The task {run.failed_tasks[0]} of {run.dag_id} failed." if run.failed_tasks else ""
+    return " ".join(filter(None, (ended(said) if (said := sentence_of(run.note)) else "", task))) or (
+        f"A run of {run.dag_id} failed."
+    )
+
+
+def named(days: Mapping[str, Day] | Sequence[Day], *states: DayState) -> list[str]:
+    """The keys of the days with one of these states."""
+    found = days.values() if isinstance(days, Mapping) else days
+    return [day.key for day in found if day.state in states]
+
+
+def since(now: datetime, shown: int = SHOWN) -> str:
+    """A key from which recorded days are read, for any timezone, schedule and delay of up to two weeks."""
+    oldest: date = (now - timedelta(days=shown + 16)).date()
+    return oldest.isoformat()

@@ -1,0 +1,200 @@
+"""The row of one model, put together from what each source says. Pure: nothing here reads a file, a table or a clock."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from include.catalog import Entry
+from include.overview import days, service
+from include.overview.needs import needs, released
+from include.overview.nights import Calendar, Window
+from include.overview.outcomes import NightEvidence, Sources, outcome
+from include.overview.records import Freeze, ModelOverview, Night, Outcome, Quality, RunRow, Runs, Server
+from include.registry.overview import ChampionLine, DayLines, DecisionLine, LedgerView
+
+NIGHTS = 14
+KEPT = 46
+"""Nights that moments are sorted into: the 30 of the sparkline, and some without a decision."""
+NO_DAYS = DayLines((), None, None)
+
+
+@dataclass(frozen=True)
+class RunsOf:
+    """Airflow's runs of one model, each kind newest first."""
+
+    retrains: Sequence[RunRow] = ()
+    releases: Sequence[RunRow] = ()
+    collects: Sequence[RunRow] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What every source says.
+
+    Attributes
+    ----------
+    ledger, server : ``None`` if it does not answer. ``runs`` : by model. ``since`` : from when they are complete;
+        ``None`` if Airflow's runs are not known. ``paused`` : ids of DAGs.
+    """
+
+    ledger: LedgerView | None
+    server: Server | None
+    runs: Mapping[str, RunsOf] = field(default_factory=dict)
+    since: datetime | None = None
+    paused: frozenset[str] = frozenset()
+
+
+def by_model(runs: Runs | None) -> dict[str, RunsOf]:
+    """The runs by model, each kind newest first."""
+    found: dict[str, dict[str, list[RunRow]]] = {}
+    for run in sorted(runs.rows if runs else (), key=lambda run: run.run_after, reverse=True):
+        model, _, kind = run.dag_id.rpartition("_")
+        found.setdefault(model, {}).setdefault(kind, []).append(run)
+    return {
+        model: RunsOf(kinds.get("retrain", ()), kinds.get("release", ()), _unsuccessful(kinds.get("collect", ())))
+        for model, kinds in found.items()
+    }
+
+
+def _unsuccessful(runs: Sequence[RunRow]) -> list[RunRow]:
+    return [run for run in runs if run.state != "success"]
+
+
+def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> ModelOverview:
+    """The row of one model.
+
+    Parameters
+    ----------
+    entry : its folder; ``None`` if only the ledger knows it.
+    """
+    model = entry.model if entry else None
+    ledger, runs = known.ledger, known.runs.get(name, RunsOf())
+    champion = ledger.champions.get(name) if ledger else None
+    decisions = ledger.decisions.get(name, ()) if ledger else ()
+    calendar = Calendar(model.timezone if model else "UTC", model.training.schedule if model else None)
+    nights, current = _nights(name, calendar, decisions, runs, known, now)
+    serving = service.serving_of(champion, model, known.server, name, now) if ledger else None
+    gone = entry is None
+    night = _about_the_model(name, current, entry, champion, decisions, known)
+    lines = (ledger.days.get(name) or NO_DAYS) if ledger else None
+    data = days.data_of(model, lines, runs.collects, now) if lines is not None and model is not None else None
+    state = next((one.state for one in decisions if one.version == night.version), None)
+    served = service.served_model(known.server, name)
+    freeze = champion.freeze if champion else None
+    paused = f"{name}_retrain" in known.paused
+    return ModelOverview(
+        name=name,
+        owner=model.owner if model else None,
+        description=model.description if model else "",
+        tags=model.tags if model else (),
+        timezone=calendar.timezone,
+        problem=entry.problem if entry else None,
+        night=night,
+        nights=_with_current(nights, night),
+        serving=serving,
+        quality=_quality(champion, decisions, calendar, now),
+        data=data,
+        live=served.live if served else None,
+        freeze=None if freeze is None else Freeze(freeze.actor, freeze.since, freeze.reason),
+        needs=needs(name, entry.problem if entry else None, night, serving, data, released(state), paused, gone),
+    )
+
+
+def _nights(
+    name: str,
+    calendar: Calendar,
+    decisions: Sequence[DecisionLine],
+    runs: RunsOf,
+    known: Evidence,
+    now: datetime,
+) -> tuple[tuple[Night, ...], Night]:
+    """The last nights, oldest first, and the newest one that was due or that something is known about."""
+    window = calendar.window(now, NIGHTS)
+    by_night = _sorted_into(window, decisions, runs.retrains)
+    first = _first_moment(decisions, runs.retrains)
+    paused = f"{name}_retrain" in known.paused
+    found = []
+    for day, start in zip(window.days, window.starts, strict=True):
+        mine = by_night.get(day, ([], []))
+        releases = [run for run in runs.releases if run.run_after >= start]
+        due = calendar.due(start.astimezone(calendar.zone).date())
+        due = None if due is None or due > now or (first is not None and _before(window, day, first)) else due
+        sources = Sources(known.since is not None and known.since <= start, known.ledger is not None)
+        found.append(outcome(NightEvidence(name, day, due, *mine, releases), sources, paused))
+    telling = [night for night in found if night.outcome is not Outcome.NOT_DUE]
+    return tuple(found), telling[-1] if telling else found[-1]
+
+
+def _sorted_into(
+    window: Window, decisions: Sequence[DecisionLine], retrains: Sequence[RunRow]
+) -> dict[str, tuple[list[DecisionLine], list[RunRow]]]:
+    """Decisions and runs by night. A decision belongs to the night of its run, however long that took."""
+    found: dict[str, tuple[list[DecisionLine], list[RunRow]]] = {}
+    nights: dict[str, str | None] = {}
+    for run in retrains:
+        night = nights[run.run_id] = window.of(run.run_after)
+        if night is not None:
+            found.setdefault(night, ([], []))[1].append(run)
+    for decision in decisions:
+        night = nights.get(decision.run_id) or window.of(decision.at)
+        if night is not None:
+            found.setdefault(night, ([], []))[0].append(decision)
+    return found
+
+
+def _first_moment(decisions: Sequence[DecisionLine], retrains: Sequence[RunRow]) -> datetime | None:
+    """The oldest thing that is known about the nights of a model."""
+    moments = [decisions[-1].at] if decisions else []
+    moments += [retrains[-1].run_after] if retrains else []
+    return min(moments, default=None)
+
+
+def _before(window: Window, day: str, first: datetime) -> bool:
+    """Whether a night was over before the first thing that is known about a model."""
+    at = window.days.index(day) + 1
+    return at < len(window.starts) and window.starts[at] <= first
+
+
+def _about_the_model(
+    name: str,
+    night: Night,
+    entry: Entry | None,
+    champion: ChampionLine | None,
+    decisions: Sequence[DecisionLine],
+    known: Evidence,
+) -> Night:
+    """The newest night, as the state of the folder, a freeze and a missing champion make it."""
+    if entry is None:
+        why = "Its folder is gone, so no nights are planned."
+        return replace(night, outcome=Outcome.NOT_DUE, sentence=why) if night.outcome is Outcome.NOT_DUE else night
+    if entry.problem is not None:
+        return replace(night, outcome=Outcome.BROKEN, sentence=entry.problem)
+    quiet = night.outcome in (Outcome.SKIPPED, Outcome.NOT_RUN, Outcome.NOT_DUE)
+    if night.outcome is Outcome.SKIPPED and champion is not None and champion.frozen and decisions:
+        newest = decisions[0]
+        if newest.verdict == "hold" and newest.bundled and newest.state == "packaged":
+            return replace(night, outcome=Outcome.FROZEN, version=newest.version)
+    if quiet and known.ledger is not None and (champion is None or champion.version is None):
+        never = champion is None or champion.epoch == 0
+        if night.outcome is Outcome.SKIPPED:
+            why = night.sentence
+        else:
+            why = f"{'Nothing was released yet' if never else 'It was taken out of service'}. {night.sentence}"
+        return replace(night, outcome=Outcome.NO_CHAMPION, sentence=why)
+    return night
+
+
+def _with_current(nights: tuple[Night, ...], night: Night) -> tuple[Night, ...]:
+    """The nights with the newest one as `_about_the_model` sees it."""
+    return tuple(night if one.day == night.day else one for one in nights)
+
+
+def _quality(
+    champion: ChampionLine | None, decisions: Sequence[DecisionLine], calendar: Calendar, now: datetime
+) -> Quality | None:
+    window = calendar.window(now, KEPT)
+    of = [window.of(one.at) or calendar.night(one.at).isoformat() for one in decisions]
+    return service.quality_of(champion, decisions, of)
