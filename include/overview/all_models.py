@@ -48,7 +48,7 @@ def overview(
 def shown(of: Overview, wanted: Filter) -> Overview:
     """The models of an overview that a filter leaves, in order, with the headline about them."""
     models = in_order([model for model in of.models if matches(model, wanted)])
-    return replace(of, models=models, headline=headline(models, complete=not of.problems))
+    return replace(of, models=models, headline=headline(models, of.at, complete=not of.problems))
 
 
 def model_overview(name: str, runs: Runs | None, now: datetime) -> ModelOverview | None:

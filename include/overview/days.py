@@ -72,11 +72,6 @@ def data_of(model: Model, lines: DayLines, runs: Sequence[RunRow], now: datetime
     return Data(lines.newest, newest.key, days, sum(quarantined) if quarantined else None)
 
 
-def calendar_of(model: Model, lines: DayLines, runs: Sequence[RunRow], now: datetime, shown: int) -> tuple[Day, ...]:
-    """The days of a calendar, as in `data_of`."""
-    return data_of(model, lines, runs, now, shown).days
-
-
 def _day(key: str, recorded: DayRow | None, run: RunRow | None, newest: Expected, now: datetime, begun: bool) -> Day:
     """One day.
 
@@ -86,7 +81,7 @@ def _day(key: str, recorded: DayRow | None, run: RunRow | None, newest: Expected
     begun : whether the ledger has any day of the model.
     """
     if recorded is not None:
-        return _recorded(recorded, run)
+        return recorded_day(recorded, run)
     of_run = {"dag_id": run.dag_id, "run_id": run.run_id, "at": run.end or run.start} if run is not None else {}
     if run is not None and run.state in ACTIVE:
         return Day(key, DayState.PENDING, reason="It is being collected.", **of_run)  # type: ignore[arg-type]
@@ -99,7 +94,7 @@ def _day(key: str, recorded: DayRow | None, run: RunRow | None, newest: Expected
     return Day(key, DayState.MISSING, reason="It was not collected.")
 
 
-def _recorded(day: DayRow, run: RunRow | None) -> Day:
+def recorded_day(day: DayRow, run: RunRow | None = None) -> Day:
     """A day that the ledger has. A later run that failed is named, and what is published stays published."""
     found = Day(
         key=day.key,

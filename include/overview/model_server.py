@@ -24,20 +24,17 @@ def ask(seconds: float = PATIENCE) -> Server | None:
 
     from include.scoring.messages import ModelStatus
 
-    class Answer(msgspec.Struct, frozen=True):
-        models: list[ModelStatus]
-
     settings = Settings.from_environment()
     if settings.serving_url is None:
         return None
     headers = {"Authorization": f"Bearer {settings.serving_token}"} if settings.serving_token else {}
     try:
         answer = httpx.get(f"{settings.serving_url}/models", headers=headers, timeout=seconds, trust_env=False)
-        found = msgspec.json.decode(answer.raise_for_status().content, type=Answer)
-    except (httpx.HTTPError, ValueError) as error:
+        found = msgspec.json.decode(answer.raise_for_status().content, type=dict[str, list[ModelStatus]])["models"]
+    except (httpx.HTTPError, ValueError, KeyError) as error:
         log.info("The model server at %s did not answer (%s: %s).", settings.serving_url, type(error).__name__, error)
         return None
-    return Server({status.model: _served(status) for status in found.models})
+    return Server({status.model: _served(status) for status in found})
 
 
 def _served(status: ModelStatus) -> ServedModel:

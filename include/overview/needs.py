@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from include.overview.days import named
 from include.overview.outcomes import SERVED
@@ -98,22 +100,30 @@ def in_order(models: Sequence[ModelOverview]) -> tuple[ModelOverview, ...]:
     return tuple(sorted(models, key=lambda one: (one.needs is None, ORDER.index(one.night.outcome), one.name)))
 
 
-def headline(models: Sequence[ModelOverview], complete: bool = True) -> str:
+def headline(models: Sequence[ModelOverview], at: datetime, complete: bool = True) -> str:
     """``Last night: 2 promoted, 1 held, 1 frozen, 1 broken. 2 need you.``
 
     Parameters
     ----------
+    at : now. A night that began more than a day ago, of a model with a weekly schedule, is not last night's.
     complete : whether every source answered; otherwise the sentence says that something is not known.
     """
     if not models:
         return "There is no model."
-    found = Counter(model.night.outcome for model in models)
+    found = Counter(_last_night(model, at) for model in models)
     nights = ", ".join(f"{found[outcome]} {SAID[outcome]}" for outcome in SAID if found[outcome])
     need = sum(model.needs is not None for model in models)
     who = {0: "Nobody is needed.", 1: "1 needs you."}.get(need, f"{need:,} need you.")
     if not complete:
         who = f"{who[:-1]}, as far as is known."
     return f"Last night: {nights}. {who}"
+
+
+def _last_night(model: ModelOverview, at: datetime) -> Outcome:
+    """The outcome of a model for the headline."""
+    lasting = model.night.outcome in (Outcome.BROKEN, Outcome.NO_CHAMPION, Outcome.UNKNOWN)
+    past = date.fromisoformat(model.night.day) < at.astimezone(ZoneInfo(model.timezone)).date() - timedelta(days=1)
+    return Outcome.NOT_DUE if past and not lasting else model.night.outcome
 
 
 def matches(model: ModelOverview, wanted: Filter) -> bool:

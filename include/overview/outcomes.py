@@ -7,6 +7,7 @@ promoted and does not serve is *failed*, and *unknown* if Airflow's runs are not
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from include.registry.overview import DecisionLine
 
 SERVED = ("champion", "retired")
 ACTIVE = ("queued", "running")
+_STARTED = re.compile(r"v\d+__")
 
 
 @dataclass(frozen=True)
@@ -136,10 +138,11 @@ def _not_in_service(found: NightEvidence, decision: DecisionLine, run: RunRow | 
 
 
 def _release_of(found: NightEvidence, decision: DecisionLine) -> RunRow | None:
-    """The release of a version: the run that its night started, else a later one."""
+    """The release of a version: the run that its night started (``v<version>__<digest>``); else, because it may be
+    about this version, the first that a person started after the decision."""
     own = f"v{decision.version}__"
-    since = [run for run in found.releases if run.run_after >= decision.at]
-    return next((run for run in found.releases if run.run_id.startswith(own)), since[0] if since else None)
+    by_hand = [run for run in found.releases if run.run_after >= decision.at and not _STARTED.match(run.run_id)]
+    return next((run for run in found.releases if run.run_id.startswith(own)), by_hand[-1] if by_hand else None)
 
 
 def _running(found: NightEvidence, run: RunRow, decision: DecisionLine | None) -> Night:

@@ -1,11 +1,10 @@
-"""The row of one model, put together from what each source says. Pure: nothing here reads a file, a table or a clock."""
+"""The row of one model, put together from what each source says. Pure: it reads no file, no table and no clock."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from include.catalog import Entry
 from include.overview import days, service
@@ -18,6 +17,8 @@ from include.registry.overview import ChampionLine, DayLines, DecisionLine, Ledg
 NIGHTS = 14
 KEPT = 46
 """Nights that moments are sorted into: the 30 of the sparkline, and some without a decision."""
+BEGINS = timedelta(minutes=15)
+"""How long after its time a night may begin before it counts as due."""
 NO_DAYS = DayLines((), None, None)
 
 
@@ -114,18 +115,31 @@ def _nights(
     """The last nights, oldest first, and the newest one that was due or that something is known about."""
     window = calendar.window(now, NIGHTS)
     by_night = _sorted_into(window, decisions, runs.retrains)
-    first = _first_moment(decisions, runs.retrains)
     paused = f"{name}_retrain" in known.paused
     found = []
+    due = _due(calendar, window, _first_moment(decisions, runs.retrains), now)
     for day, start in zip(window.days, window.starts, strict=True):
-        mine = by_night.get(day, ([], []))
         releases = [run for run in runs.releases if run.run_after >= start]
-        due = calendar.due(start.astimezone(calendar.zone).date())
-        due = None if due is None or due > now or (first is not None and _before(window, day, first)) else due
         sources = Sources(known.since is not None and known.since <= start, known.ledger is not None)
-        found.append(outcome(NightEvidence(name, day, due, *mine, releases), sources, paused))
+        mine = by_night.get(day, ([], []))
+        found.append(outcome(NightEvidence(name, day, due.get(day), *mine, releases), sources, paused))
     telling = [night for night in found if night.outcome is not Outcome.NOT_DUE]
     return tuple(found), telling[-1] if telling else found[-1]
+
+
+def _due(calendar: Calendar, window: Window, first: datetime | None, now: datetime) -> dict[str, datetime]:
+    """When the nights of a window were due, by day, those that were planned and have begun.
+
+    Nights that were over before anything is known about the model (``first``) are left out, because it may not have
+    existed. Of a model about which nothing is known only the newest is due.
+    """
+    found = {}
+    for at, day in enumerate(window.days):
+        due = calendar.due(date.fromisoformat(day))
+        over = window.starts[at + 1] if at + 1 < len(window.starts) else None
+        if due is not None and due + BEGINS <= now and not (first and over and over <= first):
+            found[day] = due
+    return found if first is not None else dict(list(found.items())[-1:])
 
 
 def _sorted_into(
@@ -150,12 +164,6 @@ def _first_moment(decisions: Sequence[DecisionLine], retrains: Sequence[RunRow])
     moments = [decisions[-1].at] if decisions else []
     moments += [retrains[-1].run_after] if retrains else []
     return min(moments, default=None)
-
-
-def _before(window: Window, day: str, first: datetime) -> bool:
-    """Whether a night was over before the first thing that is known about a model."""
-    at = window.days.index(day) + 1
-    return at < len(window.starts) and window.starts[at] <= first
 
 
 def _about_the_model(

@@ -77,6 +77,16 @@ class AirflowApi:
             if len(page) < PAGE:
                 return
 
+    def pages(self, path: str, items: str, **params: Any) -> Iterator[Mapping[str, Any]]:
+        """The entries of a list that Airflow returns page by page; ``items``: where they are in the answer."""
+        offset = 0
+        while True:
+            page = self._send("GET", path, params=params | {"limit": PAGE, "offset": offset}).json()[items]
+            yield from page
+            offset += len(page)
+            if len(page) < PAGE:
+                return
+
     def run(self, dag_id: str, run_id: str) -> Run | None:
         """One run, or ``None``."""
         answer = self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}", missing_ok=True)

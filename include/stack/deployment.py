@@ -79,6 +79,7 @@ def prepare_folders(home: Path) -> None:
 
 def migrate() -> None:
     """Bring the databases of Airflow and MLflow and the ledger to this release, and create the lake."""
+    from include.data import days
     from include.data.lake import Lake
     from include.registry.ledger import Ledger
     from include.release.reconcile import reconcile
@@ -90,6 +91,7 @@ def migrate() -> None:
     for entry in catalog.entries():
         if entry.model is not None:
             Lake.of(entry.model).create()
+    days.catch_up()
 
 
 def main() -> None:

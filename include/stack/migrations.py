@@ -82,7 +82,9 @@ def upgrade_mlflow(stack: Stack) -> None:
 
 
 def migrate_perennial() -> None:
-    """Migrate the ledger's schema and create the lake of every model; both are cheap no-ops if they exist."""
+    """Migrate the ledger's schema, create the lake of every model, and record the days of lakes that are older than the
+    ledger's table of days; all are cheap no-ops if there is nothing to do."""
+    from include.data import days
     from include.data.lake import Lake
     from include.registry.ledger import Ledger
     from include.release.reconcile import reconcile
@@ -92,6 +94,7 @@ def migrate_perennial() -> None:
     models = [entry.model for entry in catalog.entries() if entry.model is not None]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda model: Lake.of(model).create(), models))
+    days.catch_up()
 
 
 def _marker(stack: Stack) -> Path:

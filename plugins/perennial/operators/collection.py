@@ -61,7 +61,7 @@ class ValidateOperator(PerennialOperator):
         about = partition(raw.partition, model.timezone)
         set_link(self, ValidationLink, f"/perennial/{self.model}/validation/{about.key}?batch={quote(raw.digest)}")
         try:
-            return collection.validate(model, about, raw).as_dict()
+            return collection.validate(model, about, raw, run_id=context["run_id"]).as_dict()
         except PerennialError as error:
             rejected = f"REJECTED {about.key}: nothing published. {error}"
             write_note(context, rejected if isinstance(error, DataError) else failure(context, error))
@@ -82,7 +82,7 @@ class PublishOperator(PerennialOperator):
 
         model, validated = self.load(), collection.Validated.of(self.validated)
         about = partition(validated.partition, model.timezone)
-        published = collection.publish(model, about, validated)
+        published = collection.publish(model, about, validated, run_id=context["run_id"])
         write_note(
             context,
             f"PUBLISHED {about.key}: {published.rows:,} rows, {published.quarantined:,} quarantined "

@@ -83,6 +83,7 @@ class LoadOperator(PerennialOperator):
             since=run.start_date,
             patience=PATIENCE,
             report=self.log.info,
+            run_id=context["run_id"],
         )
         if rejected := loaded.ended(loading.Outcome.REJECTED):
             set_link(self, ValidationLink, _result(self.model, rejected[0].partition))

@@ -1,4 +1,5 @@
-"""The task of `perennial_reconcile`: release records and MLflow aliases of all models follow the ledger."""
+"""The task of `perennial_reconcile`: release records and MLflow aliases of all models follow the ledger, and the ledger
+follows the lakes."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 class ReconcileOperator(BaseOperator):
     """Repair release records and aliases that a promotion or a rollback could not write, and verify the result.
 
+    Days that the ledger does not have, because it did not answer when they were published, are recorded first.
+
     The task succeeds even if the repair fails; its note then says what a person must do.
     """
 
@@ -22,8 +25,11 @@ class ReconcileOperator(BaseOperator):
     ui_fgcolor = PerennialOperator.ui_fgcolor
 
     def execute(self, context: Context) -> dict[str, list[str]]:
+        from include.data import days
         from include.release.reconcile import reconcile, verify_repaired
 
+        for sentence in days.catch_up():
+            self.log.info("%s", sentence)
         found = [*reconcile(), *verify_repaired()]
         repaired = [f"{one.model}: {sentence}" for one in found for sentence in one.repaired]
         problems = [f"{one.model}: {sentence}" for one in found for sentence in one.problems]
