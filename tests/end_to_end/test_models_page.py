@@ -220,13 +220,11 @@ def test_retrain_roll_back_and_lift_the_freeze(running: Running, page: Any, api:
         if name not in ("baseline", recipe.candidate):
             dialog.locator(f"input[name=candidates][value={name}]").uncheck()
     picture(page, "run-night")
-    said = until_ended(page, send(inside, "night", "Run night"))
-    assert "has ended well" in said, said
-    run = next(iter(api.runs("toy_retrain")))
-    assert run.dag_run_id in said and "from the page" in (run.note or "")
-    assert api.wait("toy_release", api.xcom("toy_retrain", run.dag_run_id, "release", key="trigger_run_id")).state == (
-        "success"
-    )
+    status = send(inside, "night", "Run night")
+    said = until_ended(page, status)
+    assert "has ended well" in said and "from the page" in said, said
+    release = api.xcom("toy_retrain", status.locator("a").inner_text(), "release", key="trigger_run_id")
+    assert api.wait("toy_release", release).state == "success"
     after = served(running, row)
     assert after[0] > old.version and after[1] != before[1]
 
