@@ -74,20 +74,18 @@ SELECT id, 'REJECTED v7 (boosting): the challenger is 0.003 worse than the champ
 
 def measure(bench: Bench) -> Iterator[Row]:
     rounds = bench.rounds(5)
-    with services(mlflow=False) as running, served(running, bench.folder / "models-page") as (address, login):
-        with httpx.Client(base_url=address, cookies={"_token": login}, trust_env=False, timeout=120) as browser:
-            pages = {
-                f"Models page, {MODELS} models x {VERSIONS} versions": "/perennial/-/models",
-                f"page of one of {MODELS} models": "/perennial/-/models/copy_0001",
-                "the same of all models as JSON": "/perennial/api/models",
-            }
-            for what, path in pages.items():
-                cold, _, _ = ask(browser, path)
-                times = [ask(browser, path) for _ in range(rounds)]
-                first = [one for one, _, _ in times]
-                whole, size = statistics.median(one for _, one, _ in times), times[0][2]
-                details = f"whole page {whole:.2f} s, {size / 1e6:.2f} MB compressed; first request {cold:.2f} s"
-                yield Row(f"{what}: first byte", first, "s", bar=BAR_SECONDS, details=details)
+    pages = {
+        f"Models page, {MODELS} models x {VERSIONS} versions": "/perennial/-/models",
+        f"page of one of {MODELS} models": "/perennial/-/models/copy_0001",
+        "the same of all models as JSON": "/perennial/api/models",
+    }
+    with services(mlflow=False) as running, served(running, bench.folder / "models-page") as browser:
+        for what, path in pages.items():
+            cold, _, _ = ask(browser, path)
+            times = [ask(browser, path) for _ in range(rounds)]
+            whole, size = statistics.median(one for _, one, _ in times), times[0][2]
+            details = f"whole page {whole:.2f} s, {size / 1e6:.2f} MB compressed; first request {cold:.2f} s"
+            yield Row(f"{what}: first byte", [first for first, _, _ in times], "s", bar=BAR_SECONDS, details=details)
 
 
 def ask(browser: httpx.Client, path: str) -> tuple[float, float, int]:
@@ -103,8 +101,8 @@ def ask(browser: httpx.Client, path: str) -> tuple[float, float, int]:
 
 
 @contextmanager
-def served(running: Services, folder: Path) -> Iterator[tuple[str, str]]:
-    """A server of the pages over a filled database; yields its address, and the login of a user."""
+def served(running: Services, folder: Path) -> Iterator[httpx.Client]:
+    """A server of the pages over a filled database, as a client that has logged in."""
     names = [f"copy_{n:04d}" for n in range(MODELS)]
     write_models(folder / "models", MODELS)
     ledger = filled_ledger(running, names)
@@ -131,7 +129,9 @@ def served(running: Services, folder: Path) -> Iterator[tuple[str, str]]:
         try:
             address = f"http://127.0.0.1:{port}"
             until_listening(address, server)
-            yield address, token("bench", "admin")
+            login = {"_token": token("bench", "admin")}
+            with httpx.Client(base_url=address, cookies=login, trust_env=False, timeout=120) as browser:
+                yield browser
         finally:
             server.terminate()
             server.wait()
