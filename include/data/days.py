@@ -135,25 +135,24 @@ def catch_up() -> list[str]:
     ------
     TransientError : the ledger did not answer.
     """
-    models = [entry.model for entry in catalog.entries() if entry.model is not None]
     root, ledger, done = Settings.from_environment().lake, Days.default(), []
-    filled = [model.name for model in models if (root / model.name / "raw").is_dir()]
-    unknown = set(ledger.never_recorded(filled))
-    looked = ledger.now()
-    for model in models:
-        keys = {path.name for path in _notes(root / model.name).glob("*") if is_day(path.name)}
-        if not keys and model.name not in unknown:
+    filled = [name for name in catalog.folders() if (root / name / "raw").is_dir()]
+    unknown, looked = set(ledger.never_recorded(filled)), ledger.now()
+    for name in filled:
+        keys = {path.name for path in _notes(root / name).glob("*") if is_day(path.name)}
+        model = catalog.entry(name).model if keys or name in unknown else None
+        if model is None:  # nothing to do, or a broken folder, whose days wait for its repair
             continue
         lake = Lake.of(model)
         try:
-            days = in_lake(lake, None if model.name in unknown else keys)
+            days = in_lake(lake, None if name in unknown else keys)
         except Exception as error:
-            log.error("The days of %s cannot be read from its lake: %s", model.name, error)
+            log.error("The days of %s cannot be read from its lake: %s", name, error)
             continue
         ledger.record(days, unless_since=looked)
         _forget(lake.root, keys, older_than=WORK)
         if days:
-            done.append(f"{model.name}: {len(days)} days were recorded, as they are in the lake.")
+            done.append(f"{name}: {len(days)} days were recorded, as they are in the lake.")
     return done
 
 

@@ -33,7 +33,7 @@ def needs(
     serving: Serving | None,
     data: Data | None,
     released: bool = False,
-    paused: bool = False,
+    paused: frozenset[str] = frozenset(),
     gone: bool = False,
 ) -> str | None:
     """What somebody must do; the most urgent matter only. None if nobody needs to do anything.
@@ -42,7 +42,7 @@ def needs(
     ----------
     problem : what is wrong with the folder.
     released : whether the version that the night decided about has been in service.
-    paused : whether its nights are paused in Airflow.
+    paused : ids of the DAGs that are paused in Airflow.
     gone : whether the model has no folder any more, so that only what it serves matters.
     """
     if problem is not None:
@@ -55,13 +55,13 @@ def needs(
         task = f"the task {night.failed_task}" if night.failed_task else "the run"
         return f"Read the log of {task} of {night.dag_id}, fix the cause, then clear it or run the night again."
     if night.outcome is Outcome.NOT_RUN:
-        if paused:
+        if f"{name}_retrain" in paused:
             return f"Unpause {name}_retrain in Airflow, or leave it paused on purpose."
         return "Find out why Airflow did not start the night: is its scheduler running?"
     if night.outcome is Outcome.FROZEN and not released:
         what = "a version" if night.version is None else f"version {night.version}"
         return f"Lift the freeze and release {what}, or decide that it stays."
-    if (about := _of_data(name, data)) is not None:
+    if (about := _of_data(name, data, paused)) is not None:
         return about
     if night.outcome is Outcome.RUNNING:
         return None
@@ -80,18 +80,20 @@ def released(state: str | None) -> bool:
     return state in SERVED
 
 
-def _of_data(name: str, data: Data | None) -> str | None:
+def _of_data(name: str, data: Data | None, paused: frozenset[str]) -> str | None:
     if data is None:
         return None
-    for state, words, remedy in (
-        (DayState.REJECTED, "failed validation", "Look at the validation result, fix the source or the expectation"),
-        (DayState.FAILED, "could not be fetched", "Read the log of the failed run, fix the source"),
-        (DayState.MISSING, "missing", "Find out why"),
+    collects = f"{name}_collect"
+    absent = f"Unpause {collects} in Airflow" if collects in paused else "Find out why"
+    for state, words, remedy, again in (
+        (DayState.REJECTED, "failed validation", "Look at the result, fix the source or the expectation", " again"),
+        (DayState.FAILED, "could not be fetched", "Read the log of the failed run, fix the source", " again"),
+        (DayState.MISSING, "not collected", absent, ""),
     ):
         if keys := named(data.days, state):
-            those = "it" if len(keys) == 1 else "them"
-            verb = words if state is not DayState.MISSING else f"{'is' if len(keys) == 1 else 'are'} {words}"
-            return f"{listed(keys)} {verb}. {remedy}, then collect {those} again with {name}_collect."
+            those, were = ("it", "was") if len(keys) == 1 else ("them", "were")
+            verb = f"{were} {words}" if state is DayState.MISSING else words
+            return f"{listed(keys)} {verb}. {remedy}, then collect {those}{again} with {collects}."
     return None
 
 

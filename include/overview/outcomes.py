@@ -149,7 +149,7 @@ def _running(found: NightEvidence, run: RunRow, decision: DecisionLine | None) -
     if decision is not None:
         why = f"The gate has decided ({decision.verdict}); the run is not over. {decision.reason}".rstrip()
         return _night(found, Outcome.RUNNING, why, run, decision)
-    why = f"Its run is {run.state}."
+    why = f"Its run is {run.state} since {run.start or run.run_after:%Y-%m-%d %H:%M} UTC."
     if run.failed_tasks:
         why = f"Its run continues, although {run.failed_tasks[0]} failed."
     return _night(found, Outcome.RUNNING, why, run)
@@ -165,11 +165,15 @@ def _failed(found: NightEvidence, run: RunRow, decision: DecisionLine | None) ->
 
 
 def _absent(found: NightEvidence, known: Sources, paused: bool) -> Night:
+    if found.due is None and known.ledger:
+        return _night(found, Outcome.NOT_DUE, "No night was planned.", None)
     if not known.runs:
         missing = "neither Airflow nor the ledger answers" if not known.ledger else "Airflow's runs are not known"
         return _night(found, Outcome.UNKNOWN, f"Nothing is known about this night: {missing}.", None)
     if found.due is None:
-        return _night(found, Outcome.NOT_DUE, "No night was planned.", None)
+        return _night(
+            found, Outcome.UNKNOWN, "What was decided is not known, because the ledger does not answer.", None
+        )
     if paused:
         return _night(found, Outcome.NOT_RUN, f"{found.model}_retrain is paused in Airflow.", None)
     why = f"No run of {found.model}_retrain has begun since {found.due:%Y-%m-%d %H:%M} UTC, when it was due."

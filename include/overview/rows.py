@@ -85,7 +85,6 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
     state = next((one.state for one in decisions if one.version == night.version), None)
     served = service.served_model(known.server, name)
     freeze = champion.freeze if champion else None
-    paused = f"{name}_retrain" in known.paused
     return ModelOverview(
         name=name,
         owner=model.owner if model else None,
@@ -100,7 +99,7 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
         data=data,
         live=served.live if served else None,
         freeze=None if freeze is None else Freeze(freeze.actor, freeze.since, freeze.reason),
-        needs=needs(name, entry.problem if entry else None, night, serving, data, released(state), paused, gone),
+        needs=needs(name, entry.problem if entry else None, night, serving, data, released(state), known.paused, gone),
     )
 
 

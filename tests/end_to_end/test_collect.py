@@ -12,6 +12,11 @@ import pytest
 
 from include import catalog
 from include.data.lake import Lake
+from include.overview.all_models import overview
+from include.overview.records import Outcome, ServerState
+from include.partitions import utc_now
+from include.registry.days import Days
+from include.stack import airflow_runs
 from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Api, Running, outside
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
@@ -133,3 +138,22 @@ def test_a_back_fill_from_the_command_line_includes_its_last_day(running: Runnin
     while not wanted <= set(Lake.of(catalog.load("toy")).published()):
         assert time.monotonic() < deadline, [(r.dag_run_id, r.state) for r in api.runs(DAG, run_type="backfill")]
         time.sleep(0.5)
+
+
+def test_the_overview_shows_the_day_and_the_run(api: Api, run_id: str, scenario: Corrupt) -> None:
+    """In the ledger: what was published and what was rejected. In Airflow: the run that failed, and its task."""
+    good, bad = "2025-03-16", "2025-03-17"
+    scenario(bad, {"drop_column": "x"})
+    for day in (good, bad):
+        api.trigger_and_wait(DAG, f"{run_id}-{day}", {"partition": day})
+    found = {day.key: (day.state, day.run_id) for day in Days.default().of("toy", good, bad)}
+    assert found == {good: ("published", f"{run_id}-{good}"), bad: ("rejected", f"{run_id}-{bad}")}
+    known = airflow_runs.runs(api, utc_now())
+    assert known is not None and known.paused is not None
+    (failed,) = [run for run in known.rows if run.run_id == f"{run_id}-{bad}"]
+    assert (failed.dag_id, failed.state, failed.failed_tasks, failed.day) == (DAG, "failed", ("validate",), bad)
+    assert not [run for run in known.rows if run.run_id == f"{run_id}-{good}"], "collect runs that ended well"
+    shown = overview(known, utc_now())
+    (toy,) = [model for model in shown.models if model.name == "toy"]
+    assert shown.problems == () and toy.serving is not None and toy.serving.state is ServerState.SERVES
+    assert toy.night.outcome is not Outcome.UNKNOWN and toy.live is not None

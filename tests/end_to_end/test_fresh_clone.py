@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -78,7 +79,8 @@ def test_the_other_models_follow_while_the_first_is_in_use(cloned: Running) -> N
     status = subprocess.run(
         ["make", "status"], cwd=cloned.folder, env=outside(), capture_output=True, text=True, check=True
     )
-    assert all(f"  {name}: version 1" in status.stdout for name in listed), status.stdout
+    for name in listed:
+        assert re.search(rf"^  {name}: +PROMOTED \(version 1\); version 1 serves", status.stdout, re.M), status.stdout
 
 
 # The tests below measure nothing, so the stack of all other tests can start at the same time (`launched`).

@@ -23,6 +23,7 @@ from include.errors import ConfigurationError, DataError, IntegrityError, NotRea
 from include.gate.evaluation import Evaluation, UnscoredChampion
 from include.partitions import keys_between, partition
 from include.registry.bundles import BundleStore
+from include.registry.evidence import Evidence, Figures, Interval
 from include.registry.ledger import Ledger
 from include.retraining import aftermath, evaluate, in_process, night, package, planning, select, train
 from include.retraining import decide as decisions
@@ -108,6 +109,17 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     assert Evaluation.of(kept["evaluation"]) == outcome.evaluation
     assert kept["checks"] == outcome.decision.as_dict()["checks"]
     assert outcome.decision.note.startswith("PASSED v")
+
+    decided = Ledger.default().decision("toy", outcome.run_id)
+    assert decided is not None
+    figures, evidence = Figures.of(decided.figures), Evidence.of(decided.evidence)
+    assert (figures.metric, figures.value) == ("log_loss", outcome.evaluation.metric("challenger", "log_loss"))
+    assert figures.over_baseline == Interval(value=gain.value, lower=gain.lower, upper=gain.upper)
+    assert (figures.over_champion, figures.champion) == (None, None), "nothing served"
+    limits = outcome.evaluation.intervals["challenger"]["log_loss"] if outcome.evaluation.intervals else None
+    assert (evidence.metrics["log_loss"].lower, evidence.metrics["log_loss"].upper) == limits
+    assert [trial.name for trial in evidence.trials] == list(outcome.plan.candidates)
+    assert (evidence.holdout, evidence.last) == ((manifest.holdout.first, manifest.holdout.last), AS_OF)
     files = {f.path for f in MlflowClient().list_artifacts(chosen.info.run_id)}
     assert {"gate.json", "card.html", "holdout"} <= files
     every = [f.path for folder in ("", "holdout") for f in MlflowClient().list_artifacts(chosen.info.run_id, folder)]

@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,15 +20,13 @@ from include.backtest.__main__ import main as backtest
 from include.data.lake import Lake
 from include.errors import ConfigurationError
 from include.partitions import partition
-from include.registry.rows import Standing
-from include.stack import first_champions, night, running, status
+from include.stack import first_champions, night, running
 from include.stack.airflow_api import AirflowApi
 from include.stack.first_champions import Others, closing
 from include.stack.following import Follower, RunFailed, left_out
 from include.stack.layout import Stack
 from include.stack.newcomers import Newcomers, refusal
 from include.stack.signals import StopSignals
-from include.stack.status import served
 from tests.services import free_port, waits
 
 TOY = Path(__file__).parent.parent / "models_for_tests" / "toy"
@@ -72,39 +69,6 @@ def test_without_a_name_the_error_names_all_of_several_models(target: str, capsy
 def test_a_night_of_an_unknown_model_names_the_closest_model(alone: Path) -> None:
     with pytest.raises(ConfigurationError, match="did you mean 'toy'"):
         catalog.chosen("toi", "night")
-
-
-def test_the_status_names_every_model_whatever_its_state(alone: Path) -> None:
-    shutil.copytree(alone / "toy", alone / "halfway")
-    (alone / "halfway" / "source.py").unlink()
-    lines = served({"gone": 4, "frozen": None}, {})
-    assert lines[0] == "  toy: no champion yet"
-    assert lines[1].startswith("  halfway: broken: ") and "source.py is missing" in lines[1]
-    assert lines[2:] == ["  gone: version 4", "  frozen: out of service"]
-    assert served({"toy": 3}, {})[0] == "  toy: version 3"
-    both = served({"halfway": 2}, {})
-    assert both[1].startswith("  halfway: version 2; its folder is broken: ")
-
-
-def test_the_status_reports_only_known_facts(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    champion = Standing("toy", 3, "d", 4, False, None, "run", None)
-    assert served(None, None) == ["  toy: not known"]
-    assert served(None, {}) == ["  toy: no champion yet"]
-    assert served(None, {"toy": champion}) == ["  toy: version 3 is the champion; whether it serves is not known"]
-    assert served({}, {"toy": champion}) == ["  toy: version 3 is the champion; it does not serve"]
-    assert served({}, None) == ["  toy: does not serve; whether it has a champion is not known"]
-    assert served({}, {"toy": replace(champion, version=None)}) == ["  toy: out of service"]
-    assert served({"toy": 2}, None) == ["  toy: version 2"]
-    assert served(None, {"gone": replace(champion, model="gone")})[1].startswith("  gone: version 3 is the champion")
-    assert status.standings() is None, "no ledger is configured"
-    assert "is not known" in capsys.readouterr().out
-
-
-def test_the_status_names_frozen_models_and_why(alone: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    frozen = Standing("toy", 3, "d", 4, True, "rolled back from version 4 by ann", "run", None)
-    lines = served({"toy": 3}, {"toy": frozen})
-    assert lines == ["  toy: version 3; promotion is frozen: rolled back from version 4 by ann"]
-    assert served({"toy": 3}, {"toy": replace(frozen, frozen=False)}) == ["  toy: version 3"]
 
 
 def test_the_last_line_of_a_start_names_models_without_a_champion() -> None:
