@@ -33,6 +33,7 @@ class Settings:
     tracking_url : MLflow server (``MLFLOW_TRACKING_URI``), ``None`` if it is not set.
     tracking_public_url : the address of the same server as a browser sees it (``PERENNIAL_MLFLOW_PUBLIC_URL``).
     serving_url : model server (``PERENNIAL_SERVING_URL``).
+    serving_public_url : the address of the same server outside of containers (``PERENNIAL_SERVING_PUBLIC_URL``).
     database_url : PostgreSQL of the ledger (``PERENNIAL_DATABASE_URL``), a SQLAlchemy URL.
     commit : the commit that the code was installed from, if the project is not a git repository (``PERENNIAL_COMMIT``).
     serving_token : bearer token of the model server (``PERENNIAL_SERVING_TOKEN``); ``None``: none asked for.
@@ -51,6 +52,7 @@ class Settings:
     tracking_url: str | None = None
     tracking_public_url: str | None = None
     serving_url: str | None = None
+    serving_public_url: str | None = None
     commit: str | None = None
     database_url: str | None = field(default=None, repr=False)
     serving_token: str | None = field(default=None, repr=False)
@@ -72,6 +74,7 @@ class Settings:
             tracking_url=env("MLFLOW_TRACKING_URI") or None,
             tracking_public_url=env("PERENNIAL_MLFLOW_PUBLIC_URL") or env("MLFLOW_TRACKING_URI") or None,
             serving_url=env("PERENNIAL_SERVING_URL") or None,
+            serving_public_url=env("PERENNIAL_SERVING_PUBLIC_URL") or env("PERENNIAL_SERVING_URL") or None,
             commit=env("PERENNIAL_COMMIT") or None,
             database_url=env("PERENNIAL_DATABASE_URL") or None,
             serving_token=env("PERENNIAL_SERVING_TOKEN") or None,

@@ -1,4 +1,4 @@
-"""Registers Perennial with Airflow: the timetables, task links, run notes, and the report pages."""
+"""Registers Perennial with Airflow: the timetables, task links, run notes, and the Models pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 from perennial import notes, refusals
-from perennial.console.app import Reports
+from perennial.console.app import PREFIX, Console
+from perennial.console.navigation import external_views
 from perennial.links import LINKS
 from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable, NightTimetable
 
@@ -18,4 +19,5 @@ class PerennialPlugin(AirflowPlugin):
     timetables: ClassVar[list[Any]] = [DailyPartitionTimetable, NightTimetable, BrokenFolderTimetable]
     operator_extra_links: ClassVar[list[Any]] = list(LINKS)
     listeners: ClassVar[list[Any]] = [notes, refusals]
-    fastapi_apps: ClassVar[list[Any]] = [{"app": Reports(), "url_prefix": "/perennial", "name": "Perennial reports"}]
+    fastapi_apps: ClassVar[list[Any]] = [{"app": Console(), "url_prefix": PREFIX, "name": "Perennial"}]
+    external_views: ClassVar[list[Any]] = external_views()

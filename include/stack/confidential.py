@@ -72,7 +72,8 @@ def of_airflow(stack: Stack, component: str) -> dict[str, str]:
     """The secrets of a component of Airflow.
 
     All of them read the metadata database and the key of its encrypted connections. The scheduler signs the tokens of
-    tasks, and the API server checks them; it also signs logins. The Models pages of the API server read the ledger.
+    tasks, and the API server checks them; it also signs logins. The Models pages of the API server read the ledger and
+    ask the model server.
     """
     values = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": credentials.database_url(stack, "airflow", "psycopg2"),
@@ -84,6 +85,7 @@ def of_airflow(stack: Stack, component: str) -> dict[str, str]:
     if component == "airflow-api-server":
         values["AIRFLOW__API__SECRET_KEY"] = credentials.read(stack, "api_secret_key") or ""
         values["PERENNIAL_DATABASE_URL"] = credentials.database_url(stack, "perennial", "psycopg2")
+        values |= of_server(stack)
     if component == SCHEDULER:
         values |= of_tasks(stack)
     return values | of_callers()

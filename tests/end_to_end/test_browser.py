@@ -7,68 +7,32 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from include import catalog
 from include.data.lake import Lake
-from include.stack import credentials
+from tests.end_to_end import chromium
+from tests.end_to_end.chromium import picture, send_login_form
 from tests.end_to_end.stack_runner import Api, Running
 
 FIRST = catalog.by_priority()[0].name if os.environ.get("PERENNIAL_SCREENSHOTS") else "toy"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.end_to_end,
-    pytest.mark.browser,
-    pytest.mark.usefixtures("settings"),
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("PERENNIAL_REQUIRE_BROWSER"), reason="no chromium on this machine"
-    ),
-]
+pytestmark = chromium.MARKS
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM, "PERENNIAL_REQUIRE_BROWSER is set and there is no chromium"
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run", "--disable-sync"]
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=quiet)
+    with chromium.started() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
 def page(browser: Any, running: Running) -> Any:
     """A page of a browser that has logged in through the form."""
-    made = send_login_form(browser, running, credentials.read(running.stack, "admin_password") or "")
-    made.get_by_role("link", name="Home").first.wait_for()
-    return made
-
-
-def send_login_form(browser: Any, running: Running, password: str) -> Any:
-    """Open a page without cookies, fill in the login form and send it; return the page."""
-    made = browser.new_page(viewport={"width": 1440, "height": 900})
-    made.set_default_timeout(120_000)
-    made.goto(f"{running.stack.airflow_url}/")
-    made.fill("input[name=username]", credentials.USER)
-    made.fill("input[name=password]", password)
-    made.click("button[type=submit]")
-    return made
-
-
-def picture(page: Any, name: str) -> None:
-    """Keep a screenshot once the page has settled."""
-    folder = os.environ.get("PERENNIAL_SCREENSHOTS")
-    if folder:
-        page.wait_for_timeout(2500)
-        page.screenshot(path=Path(folder) / f"{name}.png")
+    return chromium.logged_in(browser, running)
 
 
 def open_dag(page: Any, running: Running, dag_id: str) -> None:

@@ -33,7 +33,10 @@ ALLOWED = {
     "postgres": set(),
     "serving": {"serving_token"},
     "mlflow": {"database_mlflow", "mlflow_secret_key", "mlflow_admin_password", "mlflow_tasks_password"},
-    "airflow-api-server": {"database_airflow", "database_perennial", "fernet_key", "jwt_secret", "api_secret_key"},
+    "airflow-api-server": {
+        *("database_airflow", "fernet_key", "jwt_secret", "api_secret_key"),
+        *("database_perennial", "serving_token"),  # for the Models pages
+    },
     "airflow-scheduler": {
         *("database_airflow", "fernet_key", "jwt_secret"),
         *("database_perennial", "mlflow_tasks_password", "serving_token"),  # passed on to the tasks

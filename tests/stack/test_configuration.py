@@ -88,7 +88,7 @@ SECRETS = {
     "mlflow_admin_password": {"mlflow", "mlflow-upgrade"},
     "mlflow_secret_key": {"mlflow", "mlflow-upgrade"},
     "mlflow_tasks_password": {"mlflow", "mlflow-upgrade", "airflow-scheduler"},
-    "serving_token": {"serving", "airflow-scheduler"},
+    "serving_token": {"serving", "airflow-api-server", "airflow-scheduler"},
 }
 
 

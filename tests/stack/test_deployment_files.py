@@ -62,6 +62,7 @@ ONLY_COMPOSED = {
     "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FOLDER_PERMISSIONS": "nothing sets the umask of a container",
     "AIRFLOW__LOGGING__FILE_TASK_HANDLER_NEW_FILE_PERMISSIONS": "nothing sets the umask of a container",
     "PERENNIAL_MLFLOW_PUBLIC_URL": "a browser uses another address of MLflow than a container",
+    "PERENNIAL_SERVING_PUBLIC_URL": "a client uses another address of the model server than a container",
     "POSTGRES_URL": "the administrator, for `init`",
     "AIRFLOW_DATABASE_PASSWORD": "a password that `init` gives to a role",
     "MLFLOW_DATABASE_PASSWORD": "a password that `init` gives to a role",
@@ -156,7 +157,7 @@ def test_each_service_has_only_the_secrets_that_it_reads(compose: dict[str, Any]
         "serving": {"SERVING_TOKEN"},
         "airflow-api-server": {
             "AIRFLOW_DATABASE_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY",
-            "LEDGER_DATABASE_PASSWORD",
+            "LEDGER_DATABASE_PASSWORD", "SERVING_TOKEN",
         },
         "airflow-scheduler": {
             "AIRFLOW_DATABASE_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY",

@@ -1,0 +1,96 @@
+"""What the dialogs of a model offer. The user's browser carries an action out, with Airflow's own API."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from include import catalog
+from include.overview.records import DayState, ModelHistory, ModelOverview, Outcome, Runs, VersionOf
+from include.release.action import Action
+from include.spec import Model, bounds
+
+RETRIED = (Outcome.FAILED, Outcome.BROKEN)
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What the form of a night begins with: the model's own settings.
+
+    ``candidates`` : their names as far as they are known without running the model's code, here or in the last night.
+    """
+
+    window_days: int
+    seed: int
+    candidates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FailedRun:
+    """A run whose failed tasks can be tried again."""
+
+    dag_id: str
+    run_id: str
+    task: str | None
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Offered:
+    """The actions of one model.
+
+    Attributes
+    ----------
+    retraining : ``None`` if the folder does not load, so that there is no DAG to run.
+    first_day : the first day of the model's data.
+    back_to : versions that a rollback can choose; the one that it chooses by default comes first.
+    releasable : packaged versions that do not serve, newest first.
+    paused : DAGs of the model that are paused: a run of them waits until a person unpauses the DAG.
+    """
+
+    retraining: Retraining | None
+    first_day: str | None
+    newest_day: str | None
+    back_to: tuple[int, ...]
+    releasable: tuple[VersionOf, ...]
+    failed: FailedRun | None
+    paused: tuple[str, ...]
+    rollback_actions: tuple[str, ...] = (Action.FREEZE.value, Action.KEEP.value)
+    lift: str = Action.LIFT.value
+    shortest_reason: int = bounds.SHORTEST_REASON
+    longest_reason: int = bounds.LONGEST_REASON
+    longest_note: int = bounds.LONGEST_NOTE
+    longest_window: int = bounds.LONGEST_WINDOW
+    largest_seed: int = bounds.LARGEST_SEED
+
+
+def of(row: ModelOverview, past: ModelHistory | None, runs: Runs | None) -> Offered:
+    """The actions that make sense now."""
+    model = None if row.problem else catalog.load(row.name)
+    serves = row.serving.version if row.serving else None
+    versions = past.versions if past else ()
+    ready = tuple(one for one in versions if one.bundle and one.version != serves and one.state != "failed")
+    return Offered(
+        retraining=_retraining(model, past) if model else None,
+        first_day=model.start.isoformat() if model else None,
+        newest_day=row.data.expected if row.data else None,
+        back_to=past.rollback_to if past else (),
+        releasable=ready if model else (),
+        failed=_failed(row),
+        paused=tuple(sorted(dag for dag in (runs.paused if runs else ()) if dag.rpartition("_")[0] == row.name)),
+    )
+
+
+def _retraining(model: Model, past: ModelHistory | None) -> Retraining:
+    names = catalog.candidate_names(model.name) or (tuple(one.name for one in past.candidates) if past else ())
+    return Retraining(model.training.window_days, model.training.seed, names)
+
+
+def _failed(row: ModelOverview) -> FailedRun | None:
+    """The run of the last night, if it failed; else of the newest day that could not be collected."""
+    night = row.night
+    if night.outcome in RETRIED and night.dag_id and night.run_id:
+        return FailedRun(night.dag_id, night.run_id, night.failed_task, night.sentence)
+    for day in reversed(row.data.days if row.data else ()):
+        if day.state is DayState.FAILED and day.dag_id and day.run_id:
+            return FailedRun(day.dag_id, day.run_id, None, f"{day.key}: {day.reason}")
+    return None
