@@ -10,7 +10,7 @@ from include import catalog
 from include.errors import ConfigurationError
 from include.overview import days
 from include.overview.comparing import compare as compare  # one place for all that is about one model
-from include.overview.evidence import evidence_of, figures_of, slices_of
+from include.overview.evidence import evidence_of, figure_of, figures_of, slices_of
 from include.overview.outcomes import SERVED
 from include.overview.packaged import packaged
 from include.overview.records import (
@@ -19,7 +19,6 @@ from include.overview.records import (
     Check,
     Day,
     DecisionOf,
-    Figure,
     Lineage,
     ModelHistory,
     Outcome,
@@ -191,7 +190,7 @@ def _candidates(evidence: Evidence | None, chosen: str | None) -> tuple[Candidat
         CandidateFigure(
             name=trial.name,
             chosen=trial.name == chosen,
-            metrics=tuple(Figure(name, value) for name, value in trial.metrics.items()),
+            metrics=tuple(figure_of(found) for found in trial.metrics),
             seconds=trial.seconds,
             rows=trial.rows,
             first=trial.first,

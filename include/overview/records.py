@@ -484,7 +484,8 @@ class ModelHistory:
     candidates : of the newest decision, in the order of the ranking; empty if they were not recorded.
     slices : of the newest decision.
     days : every day of the calendar, oldest first.
-    rollback_to : versions that a rollback can choose; the one that it chooses without a version comes first.
+    rollback_to : versions that a rollback can choose; the one that it chooses without a version comes first, if
+        there is one.
     """
 
     name: str

@@ -25,7 +25,7 @@ class ModelLines:
     Attributes
     ----------
     known : whether the ledger has anything about it. ``more`` : older versions that were not read.
-    rollback_to : versions that a rollback can choose; its own choice first.
+    rollback_to : versions that a rollback can choose; its own choice first, if it has one.
     """
 
     known: bool
@@ -126,7 +126,9 @@ def _days(connection: Connection, model: str, since: str) -> DayLines:
 
 
 def _rollback_to(ledger: Ledger, model: str, versions: Sequence[VersionRow]) -> list[int]:
-    """Earlier champions, nearest first, then other packaged versions that did not fail and do not serve."""
+    """Earlier champions, nearest first, then other packaged versions that did not fail and do not serve; those that
+    have served come first."""
     past = [row.version for row in ledger.past_champions(model)]
-    others = [row.version for row in versions if row.bundle is not None and row.state not in ("failed", "champion")]
-    return [*past, *(number for number in others if number not in past)]
+    others = [row for row in versions if row.bundle is not None and row.state not in ("failed", "champion")]
+    others = sorted(others, key=lambda row: row.state != "retired")
+    return [*past, *(row.version for row in others if row.version not in past)]
