@@ -3,8 +3,8 @@
 A plugin's FastAPI app has no authentication of its own, so every route asks Airflow for the user and for the DAGs that
 the user can read. All routes only read: actions are calls of Airflow's own API by the user's browser.
 
-Airflow loads every plugin in every process, including tasks, so this module imports nothing heavy. The other modules of this
-folder are imported when the web server serves the first page.
+Airflow loads every plugin in every process, including tasks, so this module imports nothing heavy. The other modules of
+this folder are imported when the web server serves the first page.
 """
 
 from __future__ import annotations
