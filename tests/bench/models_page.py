@@ -17,52 +17,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
-from sqlalchemy import create_engine, text
-from sqlalchemy.pool import NullPool
+from sqlalchemy import text
 
 from include.settings import PROJECT
 from tests.bench.figures import Row
+from tests.bench.overview import MODELS, VERSIONS, filled
 from tests.bench.parsing import write_models
 from tests.bench.shared import Bench
 from tests.plugins.airflow_database import CONNECTION, airflow_database, token
 from tests.services import Services, free_port, services
 
-MODELS, VERSIONS, DAYS, NIGHTS = 500, 400, 91, 16
+NIGHTS = 16
 BAR_SECONDS = 1.0
-SECRET = "a secret of the bench, long enough for a signature"
-CHECKS = (
-    '[{"name": "better than the baseline", "value": 0.1, "limit": 0.0, "passed": true, '
-    '"sentence": "0.1 better than the baseline; more than 0 is wanted"}]'
-)
 
-LEDGER = f"""
-INSERT INTO perennial.version_number (model, version, run_id, mlflow_version)
-SELECT m, v, 'run-' || v, v FROM unnest(CAST(:names AS text[])) AS m, generate_series(1, {VERSIONS}) AS v;
-INSERT INTO perennial.version (model, version, run_id, candidate, recipe, twin, twin_first, twin_last, metrics, bundle,
-    state, created_at)
-SELECT m, v, 'run-' || v, 'boosting', '{{"window_days": 20}}', repeat('a', 64), '2026-01-01', '2026-01-20',
-    '{{"log_loss": 0.5}}', md5(m || v) || md5(m || v),
-    CASE WHEN v = {VERSIONS} THEN 'champion' WHEN v % 3 = 0 THEN 'retired' ELSE 'rejected' END,
-    now() - ({VERSIONS} - v) * interval '1 day'
-FROM unnest(CAST(:names AS text[])) AS m, generate_series(1, {VERSIONS}) AS v;
-INSERT INTO perennial.decision (model, run_id, as_of, verdict, reason, version, parameters, code_digest,
-    snapshot_digest, checks, decided_at, figures)
-SELECT m, 'run-' || v, to_char(now() - ({VERSIONS} - v + 1) * interval '1 day', 'YYYY-MM-DD'),
-    CASE WHEN v % 3 = 0 OR v = {VERSIONS} THEN 'promote' ELSE 'reject' END,
-    'the challenger is 0.012 better than the champion, with limits of 0.004 and 0.02', v, '{{}}', 'b', 'c',
-    CAST(:checks AS jsonb), now() - ({VERSIONS} - v) * interval '1 day',
-    '{{"metric": "log_loss", "value": 0.5, "over_baseline": {{"value": 0.1, "lower": 0.05}}}}'
-FROM unnest(CAST(:names AS text[])) AS m, generate_series(1, {VERSIONS}) AS v;
-INSERT INTO perennial.champion (model, version, digest, epoch, run_id)
-SELECT m, {VERSIONS}, md5(m || {VERSIONS}) || md5(m || {VERSIONS}), {VERSIONS}, 'run-{VERSIONS}'
-FROM unnest(CAST(:names AS text[])) AS m;
-INSERT INTO perennial.audit (at, actor, action, model, version, from_version, epoch, reason, run_id)
-SELECT now() - ({VERSIONS} - v) * interval '1 day', 'perennial', 'promote', m, v, v - 3, v, 'better', 'run-' || v
-FROM unnest(CAST(:names AS text[])) AS m, generate_series(3, {VERSIONS}, 3) AS v;
-INSERT INTO perennial.day (model, key, state, rows, quarantined, reason, batch)
-SELECT m, to_char(now() - d * interval '1 day', 'YYYY-MM-DD'), 'published', 800, d % 5, '', repeat('d', 64)
-FROM unnest(CAST(:names AS text[])) AS m, generate_series(1, {DAYS}) AS d;
-"""
 RUNS = """
 INSERT INTO dag_run (dag_id, run_id, state, run_type, run_after, start_date, end_date, conf)
 SELECT m || '_retrain', 'night-' || n, 'success', 'scheduled', :now - n * interval '1 day', :now, :now, '{}'
@@ -105,8 +72,7 @@ def served(running: Services, folder: Path) -> Iterator[httpx.Client]:
     """A server of the pages over a filled database, as a client that has logged in."""
     names = [f"copy_{n:04d}" for n in range(MODELS)]
     write_models(folder / "models", MODELS)
-    ledger = filled_ledger(running, names)
-    os.environ["AIRFLOW__API_AUTH__JWT_SECRET"] = SECRET
+    ledger = filled(running, VERSIONS, datetime.now(UTC))
     with airflow_database(running) as database:
         database.add_models(*names)
         with database.engine.begin() as connection:
@@ -135,19 +101,6 @@ def served(running: Services, folder: Path) -> Iterator[httpx.Client]:
         finally:
             server.terminate()
             server.wait()
-
-
-def filled_ledger(running: Services, names: list[str]) -> str:
-    """A ledger with `VERSIONS` versions, decisions and `DAYS` days of each model; returns its address."""
-    from include.registry.ledger import Ledger
-
-    url = running.new_database("ledger_of_the_bench")
-    Ledger(url).migrate()
-    with create_engine(url, poolclass=NullPool).begin() as connection:
-        for statement in filter(None, map(str.strip, LEDGER.split(";\n"))):
-            connection.execute(text(statement), {"names": names, "checks": CHECKS})
-        connection.execute(text("ANALYZE"))
-    return url
 
 
 def until_listening(address: str, server: subprocess.Popen[bytes]) -> None:

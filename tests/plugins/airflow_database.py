@@ -19,6 +19,7 @@ from tests.services import Services
 
 BUNDLE = "dags-folder"
 CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+SIGNING = "AIRFLOW__API_AUTH__JWT_SECRET"
 KINDS = ("collect", "load", "retrain", "release", "rollback", "score")
 
 
@@ -134,6 +135,7 @@ def airflow_database(services: Services) -> Iterator[AirflowDatabase]:
             template.read("airflow", migrations.wanted()["airflow"]), execution_options={"no_parameters": True}
         )
     before = os.environ.get(CONNECTION)
+    os.environ.setdefault(SIGNING, "a secret of tests ".ljust(64, "."))
     _use(url)
     create_auth_manager().init()
     try:

@@ -24,6 +24,7 @@ from include.registry.days import Days
 from include.registry.evidence import Evidence, Figures, Interval, SliceEvidence, TrialEvidence
 from include.registry.ledger import Ledger
 from include.registry.rows import DayRow
+from include.settings import Settings
 from tests.plugins.airflow_database import AirflowDatabase, airflow_database
 from tests.plugins.console_kit import BROKEN, HOSTILE, SCRIPT, Browser, broken_model, hostile_model, mounted
 from tests.services import Services, shared
@@ -88,13 +89,19 @@ def hostile(home: Path, database: AirflowDatabase) -> None:
     database.add_models(HOSTILE)
     database.add_dags([f"{BROKEN}_broken", f"{BROKEN}_rollback"])
     now = datetime.now(UTC)
-    database.add_run(f"{HOSTILE}_retrain", f"scheduled__{SCRIPT}", "failed", note=SCRIPT, failed=["package"])
+    database.add_run(
+        f"{HOSTILE}_retrain", f"scheduled__{SCRIPT}", "failed", note=SCRIPT, failed=["package"],
+        run_after=now + timedelta(minutes=1),  # after the decisions of `fill_ledger`
+    )  # fmt: skip
     database.add_run(
         f"{HOSTILE}_collect", f"backfill__{SCRIPT}", "failed", run_type="backfill", note=SCRIPT,
         partition_key=YESTERDAY, failed=["collect"], run_after=now - timedelta(hours=3),
     )  # fmt: skip
     fill_ledger()
     quarantine(60)
+    validated = Settings.from_environment().lake / HOSTILE / "validation" / YESTERDAY
+    validated.mkdir(parents=True)
+    (validated / "latest.html").write_text(SCRIPT)
 
 
 def fill_ledger() -> None:
@@ -134,8 +141,6 @@ def fill_ledger() -> None:
 
 def quarantine(rows: int, day: str = YESTERDAY) -> None:
     """Rows in quarantine; every third one failed another expectation."""
-    from include.settings import Settings
-
     texts = {
         "partition": [day] * rows,
         "_batch": ["d" * 64] * rows,
@@ -391,7 +396,7 @@ def test_the_entry_is_shown_by_airflow_and_follows_its_base_url(monkeypatch: pyt
     shown = ExternalViewResponse.model_validate(view)
     assert shown.href == "/airflow/perennial/-/models"
     assert (shown.destination, shown.nav_top_level, shown.url_route) == ("nav", True, "models")
-    assert (shown.icon or "").startswith("data:image/svg+xml,") and shown.icon != shown.icon_dark_mode
+    assert (shown.icon or "").startswith("data:image/svg+xml,")
 
 
 def test_no_model_can_take_the_address_of_a_page() -> None:

@@ -3,12 +3,13 @@
 A plugin's FastAPI app has no authentication of its own, so every route asks Airflow for the user and for the DAGs that
 the user can read. All routes only read: actions are calls of Airflow's own API by the user's browser.
 
-Airflow loads every plugin in every process, including tasks, so this module imports nothing. The other modules of this
-folder are imported when the web server serves the first page.
+Airflow loads every plugin in every process, including tasks, so this module imports nothing heavy. The other modules of
+this folder are imported when the web server serves the first page.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 PREFIX = "/perennial"
@@ -16,14 +17,19 @@ PREFIX = "/perennial"
 
 
 class Console:
-    """The app, built at the first request, because only the web server needs what it imports."""
+    """The app, built at the first request, because only the web server needs what it imports.
+
+    It is built in a thread, so that Airflow answers other requests meanwhile.
+    """
 
     def __init__(self) -> None:
         self._app: Any = None
+        self._building = asyncio.Lock()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if self._app is None:
-            self._app = create_app()
+        async with self._building:
+            if self._app is None:
+                self._app = await asyncio.to_thread(create_app)
         await self._app(scope, receive, send)
 
 
