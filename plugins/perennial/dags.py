@@ -16,7 +16,7 @@ from include import catalog
 from include.spec import Model
 from include.spec.bounds import LONGEST_NAME, MOST_CANDIDATES
 from perennial.operators.base import RETRY_POLICY
-from perennial.timetables import DailyPartitionTimetable, NightTimetable
+from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable, NightTimetable
 
 TASKS: dict[str, Any] = {
     "retries": 3,
@@ -47,6 +47,11 @@ def broken(kind: str) -> Iterator[catalog.Entry]:
             entry = catalog.entry(name)
             if entry.problem is not None:
                 yield entry
+
+
+def once_broken(entry: catalog.Entry) -> BrokenFolderTimetable:
+    """The timetable of `<model>_broken`: one run for each state of the folder."""
+    return BrokenFolderTimetable(catalog.state(entry.folder)[:16])
 
 
 @contextmanager
