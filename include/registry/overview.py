@@ -173,10 +173,10 @@ def read(names: Collection[str], days_since: str, only: bool = False, url: str |
         found = _rows(connection, _DECISIONS, every, most=DECISIONS, reasons=REASONS)
         decisions: dict[str, list[DecisionLine]] = {}
         for row in found:
-            decisions.setdefault(row[0], []).append(DecisionLine(*row[1:8], _utc(row[8]), row[9]))
+            decisions.setdefault(row[0], []).append(DecisionLine(*(*row[1:8], _utc(row[8]), row[9])))
         days: dict[str, list[DayRow]] = {}
         for row in _rows(connection, _DAYS, every, since=days_since):
-            days.setdefault(row[0], []).append(DayRow(*row[:8], _utc(row[8])))
+            days.setdefault(row[0], []).append(DayRow(*(*row[:8], _utc(row[8]))))
         ends = {
             row[0]: DayLines(tuple(days.get(row[0], ())), row[1], row[2]) for row in _rows(connection, _ENDS, every)
         }

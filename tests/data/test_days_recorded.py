@@ -175,7 +175,7 @@ def collect_until_killed(key: str, point: str) -> None:
         Lake.publish = kill  # type: ignore[method-assign, assignment]
         Lake.quarantine = kill  # type: ignore[method-assign, assignment]
     else:
-        Days.record = kill  # type: ignore[method-assign, assignment]
+        Days.record = kill  # type: ignore[method-assign]
     collect(toy, key)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from include.overview.needs import headline, in_order, matches
 from include.overview.records import Filter, ModelOverview, Outcome, Server, ServerState
@@ -12,7 +13,7 @@ from include.registry.rows import DayRow, FreezeRow
 from tests.overview.made import DAY, NIGHT, NOW, champion, decision, entry, keys, known, model, published, run
 
 
-def of(evidence: object, problem: str | None = None, now: object = NOW, **declared: object) -> ModelOverview:
+def of(evidence: object, problem: str | None = None, now: object = NOW, **declared: Any) -> ModelOverview:
     found = None if problem else model(**declared)
     return row("toy", entry(found, problem=problem), evidence, now)  # type: ignore[arg-type]
 

@@ -21,7 +21,7 @@ import include.models
 from include.data.lake import QUARANTINE
 from include.registry.bundles import BundleStore
 from include.registry.days import Days
-from include.registry.evidence import Evidence, Figures, Interval, SliceEvidence, TrialEvidence
+from include.registry.evidence import Evidence, Figures, Interval, Metric, SliceEvidence, TrialEvidence
 from include.registry.ledger import Ledger
 from include.registry.rows import DayRow
 from include.settings import Settings
@@ -122,11 +122,12 @@ def fill_ledger() -> None:
             checks=[{"name": SCRIPT, "value": SCRIPT, "limit": 0.5, "passed": False, "sentence": SCRIPT}],
             figures=Figures(metric="log_loss", value=0.5, over_baseline=Interval(value=0.1, lower=0.05)),
             evidence=Evidence(
-                metrics={SCRIPT: Interval(value=0.5)},
+                metrics=(Metric(name=SCRIPT, value=0.5),),
                 slices=(SliceEvidence(column=SCRIPT, value=SCRIPT, rows=9, challenger=0.4, champion=0.5, gain=None),),
                 trials=(
                     TrialEvidence(
-                        name=SCRIPT, metrics={SCRIPT: 0.5}, seconds=1.0, rows=9, first="2025-01-01", last="2025-01-20"
+                        name=SCRIPT, metrics=(Metric(name=SCRIPT, value=0.5),), seconds=1.0, rows=9,
+                        first="2025-01-01", last="2025-01-20",
                     ),
                 ),
             ),
