@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
@@ -24,7 +25,7 @@ def url(services: Services) -> str:
 
 
 def night(
-    ledger: Ledger, model: str, number: int, verdict: str = "promote", serve: bool = True, **recorded: object
+    ledger: Ledger, model: str, number: int, verdict: str = "promote", serve: bool = True, **recorded: Any
 ) -> None:
     """A night that makes a version; one that was promoted goes into service."""
     run_id, digest = f"r{number}", f"{number:064x}"
@@ -35,7 +36,7 @@ def night(
     ledger.record_decision(
         model, run_id, as_of=f"2026-05-{number:02}", verdict=verdict, reason=f"why {number}", version=number,
         parameters={}, code_digest="c", snapshot_digest="s", checks=[{"name": "days"}], **recorded,
-    )  # type: ignore[arg-type]  # fmt: skip
+    )  # fmt: skip
     if verdict == "promote":
         ledger.set_bundle(model, number, digest)
         if serve:
