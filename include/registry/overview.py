@@ -173,10 +173,10 @@ def read(names: Collection[str], days_since: str, only: bool = False, url: str |
         found = _rows(connection, _DECISIONS, every, most=DECISIONS, reasons=REASONS)
         decisions: dict[str, list[DecisionLine]] = {}
         for row in found:
-            decisions.setdefault(row[0], []).append(DecisionLine(*(*row[1:8], _utc(row[8]), row[9])))
+            decisions.setdefault(row[0], []).append(_decision(row))
         days: dict[str, list[DayRow]] = {}
         for row in _rows(connection, _DAYS, every, since=days_since):
-            days.setdefault(row[0], []).append(DayRow(*(*row[:8], _utc(row[8]))))
+            days.setdefault(row[0], []).append(_day(row))
         ends = {
             row[0]: DayLines(tuple(days.get(row[0], ())), row[1], row[2]) for row in _rows(connection, _ENDS, every)
         }
@@ -192,6 +192,16 @@ def _champion(row: Any, freeze: FreezeRow | None) -> ChampionLine:
     return ChampionLine(
         model, version, epoch, frozen, _utc(since), candidate, recipe or {}, learned_to, _figures(figures), freeze
     )
+
+
+def _decision(row: Any) -> DecisionLine:
+    _, run_id, as_of, verdict, reason, version, state, bundled, at, gain = row
+    return DecisionLine(run_id, as_of, verdict, reason, version, state, bundled, _utc(at), gain)
+
+
+def _day(row: Any) -> DayRow:
+    model, key, state, rows, quarantined, reason, batch, run_id, at = row
+    return DayRow(model, key, state, rows, quarantined, reason, batch, run_id, _utc(at))
 
 
 def _figures(document: object) -> Figures | None:

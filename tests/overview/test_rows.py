@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from include.overview.needs import headline, in_order, matches
 from include.overview.records import Filter, ModelOverview, Outcome, Server, ServerState
-from include.overview.rows import row
+from include.overview.rows import Evidence, row
 from include.registry.rows import DayRow, FreezeRow
 from tests.overview.made import DAY, NIGHT, NOW, champion, decision, entry, keys, known, model, published, run
 
 
-def of(evidence: object, problem: str | None = None, now: object = NOW, **declared: Any) -> ModelOverview:
+def of(evidence: Evidence, problem: str | None = None, now: datetime = NOW, **declared: Any) -> ModelOverview:
     found = None if problem else model(**declared)
-    return row("toy", entry(found, problem=problem), evidence, now)  # type: ignore[arg-type]
+    return row("toy", entry(found, problem=problem), evidence, now)
 
 
 def test_a_healthy_model_needs_nobody() -> None:
