@@ -35,7 +35,9 @@ def overview(
     """
     folders = catalog.folders()
     known, why = _evidence(folders, runs, now)
-    listed = sorted({*folders, *(known.ledger.champions if known.ledger else ())})
+    champions = known.ledger.champions.values() if known.ledger else ()
+    # without a folder, a champion or a freeze, a model is history: only its own page shows it
+    listed = sorted({*folders, *(one.model for one in champions if one.version is not None or one.frozen)})
     found = [
         row(name, catalog.entry(name) if name in folders else None, known, now)
         for name in listed

@@ -52,6 +52,8 @@ def test_a_champion_and_a_broken_folder(home: Path, folder: Adding, monkeypatch:
     yesterday = (utc_now() - timedelta(days=1)).date().isoformat()
     Days.default().record([DayRow("tickets", yesterday, "published", 10, 2)])
     Ledger.default().freeze("gone", "ada", "looking")
+    Ledger.default().freeze("history", "ada", "looking")
+    Ledger.default().unfreeze("history", "ada", "it is gone")
     with serving({"PERENNIAL_HOME": str(home)}, home / "server.log") as url:
         monkeypatch.setenv("PERENNIAL_SERVING_URL", url)
         found = overview(runs(), utc_now())

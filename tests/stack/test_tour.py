@@ -16,10 +16,8 @@ from include.data import quality
 from include.errors import ConfigurationError
 from include.linting import run as linting
 from include.partitions import partition
-from include.registry.rows import Standing
 from include.stack import environment
 from include.stack.layout import Stack
-from include.stack.status import served
 from include.stack.tour import command, place, removal
 
 NAME = place.new_name(datetime(2026, 5, 3, 12, 30, tzinfo=UTC))
@@ -95,10 +93,3 @@ def test_without_a_stack_there_is_no_tour(stack: Stack) -> None:
     with pytest.raises(ConfigurationError, match="no stack runs on"):
         command.tour(stack)
     assert not list(stack.tours.iterdir())
-
-
-def test_the_status_leaves_out_a_tour_that_has_ended() -> None:
-    ended = Standing(NAME, None, None, 4, False, None, "tour__end", None)
-    assert not [line for line in served({}, {NAME: ended}) if NAME in line]
-    serving = Standing(NAME, 2, "d", 3, False, None, "run", None)
-    assert f"  {NAME}: version 2" in served({NAME: 2}, {NAME: serving})
