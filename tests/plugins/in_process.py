@@ -7,7 +7,7 @@ import json
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,7 @@ from airflow.sdk.execution_time.comms import (
     XComSequenceSliceResult,
 )
 from perennial import notes
+from perennial.links import PerennialLink
 
 DAGS = Path(__file__).parent.parent.parent / "dags"
 
@@ -43,7 +44,8 @@ DAGS = Path(__file__).parent.parent.parent / "dags"
 class Ended:
     """How a task ended: its state (``up_for_retry``: Airflow would try it again), its error, and the data that it sent.
 
-    ``skipped`` are the tasks that it asked Airflow to skip.
+    ``skipped`` are the tasks that it asked Airflow to skip, ``links`` the addresses of its buttons, which Airflow reads
+    when the task ends, whatever its state.
     """
 
     state: str
@@ -51,6 +53,7 @@ class Ended:
     xcoms: dict[str, Any]
     triggered: tuple[TriggerDagRun, ...]
     skipped: tuple[str, ...] = ()
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def note(self) -> str:
@@ -198,7 +201,10 @@ def run_task(
         ),
     )  # fmt: skip
     state, _, error = task_runner.run(ti, ti.get_template_context(), structlog.get_logger("task"))
-    return Ended(str(state.value), error, supervisor.pushed, tuple(supervisor.triggered), tuple(supervisor.skipped))
+    ours = [link for link in ti.task.operator_extra_links if isinstance(link, PerennialLink)]
+    links = {link.name: link.get_link(ti.task, ti_key=None) for link in ours}
+    sent = (supervisor.pushed, tuple(supervisor.triggered), tuple(supervisor.skipped))
+    return Ended(str(state.value), error, *sent, links)
 
 
 @dataclass(frozen=True)

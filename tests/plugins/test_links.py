@@ -25,10 +25,7 @@ def test_a_failed_validation_has_the_button_that_opens_its_result(
     ended = in_process.run_dag(dag, {"partition": DAY}, patch=monkeypatch, run_id="r")
     assert {name: task.state for name, task in ended.tasks.items()} == {"collect": "success", "validate": "failed"}
     assert ended.note.startswith(f"REJECTED {DAY}: nothing published.") and "'x'" in ended.note
-    validate = dag.get_task("validate")
-    link = next(link for link in validate.operator_extra_links if link.name == ValidationLink().name)
-    address = link.get_link(validate, ti_key=None)
-    path, _, digest = address.partition("?batch=")
+    path, _, digest = ended.tasks["validate"].links[ValidationLink().name].partition("?batch=")
     assert path.endswith(f"/perennial/toy/validation/{DAY}")
     page = Settings.from_environment().lake / "toy" / "validation" / DAY / f"{digest}.html"
     assert "is missing" in page.read_text(), "the page exists before the task has failed"

@@ -20,12 +20,10 @@ BEGAN = datetime(2026, 5, 3, 2, tzinfo=UTC)
 @pytest.fixture
 def session() -> Iterator[Session]:
     """Airflow's tables, empty."""
+    from airflow.models import import_all_models
     from airflow.models.base import Base
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.models.xcom import XComModel
 
-    assert DagRun and TaskInstance and XComModel, "their tables are part of the metadata"
+    import_all_models()
     engine = sa.create_engine("sqlite://", poolclass=StaticPool)
     Base.metadata.create_all(engine)
     with Session(engine) as opened:

@@ -56,7 +56,8 @@ def test_a_day_with_the_fault_is_rejected_and_the_repaired_one_is_as_before(fold
     place.break_day(folder, DAY.key)
     found = quality.validate(model, DAY, source.fetch(DAY, {}), suite)
     assert found.critical and len(found.quarantined) == int(0.4 * len(healthy))
-    assert quality.validate(model, DAY, source.fetch(partition("2026-05-01", "UTC"), {}), suite).quarantined.empty
+    other = partition("2026-05-01", "UTC")
+    assert quality.validate(model, other, source.fetch(other, {}), suite).quarantined.empty, "only this day"
     place.repair(folder)
     assert source.fetch(DAY, {}).equals(healthy)
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from include.partitions import Partition
 
-FAULTS = Path(__file__).with_name("faults.json")
+FAULTS = Path(__file__).parent / "faults.json"
 DEPOTS = {"Aarhus": 0.9, "Bergen": 0.3, "Cork": -0.2, "Delft": -0.7}
 WRONG_SHARE = 0.4  # of the rows of a day with the fault
 
