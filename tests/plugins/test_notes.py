@@ -47,7 +47,7 @@ def ended(
     run = DagRun(
         "toy_retrain", "r", run_type="manual", conf=conf, note=note, triggering_user_name="ada", run_after=BEGAN
     )
-    run.dag = SimpleNamespace(tags=set(tags))  # type: ignore[assignment]
+    run.dag = SimpleNamespace(tags=set(tags))
     session.add(run)
     session.flush()
     for minute, (task_id, state, pushed) in enumerate(tasks):

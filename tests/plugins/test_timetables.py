@@ -178,7 +178,7 @@ def night_after(timetable: Any, now: str, last: str | None, patch: pytest.Monkey
     moment = pendulum.parse(now, tz=NEW_YORK)
     for module in ("airflow.timetables.trigger", "perennial.timetables.clock"):
         patch.setattr(f"{module}.utcnow", lambda: moment)
-    before = DataInterval.exact(pendulum.parse(last, tz=NEW_YORK)) if last else None  # type: ignore[arg-type]
+    before = DataInterval.exact(pendulum.parse(last, tz=NEW_YORK)) if last else None
     restriction = TimeRestriction(earliest=pendulum.datetime(2025, 1, 1), latest=None, catchup=False)
     info = timetable.next_dagrun_info(last_automated_data_interval=before, restriction=restriction)
     return info.run_after.in_timezone(NEW_YORK).isoformat()[:16]
