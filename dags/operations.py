@@ -10,16 +10,13 @@ folder is still broken after an edit, the task runs again with the new reason.
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
-from perennial.dags import broken
+from perennial.dags import broken, once_for_each_state
 from perennial.operators.broken import BrokenModelOperator
-from perennial.timetables import BrokenFolderTimetable
-
-from include import catalog
 
 for entry in broken("broken"):
     with DAG(
         f"{entry.name}_broken",
-        schedule=BrokenFolderTimetable(catalog.state(entry.folder)[:16]),
+        schedule=once_for_each_state(entry),
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         tags=["perennial", entry.name, "broken"],

@@ -16,7 +16,7 @@ from include import catalog
 from include.spec import Model
 from include.spec.bounds import LONGEST_NAME, MOST_CANDIDATES
 from perennial.operators.base import RETRY_POLICY
-from perennial.timetables import DailyPartitionTimetable, NightTimetable
+from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable, NightTimetable
 
 TASKS: dict[str, Any] = {
     "retries": 3,
@@ -96,6 +96,11 @@ def nights(expression: str, timezone: str) -> NightTimetable:
 def daily_partitions(expression: str, timezone: str, delay: timedelta) -> DailyPartitionTimetable:
     """The timetable of `<model>_collect`, shared as in `cron`."""
     return DailyPartitionTimetable(expression, timezone=timezone, delay=delay)
+
+
+def once_for_each_state(entry: catalog.Entry) -> BrokenFolderTimetable:
+    """The timetable of `<model>_broken`."""
+    return BrokenFolderTimetable(catalog.state(entry.folder)[:16])
 
 
 def model_dag(
