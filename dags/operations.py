@@ -10,13 +10,13 @@ folder is still broken after an edit, the task runs again with the new reason.
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
-from perennial.dags import broken, once_broken
+from perennial.dags import broken, once_for_each_state
 from perennial.operators.broken import BrokenModelOperator
 
 for entry in broken("broken"):
     with DAG(
         f"{entry.name}_broken",
-        schedule=once_broken(entry),
+        schedule=once_for_each_state(entry),
         start_date=datetime(2025, 1, 1, tzinfo=UTC),
         catchup=False,
         tags=["perennial", entry.name, "broken"],

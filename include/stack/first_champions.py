@@ -10,7 +10,7 @@ from datetime import datetime
 
 from include import catalog
 from include.errors import PerennialError, TransientError
-from include.partitions import newest_closed, utc_now
+from include.partitions import utc_now
 from include.progress import Progress, Report
 from include.spec import Model
 from include.stack import champion
@@ -127,24 +127,24 @@ def bring(session: Session, follower: Follower, progress: Progress, newcomers: N
 
 def _load_train_release(session: Session, follower: Follower, progress: Progress) -> None:
     model = follower.model
-    missing = follower.missing(model.training.days_needed)
+    last = follower.newest()
+    missing = follower.missing(model.training.days_needed, last)
     if missing:
         with progress.bar(f"{model.name}: load days", len(missing)) as advance:
-            left = follower.load(model.training.days_needed, advance, missing)
+            left = follower.load(model.training.days_needed, advance, missing, last)
         if left:
             progress.say(left_out(model, left))
     with progress.step(f"{model.name}: retrain and release") as report:
         session.wait_for_servers(report, follower.check)
-        outcome = follower.retrain(_first_run_id(follower), report, unpause=True)
+        outcome = follower.retrain(_first_run_id(follower, last.key), report, True, {"as_of": last.key})
     progress.say(outcome.sentence)
     if not has_champion(model):  # a scheduled run may have been faster, which is fine
         raise RunFailed(outcome.sentence)
 
 
-def _first_run_id(follower: Follower) -> str:
+def _first_run_id(follower: Follower, about: str) -> str:
     """``first__<as-of>``; with a number if runs of that name have ended without a champion."""
     model = follower.model
-    about = newest_closed(utc_now(), model.timezone, model.data.label.delay).key
     for attempt in range(1, 1000):
         run_id = f"first__{about}" + (f"__{attempt}" if attempt > 1 else "")
         run = follower.api.run(f"{model.name}_retrain", run_id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from include.errors import PerennialError, TransientError
-from include.partitions import newest_closed, utc_now
+from include.partitions import Partition, newest_closed, utc_now
 from include.progress import Advance, Report
 from include.spec import Model
 from include.stack.airflow_answers import Run, Task
@@ -127,14 +127,19 @@ class Follower(Runs):
         """The page in Airflow of a DAG of this model."""
         return f"{self.api.url}/dags/{self.model.name}_{kind}"
 
-    def missing(self, days: int) -> list[str]:
-        """Partitions that the lake does not have, of the ``days`` days up to the newest one with matured labels."""
+    def newest(self) -> Partition:
+        """The newest partition with matured labels. What loads days and trains on them asks once: midnight may come."""
+        return newest_closed(utc_now(), self.model.timezone, self.model.data.label.delay)
+
+    def missing(self, days: int, last: Partition | None = None) -> list[str]:
+        """Partitions that the lake does not have, of the ``days`` days up to ``last`` (default: `newest`)."""
         from include.data import collection
 
-        last = newest_closed(utc_now(), self.model.timezone, self.model.data.label.delay)
-        return collection.missing_partitions(self.model, last, days)
+        return collection.missing_partitions(self.model, last or self.newest(), days)
 
-    def load(self, days: int, advance: Advance, wanted: Sequence[str] | None = None) -> list[str]:
+    def load(
+        self, days: int, advance: Advance, wanted: Sequence[str] | None = None, last: Partition | None = None
+    ) -> list[str]:
         """Load what is missing, by a run of ``<model>_load``; returns what is missing afterwards.
 
         An active run (of an earlier command, or of a person) is followed first.
@@ -142,6 +147,7 @@ class Follower(Runs):
         Parameters
         ----------
         advance : called for each day that has been fetched since the last call, with its key.
+        last : the newest of the days (default: `newest`).
 
         Raises
         ------
@@ -150,7 +156,8 @@ class Follower(Runs):
         dag_id = f"{self.model.name}_load"
         from include.data import collection
 
-        waiting, began = list(self.missing(days) if wanted is None else wanted), utc_now()
+        last = last or self.newest()
+        waiting, began = list(self.missing(days, last) if wanted is None else wanted), utc_now()
 
         def report(_: str) -> None:
             for key in collection.fetched_since(self.model, waiting, began):
@@ -160,11 +167,11 @@ class Follower(Runs):
         for run in self.patiently(lambda: list(self.api.runs(dag_id, state=["queued", "running"]))):
             with contextlib.suppress(RunFailed):  # the next run shows what is wrong
                 self.act(dag_id, run.dag_run_id, report, unpause=True)
-        if missing := self.missing(days):
+        if missing := self.missing(days, last):
             run_id = f"load__{utc_now():%Y-%m-%dT%H-%M-%S}"
             span = {"first": missing[0], "last": missing[-1]}
             self.act(dag_id, run_id, report, span, unpause=True)
-        return self.missing(days)
+        return self.missing(days, last)
 
     def retrain(
         self, run_id: str, report: Report, unpause: bool = False, conf: Mapping[str, object] | None = None

@@ -79,15 +79,16 @@ def _night(follower: Follower, progress: Progress, conf: Mapping[str, object]) -
         # the model is new: Airflow looks for new DAGs every few seconds
         with progress.step(f"{model.name}: DAGs") as report:
             wait_for_dags(follower, report)
-    missing = follower.missing(days)
+    last = follower.newest()
+    missing = follower.missing(days, last)
     left = []
     if missing:
         with progress.bar(f"{model.name}: load missing days", len(missing)) as advance:
-            left = follower.load(days, advance, missing)
+            left = follower.load(days, advance, missing, last)
     if left:
         progress.say(left_out(model, left))
     with progress.step(f"{model.name}: retrain and release") as report:
-        outcome = follower.retrain(f"night__{utc_now():%Y-%m-%dT%H-%M-%S}", report, conf=conf)
+        outcome = follower.retrain(f"night__{utc_now():%Y-%m-%dT%H-%M-%S}", report, conf={"as_of": last.key, **conf})
     progress.say(outcome.sentence)
     return 0
 

@@ -49,11 +49,6 @@ def broken(kind: str) -> Iterator[catalog.Entry]:
                 yield entry
 
 
-def once_broken(entry: catalog.Entry) -> BrokenFolderTimetable:
-    """The timetable of `<model>_broken`: one run for each state of the folder."""
-    return BrokenFolderTimetable(catalog.state(entry.folder)[:16])
-
-
 @contextmanager
 def with_form(dag: DAG, form: Mapping[str, Param]) -> Iterator[DAG]:
     """The context in which the tasks of a DAG are created; the DAG gets its form when all tasks exist.
@@ -100,6 +95,11 @@ def nights(expression: str, timezone: str) -> NightTimetable:
 def daily_partitions(expression: str, timezone: str, delay: timedelta) -> DailyPartitionTimetable:
     """The timetable of `<model>_collect`, shared as in `cron`."""
     return DailyPartitionTimetable(expression, timezone=timezone, delay=delay)
+
+
+def once_for_each_state(entry: catalog.Entry) -> BrokenFolderTimetable:
+    """The timetable of `<model>_broken`."""
+    return BrokenFolderTimetable(catalog.state(entry.folder)[:16])
 
 
 def model_dag(

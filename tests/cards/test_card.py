@@ -334,6 +334,7 @@ def test_the_log_is_a_table_with_the_worst_first() -> None:
     ]
     assert decide.metrics(checks) == {
         "gate.days": 14.0, "gate.days.limit": 10.0, "gate.anchors.limit": -0.01,
+        "gate.slices": -0.1, "gate.slices.limit": 0.0,
         "gate.not_worse_than_the_champion": -0.031234, "gate.not_worse_than_the_champion.limit": -0.02,
     }  # fmt: skip
 

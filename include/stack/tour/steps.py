@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from include.errors import PerennialError
-from include.partitions import newest_closed, shift, utc_now
+from include.partitions import shift
 from include.progress import Progress
 from include.release.action import Action
 from include.stack import champion
@@ -68,10 +68,11 @@ class Guide:
         days = self.follower.model.training.days_needed
         with self.progress.step("Airflow finds the model") as report:
             wait_for_dags(self.follower, report)
-        missing = self.follower.missing(days)
+        last = self.follower.newest()
+        missing = self.follower.missing(days, last)
         with self.progress.bar("load days", len(missing)) as advance:
-            self.follower.load(days, advance, missing)
-        outcome = self.retrain("champion", {})
+            self.follower.load(days, advance, missing, last)
+        outcome = self.retrain("champion", {"as_of": last.key})
         self.require(outcome, "promoted")
         self.say(f"\n{outcome.sentence}\n\n{self.prediction()}")
         self.look(("the run: its tasks, and its note", self.run_page("retrain", "tour__champion")))
@@ -90,8 +91,7 @@ class Guide:
 
     def corrupted_day(self, title: str) -> None:
         model = self.follower.model
-        newest = newest_closed(utc_now(), model.timezone, model.data.label.delay)
-        day = shift(newest, -model.training.days_needed, model.timezone).key
+        day = shift(self.follower.newest(), -model.training.days_needed, model.timezone).key
         self.say(
             f"{title}A corrupted day goes to quarantine\n\n"
             f"The source now delivers {day} with 40 % of the weights in grams instead of kilograms, and "
