@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from include import files
 from include.stack.airflow_answers import Run
 from tests.end_to_end.conftest import models_folder
 from tests.end_to_end.journeys import Journey
@@ -28,10 +29,12 @@ def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[P
 def twice(api: Api, folder: Path) -> list[Run]:
     """Break a folder, break it in another way, repair nothing; return its runs, newest first."""
     try:
-        folder.mkdir()
-        (folder / "model.py").write_text("MODEL = 1\n")
+        unfinished = folder.with_name(f".{NAME}")
+        unfinished.mkdir()
+        (unfinished / "model.py").write_text("MODEL = 1\n")
+        unfinished.rename(folder)  # at once, because each state that Airflow sees has its run
         until(api, 1)
-        (folder / "model.py").write_text("MODEL = unknown_name\n")
+        files.write(folder / "model.py", b"MODEL = unknown_name\n")
         until(api, 2)
         time.sleep(PARSES)
         return list(api.runs(DAG))
