@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from types import ModuleType
 
 import pandas as pd
 import pyarrow as pa
@@ -21,9 +20,9 @@ import pyarrow as pa
 from include import catalog
 from include.data import collection, days, quality
 from include.data.collection import Collected
+from include.data.fetching import UNREACHABLE, fetched_days, sentence
 from include.data.lake import Day, Lake
 from include.data.published import Published
-from include.errors import ConfigurationError, PerennialError, TransientError
 from include.partitions import Partition, keys_between, partition
 from include.records import PartitionKey, Record
 from include.registry.rows import DayRow
@@ -31,17 +30,13 @@ from include.spec import Model
 
 log = logging.getLogger(__name__)
 
-RANGE = "fetch_range"
 VALUES_AT_ONCE = 4_000_000
 """Values of the days that are validated and committed together. They bound the memory of a load, however wide its table
 is; fewer would pay the fixed costs of a validation and of a commit more often."""
 DAYS_PER_TASK = (30, 150)
 """Fewest and most days of a task, unless another number is given. A task that is killed repeats at most these."""
 REPORT_SECONDS = 5.0
-UNANSWERED = 3  # days in a row whose source did not answer, before the others are not asked for
 LONGEST_REASON = 500
-
-UNREACHABLE = (TransientError, ConnectionError, TimeoutError)
 
 
 class Outcome(StrEnum):
@@ -307,8 +302,8 @@ class _Load:
         self.to_record.append(days.published(self.model, about.key, rows, quarantined, batch))
 
     def _enter_failed(self, about: Partition, outcome: Outcome, error: Exception) -> None:
-        self._enter(about, outcome, reason=_sentence(error))
-        self.to_record.append(days.failed(self.model, about.key, _sentence(error)))
+        self._enter(about, outcome, reason=sentence(error))
+        self.to_record.append(days.failed(self.model, about.key, sentence(error)))
 
     def _record(self) -> None:
         """Record in the ledger what became of the days since the last call."""
@@ -341,95 +336,3 @@ def day_count(count: int) -> str:
 
 
 BEING_COLLECTED = "a collect run works on this day, or has published it since the load began"
-
-
-def fetched_days(
-    model: Model, abouts: Sequence[Partition], connections: Mapping[str, str]
-) -> Iterator[tuple[Partition, pd.DataFrame | Exception]]:
-    """The rows of each day, or why they could not be fetched.
-
-    Consecutive days are asked for together, if `source.py` has ``fetch_range``. Days that it does not yield, because it
-    leaves them out or fails, are asked for one by one, so that each has its own rows or its own error.
-    """
-    source = catalog.module(model.name, "source")
-    for run in _consecutive(abouts):
-        left = {about.key: about for about in run}
-        if len(run) > 1 and hasattr(source, RANGE):
-            yield from _range(model, source, run, left, connections)
-        unanswered = 0
-        for about in left.values():
-            if unanswered == UNANSWERED:
-                yield about, TransientError(f"the source did not answer for {UNANSWERED} days in a row before this one")
-                continue
-            try:
-                frame = source.fetch(about, connections)
-            except Exception as error:
-                unanswered = unanswered + 1 if isinstance(error, UNREACHABLE) else 0
-                yield about, error
-            else:
-                unanswered = 0
-                yield about, frame
-
-
-def _range(
-    model: Model,
-    source: ModuleType,
-    run: Sequence[Partition],
-    left: dict[str, Partition],
-    connections: Mapping[str, str],
-) -> Iterator[tuple[Partition, pd.DataFrame]]:
-    """What ``fetch_range`` yields; the days are removed from ``left``. Nothing if it contradicts ``fetch``."""
-    found: Iterator[tuple[Partition, pd.DataFrame]] | None = None
-    while left:
-        try:
-            found = iter(source.fetch_range(run[0], run[-1], connections)) if found is None else found
-            about, frame = next(found)
-            agrees = len(left) < len(run) or _same_rows(model, frame, source.fetch(about, connections))
-        except StopIteration:
-            return
-        except Exception as error:
-            log.warning(
-                "%s() of %s failed from %s on (%s): its days are fetched one by one.",
-                RANGE, model.name, next(iter(left)), _sentence(error),
-            )  # fmt: skip
-            return
-        key = getattr(about, "key", None)
-        if key not in left:
-            raise ConfigurationError(
-                f"{RANGE}() of {model.name} yielded {about!r}, which is not one of the days {run[0].key} to "
-                f"{run[-1].key} that are still wanted; it must yield each Partition once, with its rows."
-            )
-        if not agrees:
-            log.warning(
-                "%s() of %s has other rows of %s than fetch(): the days from %s to %s are fetched one by one. Make "
-                "the two functions agree, or remove %s().",
-                RANGE, model.name, key, run[0].key, run[-1].key, RANGE,
-            )  # fmt: skip
-            return
-        yield left.pop(key), frame
-
-
-def _same_rows(model: Model, mine: pd.DataFrame, theirs: pd.DataFrame) -> bool:
-    """Whether two frames have the same columns and rows, in any order of the rows."""
-    try:
-        one, other = (frame.sort_values(list(model.data.key), ignore_index=True) for frame in (mine, theirs))
-    except (KeyError, TypeError):
-        one, other = mine, theirs
-    return one.equals(other)
-
-
-def _consecutive(abouts: Sequence[Partition]) -> Iterator[list[Partition]]:
-    """The days as runs of consecutive ones."""
-    run: list[Partition] = []
-    for about in abouts:
-        if run and about.date - run[-1].date != timedelta(days=1):
-            yield run
-            run = []
-        run.append(about)
-    if run:
-        yield run
-
-
-def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, PerennialError) else f"{type(error).__name__}: {text}"

@@ -58,7 +58,7 @@ def history(
     from include.registry import history as ledger
 
     entry = _entry(name)
-    lines = ledger.read(name, newest, days.since(now, shown))
+    lines = ledger.read(name, newest, days.since(entry.model if entry else None, now, shown))
     if entry is None and not lines.known:
         return None
     states = {row.version: row for row in lines.versions}

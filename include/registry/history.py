@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, select
 from include.registry import schema
 from include.registry.database import Database
 from include.registry.ledger import TRANSITIONS, Ledger
-from include.registry.overview import DayLines
-from include.registry.rows import AuditRow, DayRow, DecisionRow, NumberRow, VersionRow
+from include.registry.overview import DayLine, DayLines
+from include.registry.rows import AuditRow, DecisionRow, NumberRow, VersionRow
 from include.settings import Settings
 
 AUDIT = 400
@@ -118,8 +118,8 @@ def read_version(model: str, version: int, url: str | None = None) -> VersionLin
 
 def _days(connection: Connection, model: str, since: str) -> DayLines:
     d = schema.day.c
-    query = select(schema.day).where(d.model == model, d.key >= since).order_by(d.key)
-    days = tuple(DayRow.of(row) for row in connection.execute(query))
+    query = select(*(d[name] for name in DayLine._fields)).where(d.model == model, d.key >= since).order_by(d.key)
+    days = tuple(DayLine(*row) for row in connection.execute(query))
     ends = select(func.min(d.key), func.max(d.key).filter(d.rows.is_not(None))).where(d.model == model)
     first, newest = connection.execute(ends).one()
     return DayLines(days, first, newest)
