@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -33,14 +33,10 @@ def overview(
     wanted : which models to show; ``None``: all.
     names : the models that the reader may see; ``None``: all. The headline counts only what is shown.
     """
-    folders = catalog.folders()
-    known, why = _evidence(folders, runs, now)
-    listed = sorted({*folders, *(known.ledger.champions if known.ledger else ())})
-    found = [
-        row(name, catalog.entry(name) if name in folders else None, known, now)
-        for name in listed
-        if names is None or name in names
-    ]
+    entries = {entry.name: entry for entry in catalog.entries()}
+    known, why = _evidence(entries, runs, now)
+    listed = sorted({*entries, *(known.ledger.champions if known.ledger else ())})
+    found = [row(name, entries.get(name), known, now) for name in listed if names is None or name in names]
     problems = shared_problems(why, runs is not None, known.server is not None)
     return shown(Overview(now, "", tuple(found), problems), wanted or Filter())
 
@@ -58,16 +54,17 @@ def model_overview(name: str, runs: Runs | None, now: datetime) -> ModelOverview
         entry = catalog.entry(name)
     except ConfigurationError:
         entry = None
-    known, _ = _evidence([name], runs, now, only=True)
+    known, _ = _evidence({name: entry}, runs, now, only=True)
     if entry is None and (known.ledger is None or name not in known.ledger.champions):
         return None
     return row(name, entry, known, now)
 
 
 def _evidence(
-    names: Collection[str], runs: Runs | None, now: datetime, only: bool = False
+    entries: Mapping[str, catalog.Entry | None], runs: Runs | None, now: datetime, only: bool = False
 ) -> tuple[Evidence, str | None]:
     """What every source says, and why the ledger does not answer. Ledger and model server are asked at once."""
+    names = {name: days.since(entry.model if entry else None, now) for name, entry in entries.items()}
     with ThreadPoolExecutor(1, thread_name_prefix="model server") as pool:
         asked = pool.submit(model_server.ask)
         ledger, why = _ledger(names, now, only)
@@ -76,11 +73,11 @@ def _evidence(
     return Evidence(ledger, server, by_model(runs), runs.since if runs else None, paused), why
 
 
-def _ledger(names: Collection[str], now: datetime, only: bool) -> tuple[LedgerView | None, str | None]:
+def _ledger(names: Mapping[str, str], now: datetime, only: bool) -> tuple[LedgerView | None, str | None]:
     from include.registry import overview as ledger
 
     try:
-        return ledger.read(names, days.since(now), only), None
+        return ledger.read(names, days.since(None, now), now, only), None
     except PerennialError as error:
         log.warning("The ledger does not answer: %s", error)
         return None, str(error)

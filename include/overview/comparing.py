@@ -87,7 +87,7 @@ def _side(lines: VersionLines, made: Packaged) -> _Side:
         lines=lines,
         made=made,
         holdout=evidence.holdout,
-        metrics=[figure_of(name, found) for name, found in evidence.metrics.items()],
+        metrics=[figure_of(found) for found in evidence.metrics],
         slices=slices_of(evidence),
         rows=evidence.snapshot_rows,
         span=(evidence.first, evidence.last) if evidence.first is not None and evidence.last is not None else None,

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from include.overview.nights import Calendar
 from include.overview.outcomes import ACTIVE
 from include.overview.records import Data, Day, DayState, RunRow
 from include.overview.wording import ended, sentence_of
 from include.partitions import days_back, earlier, keys_between, newest_closed
-from include.registry.overview import DayLines
-from include.registry.rows import DayRow
+from include.registry.overview import DayLine, DayLines
 from include.spec import Model
 from include.spec.cron import days_and_time
 
@@ -41,14 +41,19 @@ class Expected:
 
 def expected(model: Model, now: datetime) -> Expected:
     """The day of the newest tick of ``data.schedule``."""
-    calendar = Calendar(model.timezone, model.data.schedule)
+    return _expected(Calendar(model.timezone, model.data.schedule), model.data.schedule, model.data.label.delay, now)
+
+
+@lru_cache(maxsize=256)
+def _expected(calendar: Calendar, schedule: str, delay: timedelta, now: datetime) -> Expected:
+    """Many models have the same schedule, and one page asks about one moment."""
     day = calendar.newest_due(now)
-    clock = None if day is None else days_and_time(model.data.schedule)(day)
+    clock = None if day is None else days_and_time(schedule)(day)
     if day is None or clock is None:  # a schedule that has not ticked for a year
-        newest = newest_closed(now, model.timezone, model.data.label.delay)
-        return Expected(newest.key, newest.end + model.data.label.delay)
+        newest = newest_closed(now, calendar.timezone, delay)
+        return Expected(newest.key, newest.end + delay)
     due = datetime.combine(day, clock, calendar.zone).astimezone(UTC)
-    return Expected(earlier(day.isoformat(), days_back(clock, model.data.label.delay)), due)
+    return Expected(earlier(day.isoformat(), days_back(clock, delay)), due)
 
 
 def data_of(model: Model, lines: DayLines, runs: Sequence[RunRow], now: datetime, shown: int = SHOWN) -> Data:
@@ -72,7 +77,7 @@ def data_of(model: Model, lines: DayLines, runs: Sequence[RunRow], now: datetime
     return Data(lines.newest, newest.key, days, sum(quarantined) if quarantined else None)
 
 
-def _day(key: str, recorded: DayRow | None, run: RunRow | None, newest: Expected, now: datetime, begun: bool) -> Day:
+def _day(key: str, recorded: DayLine | None, run: RunRow | None, newest: Expected, now: datetime, begun: bool) -> Day:
     """One day.
 
     Parameters
@@ -94,7 +99,7 @@ def _day(key: str, recorded: DayRow | None, run: RunRow | None, newest: Expected
     return Day(key, DayState.MISSING, reason="It was not collected.")
 
 
-def recorded_day(day: DayRow, run: RunRow | None = None) -> Day:
+def recorded_day(day: DayLine, run: RunRow | None = None) -> Day:
     """A day that the ledger has. A later run that failed is named, and what is published stays published."""
     found = Day(
         key=day.key,
@@ -126,7 +131,7 @@ def recorded_day(day: DayRow, run: RunRow | None = None) -> Day:
     )
 
 
-def _later(run: RunRow, day: DayRow) -> bool:
+def _later(run: RunRow, day: DayLine) -> bool:
     """Whether a run began or ended after a day was recorded; the run that recorded it is not later."""
     if run.run_id == day.run_id and run.state not in ACTIVE:
         return False
@@ -147,7 +152,8 @@ def named(days: Mapping[str, Day] | Sequence[Day], *states: DayState) -> list[st
     return [day.key for day in found if day.state in states]
 
 
-def since(now: datetime, shown: int = SHOWN) -> str:
-    """A key from which recorded days are read, for any timezone, schedule and delay of up to two weeks."""
-    oldest: date = (now - timedelta(days=shown + 16)).date()
-    return oldest.isoformat()
+def since(model: Model | None, now: datetime, shown: int = SHOWN) -> str:
+    """The key from which the recorded days of a model are read; without a model, for any timezone."""
+    if model is not None:
+        return earlier(expected(model, now).key, shown - 1)
+    return (now - timedelta(days=shown + 1)).date().isoformat()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from include.errors import PerennialError
 from include.overview.records import Figure, SliceFigure
 from include.overview.service import gain_of
-from include.registry.evidence import Evidence, Figures, Interval
+from include.registry.evidence import Evidence, Figures, Metric
 
 if TYPE_CHECKING:
     from include.registry.rows import DecisionRow
@@ -34,9 +34,9 @@ def figures_of(row: DecisionRow | None) -> Figures | None:
         return None
 
 
-def figure_of(name: str, found: Interval) -> Figure:
+def figure_of(found: Metric) -> Figure:
     """A metric with its interval."""
-    return Figure(name, found.value, found.lower, found.upper)
+    return Figure(found.name, found.value, found.lower, found.upper)
 
 
 def slices_of(evidence: Evidence | None) -> tuple[SliceFigure, ...]:

@@ -63,10 +63,7 @@ class Calendar:
 
     def period(self, now: datetime) -> int | None:
         """The longest time between two planned nights in days, of the last five weeks; ``None`` on demand."""
-        due = [ago for ago in range(36) if self.due(self.night(now) - ago * DAY) is not None]
-        if self.schedule is None:
-            return None
-        return max((later - earlier for earlier, later in zip(due, due[1:], strict=False)), default=36)
+        return _period(self, self.night(now))
 
     def window(self, now: datetime, days: int) -> Window:
         """The last nights up to that of ``now``."""
@@ -79,11 +76,12 @@ class Window:
 
     Attributes
     ----------
-    days : their names. ``starts`` : when each begins, planned or not, in UTC.
+    days : their names. ``starts`` : when each begins, planned or not, in UTC. ``due`` : the same if it is planned.
     """
 
     days: tuple[str, ...]
     starts: tuple[datetime, ...]
+    due: tuple[datetime | None, ...]
 
     def of(self, moment: datetime) -> str | None:
         """The night of a moment; ``None`` if it lies before the first."""
@@ -96,7 +94,15 @@ def _window(calendar: Calendar, last: date, days: int) -> Window:
     found = [last - ago * DAY for ago in reversed(range(days))]
     clock, zone = _first_time(calendar.schedule), calendar.zone
     starts = tuple(datetime.combine(day, clock, zone).astimezone(UTC) for day in found)
-    return Window(tuple(day.isoformat() for day in found), starts)
+    return Window(tuple(day.isoformat() for day in found), starts, tuple(map(calendar.due, found)))
+
+
+@lru_cache(maxsize=1024)
+def _period(calendar: Calendar, last: date) -> int | None:
+    if calendar.schedule is None:
+        return None
+    due = [ago for ago in range(36) if calendar.due(last - ago * DAY) is not None]
+    return max((later - earlier for earlier, later in zip(due, due[1:], strict=False)), default=36)
 
 
 def _first_time(schedule: str | None) -> time:

@@ -10,7 +10,7 @@ from include import catalog
 from include.errors import ConfigurationError
 from include.overview import days
 from include.overview.comparing import compare as compare  # one place for all that is about one model
-from include.overview.evidence import evidence_of, figures_of, slices_of
+from include.overview.evidence import evidence_of, figure_of, figures_of, slices_of
 from include.overview.outcomes import SERVED
 from include.overview.packaged import packaged
 from include.overview.records import (
@@ -19,7 +19,6 @@ from include.overview.records import (
     Check,
     Day,
     DecisionOf,
-    Figure,
     Lineage,
     ModelHistory,
     Outcome,
@@ -59,7 +58,7 @@ def history(
     from include.registry import history as ledger
 
     entry = _entry(name)
-    lines = ledger.read(name, newest, days.since(now, shown))
+    lines = ledger.read(name, newest, days.since(entry.model if entry else None, now, shown))
     if entry is None and not lines.known:
         return None
     states = {row.version: row for row in lines.versions}
@@ -191,7 +190,7 @@ def _candidates(evidence: Evidence | None, chosen: str | None) -> tuple[Candidat
         CandidateFigure(
             name=trial.name,
             chosen=trial.name == chosen,
-            metrics=tuple(Figure(name, value) for name, value in trial.metrics.items()),
+            metrics=tuple(figure_of(found) for found in trial.metrics),
             seconds=trial.seconds,
             rows=trial.rows,
             first=trial.first,

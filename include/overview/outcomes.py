@@ -36,7 +36,7 @@ class NightEvidence:
     Attributes
     ----------
     due : when it was to begin; ``None`` if no night was planned.
-    decisions, retrains, releases : newest first. Releases are those since the night began, also later ones.
+    decisions, retrains, releases : newest first. Releases are all that are known of the model.
     """
 
     model: str
@@ -86,6 +86,8 @@ def outcome(found: NightEvidence, known: Sources, paused: bool = False) -> Night
 
 def _attempts(found: NightEvidence) -> list[_Attempt]:
     """The runs of a night, each with its decision, newest first; decisions whose run is gone stand alone."""
+    if not found.retrains and not found.decisions:
+        return []
     decisions = {decision.run_id: decision for decision in found.decisions}
     attempts = [_Attempt(run.run_after, decisions.pop(run.run_id, None), run) for run in found.retrains]
     attempts += [_Attempt(decision.at, decision, None) for decision in decisions.values()]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from include.catalog import Entry
 from include.overview import days, service
 from include.overview.needs import needs, released
 from include.overview.nights import Calendar, Window
 from include.overview.outcomes import NightEvidence, Sources, outcome
-from include.overview.records import Freeze, ModelOverview, Night, Outcome, Quality, RunRow, Runs, Server
+from include.overview.records import Freeze, ModelOverview, Night, Outcome, RunRow, Runs, Server
 from include.registry.overview import ChampionLine, DayLines, DecisionLine, LedgerView
 
 NIGHTS = 14
@@ -29,6 +29,9 @@ class RunsOf:
     retrains: Sequence[RunRow] = ()
     releases: Sequence[RunRow] = ()
     collects: Sequence[RunRow] = ()
+
+
+NO_RUNS = RunsOf()
 
 
 @dataclass(frozen=True)
@@ -72,90 +75,91 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
     entry : its folder; ``None`` if only the ledger knows it.
     """
     model = entry.model if entry else None
-    ledger, runs = known.ledger, known.runs.get(name, RunsOf())
+    ledger, runs = known.ledger, known.runs.get(name, NO_RUNS)
     champion = ledger.champions.get(name) if ledger else None
     decisions = ledger.decisions.get(name, ()) if ledger else ()
     calendar = Calendar(model.timezone if model else "UTC", model.training.schedule if model else None)
-    nights, current = _nights(name, calendar, decisions, runs, known, now)
-    serving = service.serving_of(champion, model, known.server, name, now) if ledger else None
-    gone = entry is None
+    window = calendar.window(now, KEPT)
+    of = _nights_of(window, calendar, decisions, runs.retrains)
+    nights, current = _nights(name, window, decisions, of, runs, known, now)
     night = _about_the_model(name, current, entry, champion, decisions, known)
     lines = (ledger.days.get(name) or NO_DAYS) if ledger else None
     data = days.data_of(model, lines, runs.collects, now) if lines is not None and model is not None else None
+    serving = service.serving_of(champion, model, known.server, name, now) if ledger else None
     state = next((one.state for one in decisions if one.version == night.version), None)
     served = service.served_model(known.server, name)
     freeze = champion.freeze if champion else None
+    problem = entry.problem if entry else None
     return ModelOverview(
         name=name,
         owner=model.owner if model else None,
         description=model.description if model else "",
         tags=model.tags if model else (),
         timezone=calendar.timezone,
-        problem=entry.problem if entry else None,
+        problem=problem,
         night=night,
         nights=_with_current(nights, night),
         serving=serving,
-        quality=_quality(champion, decisions, calendar, now),
+        quality=service.quality_of(champion, decisions, of),
         data=data,
         live=served.live if served else None,
         freeze=None if freeze is None else Freeze(freeze.actor, freeze.since, freeze.reason),
-        needs=needs(name, entry.problem if entry else None, night, serving, data, released(state), known.paused, gone),
+        needs=needs(name, problem, night, serving, data, released(state), known.paused, gone=entry is None),
     )
+
+
+def _nights_of(
+    window: Window, calendar: Calendar, decisions: Sequence[DecisionLine], retrains: Sequence[RunRow]
+) -> list[str]:
+    """The night of each decision: that of its run, however long it took."""
+    begun = {run.run_id: run.run_after for run in retrains}
+    moments = (begun.get(decision.run_id, decision.at) for decision in decisions)
+    return [window.of(moment) or calendar.night(moment).isoformat() for moment in moments]
 
 
 def _nights(
     name: str,
-    calendar: Calendar,
+    window: Window,
     decisions: Sequence[DecisionLine],
+    of: Sequence[str],
     runs: RunsOf,
     known: Evidence,
     now: datetime,
 ) -> tuple[tuple[Night, ...], Night]:
-    """The last nights, oldest first, and the newest one that was due or that something is known about."""
-    window = calendar.window(now, NIGHTS)
-    by_night = _sorted_into(window, decisions, runs.retrains)
-    paused = f"{name}_retrain" in known.paused
-    found = []
-    due = _due(calendar, window, _first_moment(decisions, runs.retrains), now)
-    for day, start in zip(window.days, window.starts, strict=True):
-        releases = [run for run in runs.releases if run.run_after >= start]
+    """The last nights, oldest first, and the newest one that was due or that something is known about.
+
+    Parameters
+    ----------
+    of : the night of each decision.
+    """
+    decided: dict[str, list[DecisionLine]] = {}
+    for decision, night in zip(decisions, of, strict=True):
+        decided.setdefault(night, []).append(decision)
+    begun: dict[str | None, list[RunRow]] = {}
+    for run in runs.retrains:
+        begun.setdefault(window.of(run.run_after), []).append(run)
+    due = _due(window, _first_moment(decisions, runs.retrains), now)
+    paused, found = f"{name}_retrain" in known.paused, []
+    for day, start in zip(window.days[-NIGHTS:], window.starts[-NIGHTS:], strict=True):
         sources = Sources(known.since is not None and known.since <= start, known.ledger is not None)
-        mine = by_night.get(day, ([], []))
-        found.append(outcome(NightEvidence(name, day, due.get(day), *mine, releases), sources, paused))
+        mine = NightEvidence(name, day, due.get(day), decided.get(day, ()), begun.get(day, ()), runs.releases)
+        found.append(outcome(mine, sources, paused))
     telling = [night for night in found if night.outcome is not Outcome.NOT_DUE]
     return tuple(found), telling[-1] if telling else found[-1]
 
 
-def _due(calendar: Calendar, window: Window, first: datetime | None, now: datetime) -> dict[str, datetime]:
+def _due(window: Window, first: datetime | None, now: datetime) -> dict[str, datetime]:
     """When the nights of a window were due, by day, those that were planned and have begun.
 
     Nights that were over before anything is known about the model (``first``) are left out, because it may not have
     existed. Of a model about which nothing is known only the newest is due.
     """
-    found = {}
-    for at, day in enumerate(window.days):
-        due = calendar.due(date.fromisoformat(day))
-        over = window.starts[at + 1] if at + 1 < len(window.starts) else None
-        if due is not None and due + BEGINS <= now and not (first and over and over <= first):
+    ends = (*window.starts[1:], None)
+    latest, found = now - BEGINS, {}
+    for day, due, end in zip(window.days, window.due, ends, strict=True):
+        if due is not None and due <= latest and not (first and end and end <= first):
             found[day] = due
     return found if first is not None else dict(list(found.items())[-1:])
-
-
-def _sorted_into(
-    window: Window, decisions: Sequence[DecisionLine], retrains: Sequence[RunRow]
-) -> dict[str, tuple[list[DecisionLine], list[RunRow]]]:
-    """Decisions and runs by night. A decision belongs to the night of its run, however long that took."""
-    found: dict[str, tuple[list[DecisionLine], list[RunRow]]] = {}
-    nights: dict[str, str | None] = {}
-    for run in retrains:
-        night = nights[run.run_id] = window.of(run.run_after)
-        if night is not None:
-            found.setdefault(night, ([], []))[1].append(run)
-    for decision in decisions:
-        night = nights.get(decision.run_id) or window.of(decision.at)
-        if night is not None:
-            found.setdefault(night, ([], []))[0].append(decision)
-    return found
 
 
 def _first_moment(decisions: Sequence[DecisionLine], retrains: Sequence[RunRow]) -> datetime | None:
@@ -197,11 +201,3 @@ def _about_the_model(
 def _with_current(nights: tuple[Night, ...], night: Night) -> tuple[Night, ...]:
     """The nights with the newest one as `_about_the_model` sees it."""
     return tuple(night if one.day == night.day else one for one in nights)
-
-
-def _quality(
-    champion: ChampionLine | None, decisions: Sequence[DecisionLine], calendar: Calendar, now: datetime
-) -> Quality | None:
-    window = calendar.window(now, KEPT)
-    of = [window.of(one.at) or calendar.night(one.at).isoformat() for one in decisions]
-    return service.quality_of(champion, decisions, of)

@@ -17,6 +17,12 @@ class Interval(Record):
     upper: float | None = None
 
 
+class Metric(Interval):
+    """A metric with its limits. Metrics are lists, because a JSON object in PostgreSQL does not keep its order."""
+
+    name: str
+
+
 class Figures(Record):
     """The training metric of a challenger's twin on the holdout, and how much better it is, in this metric.
 
@@ -47,7 +53,7 @@ class TrialEvidence(Record):
     """A candidate on the selection days."""
 
     name: str
-    metrics: dict[str, float | None]
+    metrics: tuple[Metric, ...]
     seconds: float | None
     rows: int
     first: str
@@ -60,7 +66,7 @@ class Evidence(Record):
     Attributes
     ----------
     holdout : its first and last day. ``rows``, ``days`` : of it.
-    metrics : of the challenger's twin on the holdout, by name.
+    metrics : of the challenger's twin on the holdout.
     slices : against the champion.
     trials : every candidate of the night, in the order of declaration.
     snapshot_rows, first, last : of the frozen data.
@@ -69,7 +75,7 @@ class Evidence(Record):
     holdout: tuple[str, str] | None = None
     rows: int | None = None
     days: int | None = None
-    metrics: dict[str, Interval] = {}
+    metrics: tuple[Metric, ...] = ()
     slices: tuple[SliceEvidence, ...] = ()
     trials: tuple[TrialEvidence, ...] = ()
     snapshot_rows: int | None = None

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, func, select
 from include.registry import schema
 from include.registry.database import Database
 from include.registry.ledger import TRANSITIONS, Ledger
-from include.registry.overview import DayLines
-from include.registry.rows import AuditRow, DayRow, DecisionRow, NumberRow, VersionRow
+from include.registry.overview import DayLine, DayLines
+from include.registry.rows import AuditRow, DecisionRow, NumberRow, VersionRow
 from include.settings import Settings
 
 AUDIT = 400
@@ -25,7 +25,7 @@ class ModelLines:
     Attributes
     ----------
     known : whether the ledger has anything about it. ``more`` : older versions that were not read.
-    rollback_to : versions that a rollback can choose; its own choice first.
+    rollback_to : versions that a rollback can choose; its own choice first, if it has one.
     """
 
     known: bool
@@ -118,15 +118,17 @@ def read_version(model: str, version: int, url: str | None = None) -> VersionLin
 
 def _days(connection: Connection, model: str, since: str) -> DayLines:
     d = schema.day.c
-    query = select(schema.day).where(d.model == model, d.key >= since).order_by(d.key)
-    days = tuple(DayRow.of(row) for row in connection.execute(query))
+    query = select(*(d[name] for name in DayLine._fields)).where(d.model == model, d.key >= since).order_by(d.key)
+    days = tuple(DayLine(*row) for row in connection.execute(query))
     ends = select(func.min(d.key), func.max(d.key).filter(d.rows.is_not(None))).where(d.model == model)
     first, newest = connection.execute(ends).one()
     return DayLines(days, first, newest)
 
 
 def _rollback_to(ledger: Ledger, model: str, versions: Sequence[VersionRow]) -> list[int]:
-    """Earlier champions, nearest first, then other packaged versions that did not fail and do not serve."""
+    """Earlier champions, nearest first, then other packaged versions that did not fail and do not serve; those that
+    have served come first."""
     past = [row.version for row in ledger.past_champions(model)]
-    others = [row.version for row in versions if row.bundle is not None and row.state not in ("failed", "champion")]
-    return [*past, *(number for number in others if number not in past)]
+    others = [row for row in versions if row.bundle is not None and row.state not in ("failed", "champion")]
+    others = sorted(others, key=lambda row: row.state != "retired")
+    return [*past, *(row.version for row in others if row.version not in past)]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from include.errors import IntegrityError, ReleaseError
 from include.registry import schema
-from include.registry.evidence import Evidence, Figures
 from include.registry.numbers import Numbers
 from include.registry.rows import DecisionRow, VersionRow
+
+if TYPE_CHECKING:
+    from include.registry.evidence import Evidence, Figures
 
 AUTOMATIC = "perennial"  # the actor of everything that was not started by hand
 

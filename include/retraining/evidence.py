@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from include.gate.evaluation import BASELINE, CHALLENGER, CHAMPION, Champion, Estimate, Evaluation, UnscoredChampion
-from include.registry.evidence import Evidence, Figures, Interval, SliceEvidence, TrialEvidence
+from include.registry.evidence import Evidence, Figures, Interval, Metric, SliceEvidence, TrialEvidence
 from include.retraining.selection import Chosen
 from include.spec import Model
 from include.training.plan import Plan
@@ -25,15 +25,15 @@ def evidence(plan: Plan, chosen: Chosen, evaluation: Evaluation) -> Evidence:
     """The metrics with their intervals, the slices, every candidate, and the data of the run."""
     holdout = evaluation.holdout
     limits = (evaluation.intervals or {}).get(CHALLENGER, {})
-    metrics = {}
+    metrics = []
     for name, value in evaluation.challenger.metrics.items():
         lower, upper = limits.get(name) or (None, None)
-        metrics[name] = Interval(value=value, lower=lower, upper=upper)
+        metrics.append(Metric(name=name, value=value, lower=lower, upper=upper))
     return Evidence(
         holdout=(holdout.first, holdout.last),
         rows=holdout.rows,
         days=holdout.days,
-        metrics=metrics,
+        metrics=tuple(metrics),
         slices=tuple(
             SliceEvidence(
                 column=one.column,
@@ -48,7 +48,7 @@ def evidence(plan: Plan, chosen: Chosen, evaluation: Evaluation) -> Evidence:
         trials=tuple(
             TrialEvidence(
                 name=trial.candidate,
-                metrics=trial.metrics,
+                metrics=tuple(Metric(name=name, value=value) for name, value in trial.metrics.items()),
                 seconds=trial.seconds,
                 rows=trial.rows,
                 first=trial.first,

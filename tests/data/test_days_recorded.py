@@ -164,8 +164,9 @@ def test_a_rejected_batch_of_a_published_day_is_recorded_with_the_rows_that_are_
     assert vars(day) | {"run_id": None} == vars(recorded()[BAD]) | {"run_id": None, "at": None}, "a lake shows the same"
 
 
-def collect_until_killed(key: str, point: str) -> None:
+def collect_until_killed(key: str, point: str, variables: dict[str, str]) -> None:
     """Collect a day in a process of its own, which ends with SIGKILL at a point."""
+    os.environ.update(variables)  # the server that forks it has those of the first test
 
     def kill(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -175,7 +176,7 @@ def collect_until_killed(key: str, point: str) -> None:
         Lake.publish = kill  # type: ignore[method-assign, assignment]
         Lake.quarantine = kill  # type: ignore[method-assign, assignment]
     else:
-        Days.record = kill  # type: ignore[method-assign, assignment]
+        Days.record = kill  # type: ignore[method-assign]
     collect(toy, key)
 
 
@@ -186,7 +187,7 @@ def test_killed_it_ends_in_the_same_state_with_and_without_another_try(
 ) -> None:
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload([__name__])
-    process = processes.Process(target=collect_until_killed, args=(key, point))
+    process = processes.Process(target=collect_until_killed, args=(key, point, dict(os.environ)))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL and recorded() == {} and notes(toy) == [key]

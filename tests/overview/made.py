@@ -10,8 +10,7 @@ from include.catalog import Entry
 from include.mistakes.problem import Place, Problem
 from include.overview.records import RunRow, Runs, ServedModel, Server
 from include.overview.rows import Evidence, by_model
-from include.registry.overview import ChampionLine, DayLines, DecisionLine, LedgerView
-from include.registry.rows import DayRow
+from include.registry.overview import ChampionLine, DayLine, DayLines, DecisionLine, LedgerView
 from include.spec import Column, ColumnType, Data, Known, Label, Model, Task, Training
 
 NOW = datetime(2026, 5, 10, 7, tzinfo=UTC)  # 7 a.m., four hours after the night of 10 May began
@@ -94,8 +93,13 @@ def champion(version: int | None = 2, **changes: Any) -> ChampionLine:
     return ChampionLine(**{**values, **changes})
 
 
-def published(*keys: str, quarantined: int = 0) -> list[DayRow]:
-    return [DayRow("toy", key, "published", 100, quarantined, batch="b" * 64, at=NOW - DAY) for key in keys]
+def day(key: str, state: str = "published", rows: int | None = 100, quarantined: int = 0, **changes: Any) -> DayLine:
+    values: dict[str, Any] = {"reason": "", "batch": "b" * 64, "run_id": None, "at": NOW - DAY}
+    return DayLine(key, state, rows, quarantined, **{**values, **changes})
+
+
+def published(*keys: str, quarantined: int = 0) -> list[DayLine]:
+    return [day(key, quarantined=quarantined) for key in keys]
 
 
 def keys(last: str = "2026-05-09", count: int = 14) -> list[str]:
@@ -103,7 +107,7 @@ def keys(last: str = "2026-05-09", count: int = 14) -> list[str]:
     return [(date.fromisoformat(last) - timedelta(days=ago)).isoformat() for ago in reversed(range(count))]
 
 
-def lines(days: list[DayRow]) -> DayLines:
+def lines(days: list[DayLine]) -> DayLines:
     there = [day.key for day in days if day.rows is not None]
     return DayLines(tuple(days), min((day.key for day in days), default=None), max(there, default=None))
 
@@ -112,7 +116,7 @@ def known(
     decisions: list[DecisionLine] | None = None,
     runs: list[RunRow] | None = None,
     standing: ChampionLine | None = None,
-    days: list[DayRow] | None = None,
+    days: list[DayLine] | None = None,
     server: Server | None = SERVES,
     paused: frozenset[str] = frozenset(),
 ) -> Evidence:

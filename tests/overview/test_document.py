@@ -25,7 +25,7 @@ def test_the_document_is_json_with_null_for_what_is_not_known() -> None:
     document = to_json(overview(healthy()))
     assert json.loads(json.dumps(document, allow_nan=False)) == document
     found = document["models"][0]
-    assert document["at"] == "2026-05-10T07:00:00+00:00" and found["night"]["outcome"] == "promoted"
+    assert document["at"] == "2026-05-10T07:00:00Z" and found["night"]["outcome"] == "promoted"
     assert found["freeze"] is None and found["quality"]["points"][0]["value"] is None
     assert found["live"] == {"requests": 1200, "errors": 3, "invalid": 7, "p95": 0.42, "hours": 23.5}
     assert found["serving"]["state"] == "serves" and len(found["data"]["days"]) == 14

@@ -17,11 +17,9 @@ from include.overview.records import Figure, Gain, Outcome
 from include.partitions import utc_now
 from include.registry.bundles import BundleStore
 from include.registry.days import Days
-from include.registry.evidence import Evidence, Figures, Interval, SliceEvidence, TrialEvidence
+from include.registry.evidence import Evidence, Figures, Interval, Metric, SliceEvidence, TrialEvidence
 from include.registry.ledger import Ledger
 from include.registry.rows import DayRow
-from include.release.promotion import promote
-from include.release.rollback import rollback
 from tests.release.bundles import package
 
 WRITTEN = Path(__file__).parent.parent / "retraining" / "written_before"
@@ -36,15 +34,22 @@ def evidence(last: str, shop: float) -> Evidence:
         holdout=("2026-04-20", last),
         rows=100,
         days=10,
-        metrics={"log_loss": Interval(value=shop, lower=0.4, upper=0.6), "roc_auc": Interval(value=None)},
+        metrics=(Metric(name="log_loss", value=shop, lower=0.4, upper=0.6), Metric(name="roc_auc")),
         slices=(
             SliceEvidence(
                 column="shop", value="Cork", rows=9, challenger=shop, champion=0.6, gain=Interval(value=0.1, lower=0.0)
             ),
         ),
         trials=(
-            TrialEvidence(name="baseline", metrics={"log_loss": 0.7}, seconds=0.1, rows=50, first="a", last="b"),
-            TrialEvidence(name="logistic", metrics={"log_loss": 0.5}, seconds=None, rows=50, first="a", last="b"),
+            TrialEvidence(
+                name="baseline",
+                metrics=(Metric(name="log_loss", value=0.7),),
+                seconds=0.1,
+                rows=50,
+                first="a",
+                last="b",
+            ),
+            TrialEvidence(name="logistic", metrics=(), seconds=None, rows=50, first="a", last="b"),
         ),
         snapshot_rows=500,
         first="2026-01-01",
@@ -64,13 +69,13 @@ def decide(version: int, verdict: str = "promote", recorded: Evidence | None = N
 @pytest.fixture
 def toy(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three versions: the first serves again after a rollback from the second; the third is rejected."""
-    for version in (1, 2, 3):
-        package("toy", version)
+    digests = {version: package("toy", version) for version in (1, 2, 3)}
+    ledger = Ledger.default()
     decide(1, recorded=evidence("2026-05-01", 0.6), seed=0)
-    promote("toy", 1, "retrain-1", "perennial", "first")
+    ledger.promote("toy", 1, digests[1], 0, "perennial", "retrain-1", "first")
     decide(2, recorded=evidence("2026-05-01", 0.5), seed=1, candidates=["a", "b"])
-    promote("toy", 2, "retrain-2", "perennial", "second")
-    rollback("toy", None, reason="worse in Cork", actor="ada", run_id="back", freeze=True)
+    ledger.promote("toy", 2, digests[2], 1, "perennial", "retrain-2", "second")
+    ledger.promote("toy", 1, digests[1], 2, "ada", "back", "worse in Cork", "rollback", freeze=True)
     decide(3, "reject", evidence("2026-05-02", 0.4))
     Days.default().record([DayRow("toy", (utc_now() - timedelta(days=3)).date().isoformat(), "published", 10, 1)])
 

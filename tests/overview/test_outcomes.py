@@ -79,7 +79,7 @@ def test_a_run_without_a_decision_was_skipped_and_says_why() -> None:
 
 
 def test_the_newest_attempt_that_says_something_counts() -> None:
-    later = {"run_after": NIGHT + timedelta(hours=5)}
+    later: dict[str, Any] = {"run_after": NIGHT + timedelta(hours=5)}
     rejected = decision(number=1, verdict="reject")
     skipped = run(number=2, note="skipped: nothing new", **later)
     assert night(decisions=[rejected], retrains=[run(number=1), skipped]).outcome is Outcome.REJECTED

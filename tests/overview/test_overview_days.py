@@ -9,11 +9,12 @@ import pytest
 
 from include.overview.days import data_of, expected, since
 from include.overview.records import Data, Day, DayState, RunRow
-from include.registry.rows import DayRow
+from include.registry.overview import DayLine
 from tests.overview.made import DAY, NOW, keys, lines, model, published, run
+from tests.overview.made import day as made_day
 
 
-def data(days: list[DayRow], runs: list[RunRow] | None = None, now: Any = NOW, **declared: Any) -> Data:
+def data(days: list[DayLine], runs: list[RunRow] | None = None, now: Any = NOW, **declared: Any) -> Data:
     return data_of(model(**declared), lines(days), runs or [], now)
 
 
@@ -60,7 +61,7 @@ def test_a_later_failure_does_not_hide_what_is_published() -> None:
 
 
 def test_a_rejected_day_keeps_its_reason_and_the_rows_that_are_still_there() -> None:
-    rejected = DayRow("toy", "2026-05-09", "rejected", 90, 8, "3 nulls", "c" * 64, "r9", NOW - DAY)
+    rejected = made_day("2026-05-09", "rejected", 90, 8, reason="3 nulls", run_id="r9")
     found = day(data([*published(*keys()[:-1]), rejected]), "2026-05-09")
     assert (found.state, found.rows, found.quarantined, found.reason) == (DayState.REJECTED, 90, 8, "3 nulls")
     again = day(data([rejected], [collect("2026-05-09", "running", end=None)]), "2026-05-09")
@@ -88,4 +89,5 @@ def test_labels_that_come_late_move_the_expected_day() -> None:
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(days=14)])
 def test_the_days_that_are_read_reach_back_far_enough(delay: timedelta) -> None:
     first = data_of(model(delay=delay), lines(published("2026-01-02")), [], NOW).days[0].key
-    assert since(NOW) <= first
+    assert since(model(delay=delay), NOW) <= first
+    assert since(None, NOW) == "2026-04-25"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from include.overview.needs import headline, in_order, matches
 from include.overview.records import Filter, ModelOverview, Outcome, Server, ServerState
-from include.overview.rows import row
-from include.registry.rows import DayRow, FreezeRow
-from tests.overview.made import DAY, NIGHT, NOW, champion, decision, entry, keys, known, model, published, run
+from include.overview.rows import Evidence, row
+from include.registry.rows import FreezeRow
+from tests.overview.made import DAY, NIGHT, NOW, champion, day, decision, entry, keys, known, model, published, run
 
 
-def of(evidence: object, problem: str | None = None, now: object = NOW, **declared: object) -> ModelOverview:
+def of(evidence: Evidence, problem: str | None = None, now: datetime = NOW, **declared: Any) -> ModelOverview:
     found = None if problem else model(**declared)
-    return row("toy", entry(found, problem=problem), evidence, now)  # type: ignore[arg-type]
+    return row("toy", entry(found, problem=problem), evidence, now)
 
 
 def test_a_healthy_model_needs_nobody() -> None:
@@ -46,10 +47,10 @@ def test_a_freeze_that_holds_a_version_needs_somebody() -> None:
     assert found.night.outcome is Outcome.FROZEN and found.freeze is not None and found.freeze.actor == "bob"
     assert found.needs == "Lift the freeze and release version 3, or decide that it stays."
     skipped = run(4, note="skipped: decided hold", run_after=NIGHT)
-    yesterday = replace(held, at=NIGHT - DAY, run_id="r3")
+    yesterday = held._replace(at=NIGHT - DAY, run_id="r3")
     again = of(known([yesterday], [skipped], champion(frozen=True, freeze=freeze)))
     assert (again.night.outcome, again.night.version) == (Outcome.FROZEN, 3)
-    released = replace(held, state="champion")
+    released = held._replace(state="champion")
     assert of(known([released], [run(3)], champion(3), server=None)).needs is None
 
 
@@ -110,7 +111,7 @@ def test_days_that_are_not_in_order_need_somebody() -> None:
     assert paused.needs == (
         "2026-05-09 was not collected. Unpause toy_collect in Airflow, then collect it with toy_collect."
     )
-    rejected = DayRow("toy", "2026-05-09", "rejected", None, 9, "9 of 90 rows", at=NOW)
+    rejected = day("2026-05-09", "rejected", None, 9, reason="9 of 90 rows")
     found = of(known(**healthy, days=[*published(*keys()[:-1]), rejected]))  # type: ignore[arg-type]
     assert found.needs is not None and found.needs.startswith("2026-05-09 failed validation. ")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from include.overview.records import Gain, ServedModel, Server, ServerState
 from include.overview.service import quality_of, serving_of
@@ -41,7 +42,7 @@ def test_nothing_serves() -> None:
 
 
 def test_a_champion_is_old_above_the_limit_of_its_schedule_and_its_labels() -> None:
-    def found(day: str, **declared: object) -> bool | None:
+    def found(day: str, **declared: Any) -> bool | None:
         return serving_of(champion(learned_to=day), model(**declared), says(2), "toy", NOW).old
 
     assert (found("2026-04-25"), found("2026-04-24")) == (False, True)  # 15 days; 16 days

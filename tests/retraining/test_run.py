@@ -116,8 +116,11 @@ def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> N
     assert (figures.metric, figures.value) == ("log_loss", outcome.evaluation.metric("challenger", "log_loss"))
     assert figures.over_baseline == Interval(value=gain.value, lower=gain.lower, upper=gain.upper)
     assert (figures.over_champion, figures.champion) == (None, None), "nothing served"
-    limits = outcome.evaluation.intervals["challenger"]["log_loss"] if outcome.evaluation.intervals else None
-    assert (evidence.metrics["log_loss"].lower, evidence.metrics["log_loss"].upper) == limits
+    assert outcome.evaluation.intervals is not None
+    limits = outcome.evaluation.intervals["challenger"]["log_loss"]
+    assert [found.name for found in evidence.metrics] == list(outcome.evaluation.challenger.metrics)
+    assert evidence.metrics[0].name == "log_loss"
+    assert (evidence.metrics[0].lower, evidence.metrics[0].upper) == limits
     assert [trial.name for trial in evidence.trials] == list(outcome.plan.candidates)
     assert (evidence.holdout, evidence.last) == ((manifest.holdout.first, manifest.holdout.last), AS_OF)
     files = {f.path for f in MlflowClient().list_artifacts(chosen.info.run_id)}
