@@ -60,7 +60,7 @@ def one(reader: ReaderDep, model: Name, version: Version | None = None) -> HTMLR
             raise HTTPException(404, f"{model} has neither a folder nor a version: it was removed.")
         past = _or_problem(lambda: one_model.history(model, known, now), problems)
         about = version or _shown_version(row, past)
-        line = _or_problem(lambda: one_model.lineage(model, about), problems) if about else None
+        line = _or_problem(lambda: one_model.lineage(model, about), problems) if about and past else None
         predicted = _or_problem(lambda: predictions.recent(model, _today(row, now)), problems) or ()
     return page(
         "model.html.j2",
