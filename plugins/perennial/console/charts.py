@@ -47,12 +47,12 @@ def mark(outcome: Outcome) -> Markup:
 
 def nights(of: Sequence[Night]) -> Markup:
     """A mark for each night, oldest first; what each is in a tooltip, and how many of each in words."""
-    step = 13
+    step, size = 12, 11
     parts = []
     for n, night in enumerate(of):
         name = words.slug(night.outcome)
         title = escape(f"{words.day(night.day)}: {words.outcome(night)}")
-        box = f'x="{n * step}" width="12" height="12"'
+        box = f'x="{n * step}" width="{size}" height="{size}"'
         parts.append(f'<g class="{name}"><title>{title}</title><use href="#m-{name}" {box}/></g>')
     counted = Counter(night.outcome.value for night in of)
     said = ", ".join(f"{number} {outcome}" for outcome, number in counted.most_common())
@@ -116,7 +116,7 @@ def interval(gain: Gain | None, among: Iterable[Gain | None], width: int = 120) 
 
 # -- the timeline of one model
 
-WIDE, TRACK, LANE = 1000, 34, 66
+WIDE, TRACK, LANE = 1320, 34, 66
 
 
 def timeline(decisions: Sequence[DecisionOf], audit: Sequence[AuditOf], frozen: Freeze | None, now: datetime) -> Markup:
@@ -182,7 +182,8 @@ def _axis(begin: datetime, end: datetime, at: Callable[[datetime], float]) -> li
         x = at(tick)
         name = escape(words.day(tick.date().isoformat()))
         parts.append(f'<path class="tick" d="M{x:.1f} 20V{LANE + 14}"/>')
-        parts.append(f'<text class="axis" x="{x:.1f}" y="13" text-anchor="middle">{name}</text>')
+        anchor = "end" if x > WIDE - 24 else "middle"
+        parts.append(f'<text class="axis" x="{x:.1f}" y="13" text-anchor="{anchor}">{name}</text>')
         tick += timedelta(days=step)
     return parts
 
@@ -208,14 +209,13 @@ def calendar(days: Sequence[Day], address: Callable[[Day], str | None]) -> Marku
         f'<text class="axis" x="0" y="{TOP + n * CELL + 12}">{name}</text>'
         for n, name in ((0, "Mon"), (2, "Wed"), (4, "Fri"), (6, "Sun"))
     ]
-    weeks, named = 0, ""
+    weeks = 0
     for one in days:
         on = date.fromisoformat(one.key)
         weeks = (on - monday).days // 7
         x = LEFT + weeks * CELL
-        if f"{on:%b}" != named and (on.day <= 7 or not named):
-            named = f"{on:%b}"
-            parts.append(f'<text class="axis" x="{x}" y="11">{named}</text>')
+        if on.day == 1 or (one is days[0] and on.day < 16):  # two names need some space between them
+            parts.append(f'<text class="axis" x="{x}" y="11">{on:%b}</text>')
         parts.append(_cell(one, x, TOP + on.weekday() * CELL, address(one)))
     return _svg("calendar", LEFT + (weeks + 1) * CELL, TOP + 7 * CELL, described(days), parts, links=True)
 

@@ -18,8 +18,10 @@ TITLES = {
     403: "You may not see this",
     404: "There is no such page",
     422: "This address is not valid",
+    500: "This page failed",
     503: "A service does not answer",
 }
+UNEXPECTED = "It met an error that nobody expected. The log of Airflow's API server has it; other pages still work."
 NO_LOGIN = "This page needs a login of Airflow, and yours has ended or has not begun."
 
 
@@ -37,6 +39,10 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(PerennialError)
     def failed(request: Request, error: PerennialError) -> Response:
         return answer(request, 503, str(error))
+
+    @app.exception_handler(Exception)
+    def unexpected(request: Request, error: Exception) -> Response:
+        return answer(request, 500, UNEXPECTED)  # the server also logs the error with its traceback
 
 
 def answer(request: Request, status: int, detail: str) -> Response:

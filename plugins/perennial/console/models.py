@@ -10,12 +10,11 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import HTMLResponse
 
-from include import catalog
 from include.errors import PerennialError
 from include.overview import one_model, predictions
 from include.overview import quarantine as quarantined
-from include.overview.all_models import model_overview, overview
-from include.overview.records import Filter, ModelHistory, ModelOverview
+from include.overview.all_models import model_overview, overview, shown
+from include.overview.records import Filter, ModelHistory, ModelOverview, Overview
 from include.partitions import utc_now
 from include.spec.bounds import LARGEST_VERSION
 from perennial.console import actions, calling, runs
@@ -37,14 +36,15 @@ router = APIRouter()
 def all_models(reader: ReaderDep, name: Part = "", owner: Part = "", tag: Part = "") -> HTMLResponse:
     now, wanted = utc_now(), Filter(name.strip(), owner.strip(), tag.strip())
     with asking_mlflow() as problems:
-        found = overview(runs.read(reader.dag_ids, now), now, wanted, reader.models)
+        every = overview(runs.read(reader.dag_ids, now), now, names=reader.models)
+    found = shown(every, wanted)
     return page(
         "models.html.j2",
         reader=reader,
         found=found,
         wanted=wanted,
         filtered=wanted != Filter(),
-        choices=choices(reader),
+        choices=choices(every),
         problems=[*found.problems, *problems],
     )
 
@@ -59,8 +59,8 @@ def one(reader: ReaderDep, model: Name, version: Version | None = None) -> HTMLR
         if row is None:
             raise HTTPException(404, f"{model} has neither a folder nor a version: it was removed.")
         past = _or_problem(lambda: one_model.history(model, known, now), problems)
-        shown = version or _shown_version(row, past)
-        line = _or_problem(lambda: one_model.lineage(model, shown), problems) if shown else None
+        about = version or _shown_version(row, past)
+        line = _or_problem(lambda: one_model.lineage(model, about), problems) if about and past else None
         predicted = _or_problem(lambda: predictions.recent(model, _today(row, now)), problems) or ()
     return page(
         "model.html.j2",
@@ -69,7 +69,7 @@ def one(reader: ReaderDep, model: Name, version: Version | None = None) -> HTMLR
         row=row,
         past=past,
         line=line,
-        lineage_of=shown,
+        lineage_of=about,
         predicted=predicted,
         call=calling.example(row, past),
         act=actions.of(row, past, known),
@@ -100,12 +100,11 @@ def compare(reader: ReaderDep, model: Name, left: Version, right: Version) -> HT
     return page("compare.html.j2", reader=reader, model=model, found=found, changed=changed)
 
 
-def choices(reader: Reader) -> dict[str, list[str]]:
-    """The owners and tags of the models that the user can read, for the filter."""
-    loaded = [one for one in catalog.by_priority() if one.name in reader.models]
+def choices(every: Overview) -> dict[str, list[str]]:
+    """The owners and tags that the filter offers."""
     return {
-        "owner": sorted({one.owner for one in loaded}, key=str.casefold),
-        "tag": sorted({tag for one in loaded for tag in one.tags}, key=str.casefold),
+        "owner": sorted({one.owner for one in every.models if one.owner}, key=str.casefold),
+        "tag": sorted({tag for one in every.models for tag in one.tags}, key=str.casefold),
     }
 
 

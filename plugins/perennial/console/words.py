@@ -69,10 +69,15 @@ def gain(of: Gain | None) -> str:
     """``+0.021 (+0.003 to +0.04)``."""
     if of is None or of.value is None:
         return UNKNOWN
-    if of.lower is None and of.upper is None:
-        return signed(of.value)
-    limits = f"{signed(of.lower)} to {signed(of.upper)}" if of.upper is not None else f"at least {signed(of.lower)}"
-    return f"{signed(of.value)} ({limits})"
+    between = limits(of)
+    return f"{signed(of.value)} ({between})" if between else signed(of.value)
+
+
+def limits(of: Gain | None) -> str:
+    """``+0.003 to +0.04``, or ``at least +0.003``; "" if no limit is known."""
+    if of is None or of.lower is None:
+        return "" if of is None or of.upper is None else f"at most {signed(of.upper)}"
+    return f"at least {signed(of.lower)}" if of.upper is None else f"{signed(of.lower)} to {signed(of.upper)}"
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
@@ -106,11 +111,16 @@ def when(moment: datetime | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(utc.isoformat(timespec="seconds"), text)
 
 
-def outcome(night: Night) -> str:
-    """``PROMOTED v2``."""
+def outcome(night: Night, problem: str | None = None) -> str:
+    """``PROMOTED v2``, ``FAILED in package``, ``BROKEN model.py:76``.
+
+    ``problem`` : what is wrong with the model's folder.
+    """
     said = night.outcome.value.upper()
     if night.outcome is Outcome.FAILED and night.failed_task:
         return f"{said} in {night.failed_task}"
+    if night.outcome is Outcome.BROKEN:
+        return f"{said} {place(problem)}".rstrip()
     return f"{said} v{night.version}" if night.outcome is Outcome.PROMOTED and night.version else said
 
 
@@ -189,6 +199,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "count": count,
     "day": day,
     "gain": gain,
+    "limits": limits,
     "number": number,
     "plural": plural,
     "signed": signed,

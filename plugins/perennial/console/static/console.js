@@ -78,6 +78,7 @@
       if (field) field.value = value;
     }
     dialog.showModal();
+    form.querySelector("input:not([type=hidden]), select, textarea, button")?.focus();
   }
 
   function openFromAddress() {
