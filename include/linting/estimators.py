@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
-from threadpoolctl import threadpool_limits
+from threadpoolctl import get_cached_controller
 
 from include.errors import ConfigurationError, ReleaseError
 from include.linting import plain
@@ -96,7 +96,7 @@ class Candidates:
                 for key in list(estimator.get_params(deep=True)):
                     if key.split("__")[-1] in FEW:
                         estimator.set_params(**{key: FEW[key.split("__")[-1]]})
-                with threadpool_limits(1), warnings.catch_warnings():
+                with get_cached_controller().limit(limits=1), warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     estimator.fit(frame, target)
                     predict = "predict" if self.model.data.label.task is Task.REGRESSION else "predict_proba"

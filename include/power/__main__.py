@@ -32,9 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", handlers=[handler])
     try:
         from include import catalog
-        from include.power import measuring
 
         name = catalog.chosen(asked.model, "gate-power").name
+        from include.power import measuring  # takes seconds; a misspelt name is reported before
+
         return measuring.measure(name, asked.first, asked.last, asked.every, asked.workers, asked.home, asked.candidate)
     except PerennialError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pandas as pd
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
+from threadpoolctl import get_cached_controller
 
 from include import catalog
 from include.errors import ConfigurationError, DataError, PerennialError
@@ -49,7 +50,12 @@ def load(model: Model) -> dict[str, Candidate]:
     ------
     ConfigurationError : fewer than two, not exactly one baseline, or an estimator that scikit-learn cannot clone.
     """
-    return checked(model, catalog.module(model.name, "candidates").candidates())
+    return dict(_loaded(model, catalog.module(model.name, "candidates").candidates))
+
+
+@lru_cache(maxsize=16)  # a night asks a dozen times; nothing changes an estimator, because each fit clones it
+def _loaded(model: Model, declare: Callable[[], object]) -> Mapping[str, Candidate]:
+    return checked(model, declare())
 
 
 def checked(model: Model, declared: object) -> dict[str, Candidate]:
@@ -232,7 +238,7 @@ def fit(
     targets.settle(model.data.label, estimator, target)
     started = time.perf_counter()
     try:
-        with threadpool_limits(1):
+        with get_cached_controller().limit(limits=1):
             estimator.fit(frame, target)
     except PerennialError:
         raise

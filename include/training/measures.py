@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
+from threadpoolctl import get_cached_controller
 
 from include.errors import ConfigurationError, DataError
 from include.spec import Model, Task
@@ -73,7 +73,7 @@ def unchecked(model: Model, pipeline: Any, frame: pd.DataFrame) -> np.ndarray:
             )
         frame = frame[list(wanted)]
     try:
-        with threadpool_limits(1):
+        with get_cached_controller().limit(limits=1):
             if model.data.label.task is Task.REGRESSION:
                 return np.asarray(pipeline.predict(frame), dtype=np.float64).reshape(len(frame))
             table = np.asarray(pipeline.predict_proba(frame), dtype=np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 import include.models
 from include import catalog
-from include.backtest import pool
+from include.backtest import damaged_picture, picture, pool
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.backtest.store import Store
@@ -70,6 +70,7 @@ def _call_in_process(
     yield lambda arguments: (function(model, history, argument) for argument in arguments)
 
 
+@contextmanager
 def _without_workers() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "fitting", _fit_in_process)
@@ -78,16 +79,31 @@ def _without_workers() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def without_workers() -> Iterator[None]:
-    """Run back-tests in this process: starting workers would take longer than their work.
+@pytest.fixture(scope="session")
+def in_one_process() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which back-tests run in this process: starting workers would take longer than their work.
 
-    For whole modules. `test_backtest` and `test_power` use real workers and kill one.
+    `test_backtest` and `test_power` also use real workers, kill one, and compare the results.
     """
-    yield from _without_workers()
+    return _without_workers
+
+
+@pytest.fixture(scope="module")
+def without_workers(in_one_process: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """`in_one_process` for a whole module."""
+    with in_one_process():
+        yield
 
 
 @pytest.fixture
-def without_workers_once() -> Iterator[None]:
-    """Like `without_workers`, for one test of a module that otherwise uses workers."""
-    yield from _without_workers()
+def without_workers_once(in_one_process: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """`in_one_process` for one test."""
+    with in_one_process():
+        yield
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, because that takes seconds; for tests that read the figures of a report."""
+    for module in (picture, damaged_picture):
+        monkeypatch.setattr(module, "draw", lambda *_: {})

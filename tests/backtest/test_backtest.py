@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from sklearn.metrics import log_loss
 from include import catalog
 from include.backtest import picture, pool, prequential, run, store
 from include.backtest import report as written_report
+from include.backtest.__main__ import main
 from include.backtest.history import History
 from include.backtest.lab import Lab
 from include.errors import ConfigurationError, DataError, PerennialError
@@ -40,7 +41,7 @@ Report = dict[str, Any]
 
 
 def replay(name: str, home: Path, **changed: Any) -> Report:
-    """Run a back-test in this process, with its workers in other processes, and return the report."""
+    """Run a back-test in this process, and return the report."""
     options = {"first": FIRST, "last": LAST, "every": 1, "workers": 2, **changed}
     assert run.run(name, home=home, **options) == 0
     return read(home)
@@ -52,8 +53,8 @@ def read(home: Path) -> Report:
 
 
 def command(home: Path, *arguments: str) -> list[str]:
-    options = ["run", "--model", "drifting_binary", "--first", FIRST, "--last", LAST, "--home", str(home), *arguments]
-    return [sys.executable, "-m", "include.backtest", *options]
+    line = [sys.executable, "-m", "include.backtest", "run", "--model", "drifting_binary", "--first", FIRST]
+    return [*line, "--home", str(home), *arguments]
 
 
 @pytest.fixture(scope="module")
@@ -62,10 +63,13 @@ def model(drifting: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def home(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(
+    model: Model, in_one_process: Callable[[], AbstractContextManager[None]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The home of an uninterrupted back-test."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    replay(model.name, folder)
+    with in_one_process():
+        replay(model.name, folder)
     return folder
 
 
@@ -194,8 +198,9 @@ def test_a_history_gives_the_same_snapshots_as_the_lake(model: Model, home: Path
     assert plans[0] == plans[1].replace(snapshot=plans[0].snapshot, quarantined=None)
 
 
+@pytest.mark.usefixtures("without_workers_once")
 @pytest.mark.parametrize("kind", ["regression", "classes"])
-def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str, without_workers_once: None) -> None:
+def test_other_kinds_of_label(drifting: Path, tmp_path: Path, kind: str) -> None:
     name = drifting_models.write(drifting, kind, margin=2.0)
     found = replay(name, tmp_path, last="2026-02-20", every=6)
     metric = found["metric"]
@@ -221,6 +226,7 @@ def files_of(home: Path) -> dict[str, int]:
     return {str(p.relative_to(home)): p.stat().st_mtime_ns for p in (home / "nights").rglob("*.skops")}
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_another_margin_gives_new_decisions_without_new_fits(
     drifting: Path, model: Model, home: Path, report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,22 +283,35 @@ def test_everything_that_determines_a_fit_changes_its_key(drifting: Path, model:
     assert mine not in others and len(set(others)) == len(others)
 
 
-def test_a_killed_back_test_resumes(home: Path, tmp_path: Path) -> None:
-    """The back-test is killed during collection and again during fitting; its report equals that of a full run."""
-    again = tmp_path / "killed"
+def test_a_killed_back_test_resumes(model: Model, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The back-test is killed during collection and again during fitting; its files equal those of a full run.
+
+    The full run, of every third night, takes days and fits from `home`, which were made in one process.
+    """
+    full, again = tmp_path / "full", tmp_path / "killed"
+    for folder in ("lake", "nights"):
+        shutil.copytree(home / folder, full / folder)
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "fitting", no_fit)
+        patched.setattr(pool, "collecting", no_fit)
+        replay(model.name, full, last="2026-02-10", every=3)
+    line = command(again, "--last", "2026-02-10", "--every", "3")
     lake = again / "lake" / "drifting_binary"
-    killed_when(command(again, "--workers", "2"), lambda: len(list(lake.glob("rows/partition=*"))) >= 5)
+    killed_when([*line, "--workers", "1"], lambda: len(list(lake.glob("rows/partition=*"))) >= 5)
     there = {p.name for p in lake.glob("rows/partition=*")}
-    killed_when(command(again, "--workers", "2"), lambda: len(list((again / "nights").glob("2*"))) >= 4)
+    killed_when([*line, "--workers", "1"], lambda: len(list((again / "nights").glob("2*"))) >= 3)
     assert there <= {p.name for p in lake.glob("rows/partition=*")} and not (again / "report.json").exists()
     before = files_of(again)
-    assert len(before) >= 12
-    done = subprocess.run(command(again, "--workers", "2"), cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert len(before) >= 9
+    done = subprocess.run([*line, "--workers", "2"], cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     assert "nights are fitted already" in done.stdout
     assert before.items() <= files_of(again).items(), "stored fits are not repeated"
     for file in ("report.json", "report.md", "backtest.svg", "backtest.png"):
-        assert (again / file).read_bytes() == (home / file).read_bytes(), file
+        assert (again / file).read_bytes() == (full / file).read_bytes(), file
+    assert "\x1b" not in done.stdout and not done.stderr
+    assert "9 nights, as of 2026-01-16 to 2026-02-09, every 3 days" in done.stdout
+    assert (again / "report.md").read_text() in done.stdout
 
 
 def killed_when(arguments: list[str], ready: Callable[[], bool]) -> None:
@@ -322,20 +341,17 @@ def test_a_killed_worker_is_reported(model: Model, home: Path, tmp_path: Path, m
 # -- output, reports and pictures
 
 
-def test_the_command_line(home: Path, tmp_path: Path) -> None:
-    def run_with(*arguments: str) -> tuple[int, str, str]:
-        line = [sys.executable, "-m", "include.backtest", "run", "--home", str(tmp_path), *arguments]
-        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=600)
-        return done.returncode, done.stdout, done.stderr
+def test_the_command_line_reports_errors_without_a_traceback(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run_with(*arguments: str) -> tuple[int, str]:
+        code = main(["run", "--home", str(tmp_path), *arguments])
+        return code, capsys.readouterr().err
 
-    code, _, error = run_with("--model", "drifting_binery")
+    code, error = run_with("--model", "drifting_binery")
     assert code == 1 and "did you mean 'drifting_binary'" in error and "Traceback" not in error
-    code, _, error = run_with("--model", "drifting_binary", "--first", "2026-03-04", "--last", "2026-03-01")
-    assert code == 1 and error == "error: FIRST (2026-03-04) is after LAST (2026-03-01).\n"
-    done = subprocess.run(command(home), cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0 and "\x1b" not in done.stdout and not done.stderr
-    assert "46 nights, as of 2026-01-16 to 2026-03-02" in done.stdout
-    assert (home / "report.md").read_text() in done.stdout
+    code, error = run_with("--model", model.name, "--first", "2026-03-04", "--last", "2026-03-01")
+    assert (code, error) == (1, "error: FIRST (2026-03-04) is after LAST (2026-03-01).\n")
 
 
 def test_errors_name_a_valid_value(model: Model) -> None:
@@ -360,7 +376,8 @@ def test_errors_name_a_valid_value(model: Model) -> None:
 
 
 def test_without_a_champion_no_picture_is_drawn(drifting: Path, model: Model, home: Path, tmp_path: Path) -> None:
-    shutil.copytree(home / "lake", tmp_path / "lake")
+    for folder in ("lake", "nights"):
+        shutil.copytree(home / folder, tmp_path / folder)
     file = drifting / model.name / "model.py"
     text = file.read_text()
     try:

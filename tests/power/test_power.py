@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from include.partitions import earlier, keys_between, partition
 from include.power import aged, chances, figures, measuring, recipe
 from include.power import picture as power_picture
 from include.power import report as power_report
+from include.power.__main__ import main
 from include.power.aged import Fit
 from include.power.chances import Differences, Equal
 from include.power.report import PowerReport
@@ -192,7 +193,9 @@ def measured(model: Model, home: Path) -> Report:
 
 
 @pytest.fixture(scope="module")
-def home(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(
+    model: Model, in_one_process: Callable[[], AbstractContextManager[None]], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A measurement over days that are already in the lake, except for one day that cannot be used."""
     folder = tmp_path_factory.mktemp("measured")
     lake = Lab(model, folder).lake
@@ -201,7 +204,8 @@ def home(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if key != written.MISSING_DAY:
             rows = rows_of(model, key, key).drop(columns="partition")
             toy_days.publish(lake, model, key, rows, after=timedelta(hours=4))
-    measured(model, folder)
+    with in_one_process():
+        measured(model, folder)
     return folder
 
 
@@ -309,7 +313,7 @@ def test_a_second_run_makes_nothing_and_reports_the_same(
     there = {path: path.stat().st_mtime_ns for path in (home / "power").iterdir()}
     lost = sorted(there)[3]
     lost.unlink()
-    measured(model, home)
+    measured(model, home)  # with a worker; the others were made in this process
     assert {file: (home / file).read_bytes() for file in files} == before
     assert {p for p in there if p.stat().st_mtime_ns != there[p]} == {lost}, "only missing files are created again"
 
@@ -325,7 +329,9 @@ def test_the_picture_shows_every_cell(report: Report, home: Path) -> None:
     assert f"{report['margin']:g} is the smallest sufficient one" in power_picture.sentence(PowerReport.of(report))
 
 
-def test_refusals_name_a_value_that_would_work(model: Model, tmp_path: Path) -> None:
+def test_refusals_name_a_value_that_would_work(
+    model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def sample(first: str | None, last: str, every: int = 7) -> measuring.Sample:
         return measuring.sample_of(model, "2026-06-30", first, last, every)
 
@@ -337,9 +343,12 @@ def test_refusals_name_a_value_that_would_work(model: Model, tmp_path: Path) -> 
         sample(FIRST, "2026-07-01")
     with pytest.raises(DataError, match=r"too little history: 4 nights .* needs 36 days before it .* and 28 after"):
         sample(FIRST, "2026-03-31")
-    line = [sys.executable, "-m", "include.power", "--model", model.name, "--home", str(tmp_path)]
-    done = subprocess.run([*line, "--candidate", "linaer"], cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 1 and "did you mean 'linear'?" in done.stderr and "Traceback" not in done.stderr
+    code = main(["--model", model.name, "--home", str(tmp_path), "--candidate", "linaer"])
+    error = capsys.readouterr().err
+    assert code == 1 and "did you mean 'linear'?" in error and "Traceback" not in error
+    line = [sys.executable, "-m", "include.power", "--model", "drifting_binery"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 1 and "did you mean 'drifting_binary'?" in done.stderr
 
 
 def test_a_night_whose_fit_is_refused_is_left_out_and_reported(model: Model, home: Path, report: Report) -> None:
