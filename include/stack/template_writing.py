@@ -24,13 +24,16 @@ WITH_ROWS = {
     "airflow": {"alembic_version", "log_template", "slot_pool"},
     "mlflow": {"alembic_version", "alembic_version_auth", "workspaces"},
 }
-# `python -m mlflow.server.auth db upgrade` needs the address on its command line, like `mlflow db upgrade`
-UPGRADE_LOGINS = """
+# `mlflow db upgrade` and `python -m mlflow.server.auth db upgrade`, which need the address on their command lines
+UPGRADE_MLFLOW = """
 import os
 from include.stack.mlflow_server import write_configuration
-write_configuration(os.environ)  # the import of the next line reads it
+write_configuration(os.environ)  # the imports of the next lines read it
+from mlflow.cli import cli
 from mlflow.server.auth.cli import commands
-commands(["db", "upgrade", "--url", os.environ["MLFLOW_BACKEND_STORE_URI"]], prog_name="mlflow")
+address = os.environ["MLFLOW_BACKEND_STORE_URI"]
+cli(["db", "upgrade", address], prog_name="mlflow", standalone_mode=False)
+commands(["db", "upgrade", "--url", address], prog_name="mlflow", standalone_mode=False)
 """
 MOMENT = re.compile(r"'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?\+00'")
 NO_MOMENT = "'2026-01-01 00:00:00+00'"  # the moment of the migration is not part of the template
@@ -66,8 +69,7 @@ def texts(stack: Stack) -> dict[str, str]:
     ConfigurationError : a migration failed, or a table has rows that are not expected.
     """
     migrations.migrate_airflow(stack)
-    migrations.run(stack, "mlflow-upgrade", [sys.executable, "-c", migrations.UPGRADE_MLFLOW])
-    migrations.run(stack, "mlflow-upgrade", [sys.executable, "-c", UPGRADE_LOGINS])
+    migrations.run(stack, "mlflow-upgrade", [sys.executable, "-c", UPGRADE_MLFLOW])
     return {service: _text(service, _dump(stack, service)) for service in WITH_ROWS}
 
 

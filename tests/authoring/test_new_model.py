@@ -18,7 +18,7 @@ from include.authoring.findings import Request
 from include.authoring.new import new_model
 from include.backtest.lab import Lab
 from include.data.lake import Lake
-from include.linting import run
+from include.linting.folder import lint
 from include.partitions import newest_closed, utc_now
 from include.settings import PROJECT
 from include.sources import from_environment
@@ -127,15 +127,14 @@ def quarantined(lake: Lake, first: str, last: str) -> int:
     return int(found["partition"].between(first, last).sum())
 
 
-def test_the_written_folders_are_clean(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`make lint-models` and ruff find no mistake in the written folders."""
+def test_the_written_folders_are_clean(folder: Path, tmp_path: Path) -> None:
+    """The lint and ruff find no mistake in the written folders."""
     for seed, more in ((0, {}), (1, {"timezone": "Europe/Berlin"}), (4, {}), (5, {"delay": timedelta(hours=26)})):
         about = case(seed)
         about.pop("format")
         table = random_table(seed, **about)
         written(table, str(save(table, "csv", tmp_path / str(seed), seed)), folder, f"orders_{seed}", **more)
-    monkeypatch.setenv("PERENNIAL_MODELS", str(folder))
-    problems = run.lint({path.name: path for path in folder.iterdir()})
+    problems = [problem for path in folder.iterdir() for problem in lint(path.name, path)]
     assert not problems, "\n".join(map(str, problems))
     ruff = [sys.executable, "-m", "ruff"]
     config = ["--config", str(PROJECT / "pyproject.toml")]
@@ -148,20 +147,17 @@ def test_the_written_folders_are_clean(folder: Path, tmp_path: Path, monkeypatch
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_new_text_that_no_candidate_takes_is_reported(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_text_that_no_candidate_takes_is_reported(folder: Path, tmp_path: Path) -> None:
     """Candidates take numbers by their type, so a new number is used at once. A text must be listed to be encoded."""
     table = random_table(0, "binary")
     written(table, str(save(table, "csv", tmp_path / "data", 0)), folder, "orders_0")
-    monkeypatch.setenv("PERENNIAL_MODELS", str(folder))
     features = folder / "orders_0" / "features.py"
     before = features.read_text()
     new = '    features["spare"] = {}\n    return features\n'
     features.write_text(before.replace("    return features\n", new.format("at.astype(np.int64).astype(np.float32)")))
-    assert run.lint({"orders_0": folder / "orders_0"}) == []
+    assert lint("orders_0", folder / "orders_0") == []
     features.write_text(before.replace("    return features\n", new.format('np.full(len(at), "a", dtype=object)')))
-    (problem,) = run.lint({"orders_0": folder / "orders_0"})
+    (problem,) = lint("orders_0", folder / "orders_0", fit=False)
     assert problem.what == "feature 'spare' is built, and no candidate takes it"
 
 

@@ -36,7 +36,7 @@ def home(
     pytestconfig: pytest.Config, filled_lake: Path, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A home for one test: a filled lake, an empty ledger and an empty bundle store. MLflow is shared."""
-    return homes.of_its_own(shared(pytestconfig), filled_lake, tmp_path, toy, monkeypatch)
+    return homes.of_its_own(shared(pytestconfig), filled_lake, tmp_path, toy, monkeypatch).folder
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from include import catalog
-from include.backtest.lab import Lab
+from include.backtest.lab import Lab, Night
 from include.cards import card, plots
 from include.cards.facts import Facts
 from include.gate import decision as gate
@@ -57,20 +57,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, b
         for name in CANDIDATES:
             lab = Lab(with_all_checks(catalog.load(name)), tmp_path_factory.mktemp("lab"))
             fill(lab)
-            champion = lab.night(BEFORE, candidates=["baseline", CANDIDATES[name]]).champion(1)
-            for standing in (None, champion):
-                found[name, standing is not None] = of_night(lab, standing)
+            only = ["baseline", CANDIDATES[name]]
+            before = lab.night(BEFORE, candidates=only)
+            found[name, False] = of_night(lab, before)
+            found[name, True] = of_night(lab, lab.night(AS_OF, before.champion(1), candidates=only))
         yield found
 
 
 def fill(lab: Lab) -> None:
     """Publish the days that the nights need; one day of the toy has rows in quarantine."""
     model, lake = lab.model, lab.lake
-    lake.create()
     fetch = catalog.module(model.name, "source").fetch
-    for key in keys_between(FIRST[model.name], AS_OF):
-        frame = toy_days.day(model, key) if model.name == "toy" else fetch(partition(key, model.timezone), {})
-        toy_days.publish(lake, model, key, frame)
+    toy_days.publish_days(
+        lake,
+        model,
+        {
+            key: toy_days.day(model, key) if model.name == "toy" else fetch(partition(key, model.timezone), {})
+            for key in keys_between(FIRST[model.name], AS_OF)
+        },
+    )
     if model.name == "toy":
         bad = pd.DataFrame({"_expectation": ["x between"] * 3, "_column": ["x"] * 3, "_key": ["1", "2", "3"]})
         lake.quarantine(partition("2026-04-20", model.timezone), bad.assign(_row="{}"), "b" * 64)
@@ -83,9 +88,8 @@ def with_all_checks(model: Model) -> Model:
     return model.model_copy(update={"gate": gate, **texts})
 
 
-def of_night(lab: Lab, champion: Any) -> Made:
+def of_night(lab: Lab, night: Night) -> Made:
     """Return what `package` puts on the card, without ledger and MLflow."""
-    night = lab.night(AS_OF, champion, candidates=["baseline", CANDIDATES[lab.model.name]])
     model, plan, measuring = lab.model, night.plan, night.steps.measuring
     holdout, scores = measuring.holdout, measuring.measured.scores
     evaluated = night.evaluation.replace(intervals=evaluate.intervals_of(model, holdout, scores))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from include import catalog
+from include.cards import plots
 from include.spec import Model
 from tests import homes
 from tests.services import Services, shared
@@ -37,4 +38,10 @@ def filled_lake(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def home(running: Services, filled_lake: Path, tmp_path: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A separate home for a test: a filled lake, an empty ledger, an empty bundle store; MLflow is shared."""
-    return homes.of_its_own(running, filled_lake, tmp_path, toy, monkeypatch)
+    return homes.of_its_own(running, filled_lake, tmp_path, toy, monkeypatch).folder
+
+
+@pytest.fixture
+def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `evaluate` draw nothing, in tests of many nights: drawing takes a quarter of a night of the toy."""
+    monkeypatch.setattr(plots, "draw", lambda *_: {})

@@ -72,6 +72,7 @@ def test_an_anchor_that_cannot_be_scored_gives_the_reason_and_stops_nothing(toy:
         anchors.scored(toy, labels, 1, Past(1, "2026-05-01"), lost)
 
 
+@pytest.mark.usefixtures("without_pictures")
 def test_champions_of_1_7_28_and_91_nights_ago_are_scored(home: Path, toy: Model) -> None:
     """The versions of other nights are ledger rows with the bundle and the twin of one real version."""
     ledger = Ledger.default()

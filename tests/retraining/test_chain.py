@@ -1,4 +1,4 @@
-"""A multi-class model and a regression through the whole chain: collect, train, judge, package, serve, record."""
+"""A multi-class model and a regression through the whole chain: load, collect, train, judge, package, serve, record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from include import catalog
-from include.data import collection
+from include.data import collection, loading
 from include.data.lake import Lake
 from include.errors import DataError, IntegrityError, ReleaseError
 from include.partitions import keys_between, partition
@@ -77,8 +77,9 @@ def chain(
         patch.setattr(catalog, "digest", lambda name: digest)
         patch.setattr(package, "_commit", lambda: ("0" * 40, False))
         model = catalog.load(name)
-        for key in keys_between(FIRST, NEXT):
-            collect(model, key)
+        history = keys_between(FIRST, AS_OF)
+        assert not loading.load(model, history, {}, lambda: partition(NEXT, model.timezone).end).left_out
+        collect(model, NEXT)
         first = in_process.in_one_process(model, AS_OF, run_id="first")
         assert first.decision.verdict == "promote", first.decision.reason
         smoke_test(name, first.packaged.version)

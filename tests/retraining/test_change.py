@@ -1,4 +1,7 @@
-"""Refresh or change on a real lake, ledger, MLflow and bundle store: the choice of the challenger and its evidence."""
+"""Refresh or change on a real lake, ledger, MLflow and bundle store: the choice of the challenger and its evidence.
+
+The trials of the candidates are made up, so that one of them wins the selection; the twins are real fits.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ import pandas as pd
 import pytest
 
 from include import catalog
+from include.cards import plots
 from include.data.lake import Lake
 from include.errors import IntegrityError
 from include.gate import rivals
@@ -23,19 +27,22 @@ from include.gate.decision import Verdict
 from include.gate.evaluation import Change, Evaluation, Gain
 from include.gate.rivals import Pair, Scored
 from include.partitions import keys_between, partition
+from include.registry import tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
 from include.retraining import decide as decisions
-from include.retraining import evaluate, package, planning, select, train
+from include.retraining import evaluate, package, planning, select
 from include.retraining.decide import Decided
 from include.retraining.selection import Other, Selection
 from include.spec import Candidate, Model
 from include.statistics.metrics import METRICS
 from include.training import candidates, export
 from include.training.plan import Plan
-from include.training.recipes import Recipe
+from include.training.recipes import Recipe, Trial
+from tests import homes
+from tests.services import Services
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_pictures")]
 
 REAL = ["logistic", "coarse"]
 
@@ -68,7 +75,7 @@ class Ran:
         return self.selection.other
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def patient(toy: Model) -> Model:
     """The toy with settings under which two weeks of scores suffice for a challenger, even with coarse scores."""
     gate = toy.gate.model_copy(update={"change_days": 14, "max_psi": 50.0})
@@ -80,14 +87,41 @@ def night(model: Model, as_of: str, favour: str, run_id: str | None = None, **pa
     run_id = run_id or f"night-{as_of}-{favour}"
     asked = {"candidates": REAL, **params}
     plan = planning.take(model, partition(as_of, model.timezone), asked, catalog.digest(model.name), None)
-    results = [
-        one.replace(metrics={**one.metrics, "log_loss": 0.1 if one.candidate == favour else 0.5})
-        for one in (train.train(model, plan, name, run_id) for name in plan.candidates)
-    ]
+    results = [trial(model, plan, name, run_id, 0.1 if name == favour else 0.5) for name in plan.candidates]
     selected = Selection.of(json.loads(json.dumps(select.select(model, plan, results, run_id).as_dict())))
     measured = Evaluation.of(json.loads(json.dumps(evaluate.evaluate(model, plan, selected).as_dict())))
     decided = decisions.decide(model, plan, selected, measured, run_id)
     return Ran(run_id, plan, selected, measured, decided)
+
+
+def trial(model: Model, plan: Plan, candidate: str, run_id: str, log_loss: float) -> Trial:
+    """A made-up result of the task `train`, with a real MLflow run."""
+    first, last = plan.spans(candidate).train
+    mlflow_run_id = tracking.start_or_resume(model.name, run_id, candidate)
+    metrics: dict[str, float | None] = {"log_loss": log_loss}
+    return Trial(
+        candidate=candidate, metrics=metrics, seconds=None, rows=1, first=first, last=last, mlflow_run_id=mlflow_run_id
+    )
+
+
+@pytest.fixture(scope="module")
+def first_night(
+    running: Services, filled_lake: Path, toy: Model, patient: Model, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[homes.Home, Ran]:
+    """The home after a night whose challenger, with the recipe `coarse`, has become the first champion."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "draw", lambda *_: {})
+        home = homes.of_its_own(running, filled_lake, tmp_path_factory.mktemp("first"), toy, patch)
+        ran = night(patient, "2026-04-30", "coarse")
+        release(patient, ran)
+    return home, ran
+
+
+@pytest.fixture
+def champion(first_night: tuple[homes.Home, Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """The first night, in a copy of its home."""
+    first_night[0].copy(tmp_path).enter(monkeypatch)
+    return first_night[1]
 
 
 def release(model: Model, outcome: Ran) -> None:
@@ -105,12 +139,10 @@ def files(model: Model) -> dict[str, bytes]:
 
 
 def test_another_recipe_is_scored_until_it_can_replace_the_incumbent(
-    home: Path, patient: Model, caplog: pytest.LogCaptureFixture
+    champion: Ran, patient: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "include")
-    first = night(patient, "2026-04-30", "coarse")
-    assert first.evaluation.kind == "first" and first.selection.other is None and not files(patient)
-    release(patient, first)
+    assert champion.evaluation.kind == "first" and champion.selection.other is None and not files(patient)
     same = night(patient, "2026-05-01", "coarse")
     assert (same.evaluation.kind, same.evaluation.change) == ("refresh", None) and not files(patient)
 
@@ -155,10 +187,10 @@ def test_another_recipe_is_scored_until_it_can_replace_the_incumbent(
     assert {name: everything[name] for name in stored} == stored and len(everything) == len(stored) + 1
 
 
-def test_an_equal_recipe_never_becomes_a_change(home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_equal_recipe_never_becomes_a_change(champion: Ran, patient: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the last night there is enough evidence, of 19 days."""
     declare(monkeypatch, patient, {"logistic": "logistic", "coarse": "logistic"})
-    release(patient, night(patient, "2026-04-30", "coarse"))
-    for as_of in ("2026-05-04", "2026-05-14", "2026-05-14"):
+    for as_of in ("2026-05-04", "2026-05-13", "2026-05-14"):
         last = night(patient, as_of, "logistic", run_id=f"equal-{as_of}")
     assert last.selection.candidate == "coarse" and last.evaluation.kind == "refresh"
     assert last.change.days == 20 and gained(last.change).value == 0
@@ -173,10 +205,9 @@ def declare(monkeypatch: pytest.MonkeyPatch, model: Model, names: Mapping[str, s
 
 @pytest.mark.parametrize("how", ["removed", "another window"])
 def test_a_recipe_that_is_no_longer_declared_is_not_refreshed(
-    home: Path, patient: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
+    champion: Ran, patient: Model, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     caplog.set_level(logging.INFO, "include")
-    release(patient, night(patient, "2026-04-30", "coarse"))
     coarse = candidates.load(patient)["coarse"].estimator
     there = {} if how == "removed" else {"coarse": Candidate(coarse, window_days=18)}
     declare(monkeypatch, patient, {"logistic": "logistic"}, **there)
@@ -188,8 +219,7 @@ def test_a_recipe_that_is_no_longer_declared_is_not_refreshed(
 
 
 @pytest.mark.parametrize("asked", [{"candidates": ["logistic"]}, {"window_days": 15}])
-def test_a_choice_by_hand_still_needs_the_evidence(home: Path, patient: Model, asked: dict[str, Any]) -> None:
-    release(patient, night(patient, "2026-04-30", "coarse"))
+def test_a_choice_by_hand_still_needs_the_evidence(champion: Ran, patient: Model, asked: dict[str, Any]) -> None:
     found = night(patient, "2026-05-04", "logistic", **asked)
     assert found.selection.candidate == "logistic" and found.selection.other is None
     assert found.evaluation.kind == "change" and not files(patient)
@@ -201,9 +231,8 @@ def test_a_choice_by_hand_still_needs_the_evidence(home: Path, patient: Model, a
         assert "It can pass in the night about 2026-05-10 at the earliest" in text
 
 
-def test_a_new_champion_in_between_turns_a_refresh_into_a_change(home: Path, patient: Model) -> None:
+def test_a_new_champion_in_between_turns_a_refresh_into_a_change(champion: Ran, patient: Model) -> None:
     """Another recipe was released between select and evaluate. The refresh of the old recipe becomes a change."""
-    release(patient, night(patient, "2026-04-30", "coarse"))
     waiting = night(patient, "2026-05-04", "coarse")
     other = night(patient, "2026-05-03", "logistic", candidates=["logistic"])
     release(patient, replace(other, decision=other.decision.replace(verdict=Verdict.PROMOTE)))
@@ -215,9 +244,8 @@ def test_a_new_champion_in_between_turns_a_refresh_into_a_change(home: Path, pat
 
 
 def test_a_rival_that_has_seen_the_holdout_is_an_error_and_without_scores_it_gives_no_evidence(
-    home: Path, patient: Model, caplog: pytest.LogCaptureFixture
+    champion: Ran, patient: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
-    release(patient, night(patient, "2026-04-30", "coarse"))
     found = night(patient, "2026-05-04", "logistic")
     twin = found.other.twin
     before = files(patient)

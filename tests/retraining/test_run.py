@@ -33,6 +33,8 @@ from include.spec import Candidate, Model
 from include.training import dataset, export, measures, parity, proving, refit
 from include.training.plan import Plan
 from include.training.recipes import Trial
+from tests import homes
+from tests.services import Services
 from tests.training import toy_days
 from tests.training.borrowed import Borrowed
 from tests.training.toy_days import AS_OF
@@ -40,6 +42,9 @@ from tests.training.toy_days import AS_OF
 pytestmark = pytest.mark.slow
 
 FAST: dict[str, Any] = {"candidates": ["baseline", "logistic"]}
+BEFORE = "2026-05-12"
+
+Night = tuple[homes.Home, in_process.Outcome]
 
 
 def take(model: Model, as_of: str = AS_OF, **params: Any) -> Plan:
@@ -62,8 +67,48 @@ def promote(model: Model, outcome: in_process.Outcome) -> int:
     return ledger.promote(model.name, packaged.version, packaged.digest, epoch, "perennial", outcome.run_id, "test")
 
 
-def test_a_first_run_ends_with_a_bundle_that_serves(home: Path, toy: Model) -> None:
-    outcome = in_process.in_one_process(toy, AS_OF)
+@pytest.fixture(scope="module")
+def first_night(running: Services, filled_lake: Path, toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A night about `AS_OF` without a champion, of all candidates."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = homes.of_its_own(running, filled_lake, tmp_path_factory.mktemp("first"), toy, patch)
+        return home, in_process.in_one_process(toy, AS_OF, {"note": "<b>bold</b> | note"})
+
+
+@pytest.fixture
+def first(first_night: Night, monkeypatch: pytest.MonkeyPatch) -> in_process.Outcome:
+    """The outcome of `first_night`, in its home, which the tests share and only read."""
+    home, outcome = first_night
+    home.enter(monkeypatch)
+    return outcome
+
+
+@pytest.fixture(scope="module")
+def night_before(running: Services, filled_lake: Path, toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """A night about `BEFORE`, whose challenger has become the first champion."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = homes.of_its_own(running, filled_lake, tmp_path_factory.mktemp("before"), toy, patch)
+        outcome = in_process.in_one_process(toy, BEFORE, FAST)
+        promote(toy, outcome)
+        return home, outcome
+
+
+@pytest.fixture
+def champion(night_before: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> in_process.Outcome:
+    """The outcome of `night_before`, in a copy of its home."""
+    home, outcome = night_before
+    home.copy(tmp_path).enter(monkeypatch)
+    return outcome
+
+
+def evaluated(model: Model, run_id: str) -> Evaluation:
+    """A night about `AS_OF` up to the task `evaluate`."""
+    plan = take(model, **FAST)
+    return evaluate.evaluate(model, plan, select.select(model, plan, tried(model, plan, run_id), run_id))
+
+
+def test_a_first_run_ends_with_a_bundle_that_serves(first: in_process.Outcome, toy: Model) -> None:
+    outcome = first
     records = (outcome.plan, *outcome.trials, outcome.selection, outcome.evaluation, outcome.decision, outcome.packaged)
     for record in records:  # all records between tasks are plain JSON without NaN
         assert type(record).of(json.loads(json.dumps(record.as_dict(), allow_nan=False))) == record
@@ -135,9 +180,7 @@ def _experiment() -> str:
     return str(experiment.experiment_id)
 
 
-def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: Model) -> None:
-    first = in_process.in_one_process(toy, "2026-05-12")
-    promote(toy, first)
+def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(champion: in_process.Outcome, toy: Model) -> None:
     worse = in_process.in_one_process(toy, AS_OF, {"candidates": ["baseline", "coarse"]})
     assert worse.selection.candidate == "coarse"
     measured = worse.evaluation
@@ -145,25 +188,24 @@ def test_a_worse_challenger_is_rejected_and_a_fresh_one_passes(home: Path, toy: 
     assert mine is not None and trivial is not None and mine < trivial
     assert worse.decision.verdict == "reject" and worse.package is None
     assert "worse (95 % confidence" in worse.decision.reason and "significantly more than" in worse.decision.reason
-    assert f"Against champion version {first.packaged.version}" in worse.decision.reason
+    assert f"Against champion version {champion.packaged.version}" in worse.decision.reason
     assert worse.evaluation.kind == "change", "the recipe was chosen by hand and differs from the champion's"
     ledger = Ledger.default()
     state = ledger.version("toy", worse.selection.version)
     assert state is not None and state.state == "rejected"
-    assert ledger.standing("toy").version == first.packaged.version
+    assert ledger.standing("toy").version == champion.packaged.version
     tags = MlflowClient().get_model_version("toy", str(worse.selection.version)).tags
     assert tags["perennial.verdict"] == "reject" and tags["perennial.reason"] == worse.decision.reason
-    fresh = in_process.in_one_process(toy, AS_OF)
+    fresh = in_process.in_one_process(toy, AS_OF, FAST)
     assert fresh.decision.verdict == "promote" and fresh.evaluation.metric("champion", "log_loss")
 
 
 def test_a_champion_that_has_seen_the_holdout_is_never_scored(
-    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+    champion: in_process.Outcome, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The champion's twin was fitted up to 2026-05-04. A run about an earlier day has this day in its holdout."""
-    champion = in_process.in_one_process(toy, "2026-05-14", FAST)
-    promote(toy, champion)
-    plan = take(toy, "2026-05-12", **FAST)
+    """The champion's twin was fitted up to 2026-05-02. A run about an earlier day has this day in its holdout."""
+    assert champion.selection.twin.last == "2026-05-02"
+    plan = take(toy, "2026-05-10", **FAST)
     selected = select.select(toy, plan, tried(toy, plan, "earlier"), "earlier")
     fetched: list[str] = []
     get = BundleStore.get_twin
@@ -211,8 +253,7 @@ def test_a_challenger_that_cannot_be_stored_is_refused_at_its_fit(
         select.select(toy, plan, results, "borrowed")
 
 
-def test_challenger_and_champion_are_scored_on_the_same_rows(home: Path, toy: Model) -> None:
-    promote(toy, in_process.in_one_process(toy, "2026-05-12", FAST))
+def test_challenger_and_champion_are_scored_on_the_same_rows(champion: in_process.Outcome, toy: Model) -> None:
     outcome = in_process.in_one_process(toy, AS_OF, FAST)
     run = outcome.selection.mlflow_run_id
     scores = pd.read_parquet(MlflowClient().download_artifacts(run, evaluate.SCORES))
@@ -226,22 +267,19 @@ def test_challenger_and_champion_are_scored_on_the_same_rows(home: Path, toy: Mo
 
 
 def test_a_change_of_the_features_does_not_change_what_the_champion_sees(
-    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+    champion: in_process.Outcome, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The champion's twin gets its features from the code of its own bundle."""
-    promote(toy, in_process.in_one_process(toy, "2026-05-12", FAST))
-    before = in_process.in_one_process(toy, AS_OF, FAST).evaluation.side("champion")
+    before = evaluated(toy, "features-before").side("champion")
     features = catalog.module("toy", "features")
     build = features.build
     monkeypatch.setattr(features, "build", lambda columns: {**build(columns), "x": -build(columns)["x"]})
-    after = in_process.in_one_process(toy, AS_OF, FAST).evaluation.side("champion")
+    after = evaluated(toy, "features-after").side("champion")
     assert before is not None and after is not None and after.metrics == before.metrics
 
 
 @pytest.mark.parametrize("damage", ["twin", "bundle"])
-def test_a_champion_that_cannot_be_scored_holds(home: Path, toy: Model, damage: str) -> None:
-    champion = in_process.in_one_process(toy, "2026-05-12", FAST)
-    promote(toy, champion)
+def test_a_champion_that_cannot_be_scored_holds(champion: in_process.Outcome, toy: Model, damage: str) -> None:
     store = BundleStore.default()
     if damage == "twin":
         (store.root / "toy" / "twins" / f"{champion.selection.twin.digest}.skops").unlink()
@@ -295,14 +333,14 @@ def test_training_reads_the_frozen_rows_not_the_live_table(home: Path, toy: Mode
         train.train(toy, plan, "logistic", "frozen")
 
 
-def test_a_night_without_new_data_or_code_is_skipped(home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_night_without_new_data_or_code_is_skipped(
+    champion: in_process.Outcome, toy: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`test_aftermath` tests the rules. This test uses the decision of a whole run."""
-    code = catalog.digest("toy")  # an edit of a file during the test must not matter
+    code = champion.plan.code_digest  # an edit of a file during the test must not matter
     monkeypatch.setattr(catalog, "digest", lambda name: code)
-    outcome = in_process.in_one_process(toy, AS_OF, FAST)
-    promote(toy, outcome)
-    why = in_process.plan_of(toy, AS_OF, FAST).nothing_new
-    assert why is not None and "no new labels" in why and outcome.run_id in why
+    why = in_process.plan_of(toy, BEFORE, FAST).nothing_new
+    assert why is not None and "no new labels" in why and champion.run_id in why
     last = aftermath.read("toy")
     assert last is not None
     for changed in (
@@ -310,10 +348,10 @@ def test_a_night_without_new_data_or_code_is_skipped(home: Path, toy: Model, mon
         {"window_days": 15},
         {"candidates": ["boosting"]},
     ):
-        plan = take(toy, **{**FAST, **changed})
+        plan = take(toy, BEFORE, **{**FAST, **changed})
         assert planning.nothing_new(last, plan) is None
-    assert planning.nothing_new(last, take(toy, "2026-05-12", **FAST)) is None
-    about, digest = partition(AS_OF, toy.timezone), catalog.digest("toy")
+    assert planning.nothing_new(last, take(toy, "2026-05-11", **FAST)) is None
+    about, digest = partition(BEFORE, toy.timezone), catalog.digest("toy")
     assert planning.take(toy, about, FAST, digest, last).nothing_new
     assert planning.take(toy, about, {**FAST, "force": True}, digest, last).nothing_new is None
 
@@ -408,29 +446,27 @@ def test_the_best_is_chosen_by_the_metric_and_ties_go_to_the_first(toy: Model) -
 
 
 def test_a_release_model_grossly_unlike_its_twin_is_refused(
-    home: Path, toy: Model, monkeypatch: pytest.MonkeyPatch
+    first: in_process.Outcome, toy: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outcome = in_process.in_one_process(toy, AS_OF, FAST)
     monkeypatch.setattr(refit, "GROSSLY_UNLIKE", 1e-6)
     with pytest.raises(ReleaseError, match="grossly unlike its twin"):
-        package.package(toy, outcome.plan, outcome.selection, outcome.evaluation, outcome.decision, outcome.run_id)
+        package.package(toy, first.plan, first.selection, first.evaluation, first.decision, first.run_id)
 
 
-def test_the_card_has_the_facts_that_a_person_needs(home: Path, toy: Model) -> None:
-    outcome = in_process.in_one_process(toy, AS_OF, {**FAST, "note": "<b>bold</b> | note"})
-    bundle = BundleStore.default().open("toy", outcome.packaged.digest)
+def test_the_card_has_the_facts_that_a_person_needs(first: in_process.Outcome, toy: Model) -> None:
+    bundle = BundleStore.default().open("toy", first.packaged.digest)
     text, page = bundle.read("card.md").decode(), bundle.read("card.html").decode()
-    for shown in (toy.owner, AS_OF, outcome.plan.snapshot.digest, outcome.run_id, "logistic", "2026-05-04"):
+    chosen = first.selection.candidate
+    for shown in (toy.owner, AS_OF, first.plan.snapshot.digest, first.run_id, chosen, "logistic", "2026-05-04"):
         assert shown in text and shown in page
     for metric in ("log_loss", "roc_auc", "average_precision", "brier", "accuracy"):
         assert metric in text and metric in page
     assert "<b>bold" not in page and "http:" not in page and "https:" not in page and "<script" not in page
-    assert f"{outcome.evaluation.metric('challenger', 'log_loss'):.4f}" in text
+    assert f"{first.evaluation.metric('challenger', 'log_loss'):.4f}" in text
 
 
-def test_scores_of_the_bundle_equal_those_of_the_release_fit(home: Path, toy: Model) -> None:
-    outcome = in_process.in_one_process(toy, AS_OF)
-    bundle = BundleStore.default().open("toy", outcome.packaged.digest)
+def test_scores_of_the_bundle_equal_those_of_the_release_fit(first: in_process.Outcome, toy: Model) -> None:
+    bundle = BundleStore.default().open("toy", first.packaged.digest)
     pipeline = export.from_skops(bundle.read("model.skops"))
     rows = toy_days.days(toy, "2026-05-14", "2026-05-14")
     mine = parity.scores(Predictor.load(bundle), dataset.features_frame(toy, rows))

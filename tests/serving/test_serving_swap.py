@@ -29,7 +29,7 @@ def test_swaps_under_load_neither_lose_nor_mix_answers(releases: Releases, serve
     digests = {number: releases.store.write("parcels", files) for number, files in bundles.items()}
     releases.put("parcels", bundles[1], 1, 1)
     server.start()
-    swaps, seen, stop = 25, set(), threading.Event()
+    swaps, seen, stop = 12, set(), threading.Event()
 
     def release() -> None:
         try:
@@ -57,7 +57,7 @@ def test_swaps_under_load_neither_lose_nor_mix_answers(releases: Releases, serve
     assert load.failures == []
     assert server.get("/models/parcels")[1]["epoch"] == swaps + 1
     assert seen == {1, 2, 3, 4, 5}
-    assert len(load.seconds) > 1000
+    assert len(load.seconds) > 400
 
 
 def test_a_corrupt_bundle_leaves_the_old_one_in_service(releases: Releases, server: Server) -> None:

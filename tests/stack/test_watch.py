@@ -257,8 +257,9 @@ def test_a_component_whose_port_is_taken_is_reported_down_even_if_it_fails_slowl
 
 
 def test_a_component_that_ends_before_it_answers_shows_its_log_from_the_second_time(
-    stack: Stack, supervised: Callable[..., Supervisor]
+    stack: Stack, supervised: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(watch, "RESTARTS", 1)  # supervisord takes a second for each
     port = free_port()
     stack = Stack(stack.home, 18090, port, 18099)
     supervisor = supervised({"mlflow": program(stack, FORKING, str(port))})
@@ -404,6 +405,7 @@ def test_a_supervisord_that_is_killed_later_is_restarted_with_the_model_server_f
         there.extend(found.name for found in supervisor.states() if found.pid)
 
     monkeypatch.setattr(postgres, "wait_until_ready", ready)
+    monkeypatch.setattr(session_module, "RELAUNCHES", 2)
     messages: list[str] = []
     session.say = messages.append
     for _ in range(session_module.RELAUNCHES):

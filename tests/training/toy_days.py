@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pandas as pd
 
 from include import catalog
-from include.data.lake import Lake
+from include.data import schema
+from include.data.lake import Day, Lake
 from include.partitions import keys_between, partition
 from include.spec import Model
 
@@ -33,6 +35,17 @@ def publish(lake: Lake, model: Model, key: str, frame: pd.DataFrame, after: time
 
 
 def fill(lake: Lake, model: Model, first: str = FIRST, last: str = LAST) -> None:
+    """Put days into a new lake, in one commit."""
+    publish_days(lake, model, {key: day(model, key) for key in keys_between(first, last)})
+
+
+def publish_days(lake: Lake, model: Model, frames: Mapping[str, pd.DataFrame]) -> None:
+    """`publish` of many days into a new lake, in one commit."""
     lake.create()
-    for key in keys_between(first, last):
-        publish(lake, model, key, day(model, key))
+    found = []
+    for key, frame in frames.items():
+        about = partition(key, model.timezone)
+        batch = lake.keep_raw(about, frame)
+        rows = schema.conform(model, lake.read_raw(batch), {}).table
+        found.append(Day(about, rows, batch.digest, about.end + timedelta(hours=2)))
+    lake.publish_days(found)
