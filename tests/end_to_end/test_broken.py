@@ -18,7 +18,7 @@ from tests.end_to_end.stack_runner import Api, Running
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
 NAME = "halfway"
 DAG = f"{NAME}_broken"
-PARSES = 45.0  # seconds in which Airflow reads the file at least twice more
+PARSES = 25.0  # seconds in which Airflow reads the file once more
 
 
 def begin(running: Running, items: list[pytest.Function]) -> dict[str, Journey[Path, list[Run]]]:
@@ -54,7 +54,9 @@ def until(api: Api, runs: int) -> None:
 
 
 def test_each_broken_state_is_one_red_run_with_its_reason(journeys: dict[str, Journey[Any, list[Run]]]) -> None:
-    second, first = journeys["broken"].outcome("twice")
-    assert (first.state, second.state) == ("failed", "failed")
+    runs = journeys["broken"].outcome("twice")
+    second, first = runs[0], runs[-1]
+    assert {run.state for run in runs} == {"failed"}
+    assert len(runs) <= 3, "a state can have two runs if the folder changes while Airflow plans the first, not more"
     assert first.note.startswith("BROKEN: ") and "source.py is missing" in first.note
     assert second.note.startswith("BROKEN: ") and "unknown_name" in second.note
