@@ -14,7 +14,6 @@ from pathlib import Path
 DEGREES_A_DAY = 4
 MISSING_DAY = "2026-01-20"  # the source delivers a batch without a column, so the day fails validation
 ONE_CLASS_DAY = "2026-02-16"  # all labels are equal: a refit that would learn from this day is refused
-CHANGE_DAYS = 14  # the fewest that a gate accepts
 TURNS = "2026-01-18"  # the first day that turns, for the model with a rival
 SHUFFLED_DAYS = ("2026-02-01", "2026-02-06")  # labels of other rows, so that the gate has something to reject
 
@@ -61,7 +60,7 @@ MODEL = Model(
         metric="{metric}",
         max_missing_days=2,
     ),
-    gate=Gate(margin={margin}, min_days=3, min_rows=50, min_class_rows=20, max_psi=9.0, change_days={days}),
+    gate=Gate(margin={margin}, min_days=3, min_rows=50, min_class_rows=20, max_psi=9.0, change_days=21),
 )
 """
 
@@ -155,7 +154,7 @@ def write(folder: Path, kind: str = "binary", margin: float = 0.02, rival: bool 
     known = {"kind": kind, "missing": MISSING_DAY, "degrees": DEGREES_A_DAY, "shuffled": SHUFFLED_DAYS}
     since = date.fromisoformat(TURNS).toordinal() if rival else 739617
     files = {
-        "model.py": MODEL.format(name=name, type=column, label=label, metric=metric, margin=margin, days=CHANGE_DAYS),
+        "model.py": MODEL.format(name=name, type=column, label=label, metric=metric, margin=margin),
         "source.py": SOURCE.format(**known, one_class=ONE_CLASS_DAY, since=since, rival=rival),
         "expectations.py": EXPECTATIONS,
         "features.py": FEATURES,

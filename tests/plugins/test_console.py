@@ -219,7 +219,7 @@ def test_each_value_is_shown_where_it_belongs(admin: Browser, hostile: None) -> 
     """A value that is left out is escaped as well, so the pages are searched for each of them."""
     one = admin.get(f"{PAGES}/{HOSTILE}").text
     said = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;"
-    broken_up = one.replace("<wbr>", "")
+    broken_up = one.replace("<wbr>", "").replace(' role="cell"', "").replace(' role="rowheader"', "")
     for where in (
         f"owner {said}",
         f"<p>{said} whether",  # the description

@@ -141,7 +141,7 @@ def test_an_interrupted_night_says_where_it_continues(
     stack.prepare()
     follower_of(stack, monkeypatch, ["toy"])
 
-    def interrupted(follower: Follower, days: int) -> list[str]:
+    def interrupted(follower: Follower, days: int, last: object) -> list[str]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Follower, "missing", interrupted)
