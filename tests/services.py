@@ -269,5 +269,5 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path[0] = str(ROOT)  # not this folder
+    sys.path.insert(0, str(ROOT))
     _keep(Path(sys.argv[1]), sys.argv[2])
