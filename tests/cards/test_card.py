@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from include import catalog
-from include.backtest.lab import Lab, Night
+from include.backtest.lab import Lab
 from include.cards import card, plots
 from include.cards.facts import Facts
 from include.gate import decision as gate
@@ -57,10 +57,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[str, b
         for name in CANDIDATES:
             lab = Lab(with_all_checks(catalog.load(name)), tmp_path_factory.mktemp("lab"))
             fill(lab)
-            only = ["baseline", CANDIDATES[name]]
-            before = lab.night(BEFORE, candidates=only)
-            found[name, False] = of_night(lab, before)
-            found[name, True] = of_night(lab, lab.night(AS_OF, before.champion(1), candidates=only))
+            champion = lab.night(BEFORE, candidates=["baseline", CANDIDATES[name]]).champion(1)
+            for standing in (None, champion):
+                found[name, standing is not None] = of_night(lab, standing)
         yield found
 
 
@@ -88,8 +87,9 @@ def with_all_checks(model: Model) -> Model:
     return model.model_copy(update={"gate": gate, **texts})
 
 
-def of_night(lab: Lab, night: Night) -> Made:
+def of_night(lab: Lab, champion: Any) -> Made:
     """Return what `package` puts on the card, without ledger and MLflow."""
+    night = lab.night(AS_OF, champion, candidates=["baseline", CANDIDATES[lab.model.name]])
     model, plan, measuring = lab.model, night.plan, night.steps.measuring
     holdout, scores = measuring.holdout, measuring.measured.scores
     evaluated = night.evaluation.replace(intervals=evaluate.intervals_of(model, holdout, scores))
