@@ -11,7 +11,7 @@ import hashlib
 import importlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,9 +97,22 @@ def folders() -> dict[str, Path]:
     return found
 
 
-def entries() -> list[Entry]:
-    """Every model folder, loaded or with its problem; never raises for a broken folder."""
-    return [entry(name) for name in folders()]
+def entries(wanted: Callable[[str], bool] = lambda name: True) -> list[Entry]:
+    """Every model folder, loaded or with its problem; never raises for a broken folder, or one that is removed now.
+
+    Parameters
+    ----------
+    wanted : whether the folder of this name is read.
+    """
+    found = []
+    for name, place in folders().items():
+        if wanted(name):
+            try:
+                found.append(entry(name))
+            except (ConfigurationError, FileNotFoundError):
+                if place.is_dir():
+                    raise
+    return found
 
 
 def by_priority() -> list[Model]:
@@ -176,8 +189,11 @@ def folder(name: str) -> Path:
 
 def candidate_names(name: str) -> tuple[str, ...]:
     """The names of a model's candidates, without importing anything; none if the syntax tree does not show them all."""
-    path = folder(name) / "candidates.py"
-    return _seen(path, _wanted("candidates"), _stamp(path.stat())).keys
+    try:
+        path = folder(name) / "candidates.py"
+        return _seen(path, _wanted("candidates"), _stamp(path.stat())).keys
+    except (ConfigurationError, FileNotFoundError):  # the folder was removed in the meantime
+        return ()
 
 
 def module(name: str, file: str) -> ModuleType:

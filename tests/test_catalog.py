@@ -54,6 +54,16 @@ def test_models_come_by_priority_then_by_name(folder: Path) -> None:
     assert "copied" not in [m.name for m in catalog.by_priority()], "a broken model is not listed"
 
 
+def test_a_folder_that_is_removed_while_the_others_are_read_does_not_hide_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = catalog.folders()
+    monkeypatch.setattr(catalog, "folders", lambda: found | {"removed": folder.parent / "removed"})
+    assert {entry.name for entry in catalog.entries()} == set(found)
+    assert [entry.name for entry in catalog.entries(lambda name: name == "removed")] == []
+    assert catalog.candidate_names("removed") == ()
+
+
 def test_a_good_copy_loads(folder: Path) -> None:
     assert catalog.load("copied").name == "copied"
     assert callable(catalog.module("copied", "features").build)

@@ -31,22 +31,17 @@ NO_FORM: Mapping[str, Param] = {}
 
 def models(kind: str) -> Iterator[Model]:
     """The models that load. Every task parses its DAG file again, so its own parse yields only the model of its DAG."""
-    asked = get_parsing_context().dag_id
-    for name in catalog.folders():
-        if asked in (None, f"{name}_{kind}"):
-            entry = catalog.entry(name)
-            if entry.model is not None:
-                yield entry.model
+    yield from (entry.model for entry in _entries(kind) if entry.model is not None)
 
 
 def broken(kind: str) -> Iterator[catalog.Entry]:
     """The model folders that do not load; in a task's own parse only the one whose DAG the task belongs to."""
+    yield from (entry for entry in _entries(kind) if entry.problem is not None)
+
+
+def _entries(kind: str) -> list[catalog.Entry]:
     asked = get_parsing_context().dag_id
-    for name in catalog.folders():
-        if asked in (None, f"{name}_{kind}"):
-            entry = catalog.entry(name)
-            if entry.problem is not None:
-                yield entry
+    return catalog.entries(lambda name: asked in (None, f"{name}_{kind}"))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from include import files
 from include.errors import PerennialError, TransientError
@@ -47,7 +48,7 @@ def remove(stack: Stack, runs: Runs, name: str, progress: Progress) -> None:
     with progress.step(f"{name} is removed") as report:
         moment = utc_now()
         parts: tuple[tuple[str, Callable[[], None]], ...] = (
-            ("its folder", lambda: shutil.rmtree(stack.tours / name, ignore_errors=True)),
+            ("its folder", lambda: _delete_folder(stack.tours / name)),
             ("its runs", lambda: _end_runs(runs, name)),
             ("what serves", lambda: _out_of_service(name)),
             ("MLflow", lambda: _forget_in_mlflow(stack, name)),
@@ -66,6 +67,15 @@ def remove(stack: Stack, runs: Runs, name: str, progress: Progress) -> None:
     else:
         left = [other for other in left_over(stack) if other != name]
         files.write(stack.run / "tour.json", json.dumps(left).encode())
+
+
+def _delete_folder(folder: Path) -> None:
+    """Remove the folder of the model at once: Airflow would show one that is half removed as broken."""
+    hidden = folder.with_name(f".{folder.name}")
+    if folder.exists():
+        shutil.rmtree(hidden, ignore_errors=True)
+        folder.rename(hidden)
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def _end_runs(runs: Runs, name: str) -> None:
