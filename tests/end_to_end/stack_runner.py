@@ -83,7 +83,8 @@ class Running:
             start_new_session=True,
             umask=TERMINAL_UMASK,
         )
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
+        self._reader.start()
         return self
 
     def _read(self, process: subprocess.Popen[str]) -> None:
@@ -146,6 +147,13 @@ class Running:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def until_ended(self, seconds: float) -> int:
+        """Wait until the command has ended and all its output was read; return its exit status."""
+        assert self.process is not None
+        status = self.process.wait(seconds)
+        self._reader.join(10)  # not longer: a process that it has left behind can keep the pipe open
+        return status
 
     def interrupt(self, number: int = signal.SIGINT, seconds: float = 20) -> float:
         """Send a signal to the whole group, as a terminal does; return the seconds until the stack has ended."""

@@ -142,8 +142,7 @@ def test_two_copies_run_at_once_and_a_taken_port_is_reported_before_anything_sta
     assert {p.pid for p in running.processes()} & {p.pid for p in cloned.processes()} == set()
     third = Running(cloned.folder / "var3", cloned.ports, ["make", "run"], folder=cloned.folder).start()
     try:
-        assert third.process is not None
-        assert third.process.wait(DEADLINE) != 0
+        assert third.until_ended(DEADLINE) != 0
         for variable in ("AIRFLOW_PORT", "MLFLOW_PORT", "SERVING_PORT"):
             assert variable in third.output
         assert not third.stack.pgdata.exists(), f"PostgreSQL was set up before the ports were checked:\n{third.output}"
