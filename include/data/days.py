@@ -13,6 +13,8 @@ import json
 import logging
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from operator import eq
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -140,9 +142,10 @@ def catch_up() -> list[str]:
     unknown, looked = set(ledger.never_recorded(filled)), ledger.now()
     for name in filled:
         keys = {path.name for path in _notes(root / name).glob("*") if is_day(path.name)}
-        model = catalog.entry(name).model if keys or name in unknown else None
-        if model is None:  # nothing to do, or a broken folder, whose days wait for its repair
+        wanted = catalog.entries(partial(eq, name)) if keys or name in unknown else []
+        if not wanted or wanted[0].model is None:  # nothing to do, removed, or broken: its days wait for its repair
             continue
+        model = wanted[0].model
         lake = Lake.of(model)
         try:
             days = in_lake(lake, None if name in unknown else keys)

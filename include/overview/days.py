@@ -66,7 +66,7 @@ def data_of(model: Model, lines: DayLines, runs: Sequence[RunRow], now: datetime
     """
     newest = expected(model, now)
     first = max(earlier(newest.key, shown - 1), model.start.isoformat(), lines.first or "")
-    keys = keys_between(first, newest.key) if first <= newest.key else []
+    keys = _keys(first, newest.key) if first <= newest.key else ()
     recorded = {day.key: day for day in lines.days}
     by_day: dict[str, RunRow] = {}
     for run in sorted(runs, key=lambda run: run.run_after if run.start is None else run.start):
@@ -75,6 +75,11 @@ def data_of(model: Model, lines: DayLines, runs: Sequence[RunRow], now: datetime
     days = tuple(_day(key, recorded.get(key), by_day.get(key), newest, now, lines.first is not None) for key in keys)
     quarantined = [day.quarantined for day in days if day.quarantined is not None]
     return Data(lines.newest, newest.key, days, sum(quarantined) if quarantined else None)
+
+
+@lru_cache(maxsize=256)
+def _keys(first: str, last: str) -> tuple[str, ...]:
+    return tuple(keys_between(first, last))
 
 
 def _day(key: str, recorded: DayLine | None, run: RunRow | None, newest: Expected, now: datetime, begun: bool) -> Day:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from include.overview.records import Night, Outcome, RunRow
 from include.overview.wording import ended, sentence_of
@@ -29,9 +30,8 @@ class Sources:
     ledger: bool
 
 
-@dataclass(frozen=True)
-class NightEvidence:
-    """What happened in one night of a model.
+class NightEvidence(NamedTuple):
+    """What happened in one night of a model. (There are many: a tuple is made in half the time.)
 
     Attributes
     ----------
@@ -47,8 +47,7 @@ class NightEvidence:
     releases: Sequence[RunRow] = ()
 
 
-@dataclass(frozen=True)
-class _Attempt:
+class _Attempt(NamedTuple):
     at: datetime
     decision: DecisionLine | None
     run: RunRow | None

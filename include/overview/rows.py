@@ -140,8 +140,9 @@ def _nights(
         begun.setdefault(window.of(run.run_after), []).append(run)
     due = _due(window, _first_moment(decisions, runs.retrains), now)
     paused, found = f"{name}_retrain" in known.paused, []
+    before, after = (Sources(there, known.ledger is not None) for there in (False, True))
     for day, start in zip(window.days[-NIGHTS:], window.starts[-NIGHTS:], strict=True):
-        sources = Sources(known.since is not None and known.since <= start, known.ledger is not None)
+        sources = after if known.since is not None and known.since <= start else before
         mine = NightEvidence(name, day, due.get(day), decided.get(day, ()), begun.get(day, ()), runs.releases)
         found.append(outcome(mine, sources, paused))
     telling = [night for night in found if night.outcome is not Outcome.NOT_DUE]
@@ -156,7 +157,7 @@ def _due(window: Window, first: datetime | None, now: datetime) -> dict[str, dat
     """
     ends = (*window.starts[1:], None)
     latest, found = now - BEGINS, {}
-    for day, due, end in zip(window.days, window.due, ends, strict=True):
+    for day, due, end in zip(window.days[-NIGHTS:], window.due[-NIGHTS:], ends[-NIGHTS:], strict=True):
         if due is not None and due <= latest and not (first and end and end <= first):
             found[day] = due
     return found if first is not None else dict(list(found.items())[-1:])

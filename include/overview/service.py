@@ -61,10 +61,12 @@ def quality_of(
     """
     points: dict[str, Point] = {}
     for decision, night in zip(decisions, nights, strict=True):
+        if night not in points and len(points) == POINTS:
+            break
         served = decision.state in SERVED
         if night not in points or (served and not points[night].promoted):
             points[night] = Point(night, decision.gain, served, decision.version)
-    newest = tuple(reversed(list(points.values())[:POINTS]))
+    newest = tuple(reversed(points.values()))
     figures = champion.figures if champion else None
     version = champion.version if champion else None
     if figures is None and not newest:
