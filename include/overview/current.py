@@ -229,7 +229,7 @@ class ModelOverview:
     serving, data : ``None`` if the ledger does not answer, so that nothing is known.
     quality : ``None`` if nothing was decided yet, or nothing is known.
     live : ``None`` if the model server does not answer, or does not know the model.
-    needs : what somebody must do, as a sentence; ``None`` if nobody needs to do anything.
+    needs : what somebody must do, as a sentence; ``None`` if no action is needed.
     """
 
     name: str

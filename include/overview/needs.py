@@ -36,7 +36,7 @@ def needs(
     paused: frozenset[str] = frozenset(),
     gone: bool = False,
 ) -> str | None:
-    """What somebody must do; the most urgent matter only. None if nobody needs to do anything.
+    """What somebody must do; the most urgent matter only. None if no action is needed.
 
     Parameters
     ----------
@@ -111,11 +111,11 @@ def headline(models: Sequence[ModelOverview], at: datetime, complete: bool = Tru
     complete : whether every source answered; otherwise the sentence says that something is not known.
     """
     if not models:
-        return "There is no model."
+        return "There are no models."
     found = Counter(_last_night(model, at) for model in models)
     nights = ", ".join(f"{found[outcome]} {SAID[outcome]}" for outcome in SAID if found[outcome])
     need = sum(model.needs is not None for model in models)
-    who = {0: "Nobody is needed.", 1: "1 needs you."}.get(need, f"{need:,} need you.")
+    who = {0: "No action is needed.", 1: "1 needs you."}.get(need, f"{need:,} need you.")
     if not complete:
         who = f"{who[:-1]}, as far as is known."
     return f"Last night: {nights}. {who}"

@@ -15,7 +15,7 @@ from include.stack.following import Follower, Outcome
 
 
 def missed_night(follower: Follower, now: datetime) -> datetime | None:
-    """When the night should have begun that nobody will make up for; None if there is no such night."""
+    """The time of a missed night that the scheduler will not run; None if none was missed."""
     model, dag_id = follower.model, f"{follower.model.name}_retrain"
     dag = follower.patiently(lambda: follower.api.dag(dag_id))
     if dag is None or dag.is_paused:

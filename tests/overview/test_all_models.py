@@ -40,7 +40,7 @@ def decide(model: str, version: int, verdict: str = "promote") -> None:
 
 def test_no_model(home: Path, folder: Adding) -> None:
     found = overview(runs(), utc_now())
-    assert (found.headline, found.models) == ("There is no model.", ())
+    assert (found.headline, found.models) == ("There are no models.", ())
 
 
 def test_a_champion_and_a_broken_folder(home: Path, folder: Adding, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_a_reader_sees_only_what_is_allowed_and_asked_for(home: Path, folder: Ad
         folder(name)
     assert [m.name for m in overview(runs(), utc_now(), names={"two"}).models] == ["two"]
     assert [m.name for m in overview(runs(), utc_now(), Filter(name="on")).models] == ["one"]
-    assert overview(runs(), utc_now(), Filter(name="x")).headline == "There is no model."
+    assert overview(runs(), utc_now(), Filter(name="x")).headline == "There are no models."
     assert model_overview("three", runs(), utc_now()) is None
 
 
@@ -91,7 +91,7 @@ def test_no_service_answers(home: Path, folder: Adding, monkeypatch: pytest.Monk
     (model,) = found.models
     assert model.night.outcome is Outcome.UNKNOWN and (model.serving, model.data, model.live) == (None, None, None)
     assert len(found.problems) == 3 and not any("s3cret" in problem for problem in found.problems)
-    assert found.headline == "Last night: 1 unknown. Nobody is needed, as far as is known."
+    assert found.headline == "Last night: 1 unknown. No action is needed, as far as is known."
 
 
 def test_a_ledger_that_was_not_migrated_is_named(

@@ -33,7 +33,7 @@ def test_the_document_is_json_with_null_for_what_is_not_known() -> None:
 
 def test_the_lines_of_a_healthy_model() -> None:
     assert lines(overview(healthy())) == [
-        "Last night: 1 promoted. Nobody is needed.",
+        "Last night: 1 promoted. No action is needed.",
         "  toy: PROMOTED (version 2); version 2 serves, learned up to 2026-05-09 (1 day old); data up to 2026-05-09; "
         "1,200 requests in 23.5 h, 3 errors, p95 0.42 ms",
         "      because of 2.",
@@ -58,7 +58,7 @@ def test_the_lines_name_what_is_wrong_and_what_to_do() -> None:
 def test_unknown_is_said_in_every_line() -> None:
     evidence = replace(known([decision()], [], champion()), ledger=None, server=None, since=None)
     printed = lines(overview(row("toy", entry(model()), evidence, NOW)))
-    assert printed[0] == "Last night: 1 unknown. Nobody is needed."
+    assert printed[0] == "Last night: 1 unknown. No action is needed."
     assert printed[1] == "  toy: UNKNOWN; what serves is not known"
 
 

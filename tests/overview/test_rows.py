@@ -135,15 +135,15 @@ def test_those_that_need_somebody_come_first_the_worst_of_them_first() -> None:
     models = in_order([healthy, held, frozen, broken])
     assert [one.name for one in models] == ["b", "a", "h", "toy"]
     assert headline(models, NOW) == "Last night: 1 promoted, 1 held, 1 frozen, 1 broken. 2 need you."
-    assert headline([healthy], NOW) == "Last night: 1 promoted. Nobody is needed."
+    assert headline([healthy], NOW) == "Last night: 1 promoted. No action is needed."
     assert headline([broken], NOW, complete=False) == "Last night: 1 broken. 1 needs you, as far as is known."
-    assert headline([], NOW) == "There is no model."
+    assert headline([], NOW) == "There are no models."
 
 
 def test_a_night_of_last_week_is_not_last_night() -> None:
     weekly = of(known([decision(at=NIGHT - 6 * DAY)], [], champion()), trains="0 3 * * mon")
     assert weekly.night.outcome is Outcome.PROMOTED and weekly.night.day == "2026-05-04"
-    assert headline([weekly], NOW) == "Last night: 1 not due. Nobody is needed."
+    assert headline([weekly], NOW) == "Last night: 1 not due. No action is needed."
 
 
 def test_models_are_found_by_name_owner_and_tag() -> None:
