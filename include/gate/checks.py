@@ -226,7 +226,7 @@ def not_worse_than_champion(model: Model, evaluation: Evaluation, sound: bool) -
     """Non-inferiority: promote if the lower limit is above -margin, reject if the upper one is below."""
     margin, name, metric = model.gate.margin, "not worse than the champion", model.training.metric
     if sound and not evaluation.champion_exists:
-        return Check(name, None, -margin, True, "There is no champion yet, so it needs to beat the baseline only.")
+        return Check(name, None, -margin, True, "There was no champion, so it only had to beat the baseline.")
     pair, champion = _pair(model, evaluation, CHAMPION, metric) if sound else None, evaluation.champion
     if pair is None or champion is None:
         return Check(name, None, -margin, None, "It is not known whether the challenger is worse than the champion.")

@@ -88,7 +88,7 @@ def collected(how: str) -> Callable[[Patient], Outcome]:
 
 
 CASES = (
-    Case(FIRST, first_night, ("promote",), ("There is no champion yet",)),
+    Case(FIRST, first_night, ("promote",), ("There was no champion",)),
     Case(
         "better overall, significantly worse in one slice",
         night(damage.worse_in_a_slice),
