@@ -94,8 +94,13 @@ def _processes(count: int, start: Callable[..., None], arguments: tuple[Any, ...
     executor = ProcessPoolExecutor(count, mp_context=spawn, initializer=start, initargs=arguments)
     try:
         yield executor
+    except BaseException:
+        for worker in multiprocessing.active_children():
+            worker.kill()  # its work is not wanted any more, and what it writes is atomic
+        raise
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        # The process may end without its exit handlers (`command_line.run`), so the semaphores are released here.
+        executor.shutdown(cancel_futures=True)
 
 
 def _done(futures: list[Future[T]]) -> Iterator[T]:
