@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, text
@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 DECISIONS = 40
 """The newest decisions of a model that are read: 30 nights, and some that were run again by hand."""
+LATER_DAYS = 3
+"""Days of a model after that of now in UTC that can exist, because its clock is ahead, and one for safety."""
 REASON_DAYS = 20
 """Age from which the reason of a decision is not read."""
 
@@ -142,12 +144,13 @@ CROSS JOIN LATERAL (
 ) AS found
 """
 
+# Without a limit, PostgreSQL reads the whole table to join it: it expects a third of a model's days to be newer.
 _DAYS = """
 SELECT m.name, d.*
 FROM unnest(CAST(:names AS text[]), CAST(:since AS text[])) AS m (name, since)
 CROSS JOIN LATERAL (
     SELECT key, state, rows, quarantined, reason, batch, run_id, at
-    FROM perennial.day WHERE model = m.name AND key >= m.since
+    FROM perennial.day WHERE model = m.name AND key >= m.since ORDER BY key DESC LIMIT :most
 ) AS d
 """
 
@@ -187,7 +190,9 @@ def read(names: Mapping[str, str], since: str, now: datetime, only: bool = False
         decisions = _by_model(
             _rows(connection, _DECISIONS, names=every, most=DECISIONS, reasons_since=reasons), DecisionLine._make
         )
-        days = _by_model(_rows(connection, _DAYS, names=every, since=firsts), DayLine._make)
+        days = _by_model(
+            _rows(connection, _DAYS, names=every, since=firsts, most=_days_since(firsts, now)), DayLine._make
+        )
         ends = _rows(connection, _ENDS, names=every)
     for found in decisions.values():
         found.sort(key=lambda decision: decision.at, reverse=True)
@@ -195,6 +200,13 @@ def read(names: Mapping[str, str], since: str, now: datetime, only: bool = False
         recorded.sort()
     of_days = {name: DayLines(tuple(days.get(name, ())), first, newest) for name, first, newest in ends}
     return LedgerView(champions, decisions, of_days)
+
+
+def _days_since(firsts: Sequence[str], now: datetime) -> int:
+    """The largest number of days of a model since its first key; 0 without a model."""
+    if not firsts:
+        return 0
+    return max((now.date() - date.fromisoformat(min(firsts))).days + LATER_DAYS, LATER_DAYS)
 
 
 def _rows(connection: Connection, query: str, **values: object) -> Iterable[Any]:

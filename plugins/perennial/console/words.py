@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -89,11 +90,17 @@ def day(key: str | None) -> str:
     """``22 Dec``; with the year if the day is long ago."""
     if key is None:
         return UNKNOWN
+    return _day(key, utc_now().date())
+
+
+@lru_cache(maxsize=2000)
+def _day(key: str, today: date) -> str:
+    """A page of many models has few days, each of them very often."""
     try:
         found = date.fromisoformat(key)
     except ValueError:
         return key
-    near = abs(utc_now().date() - found) < SAME_YEAR
+    near = abs(today - found) < SAME_YEAR
     return f"{found.day} {found:%b}" + ("" if near else f" {found.year}")
 
 
