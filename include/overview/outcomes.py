@@ -159,7 +159,8 @@ def _running(found: NightEvidence, run: RunRow, decision: DecisionLine | None) -
 def _failed(found: NightEvidence, run: RunRow, decision: DecisionLine | None) -> Night:
     task = run.failed_tasks[0] if run.failed_tasks else None
     said = sentence_of(run.note)
-    if decision is not None and decision.reason and said and decision.reason[:60] in said:
+    reason = " ".join(decision.reason.split()) if decision is not None else ""
+    if reason and reason[:60].casefold() in said.casefold():
         said = ""  # the note is still that of the gate
     where = f"The task {task} of {run.dag_id} failed." if task else f"A run of {run.dag_id} failed."
     return _night(found, Outcome.FAILED, f"{ended(said)} {where}" if said else where, run, decision, task)

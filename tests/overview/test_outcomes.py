@@ -71,6 +71,13 @@ def test_a_note_of_the_gate_does_not_explain_a_later_failure() -> None:
     assert night(decisions=[said], retrains=[broken]).sentence == "The task package of toy_retrain failed."
 
 
+def test_the_note_of_today_is_not_shown_a_second_time() -> None:
+    said = decision(state="challenger", bundled=False, reason="the challenger is\nbetter by far")
+    note = "PASSED v2 (boosting): the challenger is better by far\n\nNote by op: a new window"
+    broken = run(state="failed", failed_tasks=("package",), note=note)
+    assert night(decisions=[said], retrains=[broken]).sentence == "The task package of toy_retrain failed."
+
+
 def test_a_run_without_a_decision_was_skipped_and_says_why() -> None:
     found = night(retrains=[run(note="try the new window\n\nSKIPPED: no new labels since the last decision")])
     assert (found.outcome, found.sentence) == (Outcome.SKIPPED, "No new labels since the last decision")
