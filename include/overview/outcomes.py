@@ -128,7 +128,7 @@ def _not_in_service(found: NightEvidence, decision: DecisionLine, run: RunRow | 
         return _failed(found, run, decision)
     if decision.state == "failed":
         why = f"{what[:1].upper()}{what[1:]} failed its verification in service."
-        return _night(found, Outcome.FAILED, why, release or run, decision, "verify")
+        return _night(found, Outcome.FAILED, why, release or run, decision, "verify" if release else None)
     if not known.runs:
         why = f"The gate decided to promote {what}, which does not serve; its release is not known."
         return _night(found, Outcome.UNKNOWN, why, run, decision)
@@ -197,6 +197,7 @@ def _night(
         sentence=sentence,
         dag_id=run.dag_id if run else (f"{found.model}_retrain" if decision else None),
         run_id=run.run_id if run else (decision.run_id if decision else None),
+        run_state=run.state if run else None,
         failed_task=task,
         version=decision.version if decision else None,
         at=decision.at if decision and result is not Outcome.FAILED else ended_at or found.due,

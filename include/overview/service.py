@@ -106,7 +106,7 @@ def _state(
         if served is not None:
             return ServerState.BEHIND, f"The server serves version {served}, and {should}.", served
         never = champion is None or champion.epoch == 0
-        return ServerState.NOTHING, "Nothing was released yet." if never else "It was taken out of service.", None
+        return ServerState.NOTHING, "Nothing has been released yet." if never else "It was taken out of service.", None
     if served == wanted and not because:
         return ServerState.SERVES, f"Version {wanted} serves.", served
     if served == wanted:

@@ -36,7 +36,7 @@ def test_a_server_that_does_not_answer_is_not_said_to_serve() -> None:
 
 
 def test_nothing_serves() -> None:
-    assert serving_of(None, model(), Server({}), "toy", NOW).sentence == "Nothing was released yet."
+    assert serving_of(None, model(), Server({}), "toy", NOW).sentence == "Nothing has been released yet."
     withdrawn = serving_of(champion(None, epoch=4), model(), says(None), "toy", NOW)
     assert (withdrawn.state, withdrawn.sentence) == (ServerState.NOTHING, "It was taken out of service.")
 

@@ -204,3 +204,16 @@ def test_the_first_night_of_a_model_is_the_next_one_and_no_later_one_is_lost(
 def test_the_reason_for_a_timetable_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     stock = CronTriggerTimetable("0 6 * * *", timezone=NEW_YORK)
     assert night_after(stock, "2026-05-10T12:00", None, monkeypatch) == "2026-05-10T06:00", "before the model existed"
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, "Europe/Berlin", "Australia/Lord_Howe", "UTC"])
+@pytest.mark.parametrize("expression", ["30 1 * * *", "30 2 * * *", "0 3 * * *"])
+def test_the_models_page_expects_a_night_when_airflow_begins_it(zone: str, expression: str) -> None:
+    """Also on the days on which the clocks change: otherwise, the page would call a night missed, or not see it."""
+    from include.overview.nights import Calendar
+
+    calendar, timetable = Calendar(zone, expression), NightTimetable(expression, timezone=zone)
+    tick = pendulum.datetime(2026, 1, 1, 12)
+    for _ in range(365):
+        tick = timetable._get_next(tick)
+        assert calendar.due(tick.in_timezone(zone).date()) == tick, tick.in_timezone(zone)
