@@ -194,6 +194,7 @@ class Quality:
     metric : ``training.metric`` of that night; ``value`` : of the champion's twin.
     over_baseline, over_before : gain over the trivial baseline and over the champion before; ``None``: not known.
     before : the version that served before; ``None`` if it was the first, or that is not known.
+    baseline_metric : the metric in which the gate compares with the baseline, if it is another than ``metric``.
     points : the newest 30 nights with a decision, oldest first.
     """
 
@@ -204,6 +205,7 @@ class Quality:
     over_before: Gain | None
     before: int | None
     points: tuple[Point, ...]
+    baseline_metric: str | None = None
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
         night=night,
         nights=_with_current(nights, night),
         serving=serving,
-        quality=service.quality_of(champion, decisions, of),
+        quality=service.quality_of(champion, decisions, of, model),
         data=data,
         live=served.live if served else None,
         freeze=None if freeze is None else Freeze(freeze.actor, freeze.since, freeze.reason),

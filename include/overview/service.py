@@ -51,13 +51,16 @@ def serving_of(
 
 
 def quality_of(
-    champion: ChampionLine | None, decisions: Sequence[DecisionLine], nights: Sequence[str]
+    champion: ChampionLine | None,
+    decisions: Sequence[DecisionLine],
+    nights: Sequence[str],
+    model: Model | None = None,
 ) -> Quality | None:
     """The figures of the champion's decision, and the newest nights as points.
 
     Parameters
     ----------
-    decisions : newest first. ``nights`` : the night of each.
+    decisions : newest first. ``nights`` : the night of each. ``model`` : ``None`` if its folder does not load.
     """
     points: dict[str, Point] = {}
     for decision, night in zip(decisions, nights, strict=True):
@@ -71,14 +74,17 @@ def quality_of(
     version = champion.version if champion else None
     if figures is None and not newest:
         return None
+    metric = figures.metric if figures else None
+    compared = model.gate.baseline_metric if model else None
     return Quality(
         version=version,
-        metric=figures.metric if figures else None,
+        metric=metric,
         value=figures.value if figures else None,
         over_baseline=gain_of(figures.over_baseline) if figures else None,
         over_before=gain_of(figures.over_champion) if figures else None,
         before=figures.champion if figures else None,
         points=newest,
+        baseline_metric=compared if metric is not None and compared != metric else None,
     )
 
 

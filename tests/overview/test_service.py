@@ -65,6 +65,19 @@ def test_the_quality_is_that_of_the_champions_own_decision() -> None:
     assert found.over_baseline == Gain(0.07, 0.05, 0.09) and found.over_before == Gain(0.01, None, None)
 
 
+def test_a_baseline_check_in_another_metric_is_named() -> None:
+    """Otherwise, the sentence of a decision and the figures next to it seem to contradict each other."""
+    figures = Figures(metric="log_loss", value=0.6)
+
+    def named(declared: str | None, line: Any = figures) -> str | None:
+        gate = model().gate.model_copy(update={"baseline_metric": declared})
+        of = model().model_copy(update={"gate": gate})
+        found = quality_of(champion(figures=line), [decision()], ["2026-05-10"], of)
+        return None if found is None else found.baseline_metric
+
+    assert (named("roc_auc"), named("log_loss"), named(None), named("roc_auc", None)) == ("roc_auc", None, None, None)
+
+
 def test_what_was_not_recorded_stays_unknown() -> None:
     found = quality_of(champion(), [decision(gain=None)], ["2026-05-10"])
     assert found is not None and (found.metric, found.over_baseline, found.over_before) == (None, None, None)

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from include.overview.records import AuditOf, DayState, DecisionOf, Freeze, Gain, Live, ModelHistory, Night, Outcome
+from include.overview.records import (
+    AuditOf,
+    CandidateFigure,
+    DayState,
+    DecisionOf,
+    Freeze,
+    Gain,
+    Live,
+    ModelHistory,
+    Night,
+    Outcome,
+)
 from include.partitions import utc_now
 
 UNKNOWN = "not known"
@@ -78,6 +89,16 @@ def limits(of: Gain | None) -> str:
     if of is None or of.lower is None:
         return "" if of is None or of.upper is None else f"at most {signed(of.upper)}"
     return f"at least {signed(of.lower)}" if of.upper is None else f"{signed(of.lower)} to {signed(of.upper)}"
+
+
+def metrics(candidates: Sequence[CandidateFigure]) -> list[str]:
+    """The metrics of a table of candidates; one of them may have fewer than the others."""
+    return list(dict.fromkeys(figure.name for one in candidates for figure in one.metrics))
+
+
+def metric(of: CandidateFigure, name: str) -> float | None:
+    """A metric of a candidate; ``None`` if it has no such metric."""
+    return next((figure.value for figure in of.metrics if figure.name == name), None)
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
@@ -200,6 +221,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "day": day,
     "gain": gain,
     "limits": limits,
+    "metric": metric,
     "number": number,
     "plural": plural,
     "signed": signed,
