@@ -42,7 +42,7 @@ def runs(api: AirflowApi, now: datetime) -> Runs | None:
 
 
 def _first_seen(api: AirflowApi, with_runs: Collection[str]) -> Mapping[str, datetime] | None:
-    """When Airflow read the DAGs of each model for the first time; ``None`` if every model has runs, which tell more."""
+    """When Airflow read the DAGs of each model for the first time; ``None`` if every model has runs, which say more."""
     ending = "_retrain"
     if all(f"{name}{ending}" in with_runs for name in catalog.folders()):
         return None

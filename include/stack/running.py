@@ -185,11 +185,12 @@ def addresses(stack: Stack) -> str:
             "",
             f"Airflow  {stack.airflow_url}  user {credentials.USER}, "
             f"password {credentials.password(stack, credentials.USER)}",
+            f"         {stack.airflow_url}/plugin/models  how every model is, on one page",
             f"         also {credentials.OPERATOR} (starts and clears runs) and {credentials.VIEWER} (reads): "
             f"passwords in {champion.shown(credentials.passwords_file(stack))}",
             f"MLflow   {stack.mlflow_url}  user {credentials.USER}, "
             f"password {credentials.read(stack, 'mlflow_admin_password')}",
-            f"Models   {stack.serving_url}/docs",
+            f"Server   {stack.serving_url}/docs  answers predictions",
             "",
         ]
     )
@@ -209,7 +210,7 @@ def _show(
 
 
 def _catch_up(session: Session, models: list[Model], progress: Progress) -> None:
-    """In the background of a resumed stack, collect the partitions that its models missed; Airflow runs their nights."""
+    """In the background of a resumed stack, collect the days that its models missed; Airflow runs missed nights."""
     for model in models:
         follower = Follower(AirflowApi(session.stack), model, session.check_ended)
         try:

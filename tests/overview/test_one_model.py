@@ -104,11 +104,13 @@ def test_the_past_of_a_model(toy: None) -> None:
 
 def test_a_rollback_chooses_by_itself_only_a_champion_before(toy: None) -> None:
     """After a way back, the version that was left can be chosen, and is not what an empty choice means."""
-    assert (found := history("toy", None, utc_now())) is not None and (found.previous, found.rollback_to) == (None, (2, 3))
+    found = history("toy", None, utc_now())
+    assert found is not None and (found.previous, found.rollback_to) == (None, (2, 3))
     second = Ledger.default().version("toy", 2)
     assert second is not None and second.bundle is not None
     Ledger.default().promote("toy", 2, second.bundle, 3, "ada", "forth", "it was right", "rollback")
-    assert (found := history("toy", None, utc_now())) is not None and (found.previous, found.rollback_to) == (1, (1, 3))
+    found = history("toy", None, utc_now())
+    assert found is not None and (found.previous, found.rollback_to) == (1, (1, 3))
 
 
 def test_a_history_is_cut_and_says_so(toy: None) -> None:

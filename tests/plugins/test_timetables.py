@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pendulum
 import pytest
@@ -211,7 +212,7 @@ def test_a_first_night_that_was_missed_is_made_up_for_once_the_model_was_trained
     database.add_dags(["toy_retrain", "other_retrain"])
 
     def began(run_id: str, at: str, state: str = "success", dag_id: str = "toy_retrain") -> None:
-        moment: Any = pendulum.parse(at, tz=NEW_YORK)
+        moment = dt.datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(NEW_YORK))
         database.add_run(dag_id, run_id, state, run_type="manual", run_after=moment)
 
     began("other", "2026-05-09T14:00", dag_id="other_retrain")
@@ -229,7 +230,7 @@ def test_a_first_night_that_was_missed_is_made_up_for_once_the_model_was_trained
 def test_a_night_is_planned_although_the_runs_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow import settings
 
-    monkeypatch.setattr(settings, "NonScopedSession", None)
+    monkeypatch.setattr(settings, "NonScopedSession", None, raising=False)
     timetable = NightTimetable("0 6 * * *", timezone=NEW_YORK).of("toy_retrain")
     assert night_after(timetable, "2026-05-10T12:00", None, monkeypatch) == "2026-05-11T06:00"
 
