@@ -157,7 +157,7 @@ def shared_problems(ledger: str | None, runs: bool, server: bool) -> tuple[str, 
     if ledger is not None:
         found.append(f"The ledger does not answer, so decisions, champions and days are not known: {ledger}")
     if not runs:
-        found.append("Airflow's runs are not known, so nights without a decision are not known.")
+        found.append("Airflow's runs cannot be read, so it is not known what became of nights without a decision.")
     if not server:
         found.append("The model server does not answer, so what it serves is not known.")
     return tuple(found)

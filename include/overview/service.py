@@ -110,7 +110,7 @@ def _state(
     because = f": {found.problem}" if found and found.problem else ""
     if wanted is None:
         if served is not None:
-            return ServerState.BEHIND, f"The server serves version {served}, and {should}.", served
+            return ServerState.BEHIND, f"The server serves version {served}, but {should}.", served
         never = champion is None or champion.epoch == 0
         return ServerState.NOTHING, "Nothing has been released yet." if never else "It was taken out of service.", None
     if served == wanted and not because:
@@ -118,11 +118,11 @@ def _state(
     if served == wanted:
         return (
             ServerState.BEHIND,
-            ended(f"Version {wanted} serves, and a newer release cannot be served{because}"),
+            ended(f"Version {wanted} serves, but a newer release cannot be served{because}"),
             served,
         )
     answers = f"the server serves version {served}" if served is not None else "the server does not serve it"
-    return ServerState.BEHIND, ended(f"Version {wanted} is the champion, and {answers}{because}"), served
+    return ServerState.BEHIND, ended(f"Version {wanted} is the champion, but {answers}{because}"), served
 
 
 def _age(learned_to: str | None, today: date) -> int | None:

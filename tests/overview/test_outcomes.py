@@ -31,7 +31,7 @@ def test_a_decision_of_the_gate_is_shown_whole(verdict: str, wanted: Outcome) ->
     found = night(decisions=[decision(verdict=verdict, reason="word " * 400)], retrains=[run()])
     assert found.outcome is wanted and len(found.sentence) > 1900
     by_hand = night(decisions=[decision(verdict=verdict, state="champion", bundled=True)], retrains=[run()])
-    assert by_hand.outcome is not Outcome.PROMOTED and by_hand.sentence.endswith("was released by hand since.")
+    assert by_hand.outcome is not Outcome.PROMOTED and by_hand.sentence.endswith("has since been released by hand.")
 
 
 def test_a_packaged_version_that_is_held_was_frozen() -> None:

@@ -106,7 +106,7 @@ class Guide:
             raise UnexpectedOutcome(f"{day} was not rejected: {run.note or run.state}")
         self.say(
             f"\n{self.outcome(run)}\n\n{rows} rows are in quarantine ({reason}). The run is red, nothing of the day "
-            "was published, and training cannot see it."
+            "was published, and training does not see it."
         )
         self.look(("what was found, with figures", self.page(f"validation/{day}")))
         self.look(("the rows, and what is wrong with each", self.models_page(f"/quarantine?day={day}")))

@@ -29,24 +29,24 @@ SAME_YEAR = timedelta(days=300)
 """Days that are further away are shown with their year."""
 MEANINGS: Mapping[Outcome, str] = {
     Outcome.PROMOTED: "passed the gate and went into service",
-    Outcome.HELD: "passed, but a person or more evidence is needed",
-    Outcome.REJECTED: "not better than the champion: a decision, not a failure",
-    Outcome.SKIPPED: "nothing has changed since the last decision",
+    Outcome.HELD: "more evidence, or a person, is needed first",
+    Outcome.REJECTED: "did not pass the gate: a decision, not a failure",
+    Outcome.SKIPPED: "there was nothing new to decide about",
     Outcome.FAILED: "a task failed",
-    Outcome.FROZEN: "passed, but automatic promotion is frozen",
+    Outcome.FROZEN: "passed the gate, but automatic promotion is frozen",
     Outcome.BROKEN: "the model's folder does not load",
-    Outcome.NO_CHAMPION: "no version has ever served",
+    Outcome.NO_CHAMPION: "no version serves",
     Outcome.NOT_RUN: "a night was due and did not run",
     Outcome.RUNNING: "under way",
     Outcome.NOT_DUE: "no night was planned",
-    Outcome.UNKNOWN: "the services that know it do not answer",
+    Outcome.UNKNOWN: "not known, because a service does not answer",
 }
 """For the legend."""
 STATES: Mapping[DayState, str] = {
     DayState.PUBLISHED: "published",
     DayState.EMPTY: "published without rows",
     DayState.REJECTED: "rejected by validation",
-    DayState.FAILED: "collecting failed",
+    DayState.FAILED: "could not be collected",
     DayState.MISSING: "missing",
     DayState.PENDING: "not collected yet",
     DayState.UNKNOWN: UNKNOWN,
