@@ -126,3 +126,14 @@ def test_a_folder_that_airflow_has_not_read_yet_is_not_a_matter_of_permissions_o
     (home / "toy").symlink_to(TOY)
     answer: Any = admin.get(f"{PAGES}/toy")
     assert answer.status_code == 403 and "or Airflow has not read its folder yet" in answer.text
+
+
+def test_a_card_is_not_called_absent_because_the_ledger_is_down(
+    admin: Browser, hostile: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = f"{PREFIX}/{HOSTILE}/card"
+    assert admin.get(f"{card}/9").status_code == 404
+    assert admin.get(f"{card}/{2**31}").status_code == 422
+    monkeypatch.setenv("PERENNIAL_DATABASE_URL", DEAD)
+    answer = admin.get(f"{card}/1")
+    assert answer.status_code == 503 and "A service does not answer" in answer.text
