@@ -169,8 +169,8 @@ def test_an_address_fills_in_fields_and_never_what_a_dialog_does(opened: Callabl
 def test_an_address_of_an_action_that_is_not_possible_says_why(opened: Callable[..., Any], home: Path) -> None:
     shutil.rmtree(home / HOSTILE)
     page = opened(Airflow([None]), "#do-rollback")
-    page.get_by_text("Nothing can be rolled back, because its folder was removed.").wait_for()
-    assert page.get_by_text("Nothing can be rolled back").is_visible()
+    page.get_by_text("A rollback is not possible, because the folder of the model was removed.").wait_for()
+    assert page.get_by_text("A rollback is not possible").is_visible()
     assert not page.get_by_text("No night can be run").is_visible()
 
 

@@ -35,7 +35,7 @@ def test_a_model_whose_folder_was_removed_is_shown_and_offers_nothing(
     assert page.status_code == 200, page.text
     assert "The folder of this model was removed" in page.text and "v2 is still the champion" in page.text
     assert "<dialog" not in page.text and "data-opens" not in page.text
-    assert "Nothing can be rolled back, because its folder was removed." in page.text
+    assert "A rollback is not possible, because the folder of the model was removed." in page.text
     assert "not known without a folder" in page.text
     shown = row(admin.get(PAGES).text, HOSTILE)
     assert "folder removed" in shown and "Run night" not in shown and "Roll back" not in shown
