@@ -183,7 +183,7 @@ def test_both_pages_show_all_evidence_of_the_gate(
         assert champion == bool(evidence.slices) == ("there is no champion to compare with" not in text)
 
 
-@eachdef test_a_baseline_check_in_another_metric_is_said_and_comes_second(made: dict[tuple[str, bool], Made]) -> None:
+def test_a_baseline_check_in_another_metric_is_said_and_comes_second(made: dict[tuple[str, bool], Made]) -> None:
     """A decision quotes this metric, so that the table must not seem to be about something else."""
     model, facts, _ = made["toy", True]
     same = "The gate compares it with the champion and with the trivial baseline in log_loss."

@@ -103,7 +103,10 @@ def send(page: Any, dialog: str) -> str:
         ((404, {"detail": "Dag with dag_id: 'x' not found"}), "Airflow does not know what is needed to start a run"),
         ((400, {"detail": "wrong <b>seed</b>"}), "(400): wrong <b>seed</b>. Nothing has changed."),
         ((422, {"detail": [{"loc": ["body", "conf"], "msg": "Field required"}]}), "(422): conf: Field required."),
-        ((500, {"detail": {"reason": "Database error", "message": "look for x"}}), "(500): look for x. It may have arr"),
+        (
+            (500, {"detail": {"reason": "Database error", "message": "look for x"}}),
+            "(500): look for x. It may have arr",
+        ),
         ((503, None), "(503): no reason given. It may have arrived. Sending it again is safe"),
         (None, "Airflow did not answer the request to start a run of hostile_retrain. It may have arrived."),
     ],

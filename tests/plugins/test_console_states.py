@@ -120,9 +120,7 @@ def test_a_filter_that_fits_nothing_does_not_say_that_there_are_no_models(admin:
     assert "No model fits this filter" in page and "There are no models" not in page
 
 
-def test_a_folder_that_airflow_has_not_read_yet_is_not_a_matter_of_permissions_only(
-    admin: Browser, home: Path
-) -> None:
+def test_a_folder_that_airflow_has_not_read_yet_is_not_a_matter_of_permissions_only(admin: Browser, home: Path) -> None:
     (home / "toy").symlink_to(TOY)
     answer: Any = admin.get(f"{PAGES}/toy")
     assert answer.status_code == 403 and "or Airflow has not read its folder yet" in answer.text
