@@ -39,7 +39,7 @@ for model in models("retrain"):
         model,
         "retrain",
         __doc__,
-        schedule=nights(model.training.schedule, model.timezone),
+        schedule=nights(model),
         params={
             "as_of": Param(
                 None,

@@ -57,7 +57,8 @@ def _view(model: Model, facts: Facts) -> dict[str, object]:
     """What both templates show, as sentences and table rows."""
     evaluation, manifest = facts.evaluation, facts.manifest
     metrics = list(measures.metrics_of(model))
-    metrics.sort(key=lambda name: name != model.training.metric)
+    against_baseline = model.gate.baseline_metric or model.training.metric
+    metrics.sort(key=lambda name: (name != model.training.metric, name != against_baseline))
     return {
         "model": model,
         "facts": facts,
@@ -66,6 +67,7 @@ def _view(model: Model, facts: Facts) -> dict[str, object]:
         "inputs": ", ".join(column.name for column in model.data.inputs),
         "metric": model.training.metric,
         "metrics": metrics,
+        "judged": _judged(model.training.metric, against_baseline),
         "sure": f"{100 * (1 - model.gate.alpha):.3g} %",
         "interval": f"{100 * (1 - intervals.ALPHA):.3g} %",
         "compared": _compared(model, facts, metrics),
@@ -114,6 +116,13 @@ def _predicts(model: Model) -> str:
 
 
 # -- how good it is
+
+
+def _judged(metric: str, against_baseline: str) -> str:
+    """In which metrics the gate compares, because a decision quotes one of them and the table begins with the other."""
+    if metric == against_baseline:
+        return f"The gate compares it with the champion and with the trivial baseline in {metric}."
+    return f"The gate compares it with the champion in {metric}, and with the trivial baseline in {against_baseline}."
 
 
 def _compared(model: Model, facts: Facts, metrics: Sequence[str]) -> dict[str, list[str] | list[list[str]]]:

@@ -219,14 +219,26 @@ class Traced:
                 result = function(*args, **kwargs)
             except TypeError as error:
                 meant = self._misfit(site, error)
-                if meant is None:
+                if meant is not None:
+                    result = function(*args, **meant)
+                elif self._refuses_ours(function, args, kwargs):
+                    result = function(*map(_plain, args), **{name: _plain(value) for name, value in kwargs.items()})
+                else:
                     raise
-                result = function(*args, **meant)
             if isinstance(function, type):
                 self.made[id(result)] = (result, site)
             return result
         finally:
             self._outer.pop()
+
+    def _refuses_ours(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, object]) -> bool:
+        """Whether a `TypeError` can be about our strings, which know their place: some functions take plain ones only.
+
+        `sys.intern` does, and on Python 3.11 `Path.with_name`. A function of this file passes them on.
+        """
+        code = getattr(function, "__code__", None)
+        ours = code is not None and code.co_filename == str(self.source.path)
+        return not ours and any(isinstance(value, Placed) for value in (*args, *kwargs.values()))
 
     def _misfit(self, site: Site, error: TypeError) -> dict[str, object] | None:
         """Note keywords that the function does not take; the keywords that were meant, if all have a nearest one."""
@@ -261,6 +273,10 @@ class Traced:
                 raise
             self.problems.append(explaining.no_attribute(self.source, node, value, name))
             return getattr(value, near)
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Placed) else value
 
 
 def _bound(node: ast.stmt) -> set[str]:

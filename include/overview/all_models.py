@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from include import catalog
-from include.errors import ConfigurationError, PerennialError
+from include.errors import ConfigurationError, PerennialError, TransientError
 from include.overview import days, model_server
 from include.overview.needs import headline, in_order, matches, shared_problems
 from include.overview.records import Filter, ModelOverview, Overview, Runs
@@ -51,13 +51,20 @@ def shown(of: Overview, wanted: Filter) -> Overview:
 
 def model_overview(name: str, runs: Runs | None, now: datetime) -> ModelOverview | None:
     """The row of one model; ``None`` if neither a folder nor the ledger knows the name. ``runs`` may be of this model
-    only."""
+    only.
+
+    Raises
+    ------
+    TransientError : the model has no folder, and the ledger, which may know it, does not answer.
+    """
     try:
         entry = catalog.entry(name)
     except ConfigurationError:
         entry = None
-    known, _ = _evidence({name: entry}, runs, now, only=True)
-    if entry is None and (known.ledger is None or name not in known.ledger.champions):
+    known, why = _evidence({name: entry}, runs, now, only=True)
+    if entry is None and known.ledger is None:
+        raise TransientError(f"{name} has no folder, and the ledger does not answer: {why}")
+    if entry is None and known.ledger is not None and name not in known.ledger.champions:
         return None
     return row(name, entry, known, now)
 
@@ -71,8 +78,10 @@ def _evidence(
         asked = pool.submit(model_server.ask)
         ledger, why = _ledger(names, now, only)
         server = asked.result()
-    paused = runs.paused if runs else frozenset[str]()
-    return Evidence(ledger, server, by_model(runs), runs.since if runs else None, paused), why
+    if runs is None:
+        return Evidence(ledger, server), why
+    of_models = by_model(runs)
+    return Evidence(ledger, server, of_models, runs.since, runs.paused, runs.partial, runs.first_seen), why
 
 
 def _ledger(names: Mapping[str, str], now: datetime, only: bool) -> tuple[LedgerView | None, str | None]:

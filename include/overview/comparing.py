@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 SAME = "Both were judged on the same days, by their twins."
 OTHER = (
-    "Each was judged on the newest days of its own night, so a difference between the metrics can be one between the "
+    "Each was judged on the newest days of its own night, so a difference between the metrics can come from the "
     "days. The gate's table compares the two on the same rows, if one was the challenger of the other."
 )
 UNKNOWN = "It is not recorded on which days they were judged, so their metrics cannot be compared."

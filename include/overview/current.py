@@ -41,6 +41,7 @@ class Night:
     sentence : why, whole; never empty.
     dag_id, run_id : the Airflow run that the outcome is about (of ``<model>_retrain`` or ``<model>_release``).
     failed_task : the first task that failed in it.
+    run_state : of that run: ``success``, ``failed``, ...; ``None`` if it is not known.
     version : the version that was decided about.
     at : when it was decided, or when the run ended, else when it was to begin.
     """
@@ -53,6 +54,7 @@ class Night:
     failed_task: str | None = None
     version: int | None = None
     at: datetime | None = None
+    run_state: str | None = None
 
 
 # -- the data
@@ -192,6 +194,7 @@ class Quality:
     metric : ``training.metric`` of that night; ``value`` : of the champion's twin.
     over_baseline, over_before : gain over the trivial baseline and over the champion before; ``None``: not known.
     before : the version that served before; ``None`` if it was the first, or that is not known.
+    baseline_metric : the metric in which the gate compares with the baseline, if it is another than ``metric``.
     points : the newest 30 nights with a decision, oldest first.
     """
 
@@ -202,6 +205,7 @@ class Quality:
     over_before: Gain | None
     before: int | None
     points: tuple[Point, ...]
+    baseline_metric: str | None = None
 
 
 @dataclass(frozen=True)
@@ -226,10 +230,11 @@ class ModelOverview:
     timezone : of its days and nights.
     problem : what is wrong with the folder, with ``file:line``, one mistake a line; ``None`` if it loads.
     night : the newest night that is due. ``nights`` : the last 14 local days up to it, oldest first.
-    serving, data : ``None`` if the ledger does not answer, so that nothing is known.
+    serving : ``None`` if the ledger does not answer. ``data`` : also if the folder does not load, or was removed.
     quality : ``None`` if nothing was decided yet, or nothing is known.
     live : ``None`` if the model server does not answer, or does not know the model.
     needs : what somebody must do, as a sentence; ``None`` if no action is needed.
+    gone : whether the folder was removed: the champion continues to serve, but the DAGs are gone with the folder.
     """
 
     name: str
@@ -246,6 +251,7 @@ class ModelOverview:
     live: Live | None
     freeze: Freeze | None
     needs: str | None
+    gone: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from include.overview.nights import Calendar
@@ -48,11 +48,10 @@ def expected(model: Model, now: datetime) -> Expected:
 def _expected(calendar: Calendar, schedule: str, delay: timedelta, now: datetime) -> Expected:
     """Many models have the same schedule, and one page asks about one moment."""
     day = calendar.newest_due(now)
-    clock = None if day is None else days_and_time(schedule)(day)
-    if day is None or clock is None:  # a schedule that has not ticked for a year
+    clock, due = (None, None) if day is None else (days_and_time(schedule)(day), calendar.due(day))
+    if day is None or clock is None or due is None:  # a schedule that has not ticked for a year
         newest = newest_closed(now, calendar.timezone, delay)
         return Expected(newest.key, newest.end + delay)
-    due = datetime.combine(day, clock, calendar.zone).astimezone(UTC)
     return Expected(earlier(day.isoformat(), days_back(clock, delay)), due)
 
 

@@ -70,7 +70,7 @@ def _service(serving: Serving | None) -> str:
 def _verb(serving: Serving) -> str:
     return {
         "serves": "serves",
-        "behind": "is the champion and does not serve",
+        "behind": "is the champion, but does not serve",
         "does not answer": "is the champion; whether it serves is not known",
     }.get(serving.state.value, serving.state.value)
 

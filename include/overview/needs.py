@@ -35,6 +35,7 @@ def needs(
     released: bool = False,
     paused: frozenset[str] = frozenset(),
     gone: bool = False,
+    awaited: bool = False,
 ) -> str | None:
     """What somebody must do; the most urgent matter only. None if no action is needed.
 
@@ -44,6 +45,7 @@ def needs(
     released : whether the version that the night decided about has been in service.
     paused : ids of the DAGs that are paused in Airflow.
     gone : whether the model has no folder any more, so that only what it serves matters.
+    awaited : whether the first night of a model that was never trained is still to come.
     """
     if problem is not None:
         return f"Fix the folder: {problem.splitlines()[0]}"
@@ -53,7 +55,7 @@ def needs(
         return None
     if night.outcome is Outcome.FAILED:
         task = f"the task {night.failed_task}" if night.failed_task else "the run"
-        return f"Read the log of {task} of {night.dag_id}, fix the cause, then clear it or run the night again."
+        return f"Read the log of {task} of {night.dag_id}, fix the cause, then retry it or run the night again."
     if night.outcome is Outcome.NOT_RUN:
         if f"{name}_retrain" in paused:
             return f"Unpause {name}_retrain in Airflow, or leave it paused on purpose."
@@ -66,13 +68,19 @@ def needs(
     if night.outcome is Outcome.RUNNING:
         return None
     if serving is not None and serving.version is None:
-        return f"{name} has no champion. {night.sentence}"
+        return None if awaited else _without_champion(name, night, f"{name}_retrain" in paused)
     if serving is not None and serving.old:
         return (
-            f"Version {serving.version} has learned from nothing after {serving.learned_to}: find out why no version "
-            f"has replaced it for {serving.age} days."
+            f"Version {serving.version} is old: it has learned up to {serving.learned_to}, {serving.age} days ago, and "
+            f"the limit is {serving.limit}. Find out why no newer version was promoted."
         )
     return None
+
+
+def _without_champion(name: str, night: Night, paused: bool) -> str:
+    if night.outcome is Outcome.NO_CHAMPION and paused:
+        return f"{name} has no champion. Unpause {name}_retrain in Airflow, or leave it paused on purpose."
+    return f"{name} has no champion. {night.sentence}"
 
 
 def released(state: str | None) -> bool:
@@ -149,7 +157,7 @@ def shared_problems(ledger: str | None, runs: bool, server: bool) -> tuple[str, 
     if ledger is not None:
         found.append(f"The ledger does not answer, so decisions, champions and days are not known: {ledger}")
     if not runs:
-        found.append("Airflow's runs are not known, so nights without a decision are not known.")
+        found.append("Airflow's runs cannot be read, so it is not known what became of nights without a decision.")
     if not server:
         found.append("The model server does not answer, so what it serves is not known.")
     return tuple(found)

@@ -17,7 +17,7 @@ from include.spec.cron import days_and_time
 
 DAY = timedelta(days=1)
 LONGEST_BREAK = 366
-"""Days back that a due night is looked for: a yearly schedule has one."""
+"""Days in which a due night is looked for: a yearly schedule has one."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,18 @@ class Calendar:
         return (local - timedelta(hours=clock.hour, minutes=clock.minute)).date()
 
     def due(self, day: date) -> datetime | None:
-        """When the night of a day begins, in UTC; ``None`` if none is planned."""
+        """When the night of a day begins, in UTC; ``None`` if none is planned.
+
+        As Airflow does it when the clocks change: a time that comes twice is the second one, and a time that does not
+        come is as much later as the clocks were put forward.
+        """
         if self.schedule is None:
             return None
         tick = days_and_time(self.schedule)(day)
-        return None if tick is None else datetime.combine(day, tick, self.zone).astimezone(UTC)
+        if tick is None:
+            return None
+        local = datetime.combine(day, tick, self.zone)
+        return max(local.astimezone(UTC), local.replace(fold=1).astimezone(UTC))
 
     def newest_due(self, now: datetime) -> date | None:
         """The newest day whose night has begun; ``None`` if none has within a year."""
@@ -60,6 +67,12 @@ class Calendar:
             if self.due(day - ago * DAY) is not None:
                 return day - ago * DAY
         return None
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """When the next night begins; ``None`` if none does within a year."""
+        day = self.night(now)
+        found = (self.due(day + ahead * DAY) for ahead in range(LONGEST_BREAK + 1))
+        return next((moment for moment in found if moment is not None and moment > now), None)
 
     def period(self, now: datetime) -> int | None:
         """The longest time between two planned nights in days, of the last five weeks; ``None`` on demand."""

@@ -78,6 +78,7 @@ def history(
         slices=slices_of(evidence),
         days=_calendar(name, lines, runs, now, shown),
         rollback_to=tuple(lines.rollback_to),
+        previous=lines.previous,
     )
 
 

@@ -77,9 +77,9 @@ def outcome(found: NightEvidence, known: Sources, paused: bool = False) -> Night
     if run.state == "failed":
         return _failed(found, run, None)
     if not known.ledger:
-        why = "Its run ended well; what was decided is not known, because the ledger does not answer."
+        why = "Its run succeeded. What was decided is not known, because the ledger does not answer."
         return _night(found, Outcome.UNKNOWN, why, run)
-    why = sentence_of(run.note) or "Its run ended without a decision, and gave no reason."
+    why = sentence_of(run.note) or "Its run ended without a decision and without a reason."
     return _night(found, Outcome.SKIPPED, why, run)
 
 
@@ -99,7 +99,7 @@ def _decided(found: NightEvidence, decision: DecisionLine, run: RunRow | None, k
     result = outcome_of(decision)
     why = ended(decision.reason) if decision.reason else f"The gate decided {decision.verdict}."
     if decision.verdict != "promote" and decision.state in SERVED:
-        why += f" Version {decision.version} was released by hand since."
+        why += f" Version {decision.version} has since been released by hand."
     return _night(found, result, why, run, decision)
 
 
@@ -128,11 +128,11 @@ def _not_in_service(found: NightEvidence, decision: DecisionLine, run: RunRow | 
         return _failed(found, run, decision)
     if decision.state == "failed":
         why = f"{what[:1].upper()}{what[1:]} failed its verification in service."
-        return _night(found, Outcome.FAILED, why, release or run, decision, "verify")
+        return _night(found, Outcome.FAILED, why, release or run, decision, "verify" if release else None)
     if not known.runs:
-        why = f"The gate decided to promote {what}, which does not serve; its release is not known."
+        why = f"The gate decided to promote {what}, but it does not serve, and its release is not known."
         return _night(found, Outcome.UNKNOWN, why, run, decision)
-    why = f"The gate decided to promote {what}, and it was not put into service."
+    why = f"The gate decided to promote {what}, but it was not put into service."
     if release is not None and (said := sentence_of(release.note)):
         why = f"{why} {ended(said)}"
     return _night(found, Outcome.FAILED, why, release or run, decision)
@@ -148,9 +148,9 @@ def _release_of(found: NightEvidence, decision: DecisionLine) -> RunRow | None:
 
 def _running(found: NightEvidence, run: RunRow, decision: DecisionLine | None) -> Night:
     if decision is not None:
-        why = f"The gate has decided ({decision.verdict}); the run is not over. {decision.reason}".rstrip()
+        why = f"The gate has decided ({decision.verdict}); the run continues. {decision.reason}".rstrip()
         return _night(found, Outcome.RUNNING, why, run, decision)
-    why = f"Its run is {run.state} since {run.start or run.run_after:%Y-%m-%d %H:%M} UTC."
+    why = f"Its run has been {run.state} since {run.start or run.run_after:%Y-%m-%d %H:%M} UTC."
     if run.failed_tasks:
         why = f"Its run continues, although {run.failed_tasks[0]} failed."
     return _night(found, Outcome.RUNNING, why, run)
@@ -159,7 +159,8 @@ def _running(found: NightEvidence, run: RunRow, decision: DecisionLine | None) -
 def _failed(found: NightEvidence, run: RunRow, decision: DecisionLine | None) -> Night:
     task = run.failed_tasks[0] if run.failed_tasks else None
     said = sentence_of(run.note)
-    if decision is not None and decision.reason and said and decision.reason[:60] in said:
+    reason = " ".join(decision.reason.split()) if decision is not None else ""
+    if reason and reason[:60].casefold() in said.casefold():
         said = ""  # the note is still that of the gate
     where = f"The task {task} of {run.dag_id} failed." if task else f"A run of {run.dag_id} failed."
     return _night(found, Outcome.FAILED, f"{ended(said)} {where}" if said else where, run, decision, task)
@@ -196,6 +197,7 @@ def _night(
         sentence=sentence,
         dag_id=run.dag_id if run else (f"{found.model}_retrain" if decision else None),
         run_id=run.run_id if run else (decision.run_id if decision else None),
+        run_state=run.state if run else None,
         failed_task=task,
         version=decision.version if decision else None,
         at=decision.at if decision and result is not Outcome.FAILED else ended_at or found.due,

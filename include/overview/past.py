@@ -126,8 +126,8 @@ class ModelHistory:
     candidates : of the newest decision, in the order of the ranking; empty if they were not recorded.
     slices : of the newest decision.
     days : every day of the calendar, oldest first.
-    rollback_to : versions that a rollback can choose; the one that it chooses without a version comes first, if
-        there is one.
+    rollback_to : versions that a rollback can choose. ``previous`` : the one that it chooses by itself, if there is
+        one.
     """
 
     name: str
@@ -140,6 +140,7 @@ class ModelHistory:
     slices: tuple[SliceFigure, ...]
     days: tuple[Day, ...]
     rollback_to: tuple[int, ...]
+    previous: int | None = None
 
 
 @dataclass(frozen=True)

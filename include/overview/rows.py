@@ -29,6 +29,7 @@ class RunsOf:
     retrains: Sequence[RunRow] = ()
     releases: Sequence[RunRow] = ()
     collects: Sequence[RunRow] = ()
+    broken: Sequence[RunRow] = ()
 
 
 NO_RUNS = RunsOf()
@@ -41,7 +42,7 @@ class Evidence:
     Attributes
     ----------
     ledger, server : ``None`` if it does not answer. ``runs`` : by model. ``since`` : from when they are complete;
-        ``None`` if Airflow's runs are not known. ``paused`` : ids of DAGs.
+        ``None`` if Airflow's runs are not known. ``paused``, ``partial``, ``first_seen`` : as in `Runs`.
     """
 
     ledger: LedgerView | None
@@ -49,6 +50,8 @@ class Evidence:
     runs: Mapping[str, RunsOf] = field(default_factory=dict)
     since: datetime | None = None
     paused: frozenset[str] = frozenset()
+    partial: frozenset[str] = frozenset()
+    first_seen: Mapping[str, datetime] | None = None
 
 
 def by_model(runs: Runs | None) -> dict[str, RunsOf]:
@@ -58,7 +61,12 @@ def by_model(runs: Runs | None) -> dict[str, RunsOf]:
         model, _, kind = run.dag_id.rpartition("_")
         found.setdefault(model, {}).setdefault(kind, []).append(run)
     return {
-        model: RunsOf(kinds.get("retrain", ()), kinds.get("release", ()), _unsuccessful(kinds.get("collect", ())))
+        model: RunsOf(
+            kinds.get("retrain", ()),
+            kinds.get("release", ()),
+            _unsuccessful(kinds.get("collect", ())),
+            kinds.get("broken", ()),
+        )
         for model, kinds in found.items()
     }
 
@@ -82,7 +90,8 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
     window = calendar.window(now, KEPT)
     of = _nights_of(window, calendar, decisions, runs.retrains)
     nights, current = _nights(name, window, decisions, of, runs, known, now)
-    night = _about_the_model(name, current, entry, champion, decisions, known)
+    awaited = None if decisions or runs.retrains else _awaited(name, calendar, current, champion, known, now)
+    night = _about_the_model(name, current, entry, champion, decisions, known, awaited)
     lines = (ledger.days.get(name) or NO_DAYS) if ledger else None
     data = days.data_of(model, lines, runs.collects, now) if lines is not None and model is not None else None
     serving = service.serving_of(champion, model, known.server, name, now) if ledger else None
@@ -100,11 +109,22 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
         night=night,
         nights=_with_current(nights, night),
         serving=serving,
-        quality=service.quality_of(champion, decisions, of),
+        quality=service.quality_of(champion, decisions, of, model),
         data=data,
         live=served.live if served else None,
         freeze=None if freeze is None else Freeze(freeze.actor, freeze.since, freeze.reason),
-        needs=needs(name, problem, night, serving, data, released(state), known.paused, gone=entry is None),
+        needs=needs(
+            name,
+            problem,
+            night,
+            serving,
+            data,
+            released(state),
+            known.paused,
+            gone=entry is None,
+            awaited=awaited is not None,
+        ),
+        gone=entry is None,
     )
 
 
@@ -138,29 +158,34 @@ def _nights(
     begun: dict[str | None, list[RunRow]] = {}
     for run in runs.retrains:
         begun.setdefault(window.of(run.run_after), []).append(run)
-    due = _due(window, _first_moment(decisions, runs.retrains), now)
-    paused, found = f"{name}_retrain" in known.paused, []
+    # a folder that Airflow has not read yet has no nights
+    seen = None if known.first_seen is None else known.first_seen.get(name, now)
+    due = _due(window, _first_moment(decisions, runs.retrains), seen, now)
+    paused, complete, found = f"{name}_retrain" in known.paused, name not in known.partial, []
     before, after = (Sources(there, known.ledger is not None) for there in (False, True))
     for day, start in zip(window.days[-NIGHTS:], window.starts[-NIGHTS:], strict=True):
-        sources = after if known.since is not None and known.since <= start else before
+        sources = after if complete and known.since is not None and known.since <= start else before
         mine = NightEvidence(name, day, due.get(day), decided.get(day, ()), begun.get(day, ()), runs.releases)
         found.append(outcome(mine, sources, paused))
     telling = [night for night in found if night.outcome is not Outcome.NOT_DUE]
     return tuple(found), telling[-1] if telling else found[-1]
 
 
-def _due(window: Window, first: datetime | None, now: datetime) -> dict[str, datetime]:
+def _due(window: Window, first: datetime | None, seen: datetime | None, now: datetime) -> dict[str, datetime]:
     """When the nights of a window were due, by day, those that were planned and have begun.
 
-    Nights that were over before anything is known about the model (``first``) are left out, because it may not have
-    existed. Of a model about which nothing is known only the newest is due.
+    A night is left out if the model may not have existed: before anything is known about its nights (``first``), and
+    before Airflow had its DAG (``seen``). If both are unknown, only the newest is due.
     """
     ends = (*window.starts[1:], None)
     latest, found = now - BEGINS, {}
     for day, due, end in zip(window.days[-NIGHTS:], window.due[-NIGHTS:], ends[-NIGHTS:], strict=True):
-        if due is not None and due <= latest and not (first and end and end <= first):
+        if due is None or due > latest:
+            continue
+        begun = first is not None and (end is None or end > first)
+        if begun or (seen is not None and due >= seen) or (first is None and seen is None):
             found[day] = due
-    return found if first is not None else dict(list(found.items())[-1:])
+    return found if first is not None or seen is not None else dict(list(found.items())[-1:])
 
 
 def _first_moment(decisions: Sequence[DecisionLine], retrains: Sequence[RunRow]) -> datetime | None:
@@ -170,6 +195,21 @@ def _first_moment(decisions: Sequence[DecisionLine], retrains: Sequence[RunRow])
     return min(moments, default=None)
 
 
+def _awaited(
+    name: str,
+    calendar: Calendar,
+    newest: Night,
+    champion: ChampionLine | None,
+    known: Evidence,
+    now: datetime,
+) -> datetime | None:
+    """When the first night of a model begins that was never trained; None if a night was due, or none is planned."""
+    released_before = champion is not None and champion.epoch > 0
+    if newest.outcome is not Outcome.NOT_DUE or released_before or f"{name}_retrain" in known.paused:
+        return None
+    return calendar.next_due(now)
+
+
 def _about_the_model(
     name: str,
     night: Night,
@@ -177,26 +217,52 @@ def _about_the_model(
     champion: ChampionLine | None,
     decisions: Sequence[DecisionLine],
     known: Evidence,
+    awaited: datetime | None,
 ) -> Night:
     """The newest night, as the state of the folder, a freeze and a missing champion make it."""
     if entry is None:
         why = "Its folder is gone, so no nights are planned."
         return replace(night, outcome=Outcome.NOT_DUE, sentence=why) if night.outcome is Outcome.NOT_DUE else night
     if entry.problem is not None:
-        return replace(night, outcome=Outcome.BROKEN, sentence=entry.problem)
+        return _broken(name, night, entry.problem, known.runs.get(name, NO_RUNS).broken)
     quiet = night.outcome in (Outcome.SKIPPED, Outcome.NOT_RUN, Outcome.NOT_DUE)
     if night.outcome is Outcome.SKIPPED and champion is not None and champion.frozen and decisions:
         newest = decisions[0]
         if newest.verdict == "hold" and newest.bundled and newest.state == "packaged":
             return replace(night, outcome=Outcome.FROZEN, version=newest.version)
     if quiet and known.ledger is not None and (champion is None or champion.version is None):
-        never = champion is None or champion.epoch == 0
-        if night.outcome is Outcome.SKIPPED:
-            why = night.sentence
-        else:
-            why = f"{'Nothing was released yet' if never else 'It was taken out of service'}. {night.sentence}"
+        why = _without_champion(name, night, champion, known, awaited)
         return replace(night, outcome=Outcome.NO_CHAMPION, sentence=why)
     return night
+
+
+def _broken(name: str, night: Night, problem: str, runs: Sequence[RunRow]) -> Night:
+    """The night of a folder that does not load; its run is that of `<model>_broken`."""
+    newest = runs[0] if runs else None
+    return Night(
+        outcome=Outcome.BROKEN,
+        day=night.day,
+        sentence=problem,
+        dag_id=newest.dag_id if newest else None,
+        run_id=newest.run_id if newest else None,
+        run_state=newest.state if newest else None,
+        at=(newest.end or newest.start or newest.run_after) if newest else night.at,
+    )
+
+
+def _without_champion(
+    name: str, night: Night, champion: ChampionLine | None, known: Evidence, awaited: datetime | None
+) -> str:
+    """Why nothing serves, and whether a night will change that."""
+    if night.outcome is Outcome.SKIPPED:
+        return night.sentence
+    never = champion is None or champion.epoch == 0
+    why = "Nothing has been released yet." if never else "It was taken out of service."
+    if awaited is not None:
+        return f"{why} Its first night begins at {awaited:%Y-%m-%d %H:%M} UTC."
+    if night.outcome is Outcome.NOT_DUE and f"{name}_retrain" in known.paused:
+        return f"{why} {name}_retrain is paused in Airflow."
+    return f"{why} {night.sentence}"
 
 
 def _with_current(nights: tuple[Night, ...], night: Night) -> tuple[Night, ...]:

@@ -51,13 +51,16 @@ def serving_of(
 
 
 def quality_of(
-    champion: ChampionLine | None, decisions: Sequence[DecisionLine], nights: Sequence[str]
+    champion: ChampionLine | None,
+    decisions: Sequence[DecisionLine],
+    nights: Sequence[str],
+    model: Model | None = None,
 ) -> Quality | None:
     """The figures of the champion's decision, and the newest nights as points.
 
     Parameters
     ----------
-    decisions : newest first. ``nights`` : the night of each.
+    decisions : newest first. ``nights`` : the night of each. ``model`` : ``None`` if its folder does not load.
     """
     points: dict[str, Point] = {}
     for decision, night in zip(decisions, nights, strict=True):
@@ -71,14 +74,17 @@ def quality_of(
     version = champion.version if champion else None
     if figures is None and not newest:
         return None
+    metric = figures.metric if figures else None
+    compared = model.gate.baseline_metric if model else None
     return Quality(
         version=version,
-        metric=figures.metric if figures else None,
+        metric=metric,
         value=figures.value if figures else None,
         over_baseline=gain_of(figures.over_baseline) if figures else None,
         over_before=gain_of(figures.over_champion) if figures else None,
         before=figures.champion if figures else None,
         points=newest,
+        baseline_metric=compared if metric is not None and compared != metric else None,
     )
 
 
@@ -104,19 +110,19 @@ def _state(
     because = f": {found.problem}" if found and found.problem else ""
     if wanted is None:
         if served is not None:
-            return ServerState.BEHIND, f"The server serves version {served}, and {should}.", served
+            return ServerState.BEHIND, f"The server serves version {served}, but {should}.", served
         never = champion is None or champion.epoch == 0
-        return ServerState.NOTHING, "Nothing was released yet." if never else "It was taken out of service.", None
+        return ServerState.NOTHING, "Nothing has been released yet." if never else "It was taken out of service.", None
     if served == wanted and not because:
         return ServerState.SERVES, f"Version {wanted} serves.", served
     if served == wanted:
         return (
             ServerState.BEHIND,
-            ended(f"Version {wanted} serves, and a newer release cannot be served{because}"),
+            ended(f"Version {wanted} serves, but a newer release cannot be served{because}"),
             served,
         )
     answers = f"the server serves version {served}" if served is not None else "the server does not serve it"
-    return ServerState.BEHIND, ended(f"Version {wanted} is the champion, and {answers}{because}"), served
+    return ServerState.BEHIND, ended(f"Version {wanted} is the champion, but {answers}{because}"), served
 
 
 def _age(learned_to: str | None, today: date) -> int | None:

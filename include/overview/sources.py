@@ -38,15 +38,19 @@ class Runs:
 
     Attributes
     ----------
-    rows : since ``since``, in any order: every run of ``<model>_retrain`` and ``<model>_release``, and the runs of
-        ``<model>_collect`` that are queued, running or failed, back-fills included.
+    rows : since ``since``, in any order: every run of ``<model>_retrain``, ``<model>_release`` and ``<model>_broken``,
+        and the runs of ``<model>_collect`` that are queued, running or failed, back-fills included.
     since : the moment from which the rows are complete; at least 15 days ago. Earlier nights stay unknown.
     paused : ids of the DAGs that are paused.
+    partial : models of which the reader may not read all DAGs: that a run of them is missing means nothing.
+    first_seen : when Airflow read ``<model>_retrain`` for the first time, by model; ``None`` if this is not known.
     """
 
     rows: tuple[RunRow, ...]
     since: datetime
     paused: frozenset[str] = frozenset()
+    partial: frozenset[str] = frozenset()
+    first_seen: Mapping[str, datetime] | None = None
 
 
 @dataclass(frozen=True)

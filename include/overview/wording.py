@@ -6,19 +6,23 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# The notes of runs begin with the outcome, which a page shows by itself.
+# The notes of runs begin with the outcome, which a page shows by itself: ``REJECTED v7 (boosting): ...``,
+# ``FAILED in `package`: ...``. Those of an earlier release had it in small letters, after what a person wrote.
 _OUTCOME = re.compile(
-    r"^\**(promoted|held|rejected|skipped|failed|stopped|refused|frozen|broken|not run|running)\**\s*:\s+", re.I
+    r"(?:ACTION REQUIRED|BROKEN|FAILED|HELD|LIFTED|LOADED|MARKED|NOTHING TO|PASSED|PROMOTED|PUBLISHED|REFUSED|REJECTED|"
+    r"REPAIRED|ROLLED BACK|SKIPPED)\b[^:\n]*:\s+"
+    r"|(?i:\**(?:promoted|held|rejected|skipped|failed|stopped|refused|frozen|broken|not run|running)\**\s*:\s+)"
 )
 
 
 def sentence_of(note: str | None) -> str:
-    """The sentence of a run's note, without its outcome and without what a person wrote above it; "" without one."""
+    """The sentence of a run's note, without its outcome and without what a person wrote next to it; "" without one."""
     parts = [part.strip() for part in re.split(r"\n\s*\n", note or "") if part.strip()]
     if not parts:
         return ""
-    named = [part for part in parts if _OUTCOME.match(part)]
-    sentence = " ".join(_OUTCOME.sub("", (named or parts)[-1]).split())
+    said = next((part for part in parts if _OUTCOME.match(part)), parts[-1])
+    outcome = _OUTCOME.match(said)
+    sentence = " ".join(said[outcome.end() if outcome else 0 :].split())
     return sentence[:1].upper() + sentence[1:]
 
 

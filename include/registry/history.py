@@ -25,7 +25,8 @@ class ModelLines:
     Attributes
     ----------
     known : whether the ledger has anything about it. ``more`` : older versions that were not read.
-    rollback_to : versions that a rollback can choose; its own choice first, if it has one.
+    rollback_to : versions that a rollback can choose. ``previous`` : the one that it chooses by itself, if there is
+        one.
     """
 
     known: bool
@@ -36,6 +37,7 @@ class ModelLines:
     audit: Sequence[AuditRow]
     days: DayLines
     rollback_to: Sequence[int]
+    previous: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def read(model: str, newest: int, days_since: str, url: str | None = None) -> Mo
         decisions = [DecisionRow.of(row) for row in connection.execute(of_decision.limit(newest))]
         audit = [AuditRow.of(row) for row in connection.execute(of_audit)]
         days = _days(connection, model, days_since)
+    previous, rollback_to = _rollback_to(Ledger(url), model, versions)
     return ModelLines(
         known=bool(versions or decisions or audit or days.first),
         versions=versions,
@@ -81,7 +84,8 @@ def read(model: str, newest: int, days_since: str, url: str | None = None) -> Mo
         decisions=decisions,
         audit=audit,
         days=days,
-        rollback_to=_rollback_to(Ledger(url), model, versions),
+        rollback_to=rollback_to,
+        previous=previous,
     )
 
 
@@ -125,10 +129,13 @@ def _days(connection: Connection, model: str, since: str) -> DayLines:
     return DayLines(days, first, newest)
 
 
-def _rollback_to(ledger: Ledger, model: str, versions: Sequence[VersionRow]) -> list[int]:
-    """Earlier champions, nearest first, then other packaged versions that did not fail and do not serve; those that
-    have served come first."""
+def _rollback_to(ledger: Ledger, model: str, versions: Sequence[VersionRow]) -> tuple[int | None, list[int]]:
+    """The version that a rollback chooses by itself, and all that it can choose.
+
+    These are earlier champions, nearest first, then other packaged versions that did not fail and do not serve; those
+    that have served come first.
+    """
     past = [row.version for row in ledger.past_champions(model)]
     others = [row for row in versions if row.bundle is not None and row.state not in ("failed", "champion")]
     others = sorted(others, key=lambda row: row.state != "retired")
-    return [*past, *(row.version for row in others if row.version not in past)]
+    return next(iter(past), None), [*past, *(row.version for row in others if row.version not in past)]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from include import catalog
 from include.errors import PerennialError
 from include.overview.records import RunRow, Runs
 from include.stack.airflow_api import AirflowApi
 
 DAYS = 16
-KINDS: Mapping[str, tuple[str, ...]] = {"retrain": (), "release": (), "collect": ("queued", "running", "failed")}
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "retrain": (), "release": (), "broken": (), "collect": ("queued", "running", "failed")
+}  # fmt: skip
 """The DAGs of a model whose runs are asked for, and in which states; without states: in any."""
 
 
@@ -32,9 +35,22 @@ def runs(api: AirflowApi, now: datetime) -> Runs | None:
             )
         ]
         paused = frozenset(str(dag["dag_id"]) for dag in api.pages("/dags", "dags", paused=True))
+        first_seen = _first_seen(api, {row.dag_id for row in rows})
     except PerennialError:
         return None
-    return Runs(tuple(rows), since, paused)
+    return Runs(tuple(rows), since, paused, first_seen=first_seen)
+
+
+def _first_seen(api: AirflowApi, with_runs: Collection[str]) -> Mapping[str, datetime] | None:
+    """When Airflow read the DAGs of each model for the first time; ``None`` if every model has runs, which say more."""
+    ending = "_retrain"
+    if all(f"{name}{ending}" in with_runs for name in catalog.folders()):
+        return None
+    return {
+        version["dag_id"].removesuffix(ending): datetime.fromisoformat(version["created_at"])
+        for version in api.pages("/dags/~/dagVersions", "dag_versions", version_number=1)
+        if version["dag_id"].endswith(ending)
+    }
 
 
 def _failed_tasks(api: AirflowApi, since: datetime) -> Mapping[tuple[str, str], tuple[str, ...]]:

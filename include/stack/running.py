@@ -11,7 +11,6 @@ from pathlib import Path
 
 from include import catalog
 from include.errors import ConfigurationError, PerennialError, TransientError
-from include.partitions import utc_now
 from include.progress import Progress
 from include.spec import Model
 from include.stack import champion, credentials, environment, leftovers, modes, ports
@@ -30,7 +29,6 @@ from include.stack.first_champions import (
 )
 from include.stack.following import Follower, RunFailed, left_out
 from include.stack.layout import Stack
-from include.stack.missed import make_up, missed_night
 from include.stack.newcomers import Newcomers
 from include.stack.session import Background, Session, patiently
 from include.stack.signals import Stopped, StopSignals
@@ -187,11 +185,12 @@ def addresses(stack: Stack) -> str:
             "",
             f"Airflow  {stack.airflow_url}  user {credentials.USER}, "
             f"password {credentials.password(stack, credentials.USER)}",
+            f"         {stack.airflow_url}/plugin/models  how every model is, on one page",
             f"         also {credentials.OPERATOR} (starts and clears runs) and {credentials.VIEWER} (reads): "
             f"passwords in {champion.shown(credentials.passwords_file(stack))}",
             f"MLflow   {stack.mlflow_url}  user {credentials.USER}, "
             f"password {credentials.read(stack, 'mlflow_admin_password')}",
-            f"Models   {stack.serving_url}/docs",
+            f"Server   {stack.serving_url}/docs  answers predictions",
             "",
         ]
     )
@@ -211,14 +210,11 @@ def _show(
 
 
 def _catch_up(session: Session, models: list[Model], progress: Progress) -> None:
-    """In the background of a resumed stack, collect the partitions and run the first night that its models missed."""
+    """In the background of a resumed stack, collect the days that its models missed; Airflow runs missed nights."""
     for model in models:
         follower = Follower(AirflowApi(session.stack), model, session.check_ended)
         try:
             _load_missing(follower, progress)
-            if (tick := missed_night(follower, utc_now())) is not None:
-                progress.say(f"{model.name}: the night of {tick:%Y-%m-%d %H:%M} was missed; it runs now")
-                progress.say(make_up(follower, tick, lambda _: None).sentence)
         except PerennialError as error:
             progress.say(f"warning: {model.name}: {error}")
 

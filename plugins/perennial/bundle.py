@@ -12,22 +12,9 @@ import logging
 
 from airflow.dag_processing.bundles.local import LocalDagBundle
 
-log = logging.getLogger(__name__)
+from include.stack.preload import OF_DAG_FILES
 
-OF_DAG_FILES = (
-    "airflow.providers.standard.operators.empty",  # Airflow itself imports these two in every parse
-    "airflow.version",
-    "perennial.dags",
-    "perennial.parameters",
-    "perennial.operators.broken",
-    "perennial.operators.collection",
-    "perennial.operators.loading",
-    "perennial.operators.predictions",
-    "perennial.operators.reconciliation",
-    "perennial.operators.release",
-    "perennial.operators.training",
-)
-"""What a parse of the files in `dags` imports, except for the folders of models, whose code may change."""
+log = logging.getLogger(__name__)
 
 
 class DagsFolder(LocalDagBundle):

@@ -81,9 +81,13 @@ def cron(expression: str, timezone: str) -> CronTriggerTimetable:
 
 
 @cache
-def nights(expression: str, timezone: str) -> NightTimetable:
-    """The timetable of `<model>_retrain`, shared as in `cron`."""
+def _nights(expression: str, timezone: str) -> NightTimetable:
     return NightTimetable(expression, timezone=timezone)
+
+
+def nights(model: Model) -> NightTimetable:
+    """The timetable of `<model>_retrain`; what it shares with other models is made once, as in `cron`."""
+    return _nights(model.training.schedule, model.timezone).of(f"{model.name}_retrain")
 
 
 @cache

@@ -12,7 +12,9 @@ runs once for each broken state of a folder.
 
 from __future__ import annotations
 
+import copy
 import datetime
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,8 @@ from include.partitions import FIRST_YEAR, KEY_FORMAT, LAST_YEAR, days_back
 if TYPE_CHECKING:
     from pendulum import DateTime
 
+
+log = logging.getLogger(__name__)
 
 MOST_DAYS = 36_500
 GRACE = datetime.timedelta(minutes=5)  # in which the scheduler creates the first night of a model after its tick
@@ -130,20 +134,58 @@ class NightTimetable(CronTriggerTimetable):
     """A cron expression whose first run is the next night, not the last one.
 
     Without back-fills, Airflow starts the newest past run of a DAG that has none. For a new model this is the night
-    before its data was loaded, which can only be skipped. Once a model has a scheduled run, Airflow makes up for the
-    newest night that it missed while it was down. Before, it cannot know of one: see `include.stack.missed`.
+    before its data was loaded, which can only be skipped. Once a run that a person has started was a success, a night
+    that Airflow missed while it was down is made up for, as Airflow does it once a DAG has had a scheduled run.
     """
+
+    _dag_id: str | None = None
+
+    def of(self, dag_id: str) -> NightTimetable:
+        """This timetable for one DAG, whose runs it knows. A copy is cheap; a new one is put into words by Airflow."""
+        made = copy.copy(self)
+        made._dag_id = dag_id
+        return made
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> NightTimetable:
+        made: NightTimetable = super().deserialize(data)
+        made._dag_id = data.get("dag_id")  # a DAG that an older version serialized has none
+        return made
+
+    def serialize(self) -> dict[str, Any]:
+        return {**super().serialize(), "dag_id": self._dag_id}
 
     def next_dagrun_info(
         self, *, last_automated_data_interval: DataInterval | None, restriction: TimeRestriction
     ) -> DagRunInfo | None:
         if last_automated_data_interval is None and not restriction.catchup:
-            now = pendulum.instance(clock.utcnow()) - GRACE
-            earliest = now if restriction.earliest is None else max(restriction.earliest, now)
-            restriction = TimeRestriction(earliest, restriction.latest, catchup=True)
+            trained = None if self._dag_id is None else _newest_success(self._dag_id)
+            begin = trained or pendulum.instance(clock.utcnow()) - GRACE
+            earliest = begin if restriction.earliest is None else max(restriction.earliest, begin)
+            # without back-fills: the newest night since, or the next one; with them: the first one since
+            restriction = TimeRestriction(earliest, restriction.latest, catchup=trained is None)
         return super().next_dagrun_info(
             last_automated_data_interval=last_automated_data_interval, restriction=restriction
         )
+
+
+def _newest_success(dag_id: str) -> DateTime | None:
+    """When the newest run of a DAG that was a success began; None if there is none, or it cannot be asked for.
+
+    Only the DAG processor asks, which has Airflow's database, and only about a DAG without a scheduled run.
+    """
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    query = select(func.max(DagRun.run_after)).where(DagRun.dag_id == dag_id, DagRun.state == "success")
+    try:
+        with create_session(scoped=False) as session:
+            found = session.scalar(query)
+    except Exception:  # an error here would leave the DAG without any night
+        log.exception("The runs of %s cannot be read, so a first night that was missed is not made up for", dag_id)
+        return None
+    return None if found is None else pendulum.instance(found)
 
 
 class BrokenFolderTimetable(Timetable):

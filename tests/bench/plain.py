@@ -20,7 +20,7 @@ from include.data.lake import Lake
 from include.errors import DataError
 from include.partitions import partition, utc_now
 from include.settings import Settings
-from include.stack.environment import PRELOAD
+from include.stack.preload import PRELOAD
 
 
 def ready() -> None:

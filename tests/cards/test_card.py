@@ -183,6 +183,18 @@ def test_both_pages_show_all_evidence_of_the_gate(
         assert champion == bool(evidence.slices) == ("there is no champion to compare with" not in text)
 
 
+def test_a_baseline_check_in_another_metric_is_said_and_comes_second(made: dict[tuple[str, bool], Made]) -> None:
+    """A decision quotes this metric, so that the table must not seem to be about something else."""
+    model, facts, _ = made["toy", True]
+    same = "The gate compares it with the champion and with the trivial baseline in log_loss."
+    assert same in card.html(model, facts)
+    other = model.model_copy(update={"gate": model.gate.model_copy(update={"baseline_metric": "roc_auc"})})
+    said = "The gate compares it with the champion in log_loss, and with the trivial baseline in roc_auc."
+    assert said in card.html(other, facts) and said in card.markdown(other, facts)
+    lines = [line for line in card.markdown(other, facts).splitlines() if "is better) |" in line]
+    assert [line.split()[1] for line in lines[:2]] == ["log_loss", "roc_auc"]
+
+
 @each
 def test_the_page_loads_nothing_else(made: dict[tuple[str, bool], Made], name: str, champion: bool) -> None:
     page = page_of(made[name, champion])

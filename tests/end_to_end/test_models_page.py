@@ -93,7 +93,7 @@ def send(inside: Any, dialog: str, button: str) -> Any:
 def until_ended(page: Any, status: Any, seconds: float = 600) -> str:
     """Wait until the dialog says how its run ended."""
     deadline = time.monotonic() + seconds
-    while not re.search("has ended well|has failed|Airflow refused|did not answer", said := status.inner_text()):
+    while not re.search("has succeeded|has failed|Airflow refused|did not answer", said := status.inner_text()):
         assert time.monotonic() < deadline, said
         page.wait_for_timeout(300)
     return str(said)
@@ -186,7 +186,7 @@ def test_collect_a_quarantined_day_again(
     day = "2025-06-11"
     scenario(day, {"bad_rows": 3})
     inside = opened(page, running, f"/toy#do-collect?partition={day}")
-    assert "has ended well" in until_ended(page, send(inside, "collect", "Collect a day"))
+    assert "has succeeded" in until_ended(page, send(inside, "collect", "Collect a day"))
     inside = opened(page, running, f"/toy/quarantine?day={day}")
     inside.get_by_role("heading", name="3 rows", exact=True).wait_for()
     assert inside.get_by_text("1048").count() >= 3
@@ -197,7 +197,7 @@ def test_collect_a_quarantined_day_again(
     inside.locator("#do-collect[open]").wait_for()
     assert inside.locator("#do-collect input[name=partition]").input_value() == day
     status = send(inside, "collect", "Collect a day")
-    assert "has ended well" in until_ended(page, status)
+    assert "has succeeded" in until_ended(page, status)
     inside.locator("#do-collect").get_by_role("button", name="Close").click()
     inside = opened(page, running, f"/toy/quarantine?day={day}")
     inside.get_by_text(re.compile("No row of this day is in quarantine|Nothing is in quarantine")).wait_for()
@@ -225,7 +225,7 @@ def test_retrain_roll_back_and_lift_the_freeze(running: Running, page: Any, api:
     picture(page, "run-night")
     status = send(inside, "night", "Run night")
     said = until_ended(page, status)
-    assert "has ended well" in said and "from the page" in said, said
+    assert "has succeeded" in said and "from the page" in said, said
     release = api.xcom("toy_retrain", status.locator("a").inner_text(), "release", key="trigger_run_id")
     assert api.wait("toy_release", release).state == "success"
     after = served(running, row)
@@ -237,7 +237,7 @@ def test_retrain_roll_back_and_lift_the_freeze(running: Running, page: Any, api:
     dialog.locator("textarea[name=reason]").fill("wrong <b>scores</b>")
     picture(page, "roll-back")
     said = until_ended(page, send(inside, "rollback", "Roll back"))
-    assert "has ended well" in said and "wrong <b>scores</b>" in said, said
+    assert "has succeeded" in said and "wrong <b>scores</b>" in said, said
     assert served(running, row) == before
     dialog.get_by_role("button", name="Close").click()  # reloads the page
     inside.get_by_text("Frozen by op since").first.wait_for()
@@ -246,14 +246,14 @@ def test_retrain_roll_back_and_lift_the_freeze(running: Running, page: Any, api:
     inside.get_by_role("button", name="Lift freeze").click()
     dialog = inside.locator("#do-lift")
     dialog.locator("textarea[name=reason]").fill("fixed")
-    assert "has ended well" in until_ended(page, send(inside, "lift", "Lift freeze"))
+    assert "has succeeded" in until_ended(page, send(inside, "lift", "Lift freeze"))
     assert ledger.frozen("toy") is None
 
     inside = opened(page, running, "/toy#do-release")
     dialog = inside.locator("#do-release")
     dialog.locator("select[name=version]").select_option(str(after[0]))
     dialog.locator("textarea[name=reason]").fill("it was right")
-    assert "has ended well" in until_ended(page, send(inside, "release", "Release a version"))
+    assert "has succeeded" in until_ended(page, send(inside, "release", "Release a version"))
     assert served(running, row) == after
     audit = [(one.actor, one.action, one.version) for one in ledger.history("toy")]
     assert ("op", "rollback", old.version) in audit and ("op", "promote", after[0]) in audit

@@ -105,6 +105,16 @@ def test_a_rule_reports_at_its_line(tmp_path: Path, file: str, old: str, new: st
     )
 
 
+def test_a_function_that_takes_plain_strings_only_is_not_a_mistake(tmp_path: Path) -> None:
+    """On Python 3.11, `Path.with_name` is one; a call that is wrong in another way is still reported, once."""
+    imports = "from datetime import date\n"
+    used = f'import sys\n{imports}from pathlib import Path\n\nBESIDE = Path(__file__).with_name("notes.txt")\n'
+    problems, _ = changed(tmp_path, "model", imports, f'{used}DEPOT = sys.intern("depot")\n')
+    assert [str(problem) for problem in problems if problem.severity == "error"] == []
+    problems, _ = changed(tmp_path, "model", imports, f'{imports}NUMBER = abs("depot")\n')
+    assert ["abs(): 'str'" in str(problem) for problem in problems if problem.severity == "error"] == [True]
+
+
 SELECTING = """from sklearn.feature_selection import SelectFromModel, SelectKBest
 from sklearn.linear_model import LogisticRegression
 

@@ -119,9 +119,10 @@ def known(
     days: list[DayLine] | None = None,
     server: Server | None = SERVES,
     paused: frozenset[str] = frozenset(),
+    **more: Any,
 ) -> Evidence:
-    """What the sources say about one model; all of them answer, and its data are complete."""
+    """What the sources say about one model; all of them answer, and its data are complete. ``more``: of `Evidence`."""
     recorded = published(*keys()) if days is None else days
     view = LedgerView({"toy": standing} if standing else {}, {"toy": decisions or []}, {"toy": lines(recorded)})
     since = NOW - 16 * DAY
-    return Evidence(view, server, by_model(Runs(tuple(runs or ()), since)), since, paused)
+    return Evidence(view, server, by_model(Runs(tuple(runs or ()), since)), since, paused, **more)

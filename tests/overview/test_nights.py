@@ -67,3 +67,18 @@ def test_the_first_tick_of_each_day_is_that_of_croniter(expression: str) -> None
         begin = datetime(day.year, day.month, day.day, tzinfo=UTC)
         found = croniter(expression, begin - timedelta(seconds=1)).get_next(datetime)
         assert ticks(day) == (found.time() if found.date() == day else None), day
+
+
+def test_a_time_that_the_clocks_skip_or_repeat_is_when_airflow_begins() -> None:
+    calendar = Calendar("Europe/Berlin", "30 2 * * *")
+    assert calendar.due(date(2026, 3, 29)) == at("2026-03-29 01:30"), "3:30, because 2:30 does not come"
+    assert calendar.due(date(2026, 10, 25)) == at("2026-10-25 01:30"), "the second 2:30"
+    assert calendar.due(date(2026, 10, 26)) == at("2026-10-26 01:30")
+
+
+def test_the_next_night() -> None:
+    weekly = Calendar("UTC", "0 4 * * mon")
+    assert weekly.next_due(at("2026-05-14 12:00")) == at("2026-05-18 04:00")
+    assert weekly.next_due(at("2026-05-11 04:00")) == at("2026-05-18 04:00")
+    assert weekly.next_due(at("2026-05-11 03:59")) == at("2026-05-11 04:00")
+    assert Calendar("UTC", None).next_due(at("2026-05-14 12:00")) is None

@@ -102,6 +102,17 @@ def test_the_past_of_a_model(toy: None) -> None:
     assert found.days[0].rows == 10 and found.rollback_to == (2, 3)
 
 
+def test_a_rollback_chooses_by_itself_only_a_champion_before(toy: None) -> None:
+    """After a way back, the version that was left can be chosen, and is not what an empty choice means."""
+    found = history("toy", None, utc_now())
+    assert found is not None and (found.previous, found.rollback_to) == (None, (2, 3))
+    second = Ledger.default().version("toy", 2)
+    assert second is not None and second.bundle is not None
+    Ledger.default().promote("toy", 2, second.bundle, 3, "ada", "forth", "it was right", "rollback")
+    found = history("toy", None, utc_now())
+    assert found is not None and (found.previous, found.rollback_to) == (1, (1, 3))
+
+
 def test_a_history_is_cut_and_says_so(toy: None) -> None:
     found = history("toy", None, utc_now(), newest=1)
     assert found is not None and [one.version for one in found.versions] == [3] and found.more == 2

@@ -31,7 +31,7 @@ def test_a_decision_of_the_gate_is_shown_whole(verdict: str, wanted: Outcome) ->
     found = night(decisions=[decision(verdict=verdict, reason="word " * 400)], retrains=[run()])
     assert found.outcome is wanted and len(found.sentence) > 1900
     by_hand = night(decisions=[decision(verdict=verdict, state="champion", bundled=True)], retrains=[run()])
-    assert by_hand.outcome is not Outcome.PROMOTED and by_hand.sentence.endswith("was released by hand since.")
+    assert by_hand.outcome is not Outcome.PROMOTED and by_hand.sentence.endswith("has since been released by hand.")
 
 
 def test_a_packaged_version_that_is_held_was_frozen() -> None:
@@ -68,6 +68,13 @@ def test_a_run_that_fails_before_the_gate_is_failed_in_its_first_task() -> None:
 def test_a_note_of_the_gate_does_not_explain_a_later_failure() -> None:
     said = decision(state="challenger", bundled=False, reason="it is better by far")
     broken = run(state="failed", failed_tasks=("package",), note="passed the gate: version 2. it is better by far")
+    assert night(decisions=[said], retrains=[broken]).sentence == "The task package of toy_retrain failed."
+
+
+def test_the_note_of_today_is_not_shown_a_second_time() -> None:
+    said = decision(state="challenger", bundled=False, reason="the challenger is\nbetter by far")
+    note = "PASSED v2 (boosting): the challenger is better by far\n\nNote by op: a new window"
+    broken = run(state="failed", failed_tasks=("package",), note=note)
     assert night(decisions=[said], retrains=[broken]).sentence == "The task package of toy_retrain failed."
 
 

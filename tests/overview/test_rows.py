@@ -69,6 +69,54 @@ def test_a_model_without_a_champion() -> None:
     assert (running.night.outcome, running.needs) == (Outcome.RUNNING, None)
 
 
+def test_a_model_that_was_never_trained_waits_for_its_first_night() -> None:
+    """As one that `make run MODELS=...` left out: until a night was due, nobody has to do anything."""
+
+    def fresh(seen: datetime, now: datetime = NOW, **changes: Any) -> ModelOverview:
+        evidence = known(days=[], server=Server({}), first_seen={"toy": seen}, **changes)
+        return of(evidence, now=now)
+
+    today = fresh(NIGHT + timedelta(hours=1))
+    assert (today.night.outcome, today.needs) == (Outcome.NO_CHAMPION, None)
+    assert today.night.sentence == "Nothing has been released yet. Its first night begins at 2026-05-11 03:00 UTC."
+    assert {night.outcome for night in today.nights[:-1]} == {Outcome.NOT_DUE}
+    missed = fresh(NIGHT - timedelta(hours=1))
+    assert missed.night.outcome is Outcome.NO_CHAMPION and missed.needs is not None
+    assert "No run of toy_retrain has begun since 2026-05-10 03:00 UTC" in missed.needs
+    skipped = fresh(NIGHT - timedelta(hours=1), runs=[run(note="SKIPPED: there are no days")])
+    assert skipped.needs == "toy has no champion. There are no days"
+    paused = fresh(NIGHT + timedelta(hours=1), paused=frozenset({"toy_retrain"}))
+    assert paused.needs is not None and "Unpause toy_retrain in Airflow" in paused.needs
+    withdrawn = fresh(NIGHT + timedelta(hours=1), standing=champion(None, epoch=3))
+    assert withdrawn.needs is not None and "taken out of service" in withdrawn.needs
+    unread = of(known(days=[], server=Server({}), first_seen={}))
+    assert (unread.night.outcome, unread.needs) == (Outcome.NO_CHAMPION, None), "Airflow has not read its folder yet"
+
+
+def test_a_night_before_airflow_had_the_model_was_not_due() -> None:
+    """The first run was started by hand; the nights since Airflow knows the model count, and those before do not."""
+    by_hand = run(run_type="manual", run_after=NIGHT + timedelta(hours=2))
+    evidence = known([decision()], [by_hand], champion(), first_seen={"toy": NIGHT - 2 * DAY - timedelta(hours=1)})
+    assert [night.outcome for night in of(evidence).nights[-4:]] == [
+        Outcome.NOT_DUE, Outcome.NOT_RUN, Outcome.NOT_RUN, Outcome.PROMOTED,
+    ]  # fmt: skip
+
+
+def test_a_reader_who_may_not_read_every_dag_is_not_shown_a_night_as_missed() -> None:
+    evidence = known([decision(at=NIGHT - DAY)], [], champion(), partial=frozenset({"toy"}))
+    assert (of(evidence).night.outcome, of(evidence).needs) == (Outcome.UNKNOWN, None)
+    unreleased = known([decision(state="packaged")], [run()], champion(1), partial=frozenset({"toy"}))
+    assert of(replace(unreleased, server=None)).night.outcome is Outcome.UNKNOWN, "its release may be under way"
+
+
+def test_the_run_of_a_broken_folder_is_that_of_its_own_dag() -> None:
+    why = run(kind="broken", run_id="b1", state="failed", failed_tasks=("why",))
+    found = of(known([decision()], [run(), why], champion()), problem="event_time names nothing").night
+    assert (found.outcome, found.dag_id, found.run_id, found.version) == (Outcome.BROKEN, "toy_broken", "b1", None)
+    unknown = of(known([decision()], [run()], champion()), problem="event_time names nothing").night
+    assert (unknown.dag_id, unknown.run_id) == (None, None), "a night before it broke is another matter"
+
+
 def test_a_night_is_due_a_quarter_of_an_hour_after_its_time() -> None:
     evidence = known([decision(1, at=NIGHT - DAY + timedelta(minutes=9), state="champion")], [], champion(1))
     assert of(evidence, now=NIGHT + timedelta(minutes=14)).night.outcome is Outcome.PROMOTED
@@ -118,12 +166,12 @@ def test_days_that_are_not_in_order_need_somebody() -> None:
 
 def test_an_old_champion_needs_somebody() -> None:
     found = of(known([decision(verdict="hold")], [run()], champion(learned_to="2026-04-01")))
-    assert found.needs is not None and "has replaced it for 39 days" in found.needs
+    assert found.needs is not None and "up to 2026-04-01, 39 days ago, and the limit is 15" in found.needs
 
 
 def test_a_model_whose_folder_is_gone_is_listed() -> None:
     found = row("toy", None, known([decision(at=NIGHT - 5 * DAY)], [], champion()), NOW)
-    assert (found.owner, found.problem, found.needs) == (None, None, None)
+    assert (found.owner, found.problem, found.needs, found.gone) == (None, None, None, True)
     assert found.serving is not None and found.serving.version == 2
 
 

@@ -36,7 +36,7 @@ def test_a_server_that_does_not_answer_is_not_said_to_serve() -> None:
 
 
 def test_nothing_serves() -> None:
-    assert serving_of(None, model(), Server({}), "toy", NOW).sentence == "Nothing was released yet."
+    assert serving_of(None, model(), Server({}), "toy", NOW).sentence == "Nothing has been released yet."
     withdrawn = serving_of(champion(None, epoch=4), model(), says(None), "toy", NOW)
     assert (withdrawn.state, withdrawn.sentence) == (ServerState.NOTHING, "It was taken out of service.")
 
@@ -63,6 +63,19 @@ def test_the_quality_is_that_of_the_champions_own_decision() -> None:
     found = quality_of(champion(figures=figures), [decision()], ["2026-05-10"])
     assert found is not None and (found.metric, found.value, found.version, found.before) == ("log_loss", 0.6, 2, 1)
     assert found.over_baseline == Gain(0.07, 0.05, 0.09) and found.over_before == Gain(0.01, None, None)
+
+
+def test_a_baseline_check_in_another_metric_is_named() -> None:
+    """Otherwise, the sentence of a decision and the figures next to it seem to contradict each other."""
+    figures = Figures(metric="log_loss", value=0.6)
+
+    def named(declared: str | None, line: Any = figures) -> str | None:
+        gate = model().gate.model_copy(update={"baseline_metric": declared})
+        of = model().model_copy(update={"gate": gate})
+        found = quality_of(champion(figures=line), [decision()], ["2026-05-10"], of)
+        return None if found is None else found.baseline_metric
+
+    assert (named("roc_auc"), named("log_loss"), named(None), named("roc_auc", None)) == ("roc_auc", None, None, None)
 
 
 def test_what_was_not_recorded_stays_unknown() -> None:

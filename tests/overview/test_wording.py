@@ -17,6 +17,10 @@ from include.overview.wording import count, listed, recipe_of, sentence_of
         ("**HELD**: not sure", "Not sure"),
         ("a note of ada\n\nstopped: it\nfailed", "It failed"),
         ("stopped: it failed\n\nada looks at it", "It failed"),
+        ("FAILED in `package`: it does not fit\n\nNote by op: with a new window", "It does not fit"),
+        ("REJECTED 2026-05-03: nothing published. 9 rows\n\nNote by op: again", "Nothing published. 9 rows"),
+        ("HELD v7: frozen by ada since 2026-05-02 10:00 UTC", "Frozen by ada since 2026-05-02 10:00 UTC"),
+        ("MARKED failed: a person set the state of this run.", "A person set the state of this run."),
         ("2026-05-03: rejected, nothing published.", "2026-05-03: rejected, nothing published."),
     ],
 )

@@ -55,6 +55,18 @@ class AirflowDatabase:
         """Add the DAGs of healthy models."""
         self.add_dags([f"{name}_{kind}" for name in names for kind in KINDS])
 
+    def add_version(self, dag_id: str, created_at: datetime) -> None:
+        """Add the first version of a DAG, which Airflow writes when it reads the DAG for the first time."""
+        row = {"id": uuid.uuid4(), "dag_id": dag_id, "at": created_at}
+        with self.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO dag_version (id, dag_id, version_number, created_at, last_updated) "
+                    "VALUES (:id, :dag_id, 1, :at, :at)"
+                ),
+                row,
+            )
+
     def add_run(
         self,
         dag_id: str,

@@ -45,7 +45,7 @@ def test_a_parse_imports_nothing_that_the_dag_processor_has_not_imported() -> No
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout.strip().splitlines()[-1])
     assert found["files"] >= 8 and found["errors"] == []
-    assert found["ours"] == [], "each parse imports these again: name them in perennial.bundle.OF_DAG_FILES"
+    assert found["ours"] == [], "each parse imports these again: name them in include.stack.preload.OF_DAG_FILES"
     assert found["heavy"] == [], "the DAG processor needs none of them"
     assert found["of_models"] == [], "their code may change while the DAG processor lives"
     assert found["threads"] == 1, "a thread does not survive the fork"

@@ -6,30 +6,17 @@ The app is asked as Airflow mounts it, with Airflow's own login, over a real dat
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from deltalake import write_deltalake
 from perennial.console import navigation
 from perennial.console.app import PREFIX
 
-import include.models
-from include.data.lake import QUARANTINE
-from include.registry.bundles import BundleStore
-from include.registry.days import Days
-from include.registry.evidence import Evidence, Figures, Interval, Metric, SliceEvidence, TrialEvidence
-from include.registry.ledger import Ledger
-from include.registry.rows import DayRow
-from include.settings import Settings
-from tests.plugins.airflow_database import AirflowDatabase, airflow_database
-from tests.plugins.console_kit import BROKEN, HOSTILE, SCRIPT, Browser, broken_model, hostile_model, mounted
-from tests.services import Services, shared
+from tests.plugins.airflow_database import AirflowDatabase
+from tests.plugins.console_kit import BROKEN, HOSTILE, SCRIPT, TOY, YESTERDAY, Browser, hostile_model
 
-TOY = Path(__file__).parent.parent / "models_for_tests" / "toy"
 PAGES = f"{PREFIX}{navigation.MODELS}"
 HEAD = {
     "content-security-policy": (
@@ -38,121 +25,6 @@ HEAD = {
     ),
     "x-content-type-options": "nosniff",
 }
-YESTERDAY = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()
-
-
-@pytest.fixture(scope="module")
-def services(pytestconfig: pytest.Config) -> Services:
-    return shared(pytestconfig)
-
-
-@pytest.fixture(scope="module")
-def database(services: Services) -> Iterator[AirflowDatabase]:
-    with airflow_database(services) as made:
-        yield made
-
-
-@pytest.fixture
-def home(
-    database: AirflowDatabase, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
-    """An empty deployment: no model, no DAG, an empty ledger, and a model server that does not run."""
-    database.clear()
-    for name, value in {
-        **services.environment(),
-        "PERENNIAL_DATABASE_URL": services.new_ledger(),
-        "PERENNIAL_HOME": str(tmp_path),
-        "PERENNIAL_SERVING_URL": "http://127.0.0.1:9",
-    }.items():
-        monkeypatch.setenv(name, value)
-    models = tmp_path / "models"
-    models.mkdir()
-    monkeypatch.setattr(include.models, "__path__", [str(models)])
-    yield models
-
-
-@pytest.fixture
-def app(home: Path) -> Any:
-    return mounted()
-
-
-@pytest.fixture
-def admin(app: Any) -> Browser:
-    return Browser(app, "admin")
-
-
-@pytest.fixture
-def hostile(home: Path, database: AirflowDatabase) -> None:
-    """A model, and a broken one, with `SCRIPT` in every text of the folder, the ledger, Airflow and the lake."""
-    hostile_model(home, TOY)
-    broken_model(home, TOY)
-    database.add_models(HOSTILE)
-    database.add_dags([f"{BROKEN}_broken", f"{BROKEN}_rollback"])
-    now = datetime.now(UTC)
-    database.add_run(
-        f"{HOSTILE}_retrain", f"scheduled__{SCRIPT}", "failed", note=SCRIPT, failed=["package"],
-        run_after=now + timedelta(minutes=1),  # after the decisions of `fill_ledger`
-    )  # fmt: skip
-    database.add_run(
-        f"{HOSTILE}_collect", f"backfill__{SCRIPT}", "failed", run_type="backfill", note=SCRIPT,
-        partition_key=YESTERDAY, failed=["collect"], run_after=now - timedelta(hours=3),
-    )  # fmt: skip
-    fill_ledger()
-    quarantine(60)
-    validated = Settings.from_environment().lake / HOSTILE / "validation" / YESTERDAY
-    validated.mkdir(parents=True)
-    (validated / "latest.html").write_text(SCRIPT)
-
-
-def fill_ledger() -> None:
-    """Three versions; the second one was rolled back to by hand, and promotion is frozen."""
-    ledger, store = Ledger.default(), BundleStore.default()
-    for number in (1, 2, 3):
-        run = f"run-{number}-{SCRIPT}"
-        ledger.allocate(HOSTILE, run)
-        ledger.add_version(
-            HOSTILE, number, run_id=run, candidate=SCRIPT, recipe={"window_days": 20, "note": SCRIPT},
-            twin="a" * 64, twin_first="2025-01-01", twin_last="2025-01-20", metrics={"log_loss": 0.5},
-        )  # fmt: skip
-        digest = store.write(HOSTILE, {"card.html": SCRIPT.encode(), "number": str(number).encode()})
-        ledger.set_bundle(HOSTILE, number, digest)
-        ledger.record_decision(
-            HOSTILE, run, as_of=f"2025-01-2{number}", verdict="promote", reason=SCRIPT, version=number,
-            parameters={"note": SCRIPT}, code_digest="b" * 64, snapshot_digest="c" * 64,
-            checks=[{"name": SCRIPT, "value": SCRIPT, "limit": 0.5, "passed": False, "sentence": SCRIPT}],
-            figures=Figures(metric="log_loss", value=0.5, over_baseline=Interval(value=0.1, lower=0.05)),
-            evidence=Evidence(
-                metrics=(Metric(name=SCRIPT, value=0.5),),
-                slices=(SliceEvidence(column=SCRIPT, value=SCRIPT, rows=9, challenger=0.4, champion=0.5, gain=None),),
-                trials=(
-                    TrialEvidence(
-                        name=SCRIPT, metrics=(Metric(name=SCRIPT, value=0.5),), seconds=1.0, rows=9,
-                        first="2025-01-01", last="2025-01-20",
-                    ),
-                ),
-            ),
-        )  # fmt: skip
-        epoch = ledger.standing(HOSTILE).epoch
-        ledger.promote(HOSTILE, number, digest, epoch, "perennial", run, SCRIPT)
-    second = ledger.version(HOSTILE, 2)
-    assert second is not None and second.bundle is not None
-    ledger.promote(HOSTILE, 2, second.bundle, 3, SCRIPT, f"back-{SCRIPT}", SCRIPT, "rollback", freeze=True)
-    Days.default().record([DayRow(HOSTILE, YESTERDAY, "rejected", 9, 60, SCRIPT, "d" * 64, SCRIPT)])
-
-
-def quarantine(rows: int, day: str = YESTERDAY) -> None:
-    """Rows in quarantine; every third one failed another expectation."""
-    texts = {
-        "partition": [day] * rows,
-        "_batch": ["d" * 64] * rows,
-        "_expectation": [SCRIPT if n % 3 else "values of x between 0 and 5" for n in range(rows)],
-        "_column": ["x"] * rows,
-        "_key": [f'{{"id": "row {n} {SCRIPT}"}}' for n in range(rows)],
-        "_row": [f'{{"id": "row {n}", "x": "{SCRIPT}", "z": null}}' for n in range(rows)],
-    }
-    path = Settings.from_environment().lake / HOSTILE / "quarantine"
-    path.mkdir(parents=True, exist_ok=True)
-    write_deltalake(str(path), pa.table(texts, schema=QUARANTINE), mode="append", partition_by=["partition"])
 
 
 PARAMETERS = {"model": HOSTILE, "file": "console.css", "partition": YESTERDAY, "version": "1"}
@@ -375,6 +247,12 @@ def test_runs_of_airflow_include_back_fills_and_name_the_failed_tasks(home: Path
     assert (rows["bad"].day, rows["bad"].run_type) == ("2026-05-02", "backfill")
     assert rows["by hand"].day == "2026-05-03"
     assert found.since == now - runs.KEPT and found.paused == frozenset()
+    assert found.partial == {"toy"}, "without toy_release, a release can be under way"
+    whole = runs.read({"toy_retrain", "toy_release"}, now)
+    assert whole is not None and (whole.partial, whole.first_seen) == (frozenset(), {})
+    database.add_version("toy_retrain", now - timedelta(days=3))
+    seen = runs.read({"toy_retrain", "toy_release"}, now)
+    assert seen is not None and seen.first_seen == {"toy": now - timedelta(days=3)}
 
 
 def test_the_session_for_airflows_tables_cannot_write(home: Path, database: AirflowDatabase) -> None:

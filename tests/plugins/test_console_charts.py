@@ -11,9 +11,11 @@ from perennial.console import charts, words
 
 from include.overview.records import (
     AuditOf,
+    CandidateFigure,
     Day,
     DayState,
     DecisionOf,
+    Figure,
     Freeze,
     Gain,
     Live,
@@ -138,3 +140,12 @@ def test_events_are_decisions_and_changes_by_hand_newest_first() -> None:
     assert [(event.change, event.decision) for event in found] == [(by_hand, None), (None, decided)]
     assert [words.change(one) for one in (by_hand, automatic)] == ["rolled back to v1", "v2 promoted"]
     assert words.dag_of("toy", by_hand) == "toy_rollback" and words.dag_of("toy", change(3, "unfreeze", None)) is None
+
+
+def test_a_candidate_with_fewer_metrics_does_not_shift_the_others() -> None:
+    def candidate(*metrics: Figure) -> CandidateFigure:
+        return CandidateFigure("one", False, metrics, None, None, None, None)
+
+    few, many = candidate(Figure("roc_auc", 0.7)), candidate(Figure("log_loss", 0.5), Figure("roc_auc", 0.8))
+    assert words.metrics([few, many]) == ["roc_auc", "log_loss"]
+    assert [words.metric(few, name) for name in ("log_loss", "roc_auc")] == [None, 0.7]

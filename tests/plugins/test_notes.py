@@ -135,3 +135,11 @@ def test_a_note_fits_into_airflows_column(outcome: str, present: str) -> None:
     assert len(first) >= min(len(outcome.strip()), notes.OUTCOME_KEEPS) - 10
     assert others[0][:10] == (present or typed)[:10]
     assert notes.composed(outcome, note, typed).count("Note by ada") <= 1
+
+
+def test_the_models_page_leaves_out_every_outcome() -> None:
+    """The page shows the outcome by itself; a new word must be known there as well."""
+    from include.overview.wording import sentence_of
+
+    for word in notes.WORDS:
+        assert sentence_of(f"{word} v7 (boosting): it is better\n\nNote by op: tried") == "It is better", word

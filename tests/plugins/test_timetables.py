@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pendulum
 import pytest
@@ -14,6 +15,7 @@ from airflow.timetables.trigger import CronPartitionTimetable, CronTriggerTimeta
 from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable, NightTimetable
 
 from include.partitions import keys_between, partition
+from tests.plugins.airflow_database import AirflowDatabase
 
 NEW_YORK = "America/New_York"
 NIGHT = dt.datetime(2026, 5, 3, tzinfo=dt.UTC)
@@ -201,6 +203,60 @@ def test_the_first_night_of_a_model_is_the_next_one_and_no_later_one_is_lost(
     assert night_after(timetable, now, last, monkeypatch) == wanted
 
 
+def test_a_first_night_that_was_missed_is_made_up_for_once_the_model_was_trained(
+    database: AirflowDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow was down at 6, also for longer than the grace: the scheduler has had no run of the DAG so far."""
+    timetable = NightTimetable.deserialize(NightTimetable("0 6 * * *", timezone=NEW_YORK).of("toy_retrain").serialize())
+    database.clear()
+    database.add_dags(["toy_retrain", "other_retrain"])
+
+    def began(run_id: str, at: str, state: str = "success", dag_id: str = "toy_retrain") -> None:
+        moment = dt.datetime.fromisoformat(at).replace(tzinfo=ZoneInfo(NEW_YORK))
+        database.add_run(dag_id, run_id, state, run_type="manual", run_after=moment)
+
+    began("other", "2026-05-09T14:00", dag_id="other_retrain")
+    began("failed", "2026-05-09T13:00", "failed")
+    now, tonight, tomorrow = "2026-05-10T12:00", "2026-05-10T06:00", "2026-05-11T06:00"
+    assert night_after(timetable, now, None, monkeypatch) == tomorrow, "it was never trained"
+    began("first", "2026-05-09T14:00")
+    assert night_after(timetable, now, None, monkeypatch) == tonight
+    assert night_after(timetable, "2026-05-10T05:00", None, monkeypatch) == tonight
+    assert night_after(timetable, now, tonight, monkeypatch) == tomorrow
+    began("again", "2026-05-10T08:00")
+    assert night_after(timetable, now, None, monkeypatch) == tomorrow, "a person has run it since"
+
+
+def test_a_night_is_planned_although_the_runs_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow import settings
+
+    monkeypatch.setattr(settings, "NonScopedSession", None, raising=False)
+    timetable = NightTimetable("0 6 * * *", timezone=NEW_YORK).of("toy_retrain")
+    assert night_after(timetable, "2026-05-10T12:00", None, monkeypatch) == "2026-05-11T06:00"
+
+
+def test_the_timetables_of_two_models_share_their_words_and_not_their_runs() -> None:
+    shared = NightTimetable("0 6 * * *", timezone=NEW_YORK)
+    one, other = shared.of("one_retrain"), shared.of("other_retrain")
+    assert (one.description, one.summary) == (other.description, other.summary)
+    assert [each.serialize()["dag_id"] for each in (one, other, shared)] == ["one_retrain", "other_retrain", None]
+    old = {name: value for name, value in shared.serialize().items() if name != "dag_id"}
+    assert NightTimetable.deserialize(old).serialize()["dag_id"] is None, "an older version stored this"
+
+
 def test_the_reason_for_a_timetable_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
     stock = CronTriggerTimetable("0 6 * * *", timezone=NEW_YORK)
     assert night_after(stock, "2026-05-10T12:00", None, monkeypatch) == "2026-05-10T06:00", "before the model existed"
+
+
+@pytest.mark.parametrize("zone", [NEW_YORK, "Europe/Berlin", "Australia/Lord_Howe", "UTC"])
+@pytest.mark.parametrize("expression", ["30 1 * * *", "30 2 * * *", "0 3 * * *"])
+def test_the_models_page_expects_a_night_when_airflow_begins_it(zone: str, expression: str) -> None:
+    """Also on the days on which the clocks change: otherwise, the page would call a night missed, or not see it."""
+    from include.overview.nights import Calendar
+
+    calendar, timetable = Calendar(zone, expression), NightTimetable(expression, timezone=zone)
+    tick = pendulum.datetime(2026, 1, 1, 12)
+    for _ in range(365):
+        tick = timetable._get_next(tick)
+        assert calendar.due(tick.in_timezone(zone).date()) == tick, tick.in_timezone(zone)

@@ -16,6 +16,7 @@ from supervisor.options import ServerOptions
 from include.stack import components, confidential, credentials, environment
 from include.stack.components import Component
 from include.stack.layout import SOCKET_LIMIT, Stack
+from include.stack.preload import PRELOAD
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def test_environment_of_the_children(stack: Stack, monkeypatch: pytest.MonkeyPat
     assert json.loads(child["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])[0]["kwargs"]["refresh_interval"] == 5
 
 
-@pytest.mark.parametrize("name", [n for n in environment.PRELOAD if n.startswith(("include.", "perennial."))])
+@pytest.mark.parametrize("name", [n for n in PRELOAD if n.startswith(("include.", "perennial."))])
 def test_our_preloaded_modules_can_be_imported(name: str) -> None:
     """The fork server ignores a module that cannot be imported. Then every task would import it again."""
     folder = "plugins" if name.startswith("perennial.") else "."
@@ -179,7 +180,7 @@ def test_our_preloaded_modules_can_be_imported(name: str) -> None:
     assert path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
-@pytest.mark.parametrize("name", [n for n in environment.PRELOAD if not n.startswith(("include.", "perennial."))])
+@pytest.mark.parametrize("name", [n for n in PRELOAD if not n.startswith(("include.", "perennial."))])
 def test_preloaded_packages_exist(name: str) -> None:
     assert importlib.util.find_spec(name) is not None
 

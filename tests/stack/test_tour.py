@@ -16,9 +16,13 @@ from include.data import quality
 from include.errors import ConfigurationError
 from include.linting import run as linting
 from include.partitions import partition
-from include.stack import environment
+from include.progress import Progress
+from include.stack import credentials, environment
+from include.stack.airflow_api import AirflowApi
+from include.stack.following import Follower
 from include.stack.layout import Stack
 from include.stack.tour import command, place, removal
+from include.stack.tour.steps import Guide
 
 NAME = place.new_name(datetime(2026, 5, 3, 12, 30, tzinfo=UTC))
 DAY = partition("2026-05-02", "UTC")
@@ -94,3 +98,13 @@ def test_without_a_stack_there_is_no_tour(stack: Stack) -> None:
     with pytest.raises(ConfigurationError, match="no stack runs on"):
         command.tour(stack)
     assert not list(stack.tours.iterdir())
+
+
+def test_the_tour_points_to_the_page_that_the_plugin_registers(stack: Stack, folder: Path) -> None:
+    from perennial.console.app import PREFIX
+    from perennial.console.navigation import MODELS, ROUTE
+
+    credentials.prepare(stack)
+    follower = Follower(AirflowApi(stack), catalog.load(NAME))
+    guide = Guide(stack, follower, folder, Progress(), lambda: None)
+    assert guide.models_page("#gate") == f"{stack.airflow_url}/plugin/{ROUTE}{PREFIX}{MODELS}/{NAME}#gate"

@@ -39,7 +39,7 @@ def test_the_summary_names_the_users_and_the_file_of_their_passwords(
     monkeypatch.chdir(stack.home)
     text = running.addresses(stack)
     assert "op (starts and clears runs) and viewer (reads): passwords in secrets/airflow_passwords.json" in text
-    assert credentials.password(stack, "admin") in text
+    assert credentials.password(stack, "admin") in text and f"{stack.airflow_url}/plugin/models" in text
     assert not [user for user in ("op", "viewer") if credentials.password(stack, user) in text]
 
 

@@ -58,7 +58,7 @@ def _walk(stack: Stack, runs: Runs, name: str, progress: Progress) -> int:
     except PerennialError as failure:
         progress.say(f"\nerror: the tour cannot continue: {failure}")
         return 1
-    progress.say("\nThat was the tour. `make new-model` makes a model of your own table; README.md has the rest.")
+    progress.say("\nThat was the tour. `make new-model` makes a model from your own table; README.md has the rest.")
     return 0
 
 

@@ -77,6 +77,7 @@ class Guide:
         self.say(f"\n{outcome.sentence}\n\n{self.prediction()}")
         self.look(("the run: its tasks, and its note", self.run_page("retrain", "tour__champion")))
         self.look(("the model card", self.page(f"card/{outcome.version}")))
+        self.look(("the model on the Models page", self.models_page()))
 
     def poor_challenger(self, title: str) -> None:
         self.say(
@@ -87,7 +88,8 @@ class Guide:
         outcome = self.retrain("poor", {"candidates": ["baseline", "poor"], "note": f"{BY}: a poor challenger"})
         self.require(outcome, "rejected")
         self.say(f"\n{outcome.sentence}\n\nA rejection is a decision: the run is green. {self.prediction()}")
-        self.look(("every check, with figures", f"{self.run_page('retrain', 'tour__poor')}/tasks/gate"))
+        self.look(("every check, with figures", self.models_page("#gate")))
+        self.look(("the same in the log of the task", f"{self.run_page('retrain', 'tour__poor')}/tasks/gate"))
 
     def corrupted_day(self, title: str) -> None:
         model = self.follower.model
@@ -104,9 +106,10 @@ class Guide:
             raise UnexpectedOutcome(f"{day} was not rejected: {run.note or run.state}")
         self.say(
             f"\n{self.outcome(run)}\n\n{rows} rows are in quarantine ({reason}). The run is red, nothing of the day "
-            "was published, and training cannot see it."
+            "was published, and training does not see it."
         )
         self.look(("what was found, with figures", self.page(f"validation/{day}")))
+        self.look(("the rows, and what is wrong with each", self.models_page(f"/quarantine?day={day}")))
         self.pause()
         self.say("\nThe source is repaired, and the same day is collected again.\n")
         place.repair(self.folder)
@@ -129,6 +132,7 @@ class Guide:
             raise UnexpectedOutcome(f"version {self.serving()} serves after the rollback, not version {before}")
         self.say(f"\n{self.outcome(run)}\n\n{self.prediction()}")
         self.look(("the run", self.run_page("rollback", "tour__rollback")))
+        self.look(("what serves now, and the freeze", self.models_page()))
         self.say("\nPromotion is frozen: a night still trains, but what passes the gate is held.\n")
         held = self.retrain("frozen", self.refresh(SEEDS.stop))
         self.require(held, "held")
@@ -137,6 +141,7 @@ class Guide:
         self.say(f"\n{self.outcome(run)}\n\nThe version that was held is released by hand.\n")
         run = self.act("release", "release", {"version": held.version, "reason": f"{BY}: held by the freeze"})
         self.say(f"\n{self.outcome(run)}\n\n{self.prediction()}")
+        self.look(("every decision and every version", self.models_page("#timeline")))
         self.look(("all versions in MLflow", f"{self.stack.mlflow_url}/#/models/{quote(self.name)}"))
 
     # -- what the steps have in common
@@ -150,6 +155,10 @@ class Guide:
 
     def run_page(self, kind: str, run_id: str) -> str:
         return f"{self.stack.airflow_url}/dags/{self.name}_{kind}/runs/{quote(run_id)}"
+
+    def models_page(self, rest: str = "") -> str:
+        """The page of the model in Airflow, below the address that the plugin registers."""
+        return f"{self.stack.airflow_url}/plugin/models/perennial/-/models/{self.name}{rest}"
 
     def page(self, path: str) -> str:
         return f"{self.stack.airflow_url}/perennial/{self.name}/{path}"

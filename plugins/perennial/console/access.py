@@ -19,7 +19,7 @@ from include.spelling import nearest
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-SHOWS_A_MODEL = ("retrain", "rollback", "broken")
+SHOWS_A_MODEL = ("retrain", "broken")
 """Kinds of DAGs. Who can read one of these DAGs of a model can read its pages; a broken folder has no ``retrain``."""
 LONGEST_QUERY = "5s"
 
@@ -58,7 +58,9 @@ class Reader:
         """
         if model not in self.models:
             if model in catalog.folders():
-                raise HTTPException(403, f"You may not read the DAGs of {model} in Airflow.")
+                raise HTTPException(
+                    403, f"You may not read the DAGs of {model} in Airflow, or Airflow has not read its folder yet."
+                )
             near = nearest(model, self.models)
             raise HTTPException(404, f"There is no model {model}." + (f" Did you mean {near}?" if near else ""))
         if kind is not None and f"{model}_{kind}" not in self.dag_ids:

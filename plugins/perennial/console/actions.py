@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include import catalog
+from include.errors import ConfigurationError
 from include.overview.records import DayState, ModelHistory, ModelOverview, Outcome, Runs, VersionOf
 from include.release.action import Action
 from include.spec import Model, bounds
-
-RETRIED = (Outcome.FAILED, Outcome.BROKEN)
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,10 @@ class Offered:
 
     Attributes
     ----------
-    retraining : ``None`` if the folder does not load, so that there is no DAG to run.
+    retraining : ``None`` if the folder does not load or was removed, so that there is no DAG to run.
     first_day : the first day of the model's data.
-    back_to : versions that a rollback can choose; the one that it chooses by default comes first.
+    back_to : versions that a rollback can choose. ``previous`` : the one that it chooses by itself, if there is one.
+    lifts : whether there is a freeze, and a DAG that can lift it.
     releasable : packaged versions that do not serve, newest first.
     paused : DAGs of the model that are paused: a run of them waits until a person unpauses the DAG.
     """
@@ -51,6 +51,8 @@ class Offered:
     first_day: str | None
     newest_day: str | None
     back_to: tuple[int, ...]
+    previous: int | None
+    lifts: bool
     releasable: tuple[VersionOf, ...]
     failed: FailedRun | None
     paused: tuple[str, ...]
@@ -65,19 +67,36 @@ class Offered:
 
 def of(row: ModelOverview, past: ModelHistory | None, runs: Runs | None) -> Offered:
     """The actions that make sense now."""
-    model = None if row.problem else catalog.load(row.name)
+    model = _model(row)
     serves = row.serving.version if row.serving else None
     versions = past.versions if past else ()
+    paused = runs.paused if runs and not row.gone else frozenset[str]()
     ready = tuple(one for one in versions if one.bundle and one.version != serves and one.state != "failed")
     return Offered(
         retraining=_retraining(model, past) if model else None,
         first_day=model.start.isoformat() if model else None,
         newest_day=row.data.expected if row.data else None,
-        back_to=past.rollback_to if past else (),
+        back_to=past.rollback_to if past and not row.gone else (),
+        previous=past.previous if past else None,
+        lifts=row.freeze is not None and not row.gone,
         releasable=ready if model else (),
         failed=_failed(row),
-        paused=tuple(sorted(dag for dag in (runs.paused if runs else ()) if dag.rpartition("_")[0] == row.name)),
+        paused=tuple(sorted(dag for dag in paused if dag.rpartition("_")[0] == row.name)),
     )
+
+
+def _model(row: ModelOverview) -> Model | None:
+    """The declared model; ``None`` if its folder does not load, or was removed, also since the row was made."""
+    try:
+        return None if row.problem or row.gone else catalog.load(row.name)
+    except ConfigurationError:
+        return None
+
+
+def can_retry(row: ModelOverview) -> bool:
+    """Whether the run of the last night failed, so that its tasks can be tried again."""
+    night = row.night
+    return night.outcome is Outcome.FAILED and night.run_state == "failed" and not row.problem and not row.gone
 
 
 def _retraining(model: Model, past: ModelHistory | None) -> Retraining:
@@ -88,7 +107,7 @@ def _retraining(model: Model, past: ModelHistory | None) -> Retraining:
 def _failed(row: ModelOverview) -> FailedRun | None:
     """The run of the last night, if it failed; else of the newest day that could not be collected."""
     night = row.night
-    if night.outcome in RETRIED and night.dag_id and night.run_id:
+    if can_retry(row) and night.dag_id and night.run_id:
         return FailedRun(night.dag_id, night.run_id, night.failed_task, night.sentence)
     for day in reversed(row.data.days if row.data else ()):
         if day.state is DayState.FAILED and day.dag_id and day.run_id:

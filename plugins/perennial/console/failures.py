@@ -21,8 +21,8 @@ TITLES = {
     500: "This page failed",
     503: "A service does not answer",
 }
-UNEXPECTED = "It met an error that nobody expected. The log of Airflow's API server has it; other pages still work."
-NO_LOGIN = "This page needs a login of Airflow, and yours has ended or has not begun."
+UNEXPECTED = "An unexpected error. It is in the log of Airflow's API server. Other pages still work."
+NO_LOGIN = "This page needs a login of Airflow. You are not logged in, or your session has expired."
 
 
 def install(app: FastAPI) -> None:

@@ -110,8 +110,7 @@ def choices(every: Overview) -> dict[str, list[str]]:
 
 def _dags(reader: Reader, model: str) -> set[str]:
     """The DAGs of one model that the user can read."""
-    kinds = (*runs.NIGHTLY, runs.COLLECT)
-    return {dag_id for kind in kinds if (dag_id := f"{model}_{kind}") in reader.dag_ids}
+    return {dag_id for kind in runs.KINDS if (dag_id := f"{model}_{kind}") in reader.dag_ids}
 
 
 def _shown_version(row: ModelOverview, past: ModelHistory | None) -> int | None:

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from perennial.console import addresses, charts, static, words
+from perennial.console.actions import can_retry
 
 TEMPLATES = Path(__file__).with_name("templates")
 HEADERS = {
@@ -34,7 +35,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals |= {"to": addresses, "draw": charts, "words": words, "static": static.address}
+    made.globals |= {"to": addresses, "draw": charts, "words": words, "static": static.address, "can_retry": can_retry}
     made.filters |= words.FILTERS
     return made
 

@@ -8,8 +8,9 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
-from include.errors import PerennialError
+from include.errors import PerennialError, TransientError
 from include.settings import Settings
+from include.spec.bounds import LARGEST_VERSION
 
 # The documents have their own style sheet inside. Their values come from data, so browsers must not run or fetch
 # anything in them.
@@ -19,6 +20,7 @@ HEADERS = {
     "Cache-Control": "private, no-store",
 }
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
+Version = Annotated[int, Path(ge=1, le=LARGEST_VERSION)]
 
 router = APIRouter()
 
@@ -45,7 +47,7 @@ def validation(
 
 
 @router.get("/{model}/card/{version}", dependencies=[may_read("retrain")])
-def card(model: Name, version: int) -> HTMLResponse:
+def card(model: Name, version: Version) -> HTMLResponse:
     from include.registry.bundles import BundleStore
     from include.registry.ledger import Ledger
 
@@ -54,6 +56,8 @@ def card(model: Name, version: int) -> HTMLResponse:
         if row is None or row.bundle is None:
             raise HTTPException(404, f"{model} has no packaged version {version}")
         page = BundleStore.default().open(model, row.bundle).read("card.html").decode()
+    except TransientError:  # the ledger does not answer, which is a page of its own
+        raise
     except PerennialError as error:
         raise HTTPException(404, str(error)) from None
     return HTMLResponse(page, headers=HEADERS)

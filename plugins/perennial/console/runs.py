@@ -1,4 +1,4 @@
-"""The runs of our DAGs, from Airflow's own tables: three queries for any number of models.
+"""The runs of our DAGs, from Airflow's own tables: four queries for any number of models.
 
 Airflow's lists leave out what a page about models needs: they hide failed back-fill runs behind newer runs of the same
 DAG, and do not say which task of a run failed.
@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow.models.dag import DagModel
+from airflow.models.dag_version import DagVersion
 from airflow.models.dagrun import DagRun, DagRunNote
 from airflow.models.taskinstance import TaskInstance
-from sqlalchemy import ColumnElement, and_, case, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -23,8 +24,14 @@ from perennial.console.access import metadata
 
 KEPT = timedelta(days=16)
 """How far back runs are read: the last 14 nights, and a little more."""
-NIGHTLY = ("retrain", "release", "load", "rollback", "broken")
-COLLECT = "collect"
+NIGHTLY = ("retrain", "release", "broken")
+ACTING = ("load", "rollback")
+"""DAGs that people start. Their runs are not read; whether they are paused is."""
+ENTIRE = ("retrain", "release")
+"""DAGs that tell what a night came to. Who may not read both of them cannot know that a run is missing."""
+COLLECT, RETRAIN = "collect", "retrain"
+KINDS = (*NIGHTLY, *ACTING, COLLECT)
+"""DAGs of a model that its page needs."""
 ENDED_WELL = "success"
 FAILED = "failed"
 
@@ -34,8 +41,7 @@ def read(dag_ids: Collection[str], now: datetime) -> Runs | None:
 
     Successful collect runs are left out, because the lake tells what they published.
     """
-    nightly = [dag_id for dag_id in dag_ids if dag_id.endswith(tuple(f"_{kind}" for kind in NIGHTLY))]
-    collecting = [dag_id for dag_id in dag_ids if dag_id.endswith(f"_{COLLECT}")]
+    nightly, acting, collecting = (_of_kinds(dag_ids, *kinds) for kinds in (NIGHTLY, ACTING, (COLLECT,)))
     since = now - KEPT
     wanted = and_(
         DagRun.run_after >= since,
@@ -46,10 +52,31 @@ def read(dag_ids: Collection[str], now: datetime) -> Runs | None:
             return Runs(
                 rows=_rows(session, wanted),
                 since=since,
-                paused=_paused(session, [*nightly, *collecting]),
+                paused=_paused(session, [*nightly, *acting, *collecting]),
+                partial=_partial(nightly),
+                first_seen=_first_seen(session, _of_kinds(dag_ids, RETRAIN)),
             )
     except SQLAlchemyError:
         return None
+
+
+def _of_kinds(dag_ids: Collection[str], *kinds: str) -> list[str]:
+    """Those of these DAGs that have one of these endings."""
+    endings = tuple(f"_{kind}" for kind in kinds)
+    return [dag_id for dag_id in dag_ids if dag_id.endswith(endings)]
+
+
+def _partial(nightly: Collection[str]) -> frozenset[str]:
+    """The models of which the user may not read every DAG of `ENTIRE`."""
+    there = {tuple(dag_id.rpartition("_")[::2]) for dag_id in nightly}
+    return frozenset(model for model, _ in there if any((model, kind) not in there for kind in ENTIRE))
+
+
+def _first_seen(session: Session, dag_ids: list[str]) -> Mapping[str, datetime]:
+    """When Airflow read each of these DAGs for the first time, by model."""
+    v = DagVersion
+    query = select(v.dag_id, func.min(v.created_at)).where(v.dag_id.in_(dag_ids)).group_by(v.dag_id)
+    return {dag_id.rpartition("_")[0]: moment for dag_id, moment in session.execute(query)}
 
 
 def _rows(session: Session, wanted: ColumnElement[bool]) -> tuple[RunRow, ...]:

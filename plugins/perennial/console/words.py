@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -11,7 +11,18 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from include.overview.records import AuditOf, DayState, DecisionOf, Freeze, Gain, Live, ModelHistory, Night, Outcome
+from include.overview.records import (
+    AuditOf,
+    CandidateFigure,
+    DayState,
+    DecisionOf,
+    Freeze,
+    Gain,
+    Live,
+    ModelHistory,
+    Night,
+    Outcome,
+)
 from include.partitions import utc_now
 
 UNKNOWN = "not known"
@@ -19,24 +30,24 @@ SAME_YEAR = timedelta(days=300)
 """Days that are further away are shown with their year."""
 MEANINGS: Mapping[Outcome, str] = {
     Outcome.PROMOTED: "passed the gate and went into service",
-    Outcome.HELD: "passed, but a person or more evidence is needed",
-    Outcome.REJECTED: "not better than the champion: a decision, not a failure",
-    Outcome.SKIPPED: "nothing has changed since the last decision",
+    Outcome.HELD: "more evidence, or a person, is needed first",
+    Outcome.REJECTED: "did not pass the gate: a decision, not a failure",
+    Outcome.SKIPPED: "there was nothing new to decide about",
     Outcome.FAILED: "a task failed",
-    Outcome.FROZEN: "passed, but automatic promotion is frozen",
+    Outcome.FROZEN: "passed the gate, but automatic promotion is frozen",
     Outcome.BROKEN: "the model's folder does not load",
-    Outcome.NO_CHAMPION: "no version has ever served",
+    Outcome.NO_CHAMPION: "no version serves",
     Outcome.NOT_RUN: "a night was due and did not run",
     Outcome.RUNNING: "under way",
     Outcome.NOT_DUE: "no night was planned",
-    Outcome.UNKNOWN: "the services that know it do not answer",
+    Outcome.UNKNOWN: "not known, because a service does not answer",
 }
 """For the legend."""
 STATES: Mapping[DayState, str] = {
     DayState.PUBLISHED: "published",
     DayState.EMPTY: "published without rows",
     DayState.REJECTED: "rejected by validation",
-    DayState.FAILED: "collecting failed",
+    DayState.FAILED: "could not be collected",
     DayState.MISSING: "missing",
     DayState.PENDING: "not collected yet",
     DayState.UNKNOWN: UNKNOWN,
@@ -79,6 +90,16 @@ def limits(of: Gain | None) -> str:
     if of is None or of.lower is None:
         return "" if of is None or of.upper is None else f"at most {signed(of.upper)}"
     return f"at least {signed(of.lower)}" if of.upper is None else f"{signed(of.lower)} to {signed(of.upper)}"
+
+
+def metrics(candidates: Sequence[CandidateFigure]) -> list[str]:
+    """The metrics of a table of candidates; one of them may have fewer than the others."""
+    return list(dict.fromkeys(figure.name for one in candidates for figure in one.metrics))
+
+
+def metric(of: CandidateFigure, name: str) -> float | None:
+    """A metric of a candidate; ``None`` if it has no such metric."""
+    return next((figure.value for figure in of.metrics if figure.name == name), None)
 
 
 def plural(number: int, one: str, many: str | None = None) -> str:
@@ -207,6 +228,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "day": day,
     "gain": gain,
     "limits": limits,
+    "metric": metric,
     "number": number,
     "plural": plural,
     "signed": signed,

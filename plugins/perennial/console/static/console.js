@@ -66,16 +66,22 @@
 
   // -- dialogs: a button names one, and so does the address: #do-collect?partition=2026-05-03
 
+  // An address may fill in what a person sees and can change, and nothing else: not what a dialog does.
+  const FILLED = ["date", "number", "text", "textarea", "select-one"];
+
   function openDialog(id, values) {
     const dialog = document.getElementById(id);
     if (!(dialog instanceof HTMLDialogElement) || dialog.open) return;
     const form = dialog.querySelector("form");
     form.reset();
     show(form, "", "");
-    form.querySelector("[type=submit]").hidden = false;
+    // the same for every request of this opening, so that a request that is sent again does not start a second run
+    form.dataset.runId = `manual__${new Date().toISOString()}_${Math.random().toString(36).slice(2, 10)}`;
+    const submit = form.querySelector("[type=submit]");
+    submit.hidden = submit.disabled = false;
     for (const [name, value] of values) {
       const field = form.elements.namedItem(name);
-      if (field) field.value = value;
+      if (FILLED.includes(field?.type)) field.value = value;
     }
     dialog.showModal();
     form.querySelector("input:not([type=hidden]), select, textarea, button")?.focus();
@@ -83,7 +89,10 @@
 
   function openFromAddress() {
     const [id, query] = location.hash.slice(1).split("?");
-    if (id.startsWith("do-")) openDialog(id, new URLSearchParams(query ?? ""));
+    if (!id.startsWith("do-")) return;
+    openDialog(id, new URLSearchParams(query ?? ""));
+    const absent = document.getElementById(`no-${id.slice(3)}`);
+    if (absent) absent.hidden = false; // the sentence that says why there is no such dialog
   }
 
   function closed(event) {
@@ -97,7 +106,7 @@
   const CALLS = {
     run: {
       path: (form) => `/api/v2/dags/${encodeURIComponent(form.dataset.dag)}/dagRuns`,
-      body: (form) => ({ logical_date: null, conf: parameters(form) }),
+      body: (form) => ({ dag_run_id: form.dataset.runId, logical_date: null, conf: parameters(form) }),
       what: (form) => `start a run of ${form.dataset.dag}`,
     },
     retry: {
@@ -132,9 +141,15 @@
     return fetch(root.dataset.airflow + path, {
       method,
       credentials: "same-origin",
+      redirect: "manual", // a proxy that wants a login answers with its address
       headers: { Accept: "application/json", ...(body ? { "Content-Type": "application/json" } : {}) },
       ...(body ? { body: JSON.stringify(body) } : {}),
     });
+  }
+
+  function nothingChosen(form) {
+    const boxes = [...form.querySelectorAll("[data-kind=name]")];
+    return boxes.length > 0 && !boxes.some((box) => box.checked);
   }
 
   async function act(event) {
@@ -142,33 +157,47 @@
     const call = CALLS[form.dataset.call];
     if (!call) return;
     event.preventDefault();
+    if (nothingChosen(form)) return show(form, "bad", "Choose at least one candidate.");
     const submit = form.querySelector("[type=submit]");
-    submit.disabled = true;
+    submit.disabled = true; // until a refusal; after a success, this dialog has done its work
     show(form, "", "Asking Airflow…");
+    let answer, reply;
     try {
-      const answer = await ask("POST", call.path(form), call.body(form));
-      const reply = await answer.json().catch(() => ({}));
-      if (!answer.ok) return show(form, "bad", refusal(answer.status, reply, call.what(form)));
-      form.closest("dialog").dataset.changed = "yes";
-      submit.hidden = true;
-      await watch(form, form.dataset.run ?? reply.dag_run_id);
+      answer = await ask("POST", call.path(form), call.body(form));
+      reply = await answer.json().catch(() => ({}));
     } catch {
-      show(form, "bad", `Airflow did not answer the request to ${call.what(form)}. Look at its runs before you repeat it.`);
-    } finally {
       submit.disabled = false;
+      return show(form, "bad", `Airflow did not answer the request to ${call.what(form)}. ${AGAIN}`);
     }
+    const sentBefore = answer.status === 409 && form.dataset.call === "run";
+    if (!answer.ok && !sentBefore) {
+      submit.disabled = false;
+      return show(form, "bad", refusal(answer.status, reply, call.what(form)));
+    }
+    form.closest("dialog").dataset.changed = "yes";
+    submit.hidden = true;
+    if (form.dataset.call === "retry" && reply.task_instances?.length === 0) {
+      return show(form, "", "No task of this run is failed any more, so nothing was started.");
+    }
+    await watch(form, form.dataset.run ?? form.dataset.runId);
   }
 
+  const AGAIN = "It may have arrived. Sending it again is safe: nothing is started twice.";
+
   function refusal(status, answer, what) {
-    const detail = typeof answer.detail === "string" ? answer.detail
-      : Array.isArray(answer.detail) ? answer.detail.map((one) => `${(one.loc ?? []).slice(1).join(".")}: ${one.msg}`).join("; ")
-        : "";
-    if (status === 401) return "Your login of Airflow has ended. Log in again in another tab, then repeat this.";
+    const found = answer?.detail;
+    const detail = typeof found === "string" ? found
+      : Array.isArray(found) ? found.map((one) => `${(one.loc ?? []).slice(1).join(".")}: ${one.msg}`).join("; ")
+        : String(found?.message ?? found?.reason ?? "");
+    if (status === 401 || status === 0 || detail.includes("JWT")) {
+      return "Your Airflow session has expired. Log in again in another tab, then send this again.";
+    }
     if (status === 403) {
       return `Airflow refused: ${root.dataset.user} may look at this model, but may not ${what}. Nothing has changed. ` +
-        "Ask an administrator of Airflow for a role that may.";
+        "Ask an administrator of Airflow for a role that allows it.";
     }
     if (status === 404) return `Airflow does not know what is needed to ${what}: ${detail || "not found"}. Nothing has changed.`;
+    if (status >= 500) return `Airflow failed to ${what} (${status}): ${detail || "no reason given"}. ${AGAIN}`;
     return `Airflow refused to ${what} (${status}): ${detail || "no reason given"}. Nothing has changed.`;
   }
 
@@ -190,12 +219,16 @@
       await new Promise((done) => setTimeout(done, 1500));
       const answer = await ask("GET", `/api/v2/dags/${encodeURIComponent(dag)}/dagRuns/${encodeURIComponent(run)}`)
         .catch(() => null);
-      if (!answer?.ok || watched !== run) continue;
+      if (watched !== run) return;
+      if ([401, 403, 404].includes(answer?.status)) {
+        return show(form, "bad", "Run ", link, ` of ${dag} has started, but Airflow no longer shows it to you (${answer.status}).`);
+      }
+      if (!answer?.ok) continue;
       const { state, note } = await answer.json();
       const good = state === "success";
       const said = note ? ` ${note}` : "";
       if (ENDED.includes(state)) {
-        return show(form, good ? "good" : "bad", "Run ", link, good ? ` has ended well.${said}` : ` has failed.${said}`);
+        return show(form, good ? "good" : "bad", "Run ", link, good ? ` has succeeded.${said}` : ` has failed.${said}`);
       }
       show(form, "", "Run ", link, ` of ${dag} is ${state}.`);
     }
