@@ -114,6 +114,11 @@ class Data:
     days: tuple[Day, ...]
     quarantined: int | None
 
+    @property
+    def late(self) -> bool:
+        """Whether the day that should be there is not. A day that was loaded before its time is no fault."""
+        return self.newest is None or self.newest < self.expected
+
 
 # -- what serves
 

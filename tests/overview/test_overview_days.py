@@ -34,6 +34,13 @@ def test_a_complete_fortnight() -> None:
     assert (found.newest, found.expected, found.quarantined) == ("2026-05-09", "2026-05-09", 42)
 
 
+def test_a_day_that_was_loaded_before_its_time_is_not_late() -> None:
+    at_two = NOW.replace(hour=2) - timedelta(minutes=1)
+    early = data(published(*keys()), now=at_two)
+    assert early.newest is not None and early.newest > early.expected and not early.late
+    assert data(published(*keys("2026-05-08", 13))).late and data([]).late and not data(published(*keys())).late
+
+
 def test_a_day_that_nobody_collected_is_missing() -> None:
     found = data(published(*(key for key in keys() if key != "2026-05-03")))
     assert day(found, "2026-05-03").state is DayState.MISSING and len(found.days) == 14
