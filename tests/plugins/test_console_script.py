@@ -193,3 +193,12 @@ def test_long_words_do_not_widen_a_page_on_a_phone(opened: Callable[..., Any]) -
         assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390, name
         assert dialog.evaluate("one => one.scrollWidth - one.clientWidth") <= 0, name
         page.keyboard.press("Escape")
+        page.wait_for_function("() => location.hash === ''")  # the dialog is closed, and its address forgotten
+
+
+@pytest.mark.parametrize("rest", ["", "/quarantine"])
+def test_long_options_do_not_widen_a_page_on_a_phone(opened: Callable[..., Any], rest: str) -> None:
+    page = opened(Airflow([None]), rest, width=390)
+    assert page.locator("option").count() > 0
+    page.evaluate("() => { for (const one of document.querySelectorAll('option')) one.append('a'.repeat(200)); }")
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
