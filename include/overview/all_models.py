@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -18,9 +18,11 @@ from include.registry.overview import LedgerView
 
 log = logging.getLogger(__name__)
 
+AirflowRuns = Runs | None | Callable[[], Runs | None]
+
 
 def overview(
-    runs: Runs | None, now: datetime, wanted: Filter | None = None, names: Collection[str] | None = None
+    runs: AirflowRuns, now: datetime, wanted: Filter | None = None, names: Collection[str] | None = None
 ) -> Overview:
     """How every model is. Never raises because a service is down: what it knows is unknown, and `problems` says so.
 
@@ -29,7 +31,7 @@ def overview(
 
     Parameters
     ----------
-    runs : of Airflow; ``None`` if they are not known.
+    runs : of Airflow; ``None`` if they are not known. A function that reads them is called while the ledger is asked.
     wanted : which models to show; ``None``: all.
     names : the models that the reader may see; ``None``: all. The headline counts only what is shown.
     """
@@ -39,7 +41,7 @@ def overview(
     # without a folder, a champion or a freeze, a model is history: only its own page shows it
     listed = sorted({*entries, *(one.model for one in champions if one.version is not None or one.frozen)})
     found = [row(name, entries.get(name), known, now) for name in listed if names is None or name in names]
-    problems = shared_problems(why, runs is not None, known.server is not None)
+    problems = shared_problems(why, known.since is not None, known.server is not None)
     return shown(Overview(now, "", tuple(found), problems), wanted or Filter())
 
 
@@ -70,14 +72,14 @@ def model_overview(name: str, runs: Runs | None, now: datetime) -> ModelOverview
 
 
 def _evidence(
-    entries: Mapping[str, catalog.Entry | None], runs: Runs | None, now: datetime, only: bool = False
+    entries: Mapping[str, catalog.Entry | None], runs: AirflowRuns, now: datetime, only: bool = False
 ) -> tuple[Evidence, str | None]:
-    """What every source says, and why the ledger does not answer. Ledger and model server are asked at once."""
+    """What every source says, and why the ledger does not answer. All sources are asked at once."""
     names = {name: days.since(entry.model if entry else None, now) for name, entry in entries.items()}
-    with ThreadPoolExecutor(1, thread_name_prefix="model server") as pool:
-        asked = pool.submit(model_server.ask)
-        ledger, why = _ledger(names, now, only)
-        server = asked.result()
+    with ThreadPoolExecutor(2, thread_name_prefix="overview") as pool:
+        asked, looked = pool.submit(model_server.ask), pool.submit(_ledger, names, now, only)
+        runs = runs() if callable(runs) else runs
+        (ledger, why), server = looked.result(), asked.result()
     if runs is None:
         return Evidence(ledger, server), why
     of_models = by_model(runs)

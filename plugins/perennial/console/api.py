@@ -19,5 +19,5 @@ router = APIRouter()
 @router.get("/api/models")
 def models(reader: ReaderDep, name: Part = "", owner: Part = "", tag: Part = "") -> JSONResponse:
     now = utc_now()
-    found = overview(runs.read(reader.dag_ids, now), now, Filter(name, owner, tag), reader.models)
+    found = overview(lambda: runs.read(reader.dag_ids, now), now, Filter(name, owner, tag), reader.models)
     return JSONResponse(to_json(found), headers=rendering.HEADERS)

@@ -36,7 +36,7 @@ router = APIRouter()
 def all_models(reader: ReaderDep, name: Part = "", owner: Part = "", tag: Part = "") -> HTMLResponse:
     now, wanted = utc_now(), Filter(name.strip(), owner.strip(), tag.strip())
     with asking_mlflow() as problems:
-        every = overview(runs.read(reader.dag_ids, now), now, names=reader.models)
+        every = overview(lambda: runs.read(reader.dag_ids, now), now, names=reader.models)
     found = shown(every, wanted)
     return page(
         "models.html.j2",
