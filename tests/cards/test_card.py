@@ -188,11 +188,11 @@ def test_a_baseline_check_in_another_metric_is_said_and_comes_second(made: dict[
     model, facts, _ = made["toy", True]
     same = "The gate compares it with the champion and with the trivial baseline in log_loss."
     assert same in card.html(model, facts)
-    other = model.model_copy(update={"gate": model.gate.model_copy(update={"baseline_metric": "roc_auc"})})
-    said = "The gate compares it with the champion in log_loss, and with the trivial baseline in roc_auc."
+    other = model.model_copy(update={"gate": model.gate.model_copy(update={"baseline_metric": "brier"})})
+    said = "The gate compares it with the champion in log_loss, and with the trivial baseline in brier."
     assert said in card.html(other, facts) and said in card.markdown(other, facts)
     lines = [line for line in card.markdown(other, facts).splitlines() if "is better) |" in line]
-    assert [line.split()[1] for line in lines[:2]] == ["log_loss", "roc_auc"]
+    assert [line.split()[1] for line in lines[:2]] == ["log_loss", "brier"]
 
 
 @each
