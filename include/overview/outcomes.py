@@ -87,6 +87,8 @@ def _attempts(found: NightEvidence) -> list[_Attempt]:
     """The runs of a night, each with its decision, newest first; decisions whose run is gone stand alone."""
     if not found.retrains and not found.decisions:
         return []
+    if len(found.retrains) == len(found.decisions) == 1 and found.retrains[0].run_id == found.decisions[0].run_id:
+        return [_Attempt(found.retrains[0].run_after, found.decisions[0], found.retrains[0])]  # most nights
     decisions = {decision.run_id: decision for decision in found.decisions}
     attempts = [_Attempt(run.run_after, decisions.pop(run.run_id, None), run) for run in found.retrains]
     attempts += [_Attempt(decision.at, decision, None) for decision in decisions.values()]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import date, time
 from functools import lru_cache
 from typing import Annotated
 
@@ -72,22 +72,6 @@ def time_of_day(expression: str) -> time | None:
     if days != ["*", "*", "*"] or not (minute.isdigit() and hour.isdigit()):
         return None
     return time(int(hour), int(minute))
-
-
-def newest_tick(expression: str, moment: datetime) -> datetime | None:
-    """The newest tick of a valid expression at or before a moment, on the clock of the moment's timezone.
-
-    None: no tick in the last eight years.
-    """
-    minutes, hours, on = _ticks(expression)
-    times = sorted((time(hour, minute) for hour in hours for minute in minutes), reverse=True)
-    for back in range(8 * 366):
-        day = moment.date() - timedelta(days=back)
-        if on(day):
-            for at in times:
-                if (tick := datetime.combine(day, at, moment.tzinfo)) <= moment:
-                    return tick
-    return None
 
 
 @lru_cache(maxsize=1024)

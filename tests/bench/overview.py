@@ -6,10 +6,12 @@ the nights shows whether the time grows with the length of the history.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -70,7 +72,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     """The ledger's part with a long and a short history, then everything."""
     rounds, now = bench.rounds(ROUNDS), utc_now()
     write_models(bench.models, MODELS)
-    with services(mlflow=False) as running:
+    with services(mlflow=False) as running, frozen():
         bench.say(f"filling a ledger with {MODELS} models of {FEW} and of {VERSIONS} nights ...")
         few, many = filled(running, FEW, now), filled(running, VERSIONS, now)
         asked = {url: [milliseconds(url, now) for _ in range(rounds + 1)][1:] for url in (few, many)}
@@ -84,6 +86,17 @@ def measure(bench: Bench) -> Iterator[Row]:
             values = [whole(runs, now) for _ in range(rounds)]
         what = f"all that the page of {MODELS} models shows, as JSON"
         yield Row(what, values, "ms", bar=BAR_ALL, details=f"the first time, with every model.py: {first:.0f} ms")
+
+
+@contextmanager
+def frozen() -> Iterator[None]:
+    """The garbage collector leaves alone what exists now, as in the web server of the pages."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def filled(running: Services, versions: int, now: datetime) -> str:
