@@ -92,15 +92,15 @@ class LoadedSpools(Record):
         if self.loaded:
             rows, segments = (sum(getattr(one, name) for one in self.loaded) for name in ("rows", "segments"))
             models = self.loaded[0].model if len(self.loaded) == 1 else f"{len(self.loaded)} models"
-            parts.append(f"LOADED {rows:,} predictions of {models} from {segments:,} spool segments.")
+            parts.append(f"LOADED {_many(rows, 'prediction')} of {models} from {_many(segments, 'spool segment')}.")
         elif self.waiting:
             parts.append("NOTHING TO load.")
         parts += [
-            f"**{one.rejected:,} lines of {one.model} were rejected** ({one.reason}). They are not lost: they are "
-            f"kept, with their reasons, in {', '.join(one.kept)}."
+            f"**{_many(one.rejected, 'rejected line')} of {one.model}** ({one.reason}). Rejected lines are not lost: they "
+            f"are kept, with their reasons, in {', '.join(one.kept)}."
             for one in rejected
         ]
-        parts += [f"{one.segments:,} segments of {one.model} wait: {one.reason}" for one in self.waiting]
+        parts += [f"Waiting: {_many(one.segments, 'segment')} of {one.model}. {one.reason}" for one in self.waiting]
         return " ".join(parts)
 
     def require_complete(self) -> None:
@@ -278,6 +278,10 @@ def _short(error: Exception) -> str:
     kind = "" if isinstance(error, PerennialError) else f"{type(error).__name__}: "
     line = " ".join(f"{kind}{error}".split()).rstrip(".")
     return f"{line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 4] + ' ...'}."
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _count(problems: Sequence[Problem]) -> str:
