@@ -41,9 +41,7 @@ def due(lakes: Path, now: datetime) -> list[str]:
             names = sorted(entry.name for entry in found if entry.is_dir())
     except FileNotFoundError:
         return []
-    return [
-        name for name in names if (lakes / name / "predictions").is_dir() and _read(lakes / name).day != today
-    ]
+    return [name for name in names if (lakes / name / "predictions").is_dir() and _read(lakes / name).day != today]
 
 
 def expire(model: Model, now: datetime, rejected: Sequence[Path] = ()) -> int:

@@ -96,8 +96,8 @@ class LoadedSpools(Record):
         elif self.waiting:
             parts.append("NOTHING TO load.")
         parts += [
-            f"**{_many(one.rejected, 'rejected line')} of {one.model}** ({one.reason}). Rejected lines are not lost: they "
-            f"are kept, with their reasons, in {', '.join(one.kept)}."
+            f"**{_many(one.rejected, 'rejected line')} of {one.model}** ({one.reason}). Rejected lines are not lost: "
+            f"they are kept, with their reasons, in {', '.join(one.kept)}."
             for one in rejected
         ]
         parts += [f"Waiting: {_many(one.segments, 'segment')} of {one.model}. {one.reason}" for one in self.waiting]
@@ -164,9 +164,7 @@ def load_all(now: datetime) -> LoadedSpools:
             with _reported(name, problems):
                 days = expiry.expire(model, now, [folder / REJECTED for folder in spools.get(name, ())])
                 expired += [Expired(model=name, days=days)] if days else []
-    return LoadedSpools(
-        loaded=tuple(loaded), problems=tuple(problems), waiting=tuple(waiting), expired=tuple(expired)
-    )
+    return LoadedSpools(loaded=tuple(loaded), problems=tuple(problems), waiting=tuple(waiting), expired=tuple(expired))
 
 
 def load(model: Model, segments: Iterable[Segment], now: datetime) -> Iterator[Commit]:

@@ -27,5 +27,7 @@ class Monitoring(Declaration):
     def _some_days(cls, value: timedelta) -> timedelta:
         if not LEAST <= value <= MOST:
             what = f"keep is {value}, and must be {LEAST.days} to {MOST.days:,} days"
-            raise Misdeclared([Finding((), what, wanted=f"timedelta(days={LEAST.days if value < LEAST else MOST.days})")])
+            raise Misdeclared(
+                [Finding((), what, wanted=f"timedelta(days={LEAST.days if value < LEAST else MOST.days})")]
+            )
         return value

@@ -163,7 +163,12 @@ def test_rows_that_do_not_count_are_dropped_early_without_a_difference(
     ]
     for at in range(0, len(sent), 30):
         lines = [
-            line(one["key"], request_id=one["request_id"], event_time=EVENT.isoformat(), predicted_at=str(one["predicted_at"]))
+            line(
+                one["key"],
+                request_id=one["request_id"],
+                event_time=EVENT.isoformat(),
+                predicted_at=str(one["predicted_at"]),
+            )
             for one in sent[at : at + 30]
         ]
         made.add(*lines)

@@ -25,7 +25,8 @@ NAMES = {kind: f"a_{kind.value}" for kind in ColumnType}
 AT = datetime(2026, 5, 3, 14, 30, tzinfo=UTC)
 CASES: dict[ColumnType, list[tuple[Any, list[Any]]]] = {
     ColumnType.STRING: [
-        (text, [text]) for text in ("EWR", "", "caf\u00e9", "cafe\u0301", 'a"\\\u2028\n', "1545", " x ", "\U0001f600", "\x00")
+        (text, [text])
+        for text in ("EWR", "", "caf\u00e9", "cafe\u0301", 'a"\\\u2028\n', "1545", " x ", "\U0001f600", "\x00")
     ],
     ColumnType.INTEGER: [
         (1545, [1545, 1545.0, "1545", "1545.0"]),
@@ -94,7 +95,9 @@ def test_a_number_that_no_client_can_send_has_no_key_and_chunks_do_not_matter() 
     assert found == ['{"a_number": 1.5}', None, None, '{"a_number": 1.5}']
 
 
-def test_predictions_and_labels_join_whatever_the_clients_spell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_and_labels_join_whatever_the_clients_spell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Through the real tables: each row of the lake finds all of its predictions, and no prediction is left over."""
     monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path))
     model = model_of(*ColumnType)
@@ -114,7 +117,9 @@ def test_predictions_and_labels_join_whatever_the_clients_spell(tmp_path: Path, 
     sent = []
     for n in range(count):
         for turn in range(4):
-            values = {NAMES[kind]: spelled[turn % len(spelled)] for kind, cases in picked.items() for spelled in [cases[n][1]]}
+            values = {
+                NAMES[kind]: spelled[turn % len(spelled)] for kind, cases in picked.items() for spelled in [cases[n][1]]
+            }
             sent.append(line(len(sent), key=values, features={"at": AT.isoformat()}, event_time=AT.isoformat()))
     spool(tmp_path / "spool", 1, sent)
     (commit,) = spools.load(model, closed_segments(tmp_path / "spool", model.name), NOW)
@@ -122,7 +127,8 @@ def test_predictions_and_labels_join_whatever_the_clients_spell(tmp_path: Path, 
 
     rows = lake.table("rows").to_pyarrow_table()
     labels = pa.table({"key": keys.canonical(model, rows), "broke": rows.column("broke")})
-    joined = lake.table("predictions").to_pyarrow_table().join(labels, "key", join_type="full outer").to_pandas()
+    table = lake.table("predictions").to_pyarrow_dataset(as_large_types=True).to_table()
+    joined = table.join(labels, "key", join_type="full outer").to_pandas()
     assert len(joined) == 4 * count and joined.notna().all()[["request_id", "broke"]].all()
     assert joined.groupby("broke").size().tolist() == [4] * count
     assert all(set(json.loads(key)) == set(NAMES.values()) for key in joined["key"])

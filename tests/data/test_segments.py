@@ -1,4 +1,4 @@
-"""What a line of a spool segment must be, and what becomes of one that is not: kept with its reason, blocking nothing."""
+"""What a line of a spool segment must be; a line that is not is kept with its reason and blocks nothing."""
 
 from __future__ import annotations
 

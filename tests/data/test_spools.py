@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -148,7 +149,9 @@ def test_a_model_whose_table_is_damaged_does_not_stop_the_others(here: Path) -> 
     found = load_all(NOW)
     assert [one.model for one in found.loaded] == ["aardvark", "zebra"] and rows("zebra") == ["r1"]
     assert {one.model for one in found.problems} == {"sensors"}
-    with pytest.raises(IntegrityError, match=r"predictions of sensors could not all be loaded\. sensors: .* LOADED 2 pre"):
+    with pytest.raises(
+        IntegrityError, match=r"predictions of sensors could not all be loaded\. sensors: .* LOADED 2 pre"
+    ):
         found.require_complete()
     assert left(here) == [waits]
     shutil.rmtree(here / "lake" / "sensors" / "predictions")  # repaired
@@ -157,7 +160,9 @@ def test_a_model_whose_table_is_damaged_does_not_stop_the_others(here: Path) -> 
 
 def test_a_problem_that_can_pass_is_tried_again() -> None:
     lasting, passing = (Problem(model=name, reason="it is full.", retry=name == "b") for name in "ab")
-    with pytest.raises(TransientError, match=r"predictions of 2 models could not all be loaded\. a: it is full\. b: it"):
+    with pytest.raises(
+        TransientError, match=r"predictions of 2 models could not all be loaded\. a: it is full\. b: it"
+    ):
         LoadedSpools(problems=(lasting, passing)).require_complete()
     with pytest.raises(IntegrityError, match="predictions of a could not"):
         LoadedSpools(problems=(lasting,)).require_complete()
@@ -193,7 +198,9 @@ def test_segments_of_a_model_that_does_not_load_wait_until_it_does(here: Path) -
     assert [one.model for one in load_all(NOW).loaded] == ["gone", "halfway"] and left(here) == []
 
 
-def test_where_no_segment_is_closed_no_model_and_no_table_is_opened(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_segment_is_closed_no_model_and_no_table_is_opened(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for n in range(20):
         name = f"m{n}"
         spool(here / "spool", 2, [line(1)], ".open", model=name)
@@ -280,7 +287,13 @@ class Killed(BaseException):
     """Ends the loader where a SIGKILL could."""
 
 
-WRITES = ((files, "write"), (predictions, "write_deltalake"), (DeltaTable, "delete"), (Path, "unlink"), (Path, "write_text"))
+WRITES = (
+    (files, "write"),
+    (predictions, "write_deltalake"),
+    (DeltaTable, "delete"),
+    (Path, "unlink"),
+    (Path, "write_text"),
+)
 
 
 def kill_at(patch: pytest.MonkeyPatch, number: int) -> list[str]:
@@ -309,7 +322,9 @@ def kill_at(patch: pytest.MonkeyPatch, number: int) -> list[str]:
 
 def state(home: Path) -> tuple[Any, ...]:
     """The rows by model, and the rejected lines; which segment of the spool a line came from does not matter."""
-    rejected = {str(path.relative_to(home)): path.read_bytes() for path in (home / "spool").glob("*/*/rejected/*.jsonl")}
+    rejected = {
+        str(path.relative_to(home)): path.read_bytes() for path in (home / "spool").glob("*/*/rejected/*.jsonl")
+    }
     return rows(), rows("others"), rejected, left(home)
 
 
@@ -337,10 +352,8 @@ def test_killed_before_or_after_any_write_and_run_again_the_state_is_the_same(
             shutil.copytree(template / part, here / part)
         with monkeypatch.context() as patch:
             made = kill_at(patch, number)
-            try:
+            with contextlib.suppress(Killed):
                 load_all(NOW)
-            except Killed:
-                pass
         again = load_all(NOW)
         assert state(here) == wanted, made
         assert again.problems == (), made

@@ -32,9 +32,15 @@ def test_the_former_schedule_gives_a_warning_and_the_model_loads(
 ) -> None:
     path = declared(tmp_path, 'Monitoring(schedule="*/5 * * * *")')
     (problem,) = lint("toy", path.parent, fit=False)
-    assert problem.severity == "warning" and problem.place.line == path.read_text().count("\n", 0, path.read_text().index("schedule=")) + 1
+    assert (
+        problem.severity == "warning"
+        and problem.place.line == path.read_text().count("\n", 0, path.read_text().index("schedule=")) + 1
+    )
     assert "Monitoring no longer has 'schedule', and its value is ignored" in problem.what
-    assert "remove it: predictions of all models are loaded together, every 15 minutes, by perennial_predictions" in problem.hint
+    assert (
+        "remove it: predictions of all models are loaded together, every 15 minutes, by perennial_predictions"
+        in problem.hint
+    )
     done = command("--model", "toy", models=tmp_path)
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "1 model, 1 warning"
     monkeypatch.setattr(include.models, "__path__", [str(tmp_path)])

@@ -41,7 +41,9 @@ def test_the_note_and_the_result_name_what_was_loaded(here: Path, monkeypatch: p
     spool(here / "spool", 1, [sent("a")], model="toy_that_was_removed")
     ended = run(monkeypatch)
     assert ended.state == "success", ended.error
-    assert ended.note.startswith("LOADED 2 predictions of toy from 1 spool segment. **1 rejected line of toy** (line 3: ")
+    assert ended.note.startswith(
+        "LOADED 2 predictions of toy from 1 spool segment. **1 rejected line of toy** (line 3: "
+    )
     assert "Waiting: 1 segment of toy_that_was_removed. no model" in ended.note
     result = LoadedSpools.of(ended.xcoms["return_value"])
     assert [(one.model, one.rows, one.rejected) for one in result.loaded] == [("toy", 2, 1)]

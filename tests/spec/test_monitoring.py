@@ -15,7 +15,9 @@ def test_predictions_are_kept_for_a_day_to_a_century(keep: timedelta) -> None:
     assert Monitoring(keep=keep).keep == keep
 
 
-@pytest.mark.parametrize(("keep", "wanted"), [(timedelta(hours=23), 1), (-timedelta(days=9), 1), (timedelta.max, 36500)])
+@pytest.mark.parametrize(
+    ("keep", "wanted"), [(timedelta(hours=23), 1), (-timedelta(days=9), 1), (timedelta.max, 36500)]
+)
 def test_a_time_out_of_bounds_is_refused_with_the_nearest_one(keep: timedelta, wanted: int) -> None:
     with pytest.raises(ValidationError, match=rf"must be 1 to 36,500 days; wanted: timedelta\(days={wanted}\)"):
         Monitoring(keep=keep)
