@@ -80,8 +80,9 @@ def test_long_names_of_servers_are_told_apart(lake: Lake, tmp_path: Path) -> Non
     assert lake.table("predictions").count() == len(parts)
 
 
+@pytest.mark.parametrize("theirs", [(0,), (1,), (0, 1)], ids=["a late one", "a newer one", "both"])
 def test_two_loaders_that_look_before_either_writes_add_each_row_once(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: tuple[int, ...]
 ) -> None:
     """Delta refuses the second commit, after which the loader finds what is loaded and appends the rest."""
     late, two, three = (part(lake, tmp_path, number, [line(number)]) for number in (1, 2, 3))
@@ -91,12 +92,12 @@ def test_two_loaders_that_look_before_either_writes_add_each_row_once(
     def meets(table: DeltaTable, data: Any, **how: Any) -> None:
         if not met:
             met.append("another loader, after this one has read the table")
-            assert predictions.append(lake, [late, three]) == 2
+            assert predictions.append(lake, [(late, three)[n] for n in theirs]) == len(theirs)
         write(table, data, **how)
 
     monkeypatch.setattr(predictions, "write_deltalake", meets)
     other = part(lake, tmp_path, 1, [line(4)], server="two")
-    assert predictions.append(lake, [late, three, other]) == 1
+    assert predictions.append(lake, [late, three, other]) == 3 - len(theirs)
     assert met and requests(lake) == ["r1", "r2", "r3", "r4"]
 
 

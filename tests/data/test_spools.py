@@ -54,22 +54,22 @@ def left(home: Path) -> list[Path]:
 
 
 def test_segments_of_all_models_and_servers_are_loaded_in_one_commit_each(here: Path) -> None:
-    model_folder(here / "models", "others")
+    model_folder(here / "models", "zoo")
     kept = spool(here / "spool", 3, [line(9)], ".open")
     for number in (2, 1):
         spool(here / "spool", number, [line(number), line(number + 10)])
     spool(here / "spool", 1, [line(50)], server="two")
-    spool(here / "spool", 1, [line(60)], model="others")
+    spool(here / "spool", 1, [line(60)], model="zoo")
     found = load_all(NOW)
     assert found == LoadedSpools(
-        loaded=(LoadedModel(model="others", segments=1, rows=1), LoadedModel(model="sensors", segments=3, rows=5))
+        loaded=(LoadedModel(model="zoo", segments=1, rows=1), LoadedModel(model="sensors", segments=3, rows=5))
     )
     assert found.note == "LOADED 6 predictions of 2 models from 4 spool segments."
     assert LoadedSpools.of(json.loads(json.dumps(found.as_dict()))) == found
     found.require_complete()
     assert left(here) == [] and kept.exists()
-    assert rows() == ["r1", "r11", "r12", "r2", "r50"] and rows("others") == ["r60"]
-    assert (version(), version("others")) == (1, 1)
+    assert rows() == ["r1", "r11", "r12", "r2", "r50"] and rows("zoo") == ["r60"]
+    assert (version(), version("zoo")) == (1, 1)
     assert load_all(NOW) == LoadedSpools() and LoadedSpools().note == ""
 
 
@@ -127,6 +127,15 @@ def test_a_segment_of_another_models_shape_is_rejected_whole_and_makes_no_commit
     spool(here / "spool", 2, [line(1)])
     load_all(NOW)
     assert rows() == ["r1"]
+
+
+def test_a_segment_that_another_loader_has_removed_is_passed_over(here: Path) -> None:
+    for number in (1, 2, 3):
+        spool(here / "spool", number, [line(number)])
+    segments = closed_segments(here / "spool", "sensors")
+    segments[1].path.unlink()
+    (commit,) = spools.load(catalog.load("sensors"), segments, NOW)
+    assert (commit.segments, commit.rows) == (2, 2) and rows() == ["r1", "r3"]
 
 
 # -- one model does not stop the others
