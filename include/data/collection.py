@@ -17,8 +17,6 @@ from include.data.report import render
 from include.errors import DataError
 from include.partitions import Partition, keys_between, shift
 from include.records import PartitionKey, Record
-from include.scoring import record
-from include.settings import Settings
 from include.spec import Model, Severity
 
 log = logging.getLogger(__name__)
@@ -60,33 +58,6 @@ class Publication(Record):
     rows: int
     version: int
     quarantined: int
-
-
-class LoadedSegments(Record):
-    """The result of loading the closed spool segments of a model's servers.
-
-    Attributes
-    ----------
-    rows : predictions that were added to the lake. ``rejected`` : lines that cannot be loaded.
-    kept : the files with the rejected lines. ``reason`` : why the first of them was rejected.
-    """
-
-    segments: int
-    rows: int
-    rejected: int
-    kept: tuple[str, ...] = ()
-    reason: str = ""
-
-    @property
-    def note(self) -> str:
-        """The result as a text for the note of the run."""
-        loaded = f"LOADED {self.rows:,} predictions from {self.segments} spool segments."
-        if not self.rejected:
-            return loaded
-        return (
-            f"{loaded} **{self.rejected:,} lines were rejected** ({self.reason}). They are not lost: they are kept, "
-            f"with their reasons, in {', '.join(self.kept)}."
-        )
 
 
 def collect(
@@ -256,33 +227,6 @@ def rejected(model: Model, keys: Iterable[str]) -> list[str]:
     lake = Lake.of(model)
     there = lake.published()
     return [key for key in keys if key not in there and lake.has_raw(key)]
-
-
-def load_predictions(model: Model) -> LoadedSegments:
-    """Load the closed spool segments of all servers of this model, and remove each once it is in the lake."""
-    lake = Lake.of(model)
-    lake.create()
-    loaded = []
-    for segment in record.closed_segments(Settings.from_environment().spool, model.name):
-        loaded.append(lake.load_segment(segment.path, segment.app_id, segment.number))
-        segment.path.unlink(missing_ok=True)
-    bad = [one for one in loaded if one.rejected]
-    found = LoadedSegments(
-        segments=len(loaded),
-        rows=sum(one.rows for one in loaded),
-        rejected=sum(one.rejected for one in bad),
-        kept=tuple(str(one.kept) for one in bad),
-        reason=bad[0].reason if bad else "",
-    )
-    if loaded:
-        log.info(
-            "Loaded %d predictions of %s from %d spool segments; %d lines were rejected.",
-            found.rows,
-            model.name,
-            found.segments,
-            found.rejected,
-        )
-    return found
 
 
 def rejection(model: Model, found: quality.Validation) -> str:

@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 TEXT, INSTANT = schema.ARROW[ColumnType.STRING], schema.ARROW[ColumnType.TIMESTAMP]
 ROWS_PREFIX = pa.schema([("partition", TEXT), ("_batch", TEXT), ("_collected_at", INSTANT)])
 QUARANTINE = pa.schema([(name, TEXT) for name in ("partition", "_batch", "_expectation", "_column", "_key", "_row")])
-PREDICTIONS = predictions.COLUMNS
 COMMIT_TRIES = 12
 WORK = timedelta(hours=2)  # that a collect run works on a day; a killed run does not remove its note
 AS_JSON = b"perennial.json"  # marks a raw column that Arrow has no type for
@@ -107,7 +106,7 @@ class Lake:
             # Statistics of a few columns are enough to prune files, and keep the log small.
             "rows": (pa.schema([*ROWS_PREFIX, *schema.declared(self.model)]), f"_batch,_collected_at,{event_time}", []),
             "quarantine": (QUARANTINE, "_batch", []),
-            "predictions": (PREDICTIONS, "event_time,version,_segment", [predictions.LAYOUT]),
+            "predictions": (predictions.COLUMNS, "event_time,version,_segment", [predictions.LAYOUT]),
         }
         for name, (columns, statistics, marks) in tables.items():
             path = self.root / name
@@ -342,24 +341,7 @@ class Lake:
         """Recompute the digest of a snapshot from its values; IntegrityError if it differs."""
         snapshots.verify(self.root, snapshot if isinstance(snapshot, str) else snapshot.digest)
 
-    # -- predictions ------------------------------------------------------------------------------------------------
-
-    def load_segment(self, segment_path: Path | str, app_id: str, number: int) -> predictions.Loaded:
-        """Append a spool segment to ``predictions`` exactly once; see `include.data.predictions.load`."""
-        return predictions.load(self, Path(segment_path), app_id, number)
-
-    def append(
-        self, name: str, data: pa.Table, properties: CommitProperties, done: Callable[[DeltaTable], bool]
-    ) -> bool:
-        """Append in one commit unless ``done(table)`` shows that this has been done; returns whether it appended."""
-
-        def attempt(table: DeltaTable) -> bool:
-            if done(table):
-                return False
-            write_deltalake(table, data, mode="append", commit_properties=properties)
-            return True
-
-        return bool(self.committing(name, attempt))
+    # -- commits ----------------------------------------------------------------------------------------------------
 
     def committing(self, name: str, attempt: Callable[[DeltaTable], Any]) -> Any:
         """Run ``attempt`` on the newest version until its commit does not conflict with that of another process."""

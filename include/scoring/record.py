@@ -9,6 +9,7 @@ Each line is a `Line` and ends with a line feed. Split at line feeds only: texts
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,12 +70,37 @@ def segment_name(number: int, suffix: str = CLOSED) -> str:
 
 def closed_segments(spool_root: Path, model_name: str) -> list[Segment]:
     """The closed segments of a model from all servers, each server's in the order in which they must be loaded."""
-    found = []
-    for path in Path(spool_root).glob(f"*/{model_name}/*{CLOSED}"):
-        number = path.name[: -len(CLOSED)]
-        if number.isdigit():
-            found.append(Segment(f"{path.parent.parent.name}/{model_name}", int(number), path))
-    return sorted(found)
+    return sorted(segment for server in _folders(spool_root) for segment in segments_in(server / model_name))
+
+
+def folders_by_model(spool_root: Path) -> dict[str, list[Path]]:
+    """The folders of each model, one for each server that has one. Only names are read."""
+    found: dict[str, list[Path]] = {}
+    for server in _folders(spool_root):
+        for folder in _folders(server):
+            found.setdefault(folder.name, []).append(folder)
+    return found
+
+
+def segments_in(folder: Path) -> list[Segment]:
+    """The closed segments in the folder of a server and model, in the order in which they must be loaded."""
+    app_id = f"{folder.parent.name}/{folder.name}"
+    try:
+        with os.scandir(folder) as found:
+            names = [entry.name for entry in found if entry.name.endswith(CLOSED)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    numbers = ((name, name.removesuffix(CLOSED)) for name in names)
+    return sorted(Segment(app_id, int(number), folder / name) for name, number in numbers if number.isdecimal())
+
+
+def _folders(parent: Path) -> list[Path]:
+    """The folders in a folder, by name; none if it does not exist."""
+    try:
+        with os.scandir(parent) as found:
+            return sorted(parent / entry.name for entry in found if entry.is_dir())
+    except FileNotFoundError:
+        return []
 
 
 def lines(segment: Segment) -> list[Line]:

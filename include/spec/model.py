@@ -296,7 +296,7 @@ class Model(Declaration):
     serving: Serving = Serving()
     """Which requests the model server accepts."""
     monitoring: Monitoring = Monitoring()
-    """How predictions are loaded into the lake."""
+    """How long predictions are kept."""
 
     @field_validator("timezone")
     @classmethod

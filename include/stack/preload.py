@@ -69,6 +69,7 @@ PRELOAD = (
     "include.data.lake",
     "include.data.loading",
     "include.data.quality",
+    "include.data.spools",
     "include.registry.bundles",
     "include.registry.ledger",
     "include.registry.mlflow_versions",

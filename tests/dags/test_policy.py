@@ -13,7 +13,7 @@ import pytest
 from include import catalog
 
 ROOT = Path(__file__).parent.parent.parent
-KINDS = {"collect", "load", "retrain", "release", "rollback", "score"}
+KINDS = {"collect", "load", "retrain", "release", "rollback"}
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,11 @@ def test_every_model_has_its_dags(bag: Any) -> None:
     assert {f"{name}_{kind}" for name in names for kind in KINDS} <= set(bag.dags)
 
 
-def test_one_dag_reconciles_all_models_in_one_short_task(bag: Any) -> None:
-    dag = bag.dags["perennial_reconcile"]
-    assert [task.task_id for task in dag.tasks] == ["reconcile"] and dag.max_active_runs == 1
+@pytest.mark.parametrize(("kind", "task_id"), [("reconcile", "reconcile"), ("predictions", "load_predictions")])
+def test_one_dag_of_one_task_is_for_all_models(bag: Any, kind: str, task_id: str) -> None:
+    dag = bag.dags[f"perennial_{kind}"]
+    assert [task.task_id for task in dag.tasks] == [task_id] and dag.max_active_runs == 1
+    assert not [dag_id for dag_id in bag.dags if dag_id.endswith("_score")]
 
 
 def test_tasks_of_a_model_of_higher_priority_go_first(bag: Any) -> None:
@@ -81,7 +83,7 @@ def test_every_task_retries_with_back_off_and_one_shared_policy(bag: Any) -> Non
 
 def test_never_two_retrainings_or_releases_at_once(bag: Any) -> None:
     for dag_id, dag in bag.dags.items():
-        if dag_id.endswith(("_retrain", "_release", "_rollback", "_score")):
+        if dag_id.endswith(("_retrain", "_release", "_rollback", "_predictions")):
             assert dag.max_active_runs == 1, dag_id
 
 
@@ -94,8 +96,8 @@ def test_no_credential_can_be_typed_into_a_form(bag: Any) -> None:
 def test_the_form_of_a_scheduled_dag_has_valid_defaults_and_no_task_has_a_copy_of_it(bag: Any) -> None:
     """Airflow checks a form only if the DAG has it from the beginning, and then copies it into every task."""
     scheduled = [dag for dag in bag.dags.values() if dag.timetable.can_be_scheduled]
-    assert {"toy_collect", "toy_retrain", "toy_score"} <= {dag.dag_id for dag in scheduled}
-    assert all(bag.dags[f"toy_{kind}"].params for kind in KINDS - {"score"})
+    assert {"toy_collect", "toy_retrain", "perennial_predictions"} <= {dag.dag_id for dag in scheduled}
+    assert all(bag.dags[f"toy_{kind}"].params for kind in KINDS)
     for dag in scheduled:
         assert set(dag.params.validate()) == set(dag.params), dag.dag_id
     assert not [task for dag in bag.dags.values() for task in dag.tasks if task.params]

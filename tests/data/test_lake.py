@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import DeltaTable
 
 from include.data import lake as lake_module
 from include.data import schema
@@ -274,27 +274,6 @@ def test_no_temporary_files_remain(lake: Lake, day: Partition) -> None:
     lake.publish(day, rows(day), "a" * 64, NOW)
     lake.snapshot(day.key, day.key)
     assert not list(lake.root.rglob(".tmp-*"))
-
-
-def test_an_append_with_a_transaction_happens_once_even_from_a_stale_table(lake: Lake) -> None:
-    """If two loaders check before either writes, Delta refuses the second, which then finds the work done."""
-    data = pa.table({f.name: pa.nulls(1, f.type) for f in lake_module.PREDICTIONS}).set_column(
-        0, "partition", pa.array(["2026-05-03"], pa.large_string())
-    )
-    properties = CommitProperties(app_transactions=[Transaction("server/sensors", 4)])
-    stale = [lake.table("predictions")]
-    seen = []
-
-    def done(table: DeltaTable) -> bool:
-        seen.append(table.transaction_version("server/sensors"))
-        if stale:  # another loader appends between our check and our write
-            stale.pop()
-            assert lake.append("predictions", data, properties, done=lambda t: False)
-            return False
-        return (table.transaction_version("server/sensors") or -1) >= 4
-
-    assert lake.append("predictions", data, properties, done) is False
-    assert seen == [None, 4] and lake.table("predictions").count() == 1
 
 
 def test_collected_at_is_the_time_of_the_batch(lake: Lake, day: Partition) -> None:

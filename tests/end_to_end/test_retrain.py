@@ -27,7 +27,7 @@ from include.stack.airflow_answers import Run
 from tests.end_to_end.stack_runner import ROOT, TERMINAL_UMASK, Api, Running, outside
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.usefixtures("settings")]
-RETRAIN, RELEASE, ROLLBACK = "toy_retrain", "toy_release", "toy_rollback"
+RETRAIN, RELEASE, ROLLBACK, PREDICTIONS = "toy_retrain", "toy_release", "toy_rollback", "perennial_predictions"
 
 
 def champion() -> int:
@@ -281,9 +281,9 @@ def test_a_conf_that_cannot_reach_a_task_fails_at_once(api: Api, run_id: str) ->
     """PostgreSQL stores 1e30 as a whole number of 31 digits, which Airflow's supervisor cannot send to a task."""
     with pytest.raises(ConfigurationError, match="400.*param version"):
         api.trigger(RELEASE, f"{run_id}-form", {"version": 1e30})
-    run = api.trigger_and_wait("toy_score", run_id, {"unknown": 1e30})
+    run = api.trigger_and_wait(PREDICTIONS, run_id, {"unknown": 1e30})
     assert run.state == "failed" and "more than 64 bits (unknown)" in run.note
-    assert api.states("toy_score", run_id) == {"load_predictions": None}
+    assert api.states(PREDICTIONS, run_id) == {"load_predictions": None}
 
 
 def test_predictions_are_loaded_exactly_once(requests: list[str], api: Api, run_id: str) -> None:
@@ -291,9 +291,9 @@ def test_predictions_are_loaded_exactly_once(requests: list[str], api: Api, run_
     deadline = time.monotonic() + 600
     found: list[str] = []
     while time.monotonic() < deadline and len(found) < 5:
-        api.trigger_and_wait("toy_score", f"{run_id}-{time.time_ns()}")  # the schedule may have loaded them already
+        api.trigger_and_wait(PREDICTIONS, f"{run_id}-{time.time_ns()}")  # the schedule may have loaded them already
         table = lake.table("predictions").to_pandas(columns=["request_id"])
         found = [r for r in table["request_id"] if r in set(requests)]
-    api.trigger_and_wait("toy_score", f"{run_id}-again")
+    api.trigger_and_wait(PREDICTIONS, f"{run_id}-again")
     table = lake.table("predictions").to_pandas(columns=["request_id"])
     assert sorted(r for r in table["request_id"] if r in set(requests)) == sorted(requests)

@@ -20,7 +20,7 @@ from tests.services import Services
 BUNDLE = "dags-folder"
 CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 SIGNING = "AIRFLOW__API_AUTH__JWT_SECRET"
-KINDS = ("collect", "load", "retrain", "release", "rollback", "score")
+KINDS = ("collect", "load", "retrain", "release", "rollback")
 
 
 @dataclass(frozen=True)

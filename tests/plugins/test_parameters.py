@@ -26,11 +26,11 @@ from tests.plugins.in_process import form_refuses, run_task, serialized
 
 FIRST_TASK = {
     "collect": "collect", "load": "plan", "retrain": "snapshot", "release": "smoke_test", "rollback": "rollback",
-    "score": "load_predictions",
+    "predictions": "load_predictions",
 }  # fmt: skip
 MODELS: dict[str, type[Parameters]] = {
     "collect": CollectParameters, "load": LoadParameters, "retrain": RetrainParameters, "release": ReleaseParameters,
-    "rollback": RollbackParameters, "score": NoParameters,
+    "rollback": RollbackParameters, "predictions": NoParameters,
 }  # fmt: skip
 NAN, HUGE = float("nan"), 10**30
 NUMBERS: tuple[Any, ...] = (NAN, float("inf"), 1e30, HUGE, -HUGE, 1.5, -1, "3", "x", True, [1], {"a": 1}, 2**63)
@@ -64,7 +64,7 @@ REQUIRED: dict[str, dict[str, Any]] = {"release": {"version": 1}, "rollback": {"
 
 
 def dag(kind: str) -> Any:
-    return in_process.dag(f"toy_{kind}")
+    return in_process.dag(f"perennial_{kind}" if kind == "predictions" else f"toy_{kind}")
 
 
 def named(values: Any) -> str:
