@@ -31,7 +31,7 @@ def canonical(model: Model, rows: pa.Table) -> pa.Array:
     -------
     Large strings; null if a value of the key is missing, or cannot be that of a prediction (infinity).
     """
-    parts = []
+    parts: list[pa.Array | pa.Scalar] = []
     for name, kind in of_model(model):
         begin = f"{', ' if parts else '{'}{json.dumps(name)}: "
         column = rows.column(name).combine_chunks()

@@ -157,7 +157,7 @@ def test_rows_that_do_not_count_are_dropped_early_without_a_difference(
     monkeypatch.setattr(counted, "FOLD_ROWS", fold)
     monkeypatch.setattr(counted, "BATCH_ROWS", 5)
     chance = random.Random(fold)
-    sent = [
+    sent: list[dict[str, Any]] = [
         {"key": chance.randrange(9), "request_id": f"{n:03d}", "predicted_at": EVENT + chance.randrange(-40, 20) * HOUR}
         for n in range(120)
     ]

@@ -114,7 +114,7 @@ def test_predictions_and_labels_join_whatever_the_clients_spell(
     lake.create()
     lake.publish(partition("2026-05-03", model.timezone), frame, "a" * 64, NOW)
 
-    sent = []
+    sent: list[str] = []
     for n in range(count):
         for turn in range(4):
             values = {

@@ -87,7 +87,8 @@ def test_two_loaders_that_look_before_either_writes_add_each_row_once(
     """Delta refuses the second commit, after which the loader finds what is loaded and appends the rest."""
     late, two, three = (part(lake, tmp_path, number, [line(number)]) for number in (1, 2, 3))
     assert predictions.append(lake, [two]) == 1
-    write, met = predictions.write_deltalake, []
+    write = predictions.write_deltalake
+    met: list[str] = []
 
     def meets(table: DeltaTable, data: Any, **how: Any) -> None:
         if not met:
