@@ -144,7 +144,9 @@ def _part(part: type, heading: bool = True) -> list[str]:
     """One class: what it is, and a table of its fields."""
     lines = [f"#### {part.__name__}", ""] if heading else []
     lines += [*_paragraphs(part.__doc__), "| field | type | default | meaning |", "|---|---|---|---|"]
-    below, types_of = meanings(part), get_type_hints(part, vars(sys.modules[part.__module__]), include_extras=True)
+    # what a base declares is written in the words of its own module
+    known = {name: value for one in reversed(part.__mro__) for name, value in vars(sys.modules[one.__module__]).items()}
+    below, types_of = meanings(part), get_type_hints(part, known, include_extras=True)
     for name, default in _defaults(part):
         cells = (f"`{name}`", in_words(types_of[name]), default, below.get(name, ""))
         lines.append("| " + " | ".join(_markdown(cell).replace("|", "\\|") for cell in cells) + " |")
