@@ -23,7 +23,7 @@ BAR = 15.0  # % of a core
 ROUNDS = 3
 SECONDS, QUIET_SECONDS = 30.0, 20.0
 DRIVER = "make run"
-KINDS = ("collect", "load", "retrain", "release", "score")
+KINDS = ("collect", "load", "retrain", "release")
 
 
 def measure(bench: Bench) -> Iterator[Row]:
