@@ -443,5 +443,5 @@ def test_status_while_starting_shows_neither_a_pid_nor_a_raw_error(
     assert "postgres                 not started yet" in output
     assert "the model server does not answer: running, pid" in output or "does not answer: starting, pid" in output
     assert "Error" not in output and " pid 0 " not in output
-    assert "The ledger does not answer" in output and "Airflow's runs are not known" in output
+    assert "The ledger does not answer" in output and "Airflow's runs cannot be read" in output
     assert "toy:" in output and "UNKNOWN; what serves is not known" in output
