@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tests.monitoring import made
+from tests.statistics import made
 
 from include.errors import IntegrityError
 from include.statistics import drift
