@@ -8,12 +8,12 @@ from functools import cache
 
 import numpy as np
 import pytest
-from tests.statistics import made
 
 from include.errors import IntegrityError
 from include.statistics import drift
 from include.statistics.profiles import Bins, Names, Profile, Scheme
 from include.statistics.reference import ENOUGH_DAYS, Importance, Reference
+from tests.statistics import made
 
 
 @cache
