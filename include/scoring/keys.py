@@ -33,7 +33,7 @@ def of(inputs: Inputs, key: Iterable[str]) -> Key:
 
 
 def canonical(key: Key, values: Mapping[str, Any]) -> str:
-    """The key of one row, as JSON: ``{"flight": 1545, "origin": "EWR"}``.
+    """The key of one row, as JSON: ``{"bus": 1545, "origin": "EWR"}``.
 
     Parameters
     ----------

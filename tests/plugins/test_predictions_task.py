@@ -52,7 +52,8 @@ def test_the_note_and_the_result_name_what_was_loaded(here: Path, monkeypatch: p
 
 def test_a_run_without_anything_to_load_has_no_note(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = run(monkeypatch)
-    assert (ended.state, ended.note, ended.xcoms["return_value"]) == ("success", "", LoadedSpools().as_dict())
+    assert (ended.state, ended.note) == ("success", "")
+    assert LoadedSpools.of(ended.xcoms["return_value"]) == LoadedSpools()
 
 
 def test_a_model_that_cannot_be_loaded_fails_the_task_after_the_others_were_loaded(
