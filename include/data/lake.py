@@ -22,7 +22,7 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include import files
-from include.data import arrow, predictions, schema, snapshots
+from include.data import arrow, monitoring, predictions, schema, snapshots
 from include.data.published import Published, published
 from include.data.snapshots import Snapshot
 from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
@@ -107,6 +107,7 @@ class Lake:
             "rows": (pa.schema([*ROWS_PREFIX, *schema.declared(self.model)]), f"_batch,_collected_at,{event_time}", []),
             "quarantine": (QUARANTINE, "_batch", []),
             "predictions": (predictions.COLUMNS, "event_time,version,_segment", [predictions.LAYOUT]),
+            monitoring.NAME: (monitoring.COLUMNS, monitoring.STATISTICS, []),
         }
         for name, (columns, statistics, marks) in tables.items():
             path = self.root / name
@@ -120,7 +121,7 @@ class Lake:
                     mode="error",
                     # With retries, Delta commits the create of a second process as version 1.
                     commit_properties=CommitProperties(max_commit_retries=0, app_transactions=marks),
-                    partition_by=["partition"],
+                    partition_by=monitoring.PARTITION_BY if name == monitoring.NAME else ["partition"],
                     name=f"{self.model.name}.{name}",
                     configuration={
                         **retention,
@@ -136,7 +137,7 @@ class Lake:
         predictions.migrate(self)
 
     def table(self, name: str) -> DeltaTable:
-        """Open ``rows``, ``quarantine`` or ``predictions`` at its newest version."""
+        """Open ``rows``, ``quarantine``, ``predictions`` or ``monitoring`` at its newest version."""
         try:
             return DeltaTable(str(self.root / name))
         except TableNotFoundError:

@@ -12,7 +12,7 @@ from typing import Any
 
 import include.models
 from include import catalog
-from include.linting import building, columns, estimators, former, margins, plain, scorers, static, suite
+from include.linting import building, columns, estimators, margins, plain, scorers, static, suite
 from include.mistakes import declared
 from include.mistakes.problem import Problem, in_order
 from include.mistakes.running import Traced, Watch
@@ -48,7 +48,7 @@ def _problems(name: str, folder: Path, stage: Stage, fit: bool) -> Iterator[Prob
     if "model" in sources:
         stage(folder / "model.py")
         found = declared.read(folder / "model.py", name)
-        first += [*found.problems, *margins.problems(found), *former.problems(found)]
+        first += [*found.problems, *margins.problems(found)]
         first += scorers.problems(folder, found, name)
     yield from first
     runs = {}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -21,14 +20,11 @@ class Declaration(BaseModel):
     """Base of all parts of a model: frozen, and an unknown key is an error with the nearest known one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False, arbitrary_types_allowed=False)
-    former: ClassVar[Mapping[str, str]] = {}
-    """Keys of an earlier version, with what replaced each. They are accepted and ignored; the lint warns of them."""
 
     @model_validator(mode="before")
     @classmethod
     def _name_the_unknown_key(cls, values: Any) -> Any:
         if isinstance(values, dict):
-            values = {key: value for key, value in values.items() if key not in cls.former}
             fields = tuple(cls.model_fields)
             unknown = [Finding((k,), f"{cls.__name__} has no {k!r}", k, fields) for k in values if k not in fields]
             if unknown:

@@ -296,7 +296,7 @@ class Model(Declaration):
     serving: Serving = Serving()
     """Which requests the model server accepts."""
     monitoring: Monitoring = Monitoring()
-    """How long predictions are kept."""
+    """How it is monitored in service."""
 
     @field_validator("timezone")
     @classmethod

@@ -1,4 +1,4 @@
-"""How long predictions are kept has bounds, and the former schedule of loading them is accepted and ignored."""
+"""What a model declares about its monitoring has bounds, and an unknown key is refused."""
 
 from __future__ import annotations
 
@@ -23,9 +23,18 @@ def test_a_time_out_of_bounds_is_refused_with_the_nearest_one(keep: timedelta, w
         Monitoring(keep=keep)
 
 
-@pytest.mark.parametrize("schedule", ["*/15 * * * *", "not a schedule", None])
-def test_the_former_schedule_is_accepted_and_ignored(schedule: object) -> None:
-    assert Monitoring.model_validate({"schedule": schedule}) == Monitoring()
-    assert "schedule" not in Monitoring.model_validate({"schedule": schedule}).model_dump()
+@pytest.mark.parametrize("schedule", ["*/70 * * * *", "not a schedule", None])
+def test_a_schedule_that_is_none_is_refused(schedule: object) -> None:
+    with pytest.raises(ValidationError, match="schedule"):
+        Monitoring.model_validate({"schedule": schedule})
+
+
+def test_more_alarm_days_than_days_that_are_counted_are_refused() -> None:
+    assert Monitoring(alarm_days=4, of_days=4).of_days == 4
+    with pytest.raises(ValidationError, match="alarm_days is 5, but only of_days = 4 days are counted; wanted: 4"):
+        Monitoring(alarm_days=5, of_days=4)
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(ValidationError, match="Monitoring has no 'kept'; did you mean 'keep'"):
-        Monitoring.model_validate({"schedule": schedule, "kept": timedelta(days=9)})
+        Monitoring.model_validate({"kept": timedelta(days=9)})

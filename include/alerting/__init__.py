@@ -1,0 +1,1 @@
+"""Messages about incidents: what they say, where they are sent, and that each is sent."""
