@@ -64,8 +64,9 @@ def of_inputs(
     except TransientError:
         raise
     except FAILED as problem:
-        log.warning("The importance of the inputs of %s is not known: %s", model.name, problem)
-        return none.replace(lack=f"the twin cannot be scored on its holdout: {problem}")
+        said = problem if isinstance(problem, PerennialError) else f"{type(problem).__name__}: {problem}"
+        log.warning("The importance of the inputs of %s is not known: %s", model.name, said)
+        return none.replace(lack=f"the twin cannot be scored on its holdout: {said}")
     if not math.isfinite(shuffled.usual):
         return none.replace(lack=f"{model.training.metric} is not defined on {len(rows)} rows of the holdout")
     found = {column.name: shuffled.lost_without(column.name) for column in model.data.inputs}

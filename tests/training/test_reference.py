@@ -211,11 +211,10 @@ def test_thousands_of_empty_and_endless_columns() -> None:
     table = np.full((30, len(names)), np.nan)
     table[:, ::2] = random.normal(size=(30, len(names) // 2)) * 1e300
     table[3, ::4], table[4, ::4] = np.inf, -np.inf
-    frame = pd.DataFrame(table, columns=names).astype({names[0]: np.float32})
-    frame.insert(0, "partition", np.repeat(keys, 10))
-    frame.insert(1, "id", [f"row {at}" for at in range(30)])
-    frame.insert(2, "at", pd.to_datetime(frame["partition"], utc=True))
-    frame["y"] = 1.0
+    rows = {"partition": np.repeat(keys, 10), "id": [f"row {at}" for at in range(30)], "y": 1.0}
+    frame = pd.DataFrame(rows | dict(zip(names, table.T, strict=True)))
+    frame["n2"] = np.arange(30, dtype=np.float32)
+    frame["at"] = pd.to_datetime(frame["partition"], utc=True)
     frozen = Frozen(frame)
     windows = Windows.of(dict.fromkeys(("train", "selection", "holdout", "twin", "release"), ("2026-03-01", keys[-1])))
     found = reference.make(wide, Origin(frozen.taken, windows, 0, None, "it has none"), frozen)
