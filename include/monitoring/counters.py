@@ -21,6 +21,7 @@ from include.statistics.results import Cause, Result, State
 FORMULA = 1
 GROSS = 0.5
 """From this share of the rows on a violated limit pages a person at once."""
+SHARES = ("missing", "out_of_range", "unseen_categories", "duplicates", "quarantined", "prediction_errors")
 FEW_ROWS, MANY_ROWS = 0.75, 1.5
 """A day may have from three quarters of the rows of the smallest day of the reference to one and a half times those of
 the largest."""
@@ -108,7 +109,7 @@ def gross(result: Result) -> bool:
         return result.value == 0 or few or many
     if result.measure in ("rejected_day", "repeated_day"):
         return True
-    return result.measure not in ("late_day", "stuck", "latency") and result.value >= GROSS
+    return result.measure in SHARES and result.value >= GROSS
 
 
 # -- the day
