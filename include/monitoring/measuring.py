@@ -1,4 +1,4 @@
-"""Everything that is measured about one day of one model: rows of the table `monitoring`, and the replays that it needs.
+"""Everything that is measured about one day of a model: rows of the table `monitoring`, and the replays that it needs.
 
 The same day of the same rows gives the same measures, whoever measures it and when: what served is what the ledger's
 transitions of that time show, and the scores of the window are those of its days.
@@ -139,7 +139,9 @@ class Measuring:
         champion = self.champion(key)
         paired = self._pair(champion, [days[one] for one in window], replays)
         parts: Parts = {
-            (key, Kind.PERFORMANCE): self._performance(key, [matched[one] for one in window], matched.get(key), replays),
+            (key, Kind.PERFORMANCE): self._performance(
+                key, [matched[one] for one in window], matched.get(key), replays
+            ),
             (key, Kind.DRIFT): drifts,
             (key, Kind.COUNTER): found,
             (key, Kind.STALENESS): self._staleness(key, champion, paired),
@@ -162,7 +164,9 @@ class Measuring:
             return [performance.unknown(self.model, key, stamp, "the day is not published")]
         found: list[Measured] = []
         try:
-            scored = {one.day.key: self._scored(one) for one in dict.fromkeys([*window, day]) if self.days.final(one.day.key)}
+            scored = {
+                one.day.key: self._scored(one) for one in dict.fromkeys([*window, day]) if self.days.final(one.day.key)
+            }
         except DataError as problem:
             return [performance.unknown(self.model, key, stamp, str(problem))]
         own = scored.get(key)
@@ -212,10 +216,7 @@ class Measuring:
 
     def _profiles(self, day: Day | None, previous: Day | None, replays: dict[str, Replay]) -> _Profiles:
         """The day and the day before it, profiled on the reference of the version that served when the day began."""
-        if day is None:
-            service = None
-        else:
-            service = replays[day.key].service
+        service = None if day is None else replays[day.key].service
         if day is None or service is None:
             return _Profiles(None, lack=f"nothing served {self.model.name} when the day began")
         reference = self._reference(service.version)
@@ -263,9 +264,7 @@ class Measuring:
         if profiles.reference is None or profiles.day is None:
             result = _unknown(drift.WEIGHTED, Cause.DRIFT, f"drift is not known: {profiles.lack}")
             return [
-                Measured(
-                    partition=key, kind=Kind.DRIFT, version=profiles.version, rows=0, batch=stamp, result=result
-                )
+                Measured(partition=key, kind=Kind.DRIFT, version=profiles.version, rows=0, batch=stamp, result=result)
             ]
         declared, day = self.model.monitoring, profiles.day
         damaged = counters.damaged([one.result for one in found])

@@ -24,11 +24,13 @@ class Paired:
     Attributes
     ----------
     newer : the name of the newer fit. ``lack`` : the end of a sentence; ``""`` if there is a pair.
+    fresh : the champion was fitted on days of the comparison. Then it is not the one that was found to be stale.
     """
 
     pair: Pair | None = None
     newer: str = ""
     lack: str = ""
+    fresh: bool = False
 
 
 def pair(
@@ -48,8 +50,10 @@ def pair(
         return Paired(lack="no day has final labels yet")
     first, last = days[0].key, days[-1].key
     if champion.fitted_on(first):
-        seen = "it is not known up to which day" if champion.last is None else f"it was fitted up to {champion.last}"
-        return Paired(lack=f"{seen}, and the days of the comparison begin on {first}")
+        if champion.last is None:
+            return Paired(lack="the manifest of the champion does not have the days of its fit")
+        why = f"the champion was fitted up to {champion.last}, and the days of the comparison begin on {first}"
+        return Paired(lack=why, fresh=True)
     try:
         scores = np.concatenate([_champion(champion, day, replays.get(day.key)) for day in days])
         frame = pd.concat([day.frame for day in days], ignore_index=True)

@@ -98,15 +98,12 @@ def of_window(model: Model, key: str, batch: str, window: Scored, promise: Promi
     version, source = _only(window.version), _source(window.live)
     metrics = measures.metrics_of(model)
     found = [
-        _measured(model, key, batch, name, metric, window, promise, version, source)
-        for name, metric in metrics.items()
+        _measured(model, key, batch, name, metric, window, promise, version, source) for name, metric in metrics.items()
     ]
     wanted = dict.fromkeys((model.training.metric, model.gate.baseline_metric or model.training.metric))
     for column, value, part in _slices(model, window):
         found += [
-            _measured(
-                model, key, batch, name, metrics[name], part, promise, version, source, slice=f"{column}={value}"
-            )
+            _measured(model, key, batch, name, metrics[name], part, promise, version, source, slice=f"{column}={value}")
             for name in wanted
         ]
     return found
@@ -239,13 +236,19 @@ def _sentence(
 
 def joined(parts: Sequence[Scored]) -> Scored:
     """The rows of several days together; there is at least one."""
+
+    def all_of(name: str) -> np.ndarray:
+        return np.concatenate([getattr(one, name) for one in parts])
+
     return Scored(
-        *(np.concatenate([getattr(one, name) for one in parts]) for name in _ARRAYS),
+        partitions=all_of("partitions"),
+        labels=all_of("labels"),
+        scores=all_of("scores"),
+        version=all_of("version"),
+        live=all_of("live"),
+        baseline=all_of("baseline"),
         slices={column: np.concatenate([one.slices[column] for one in parts]) for column in parts[0].slices},
     )
-
-
-_ARRAYS = ("partitions", "labels", "scores", "version", "live", "baseline")
 
 
 def groups_of(model: Model, rows: object) -> dict[str, np.ndarray]:

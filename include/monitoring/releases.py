@@ -96,8 +96,8 @@ class Release:
         needed = [c.name for c in columns if c.name in absent and not c.nullable]
         if needed:
             raise DataError(
-                f"version {self.version} of {self.model.name} needs the column {needed[0]!r}, which is not declared any "
-                f"more: declare it in model.py, or retrain."
+                f"version {self.version} of {self.model.name} needs the column {needed[0]!r}, which is no longer "
+                f"declared: declare it in model.py, or retrain."
             )
         if absent:
             frame = frame.assign(**{name: pd.Series(None, index=frame.index, dtype=object) for name in absent})
@@ -135,7 +135,9 @@ class Releases:
         """
         found = self._loaded.get((version, digest))
         if found is None:
-            found = self._loaded[version, digest] = Release(self.model, version, self._store.open(self.model.name, digest))
+            found = self._loaded[version, digest] = Release(
+                self.model, version, self._store.open(self.model.name, digest)
+            )
         return found
 
     def known(self, version: int, digest: str | None) -> Release | None:

@@ -13,7 +13,7 @@ import pytest
 from include import catalog
 
 ROOT = Path(__file__).parent.parent.parent
-KINDS = {"collect", "load", "retrain", "release", "rollback"}
+KINDS = {"collect", "load", "retrain", "release", "rollback", "monitor"}
 
 
 @pytest.fixture(scope="module")
