@@ -118,8 +118,10 @@ def test_a_first_run_ends_with_a_bundle_that_serves(first: in_process.Outcome, t
     assert row is not None and (row.state, row.bundle) == ("packaged", outcome.packaged.digest)
 
     bundle = BundleStore.default().open("toy", outcome.packaged.digest)
-    names = {"model.onnx", "model.skops", "input_schema.json", "probe.json", "manifest.json", "card.md", "card.html"}
-    assert names | {f"source/{p.name}" for p in catalog.folder("toy").glob("*.py")} == set(bundle.sums)
+    names = {"model.onnx", "model.skops", "input_schema.json", "probe.json", "manifest.json", "reference.json"}
+    assert names | {"card.md", "card.html"} | {f"source/{p.name}" for p in catalog.folder("toy").glob("*.py")} == set(
+        bundle.sums
+    )
     manifest = Manifest.of(bundle.json("manifest.json"))
     assert manifest.as_dict() == bundle.json("manifest.json")
     assert manifest.twin.last < manifest.holdout.first <= manifest.release.last == AS_OF
