@@ -111,18 +111,18 @@ class Probes:
             raise IntegrityError(f"the probe of {probe.as_of} was fitted by other code, and cannot be scored by this")
         return measures.score(self.model, self.pipeline(probe), rows)
 
-    def newest(self, champion: VersionRow, key: str, newest_twin: str | None = None) -> Probe | None:
+    def newest(self, champion: VersionRow, key: str, learned_to: str | None = None) -> Probe | None:
         """The newest probe that can be judged on the ``paired_days`` up to ``key``; made now if it is due.
 
         Parameters
         ----------
         champion : the version that served; the probe is a newer fit of its recipe.
-        newest_twin : the last day that the newest twin of another version was fitted on, if that can be judged on these
-            days; None if there is none.
+        learned_to : the last day that the newest other fit has learned from which can be judged on these days; None:
+            that of the champion's twin.
 
         Returns
         -------
-        None while the champion's twin, or the newest twin, is not ``probe_days`` older than a probe of today would be.
+        None if that fit is less than ``probe_days`` older than a probe of this day would be.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class Probes:
         """
         settings = self.model.monitoring
         last = earlier(key, settings.paired_days)
-        others = max(champion.twin_last, newest_twin or "")
+        others = learned_to or champion.twin_last
         if _days(others, last) < settings.probe_days:
             return None
         recipe, code = Recipe.of(champion.recipe), catalog.digest(self.model.name)
