@@ -28,6 +28,8 @@ from include.retraining import deployed, night
 from include.retraining.selection import Chosen, Selection
 from include.settings import PROJECT, Settings
 from include.spec import Model
+from include.statistics import reference as statistics
+from include.training import reference
 from include.training.candidates import Fitted
 from include.training.plan import Plan
 
@@ -76,9 +78,13 @@ def package(
             f"{decision.verdict.value!r}, not 'promote'."
         )
     lake, version = Lake.of(model), selection.version
-    release = night.refit(model, plan, selection, deployed.StoredTwins(model, plan, lake), lake)
+    twins = deployed.StoredTwins(model, plan, lake)
+    release = night.refit(model, plan, selection, twins, lake)
     fitted, proven = release.fitted, release.proven
     made = manifest(model, plan, selection, evaluation, decision, fitted, version, run_id)
+    windows = plan.spans(selection.candidate)
+    origin = reference.Origin(plan.snapshot, windows, selection.recipe.seed, twins.pipeline(selection.twin))
+    watched = reference.make(model, origin, lake)
     described = card_facts(made, plan, selection, evaluation, release.guards, proven.parity)
     files = {
         "model.onnx": proven.onnx,
@@ -86,6 +92,7 @@ def package(
         "input_schema.json": _json(proven.schema.as_dict()),
         "probe.json": _json(proven.probe.as_dict()),
         "manifest.json": _json(made.as_dict()),
+        statistics.FILE: reference.encoded(watched),
         "card.md": card.markdown(model, described).encode(),
         "card.html": card.html(model, described, pictures(selection.mlflow_run_id, evaluation)).encode(),
         **source_files(catalog.folder(model.name)),

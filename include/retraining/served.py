@@ -38,7 +38,7 @@ class Served:
             raise IntegrityError(f"version {row.version} has no bundle")
         bundle = self.store.open(self.model.name, row.bundle)
         schema = InputSchema.of(bundle)
-        then = with_its_dates(_as_it_was_asked(self.model, schema), schema)
+        then = as_declared_then(self.model, schema)
         source = bundle.read("source/features.py")
         try:
             features = self._features_of(then, holdout.rows, source, f"{bundle.path}/source/features.py")
@@ -59,6 +59,16 @@ class Served:
             build = dataset.builder_from_source(source, where)
             self._features[digest] = dataset.features_frame(then, rows, build)
         return self._features[digest]
+
+
+def as_declared_then(model: Model, schema: InputSchema) -> Model:
+    """The model with the classes and the dates that a version was fitted for.
+
+    Raises
+    ------
+    DataError : the version answers another question.
+    """
+    return with_its_dates(_as_it_was_asked(model, schema), schema)
 
 
 def _as_it_was_asked(model: Model, schema: InputSchema) -> Model:

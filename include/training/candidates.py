@@ -201,7 +201,12 @@ def without_features(estimator: Any, dropped: Iterable[str]) -> None:
 
 
 def fit(
-    model: Model, candidate: Candidate, raw_frame: pd.DataFrame, seed: int, iterations: int | None = None
+    model: Model,
+    candidate: Candidate,
+    raw_frame: pd.DataFrame,
+    seed: int,
+    iterations: int | None = None,
+    build: dataset.Build | None = None,
 ) -> Fitted:
     """Fit one candidate on the labelled rows of ``raw_frame``, on one thread, in the order of the key.
 
@@ -211,6 +216,7 @@ def fit(
     Parameters
     ----------
     iterations : of gradient boosting, if an earlier fit found them (`stopped_after`).
+    build : features code to use instead of that of the model's folder.
 
     Raises
     ------
@@ -225,7 +231,7 @@ def fit(
             f"{model.training.min_rows}."
         )
     rows, target = _learnable(model, rows, span)
-    frame = dataset.features_frame(model, rows)
+    frame = dataset.features_frame(model, rows, build)
     dropped = tuple(str(c) for c in frame.columns if frame[c].dtype != object and frame[c].isna().all())
     if dropped:
         log.warning(
