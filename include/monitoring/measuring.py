@@ -139,7 +139,9 @@ class Measuring:
         champion = self.champion(key)
         paired = self._pair(champion, [days[one] for one in window], replays)
         parts: Parts = {
-            (key, Kind.PERFORMANCE): self._performance(key, [matched[one] for one in window], matched.get(key), replays),
+            (key, Kind.PERFORMANCE): self._performance(
+                key, [matched[one] for one in window], matched.get(key), replays
+            ),
             (key, Kind.DRIFT): drifts,
             (key, Kind.COUNTER): found,
             (key, Kind.STALENESS): self._staleness(key, champion, paired),
@@ -162,7 +164,9 @@ class Measuring:
             return [performance.unknown(self.model, key, stamp, "the day is not published")]
         found: list[Measured] = []
         try:
-            scored = {one.day.key: self._scored(one) for one in dict.fromkeys([*window, day]) if self.days.final(one.day.key)}
+            scored = {
+                one.day.key: self._scored(one) for one in dict.fromkeys([*window, day]) if self.days.final(one.day.key)
+            }
         except DataError as problem:
             return [performance.unknown(self.model, key, stamp, str(problem))]
         own = scored.get(key)
@@ -263,9 +267,7 @@ class Measuring:
         if profiles.reference is None or profiles.day is None:
             result = _unknown(drift.WEIGHTED, Cause.DRIFT, f"drift is not known: {profiles.lack}")
             return [
-                Measured(
-                    partition=key, kind=Kind.DRIFT, version=profiles.version, rows=0, batch=stamp, result=result
-                )
+                Measured(partition=key, kind=Kind.DRIFT, version=profiles.version, rows=0, batch=stamp, result=result)
             ]
         declared, day = self.model.monitoring, profiles.day
         damaged = counters.damaged([one.result for one in found])

@@ -98,15 +98,12 @@ def of_window(model: Model, key: str, batch: str, window: Scored, promise: Promi
     version, source = _only(window.version), _source(window.live)
     metrics = measures.metrics_of(model)
     found = [
-        _measured(model, key, batch, name, metric, window, promise, version, source)
-        for name, metric in metrics.items()
+        _measured(model, key, batch, name, metric, window, promise, version, source) for name, metric in metrics.items()
     ]
     wanted = dict.fromkeys((model.training.metric, model.gate.baseline_metric or model.training.metric))
     for column, value, part in _slices(model, window):
         found += [
-            _measured(
-                model, key, batch, name, metrics[name], part, promise, version, source, slice=f"{column}={value}"
-            )
+            _measured(model, key, batch, name, metrics[name], part, promise, version, source, slice=f"{column}={value}")
             for name in wanted
         ]
     return found

@@ -11,6 +11,7 @@ import logging
 from include.errors import DataError, PerennialError, TransientError
 from include.monitoring.challengers import Challenger, Challengers, Rows
 from include.monitoring.probes import Probes
+from include.registry.ledger import Ledger
 from include.registry.rows import VersionRow
 from include.spec import Model
 
@@ -22,12 +23,11 @@ class Probed:
 
     Parameters
     ----------
-    champion : the version that is judged.
     others : the twins of the versions.
     """
 
-    def __init__(self, model: Model, champion: VersionRow, others: Challengers, probes: Probes | None = None) -> None:
-        self.model, self.champion, self.others = model, champion, others
+    def __init__(self, model: Model, ledger: Ledger, others: Challengers, probes: Probes | None = None) -> None:
+        self.model, self.ledger, self.others = model, ledger, others
         self.probes = probes or Probes(model)
 
     def newest(self, rows: Rows, after: str | None) -> Challenger | None:
@@ -35,15 +35,14 @@ class Probed:
 
         Raises
         ------
-        DataError : a probe is due and cannot be fitted, and there is no other newer fit; the reason.
+        DataError : a probe is due and cannot be fitted or scored, and there is no other newer fit; the reason.
         """
         other = self.others.newest(rows, after)
-        learned_to = max(after or self.champion.twin_last, other.last if other else "")
+        champion = None if rows.champion is None else self.ledger.version(self.model.name, rows.champion)
+        if champion is None:
+            return other
         try:
-            probe = self.probes.newest(self.champion, rows.last, learned_to)
-            if probe is None:
-                return other
-            return Challenger(f"the probe of {probe.as_of}", probe.last, self.probes.scores(probe, rows.frame))
+            return self._probe(champion, rows, max(after or champion.twin_last, other.last if other else "")) or other
         except TransientError:
             raise
         except Exception as problem:  # code of the model's folder
@@ -52,3 +51,9 @@ class Probed:
                 raise DataError(f"no newer fit of {self.model.name} can be made to compare with: {said}") from problem
             log.warning("No probe of %s can be compared, so %s is: %s", self.model.name, other.name, said)
             return other
+
+    def _probe(self, champion: VersionRow, rows: Rows, learned_to: str) -> Challenger | None:
+        probe = self.probes.newest(champion, rows.last, learned_to)
+        if probe is None:
+            return None
+        return Challenger(f"the probe of {probe.as_of}", probe.last, self.probes.scores(probe, rows.frame))

@@ -135,7 +135,9 @@ class Releases:
         """
         found = self._loaded.get((version, digest))
         if found is None:
-            found = self._loaded[version, digest] = Release(self.model, version, self._store.open(self.model.name, digest))
+            found = self._loaded[version, digest] = Release(
+                self.model, version, self._store.open(self.model.name, digest)
+            )
         return found
 
     def known(self, version: int, digest: str | None) -> Release | None:

@@ -124,7 +124,11 @@ class Replaying:
             json.dumps(dict(zip(names, row, strict=True))) if fine else None
             for row, fine in zip(scores.tolist(), known, strict=True)
         ] if names else [None] * rows  # fmt: skip
-        numbers = [None] * rows if names else [one if fine else None for one, fine in zip(scores.tolist(), known, strict=True)]
+        numbers = (
+            [None] * rows
+            if names
+            else [one if fine else None for one, fine in zip(scores.tolist(), known, strict=True)]
+        )
         values = {
             "partition": [day.key] * rows,
             "key": keys.canonical(self.model, day.table),
