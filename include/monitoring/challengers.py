@@ -25,12 +25,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rows:
-    """Labelled rows of the days of a comparison, oldest first; ``first`` and ``last`` are the first and last day."""
+    """Labelled rows of the days of a comparison, oldest first; ``first`` and ``last`` are the first and last day.
+
+    ``champion`` : the version that is compared; None: not known.
+    """
 
     first: str
     last: str
     frame: pd.DataFrame
     labels: np.ndarray
+    champion: int | None = None
 
 
 @dataclass(frozen=True)

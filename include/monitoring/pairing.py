@@ -62,7 +62,7 @@ def pair(
         frame, scores = frame.loc[usable].reset_index(drop=True), scores[usable]
         if frame.empty:
             return Paired(lack="no row of the days has a label and a score of the champion")
-        rows = Rows(first, last, frame, dataset.labels(model, frame))
+        rows = Rows(first, last, frame, dataset.labels(model, frame), champion.version)
         newer = first_known(challengers, rows, champion.last)
     except TransientError:
         raise
