@@ -5,7 +5,9 @@ Runs every night for the newest local day whose labels are final. **monitor** sc
 served when it began (predictions of the server take precedence), and measures: performance by day, version and slice,
 next to the gate's promise and the trivial baseline; drift of every input and of the score; counters such as missing
 values, rows and duplicates; and whether a newer fit is better than the champion. The results are rows of the table
-`monitoring` in the lake. Then incidents are opened, updated and closed.
+`monitoring` in the lake. Then incidents are opened, updated and closed. **retrain** starts `{model}_retrain` if a newer
+fit is better, or if the score drifts together with new categories: at most as often as cool-down and budget allow, and
+never on damaged rows. Otherwise it is skipped.
 
 Days whose rows or labels were corrected since are measured again. *Another day:* Trigger with `partition`, or Backfill
 with the first and the last day. A look at an older day writes its measures, and neither opens nor closes an incident.
@@ -17,12 +19,14 @@ fail the run: incidents report it, on the Models page and as alerts.
 #### When a task fails
 * **monitor**: the ledger or the storage did not answer (the task is retried automatically). Clear the task when it is
   available again. (Skipped: the day was not published in time. The next run measures it once it is there.)
+* **retrain**: the ledger did not answer. Clear the task; the run that it has started already is not started again.
 """
 
 from airflow.sdk import Param
 from perennial import parameters
 from perennial.dags import daily_partitions, model_dag, models
 from perennial.operators.monitoring import MonitorOperator
+from perennial.operators.retraining import StartRetrainOperator
 
 PARAMS = {
     "partition": Param(
@@ -44,5 +48,5 @@ for model in models("monitor"):
         max_active_runs=4,
         params=PARAMS,
     ):
-        # its result (`include.monitoring.run.Monitored`) says whether to retrain, and why
         monitored = MonitorOperator(task_id="monitor", model=model.name)
+        StartRetrainOperator(task_id="retrain", model=model.name, monitored=monitored.output, logical_date=None)

@@ -20,12 +20,14 @@ from include.data import monitoring as table
 from include.data.lake import Lake
 from include.data.monitoring import Kind, Measured
 from include.errors import NotReady
-from include.monitoring import arrival, drift, findings, policy, standing
+from include.monitoring import arrival, drift, findings, policy
 from include.monitoring.challengers import Challengers, TwinsOfTheLedger
 from include.monitoring.counters import DayFacts
 from include.monitoring.findings import Findings
 from include.monitoring.measuring import MeasuredDay, Measuring
-from include.monitoring.policy import Action
+from include.monitoring.policy import Action, Labels
+from include.monitoring.probed import Probed
+from include.monitoring.promotion import standing
 from include.monitoring.wording import count, listed, sentence
 from include.partitions import earlier
 from include.records import PartitionKey, Record
@@ -89,7 +91,7 @@ def monitor(
     Parameters
     ----------
     run_id : the run that acts, for the record. ``now`` : the moment of the look.
-    challengers : where newer fits come from; ``None``: the twins of the ledger.
+    challengers : where newer fits come from; ``None``: the twins of the ledger, and probes if these are old.
 
     Raises
     ------
@@ -99,8 +101,9 @@ def monitor(
     lake, store, ledger = Lake.of(model), BundleStore.default(), Ledger.default()
     lake.create()
     in_service = InService.of(model.name)
-    sources = [TwinsOfTheLedger(model, store, ledger)] if challengers is None else list(challengers)
-    measuring = Measuring(model, lake, store, in_service, sources, now)
+    if challengers is None:
+        challengers = [Probed(model, ledger, TwinsOfTheLedger(model, store, ledger))]
+    measuring = Measuring(model, lake, store, in_service, challengers, now)
     facts = arrival.facts(model, lake, measuring.days, key, in_service)
     if facts is None:
         newest = f"the newest is {measuring.days.newest}" if measuring.days.newest else "none is"
@@ -115,9 +118,8 @@ def monitor(
         action = Action(False, "", f"No retraining: {key} is not the newest day.")
         return _monitored(found, facts, action, Observed(), False, again)
     rows = table.read(lake, earlier(key, policy.days_needed(model)), key, JUDGED)
-    newest_version = standing.newest(ledger, model.name)
-    labels = standing.labels(measuring, found, key)
-    action = policy.decide(model, key, rows, labels, newest_version)
+    newest_version = standing(model.name, ledger).newest
+    action = policy.decide(model, key, rows, _labels(measuring, found), newest_version)
     seen = findings.find(model, key, rows, action, newest_version)
     observed = _observe(model, seen, found, facts, now, run_id)
     return _monitored(found, facts, action, observed, True, again)
@@ -138,6 +140,13 @@ def _measure_again(measuring: Measuring, lake: Lake, key: str) -> list[str]:
             _measure(measuring, lake, one, facts)
             again.append(one)
     return again
+
+
+def _labels(measuring: Measuring, day: MeasuredDay) -> Labels:
+    """The last day that the champion was fitted on, and the newest day with final labels."""
+    champion, window = day.champion, measuring.days.window(day.key)
+    release = None if champion is None else measuring.releases.known(champion.version, champion.digest)
+    return Labels(learned_until=None if release is None else release.last, matured_until=window[-1] if window else None)
 
 
 def _observe(

@@ -17,6 +17,7 @@ OF_DAG_FILES = (
     "perennial.operators.predictions",
     "perennial.operators.reconciliation",
     "perennial.operators.release",
+    "perennial.operators.retraining",
     "perennial.operators.training",
 )
 """What a parse of the files in `dags` imports, except for the folders of models, whose code may change."""

@@ -40,7 +40,7 @@ class StartRetrainOperator(TriggerDagRunOperator):
         with reason_noted(context):
             monitored = Monitored.of(self.monitored)
             action = monitored.action
-            started = retrain.start(catalog.load(self.model), monitored.partition, action, utc_now())
+            started = retrain.start(catalog.load(self.model), monitored.key, action, utc_now())
         if not started.granted:
             if action.retrain:
                 write_note(context, f"{monitored.note} Not retrained: {started.reason}")
