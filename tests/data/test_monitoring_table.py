@@ -1,4 +1,4 @@
-"""The table `monitoring`: rows come back as they were written, a day and kind is replaced whole, and nothing else is."""
+"""The table `monitoring`: rows come back as they were written, and a day and kind is replaced whole."""
 
 from __future__ import annotations
 

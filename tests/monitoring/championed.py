@@ -1,16 +1,14 @@
-"""A home with a champion in service and a newer twin, for the tests of the monitor: made once, and copied by each test.
+"""A home with a champion in service and a newer twin, for the tests of the monitor: made once, copied by each test.
 
-The toy's days from `FIRST` to `LAST` are in the lake. Version 1 was made as of `CHAMPION` and has served since the night
-after it; version 2 was made as of `NEWER` and does not serve. Nothing served before.
+The toy's days from `FIRST` to `LAST` are in the lake. Version 1 was made as of `CHAMPION` and has served since the
+night after it; version 2 was made as of `NEWER` and does not serve. Nothing served before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
@@ -58,12 +56,6 @@ def at(home: homes.Home, action: str, moment: datetime) -> None:
 def night_after(key: str, model: Model) -> datetime:
     """When the monitor looks at a day."""
     return partition(key, model.timezone).end + timedelta(hours=5)
-
-
-def table(lake: Lake, first: str = FIRST, last: str = LAST, kinds: Sequence[Kind] = tuple(Kind)) -> pd.DataFrame:
-    """All that is in the table `monitoring`, without the version of the code."""
-    found = [one.as_dict() for one in monitoring.read(lake, first, last, kinds, profiles=True)]
-    return pd.json_normalize(found).reindex(columns=["partition", "kind", "slice", "result.subject", "result.measure"])
 
 
 def rows(lake: Lake, key: str, kind: Kind, measure: str | None = None) -> list[Measured]:
