@@ -17,8 +17,6 @@ from include.data.published import Published
 from include.monitoring.replaying import Day
 from include.spec import Model
 
-IMMATURE = "immature:"
-
 
 class PublishedDays:
     """The published days of one model, as they were when this was made."""
@@ -52,7 +50,9 @@ class PublishedDays:
         """What a day holds; ``""`` if it is not published."""
         if key not in self.published:
             return ""
-        return f"{'' if self.final(key) else IMMATURE}{self.published[key].batch}"
+        batch = self.published[key].batch
+        # as long as a digest: Delta keeps 64 characters of a text in the log, by which `outdated` compares
+        return batch if self.final(key) else files.sha256(f"labels were not final: {batch}".encode())
 
     def window_stamp(self, key: str) -> str:
         """What the days of a window hold."""

@@ -57,8 +57,7 @@ def pair(
     try:
         scores = np.concatenate([_champion(champion, day, replays.get(day.key)) for day in days])
         frame = pd.concat([day.frame for day in days], ignore_index=True)
-        usable = frame[model.data.label.column].notna().to_numpy(dtype=bool)
-        usable &= known(scores)
+        usable = frame[model.data.label.column].notna().to_numpy(dtype=bool) & known(scores)
         frame, scores = frame.loc[usable].reset_index(drop=True), scores[usable]
         if frame.empty:
             return Paired(lack="no row of the days has a label and a score of the champion")

@@ -18,7 +18,7 @@ from include.data.lake import Lake
 from include.data.monitoring import Kind, Measured
 from include.partitions import partition
 from include.registry.ledger import Ledger
-from include.retraining import in_process
+from include.retraining import decide, evaluate, in_process, select, train
 from include.spec import Model
 from tests import homes
 from tests.services import Services
@@ -27,7 +27,8 @@ from tests.training import toy_days
 FIRST, LAST = "2026-01-20", "2026-05-14"
 CHAMPION, NEWER = "2026-04-26", "2026-05-09"
 SINCE = datetime(2026, 4, 27, 4, tzinfo=UTC)
-CANDIDATES = ["baseline", "logistic", "boosting_all"]
+NIGHT = {"candidates": ["baseline", "logistic"], "window_days": 90}
+"""A window of 90 days, so that the reference has enough days for limits."""
 
 
 def make(running: Services, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> homes.Home:
@@ -35,11 +36,14 @@ def make(running: Services, folder: Path, model: Model, monkeypatch: pytest.Monk
     home = homes.Home(running, folder, running.new_ledger())
     home.enter(monkeypatch)
     toy_days.fill(Lake.of(model), model, FIRST, LAST)
-    first = in_process.in_one_process(model, CHAMPION, {"candidates": CANDIDATES}, "first")
+    first = in_process.in_one_process(model, CHAMPION, NIGHT, "first")
     ledger = Ledger.default()
     ledger.promote(model.name, 1, first.packaged.digest, 0, "perennial", "release-1", "test")
     at(home, "promote", SINCE)
-    in_process.in_one_process(model, NEWER, {"candidates": CANDIDATES}, "second")
+    plan = in_process.plan_of(model, NEWER, NIGHT)
+    trials = [train.train(model, plan, name, "second") for name in plan.candidates]
+    selection = select.select(model, plan, trials, "second")
+    decide.decide(model, plan, selection, evaluate.evaluate(model, plan, selection), "second")  # and not packaged
     return home
 
 
