@@ -27,8 +27,8 @@ from tests.training import toy_days
 FIRST, LAST = "2026-01-20", "2026-05-14"
 CHAMPION, NEWER = "2026-04-26", "2026-05-09"
 SINCE = datetime(2026, 4, 27, 4, tzinfo=UTC)
-NIGHT = {"candidates": ["baseline", "logistic"], "window_days": 90}
-"""A window of 90 days, so that the reference has enough days for limits."""
+NIGHT = {"candidates": ["baseline", "logistic"], "window_days": 80}
+"""A window of 80 days, so that the reference has enough days for limits."""
 
 
 def make(running: Services, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> homes.Home:
