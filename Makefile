@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run tour night rollback unfreeze new-model lint-models try-model backtest gate-power card stop status test test-stack test-units test-full lint format types bench lock clean
+.PHONY: help venv run tour night rollback unfreeze monitor new-model lint-models try-model backtest gate-power card stop status test test-stack test-units test-full lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -45,6 +45,9 @@ rollback: venv  ## put MODEL back to its previous champion, or to VERSION; freez
 
 unfreeze: venv  ## allow the promotion of MODEL again after a rollback (REASON=)
 	@exec $(VENV)/python -m include.stack unfreeze --model "$$MODEL" --reason "$$REASON"
+
+monitor: venv  ## measure the newest day of MODEL, or the days from FIRST to LAST, without Airflow
+	@exec $(VENV)/python -m include.stack monitor --model "$$MODEL" --first "$$FIRST" --last "$$LAST"
 
 try-model: venv  ## run one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try $(if $(MODEL),--model $(MODEL)) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))

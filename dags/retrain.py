@@ -12,6 +12,9 @@ holds the version instead and names who froze it.
 A rejection is a decision, not a failure: the run ends green, and its note (`REJECTED v7 ...`), the log of `gate` and
 the MLflow version give the reason.
 
+A model with `training.schedule = None` has no nights: its monitor starts a run when the champion is stale, and the
+reason is the *Note* of the run.
+
 A night on the same rows, code and parameters as the last decision is skipped. A promotion whose packaging or release
 failed is retried: every night while nothing serves, once while another version serves. *Force* runs the night anyway.
 

@@ -170,6 +170,7 @@ def _ages(found: Findings, taken: list[str], kind: ColumnType) -> dict[str, str]
 def _schedules(delay: timedelta) -> tuple[str, str] | None:
     """When to collect and to train, if labels become final between the default hours for both."""
     training = Training()
+    assert training.schedule, "by default, a model is retrained every night"
     collects, trains = (time_of_day(s) for s in (Data.model_fields["schedule"].default, training.schedule))
     assert collects and trains, "the defaults tick once a day"
     return None if in_time(collects, trains, delay, training.wait_for_data) else LATER

@@ -22,7 +22,7 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include import files
-from include.data import arrow, monitoring, predictions, schema, snapshots
+from include.data import arrow, monitoring, predictions, replays, schema, snapshots
 from include.data.published import Published, published
 from include.data.snapshots import Snapshot
 from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
@@ -107,6 +107,7 @@ class Lake:
             "rows": (pa.schema([*ROWS_PREFIX, *schema.declared(self.model)]), f"_batch,_collected_at,{event_time}", []),
             "quarantine": (QUARANTINE, "_batch", []),
             "predictions": (predictions.COLUMNS, "event_time,version,_segment", [predictions.LAYOUT]),
+            replays.NAME: (replays.COLUMNS, replays.STATISTICS, []),
             monitoring.NAME: (monitoring.COLUMNS, monitoring.STATISTICS, []),
         }
         for name, (columns, statistics, marks) in tables.items():
@@ -137,7 +138,7 @@ class Lake:
         predictions.migrate(self)
 
     def table(self, name: str) -> DeltaTable:
-        """Open ``rows``, ``quarantine``, ``predictions`` or ``monitoring`` at its newest version."""
+        """Open ``rows``, ``quarantine``, ``predictions``, ``replays`` or ``monitoring`` at its newest version."""
         try:
             return DeltaTable(str(self.root / name))
         except TableNotFoundError:

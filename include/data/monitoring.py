@@ -107,7 +107,7 @@ COLUMNS = pa.schema(
 """As `Measured`; ``limit_low`` and ``limit_high`` are the limits of the result, ``code`` the digest of the code that
 measured."""
 PARTITION_BY = ["partition", "kind"]
-STATISTICS = "version"
+STATISTICS = "version,batch"
 OF_RESULT = {"subject": "subject", "measure": "measure", "formula": "formula", "value": "value", "limit_low": "low"}
 OF_RESULT |= {"limit_high": "high", "state": "state", "cause": "cause", "sentence": "sentence"}
 OF_ROW = tuple(name for name in COLUMNS.names if name not in OF_RESULT and name != "code")
@@ -168,6 +168,16 @@ def read(
     found = [_measured(row) for row in dataset.to_table(columns=columns, filter=days).to_pylist()]
     order = {kind: at for at, kind in enumerate(Kind)}
     return sorted(found, key=lambda one: (one.partition, order[one.kind], one.version or 0, one.slice))
+
+
+def batches(lake: Tables) -> dict[tuple[str, Kind], str]:
+    """Of each day and kind of which something is recorded the `Measured.batch`, from the log of the table: no file is
+    opened. If the rows of a kind differ in it, the largest."""
+    found: dict[tuple[str, Kind], str] = {}
+    for action in pa.table(lake.table(NAME).get_add_actions(flatten=True)).to_pylist():
+        place = action["partition.partition"], Kind(action["partition.kind"])
+        found[place] = max(found.get(place, ""), action["max.batch"] or "")
+    return found
 
 
 def _row(one: Measured, code: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from deltalake import DeltaTable
 
 from include import files
 from include.data import arrow, schema
+from include.data import rows as rows_of
 from include.data.published import Published
 from include.errors import DataError, IntegrityError
 from include.partitions import keys_between
@@ -90,13 +91,13 @@ def freeze(
         raise DataError(
             f"{model.name} has no rows from {first} to {last}: load these days with the {model.name}_load DAG."
         )
-    columns = _columns(model)
+    columns = rows_of.columns_of(model)
     order = [(name, "ascending") for name in dict.fromkeys((*model.data.key, model.data.event_time))]
     days: list[tuple[str, int, str]] = []
     with files.temporary(root / "snapshots") as working:
         with pq.ParquetWriter(working, columns, **arrow.PARQUET) as writer:
             for keys in _portions(present, published):
-                rows = _read_partitions(table, keys, columns)
+                rows = rows_of.of_days(table, keys, columns)
                 for key in keys:
                     day = rows.filter(pc.equal(rows["partition"], key)).sort_by(order)
                     days.append((key, day.num_rows, arrow.content_digest(day)))
@@ -181,10 +182,6 @@ def _open(root: Path, digest: str) -> Iterator[tuple[pq.ParquetFile, Manifest]]:
         raise IntegrityError(f"{path} is damaged: {reason}") from None
 
 
-def _columns(model: Model) -> pa.Schema:
-    return pa.schema([("partition", pa.large_string()), *schema.declared(model)])
-
-
 def _portions(keys: list[str], published: Mapping[str, Published]) -> Iterator[list[str]]:
     """Runs of partitions of about a million rows, so that memory does not grow with the window."""
     portion: list[str] = []
@@ -196,14 +193,3 @@ def _portions(keys: list[str], published: Mapping[str, Published]) -> Iterator[l
         portion.append(key)
         rows += published[key].rows
     yield portion
-
-
-def _read_partitions(table: DeltaTable, keys: list[str], columns: pa.Schema) -> pa.Table:
-    """Declared columns of these partitions; a column that was declared after the table was last written is null."""
-    names = [f.name for f in table.schema().fields]
-    rows = table.to_pyarrow_table(filters=[("partition", "in", keys)], columns=[n for n in columns.names if n in names])
-    arrays = [
-        rows[f.name].cast(f.type) if f.name in names else pa.chunked_array([pa.nulls(rows.num_rows, f.type)])
-        for f in columns
-    ]
-    return pa.Table.from_arrays(arrays, schema=columns)

@@ -20,6 +20,7 @@ KEPT = 46
 BEGINS = timedelta(minutes=15)
 """How long after its time a night may begin before it counts as due."""
 NO_DAYS = DayLines((), None, None)
+ON_DEMAND = "No night was planned: it is retrained on demand, when its monitor finds that it is stale, or by hand."
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,8 @@ def _about_the_model(
         return replace(night, outcome=Outcome.NOT_DUE, sentence=why) if night.outcome is Outcome.NOT_DUE else night
     if entry.problem is not None:
         return _broken(name, night, entry.problem, known.runs.get(name, NO_RUNS).broken)
+    if night.outcome is Outcome.NOT_DUE and entry.model is not None and entry.model.training.schedule is None:
+        night = replace(night, sentence=ON_DEMAND)
     quiet = night.outcome in (Outcome.SKIPPED, Outcome.NOT_RUN, Outcome.NOT_DUE)
     if night.outcome is Outcome.SKIPPED and champion is not None and champion.frozen and decisions:
         newest = decisions[0]

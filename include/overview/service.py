@@ -130,7 +130,10 @@ def _age(learned_to: str | None, today: date) -> int | None:
 
 
 def _limit(model: Model, calendar: Calendar, now: datetime) -> int | None:
-    """The age from which a champion is old: its labels, its schedule, and `OLD_DAYS`."""
+    """The age from which a champion is old: its labels, its schedule, and `OLD_DAYS`.
+
+    ``None`` for a model that is retrained on demand: not its age, but its monitor shows whether it is stale.
+    """
     period = calendar.period(now)
     if period is None:
         return None

@@ -70,6 +70,7 @@ class Evidence(Record):
     slices : against the champion.
     trials : every candidate of the night, in the order of declaration.
     snapshot_rows, first, last : of the frozen data.
+    note : why the run was started: what a person or a monitor wrote; "" for a scheduled one.
     """
 
     holdout: tuple[str, str] | None = None
@@ -81,3 +82,4 @@ class Evidence(Record):
     snapshot_rows: int | None = None
     first: str | None = None
     last: str | None = None
+    note: str = ""

@@ -59,6 +59,7 @@ def evidence(plan: Plan, chosen: Chosen, evaluation: Evaluation) -> Evidence:
         snapshot_rows=plan.snapshot.rows,
         first=plan.snapshot.first,
         last=plan.snapshot.last,
+        note=plan.note,
     )
 
 

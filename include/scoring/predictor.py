@@ -137,13 +137,24 @@ class Predictor:
         InvalidRows : rows that break the input contract, or for which the model has no finite score.
         ModelFailure : `features.build` or the graph failed on valid rows.
         """
-        columns = self.contract.columns(rows, now)
+        return self._checked(self.score_columns(self.contract.columns(rows, now), len(rows)))
+
+    def score_columns(self, columns: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
+        """Score columns as `include.scoring.columns` makes them of a table: the scores that `predict` gives these rows.
+
+        Returns
+        -------
+        As `score_features`: a row that `predict` refuses, because its score is not finite, has that score.
+
+        Raises
+        ------
+        ModelFailure : `features.build` or the graph failed.
+        """
         try:
             with np.errstate(all="ignore"):
-                scores = self.score_features(self._build(columns), len(rows))
+                return self.score_features(self._build(columns), rows)
         except Exception as error:
             raise ModelFailure(f"{type(error).__name__}: {error}") from error
-        return self._checked(scores)
 
     def score_features(self, features: Mapping[str, np.ndarray], rows: int) -> np.ndarray:
         """Score what `features.build` returned, without a check that the scores are finite.

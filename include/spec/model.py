@@ -232,8 +232,9 @@ class Data(Declaration):
 class Training(Declaration):
     """The protocol: whole local days up to the as-of, newest last: ``[window] [selection_days] [holdout_days]``."""
 
-    schedule: Cron = "0 3 * * *"
-    """When a run begins: five cron fields in the model's timezone; later than `Data.schedule`."""
+    schedule: Cron | None = "0 3 * * *"
+    """When a run begins: five cron fields in the model's timezone; later than `Data.schedule`. ``None``: on demand, that
+    is when its monitor finds that it is stale, or by hand."""
     window_days: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = 60
     """Days that a candidate is fitted on, unless it has a window of its own."""
     selection_days: Annotated[int, Field(ge=1)] = 7
@@ -349,6 +350,8 @@ class Model(Declaration):
 
     def _too_late(self) -> Finding | None:
         """Why the day that a nightly run is about cannot be in the lake by then, or None."""
+        if self.training.schedule is None:  # a run that a monitor starts is about a day that is in the lake
+            return None
         collects, trains = time_of_day(self.data.schedule), time_of_day(self.training.schedule)
         delay, wait = self.data.label.delay, self.training.wait_for_data
         if collects is None or trains is None or in_time(collects, trains, delay, wait):

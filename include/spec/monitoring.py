@@ -39,7 +39,8 @@ class Monitoring(Declaration):
     """How much worse than a newer fit the champion may be, in units of ``training.metric``; ``None``: a tenth of
     ``gate.margin``."""
     probe_days: Annotated[int, Field(ge=1, le=91)] = 7
-    """A model that is not retrained every night: after how many days the monitor fits a newer model to compare with."""
+    """A model that is not retrained every night: after how many days without a newer fit the monitor makes one to
+    compare with."""
     retrain: bool = True
     """Whether monitoring may start a retraining."""
     cooldown_days: Annotated[int, Field(ge=1, le=91)] = 7

@@ -13,9 +13,11 @@ OF_DAG_FILES = (
     "perennial.operators.broken",
     "perennial.operators.collection",
     "perennial.operators.loading",
+    "perennial.operators.monitoring",
     "perennial.operators.predictions",
     "perennial.operators.reconciliation",
     "perennial.operators.release",
+    "perennial.operators.retraining",
     "perennial.operators.training",
 )
 """What a parse of the files in `dags` imports, except for the folders of models, whose code may change."""
@@ -96,6 +98,7 @@ PRELOAD = (
     "include.retraining.deployed",
     "include.retraining.night",
     "include.retraining.train",
+    "include.monitoring.run",
     *OF_DAG_FILES,
     "perennial.bundle",
     "perennial.console.app",

@@ -85,8 +85,13 @@ def _nights(expression: str, timezone: str) -> NightTimetable:
     return NightTimetable(expression, timezone=timezone)
 
 
-def nights(model: Model) -> NightTimetable:
-    """The timetable of `<model>_retrain`; what it shares with other models is made once, as in `cron`."""
+def nights(model: Model) -> NightTimetable | None:
+    """The timetable of `<model>_retrain`; what it shares with other models is made once, as in `cron`.
+
+    ``None`` for a model that is retrained on demand: only its monitor and people start a run.
+    """
+    if model.training.schedule is None:
+        return None
     return _nights(model.training.schedule, model.timezone).of(f"{model.name}_retrain")
 
 

@@ -50,6 +50,7 @@ __all__ = [  # including the bounds and choices that the forms use
     "WHICH_DAYS",
     "CollectParameters",
     "LoadParameters",
+    "MonitorParameters",
     "NoParameters",
     "Parameters",
     "ReleaseParameters",
@@ -189,6 +190,12 @@ class NoParameters(Parameters):
 
 class CollectParameters(Parameters):
     """`<model>_collect`."""
+
+    partition: Day = None
+
+
+class MonitorParameters(Parameters):
+    """`<model>_monitor`."""
 
     partition: Day = None
 

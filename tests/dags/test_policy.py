@@ -13,7 +13,7 @@ import pytest
 from include import catalog
 
 ROOT = Path(__file__).parent.parent.parent
-KINDS = {"collect", "load", "retrain", "release", "rollback"}
+KINDS = {"collect", "load", "retrain", "release", "rollback", "monitor"}
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +195,10 @@ def test_a_broken_folder_becomes_a_dag_that_explains_the_mistake(tmp_path: Path)
         assert "source.py is missing" in (rollback.doc_md or "") and "halfway_release" not in found.dags
     finally:
         include.models.__path__ = before
+
+
+def test_a_model_on_demand_has_no_nights_and_its_form_is_that_of_every_model(bag: Any) -> None:
+    bikes, toy = bag.dags["bike_demand_retrain"], bag.dags["toy_retrain"]
+    assert not bikes.timetable.can_be_scheduled and toy.timetable.can_be_scheduled
+    assert set(bikes.params.validate()) == set(toy.params)
+    assert bag.dags["bike_demand_collect"].timetable.can_be_scheduled, "its days are collected every night"

@@ -193,6 +193,10 @@ def the_as_of_waits(folder: UsersFolder, printed: str) -> None:
     assert "delay=timedelta(hours=1)" in (folder.project / "include/models/parcels/model.py").read_text()
 
 
+def it_has_no_nights(folder: UsersFolder, printed: str) -> None:
+    assert "schedule=None" in (folder.project / "include/models/parcels/model.py").read_text()
+
+
 def both_tasks_are_decided(folder: UsersFolder, printed: str) -> None:
     for model, metric in (("parcel_hours", "mae|rmse|r2"), ("parcel_arrival", "log_loss|accuracy")):
         decided = rf"^## {model}: (promote|hold|reject) about .*\n\n\| candidate .* selection ({metric}) "
@@ -229,6 +233,7 @@ CHECKS: dict[str, tuple[Prepared, Callable[[UsersFolder, str], None]]] = {
     "Read a file a day": (a_file_a_day, same_rows_as_the_table),
     "Read from an API": (an_api, same_rows_as_the_table),
     "Wait for late labels": (unprepared, the_as_of_waits),
+    "Retrain on demand": (unprepared, it_has_no_nights),
     "Predict a number, or one of several classes": (unprepared, both_tasks_are_decided),
     "Judge by a figure of your own": (unprepared, it_counts_in_euros),
     "Collect days again, or older ones": (unprepared, nothing_to_check),
@@ -241,6 +246,7 @@ TOGETHER = (
     "Add a candidate",
     "Add a feature",
     "Wait for late labels",
+    "Retrain on demand",
     "Judge by a figure of your own",
 )
 """How-tos that one reader can follow one after the other: one lint and one night show whether all of them work."""

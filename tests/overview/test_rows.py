@@ -33,6 +33,28 @@ def test_nights_before_the_model_are_not_due_and_missing_ones_are_not_run() -> N
     ]  # fmt: skip
 
 
+def test_a_model_on_demand_has_no_missed_night_and_no_age_limit() -> None:
+    fresh = of(known([decision()], [run()], champion()), trains=None)
+    assert (fresh.night.outcome, fresh.needs) == (Outcome.PROMOTED, None)
+    months = 100 * DAY
+    first = decision(1, at=NIGHT - months, state="champion")
+    found = of(known([first], [], champion(1, learned_to="2026-01-20"), server=None), trains=None)
+    assert {night.outcome for night in found.nights} == {Outcome.NOT_DUE} and found.needs is None
+    assert found.night.sentence.startswith("No night was planned: it is retrained on demand, when its monitor finds")
+    assert found.serving is not None and (found.serving.age, found.serving.limit, found.serving.old) == (
+        110,
+        None,
+        None,
+    )
+    assert headline([found], NOW) == "Last night: 1 not due. No action is needed."
+
+
+def test_a_model_on_demand_without_a_champion_says_how_it_gets_one() -> None:
+    found = of(known(days=[], server=Server({})), trains=None)
+    assert found.night.outcome is Outcome.NO_CHAMPION and found.needs is not None
+    assert "it is retrained on demand, when its monitor finds that it is stale, or by hand" in found.needs
+
+
 def test_a_broken_folder_says_where_and_hides_no_champion() -> None:
     found = of(known([decision()], [run()], champion()), problem="event_time names nothing")
     assert found.night.outcome is Outcome.BROKEN and "model.py:76: event_time names nothing" in found.night.sentence

@@ -12,6 +12,7 @@ from perennial.parameters import (
     Action,
     CollectParameters,
     LoadParameters,
+    MonitorParameters,
     NoParameters,
     Parameters,
     ReleaseParameters,
@@ -26,11 +27,11 @@ from tests.plugins.in_process import form_refuses, run_task, serialized
 
 FIRST_TASK = {
     "collect": "collect", "load": "plan", "retrain": "snapshot", "release": "smoke_test", "rollback": "rollback",
-    "predictions": "load_predictions",
+    "predictions": "load_predictions", "monitor": "monitor",
 }  # fmt: skip
 MODELS: dict[str, type[Parameters]] = {
     "collect": CollectParameters, "load": LoadParameters, "retrain": RetrainParameters, "release": ReleaseParameters,
-    "rollback": RollbackParameters, "predictions": NoParameters,
+    "rollback": RollbackParameters, "predictions": NoParameters, "monitor": MonitorParameters,
 }  # fmt: skip
 NAN, HUGE = float("nan"), 10**30
 NUMBERS: tuple[Any, ...] = (NAN, float("inf"), 1e30, HUGE, -HUGE, 1.5, -1, "3", "x", True, [1], {"a": 1}, 2**63)
@@ -53,6 +54,7 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
     *(("retrain", {"note": value}) for value in TEXTS),
     *(("retrain", {"as_of": value}) for value in DAYS),
     *(("collect", {"partition": value}) for value in DAYS),
+    *(("monitor", {"partition": value}) for value in DAYS),
     *(("load", {"first": value}) for value in DAYS),
     *(("load", {"last": value}) for value in DAYS),
     *(("load", {"days": value}) for value in ("some", "", None, 1, True, ["missing"], {"a": 1})),

@@ -22,7 +22,7 @@ from include.stack.following import Runs
 from include.stack.layout import Stack
 from include.stack.tour import place
 
-KINDS = ("collect", "load", "retrain", "release", "rollback", "broken")
+KINDS = ("collect", "load", "retrain", "release", "rollback", "monitor", "broken")
 BY, ENDED = "make tour", "the tour has ended"
 PARSED_SECONDS = 120.0  # until Airflow has read its DAG files again; it does so every 20 s
 ALIVE_SECONDS = 30.0  # until the tasks of the runs that were ended have ended, too
