@@ -10,6 +10,7 @@ OF_DAG_FILES = (
     "airflow.version",
     "perennial.dags",
     "perennial.parameters",
+    "perennial.operators.alerting",
     "perennial.operators.broken",
     "perennial.operators.collection",
     "perennial.operators.loading",
@@ -17,6 +18,7 @@ OF_DAG_FILES = (
     "perennial.operators.reconciliation",
     "perennial.operators.release",
     "perennial.operators.training",
+    "perennial.operators.watchdog",
 )
 """What a parse of the files in `dags` imports, except for the folders of models, whose code may change."""
 
@@ -96,12 +98,14 @@ PRELOAD = (
     "include.retraining.deployed",
     "include.retraining.night",
     "include.retraining.train",
+    "include.watchdog.look",
     *OF_DAG_FILES,
     "perennial.bundle",
     "perennial.console.app",
     "perennial.links",
     "perennial.notes",
     "perennial.operators.base",
+    "perennial.tickets",
     "perennial.timetables",
     "perennial.warm",
     "include.stack.freeze",
