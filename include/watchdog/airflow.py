@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 20.0
 """Seconds for one answer: Airflow's database has five for each of its queries."""
 TRIES, PAUSE = 3, 2.0
+"""Attempts, and seconds between two: a web server that restarts is back soon."""
 
 
 def encode(view: AirflowView) -> bytes:
@@ -38,23 +39,22 @@ def decode(content: bytes) -> AirflowView:
     return msgspec.json.decode(content, type=AirflowView)
 
 
-def ask(address: str, headers: dict[str, str], tries: int = TRIES, pause: float = PAUSE) -> AirflowView | None:
+def ask(address: str, headers: dict[str, str]) -> AirflowView | None:
     """The answer of the web server; ``None`` if it does not answer as expected, which is then logged.
 
     Parameters
     ----------
     headers : with the ticket.
-    tries : attempts, ``pause`` seconds apart, because a web server that restarts is back within seconds.
     """
     import httpx
 
-    for attempt in range(1, tries + 1):
+    for attempt in range(1, TRIES + 1):
         try:
             answer = httpx.get(address, headers=headers, timeout=PATIENCE, trust_env=False)
             return decode(answer.raise_for_status().content)
         except (httpx.HTTPError, ValueError) as error:
             problem = f"{type(error).__name__}: {error}"
-        if attempt < tries:
-            time.sleep(pause)
+        if attempt < TRIES:
+            time.sleep(PAUSE)
     log.warning("Airflow's web server did not tell its runs (%s): what they would show stays unknown.", problem)
     return None
