@@ -99,9 +99,7 @@ def look(
     opened = tuple(row for one in observed for row in one.opened)
     closed = tuple(row for one in observed for row in one.closed)
     for row in opened:
-        log.error("Incident %s (%s): %s %s", _named(row), row.severity, row.how_bad, row.todo)
-    for row in closed:
-        log.info("Over: incident %s", _named(row))
+        log.info("#%d: %s %s", row.number, row.how_bad, row.todo)
     unknown = _unknown(known)
     for sentence in unknown:
         log.warning("%s", sentence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.overview.made import DAY, NIGHT, NOW, champion, day, decision, keys, 
 from tests.watchdog.made import LATER, found, healthy, keys_of, view
 
 GIB = 2**30
-FRESH = {"decisions": [], "runs": [], "standing": None, "days": [], "server": Server({})}
+FRESH: dict[str, Any] = {"decisions": [], "runs": [], "standing": None, "days": [], "server": Server({})}
 """Sources about a model that was just added to an empty stack."""
 
 
