@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
-from perennial import notes, refusals
+from perennial import notes, refusals, tickets
 from perennial.console.app import PREFIX, Console
 from perennial.console.navigation import external_views
+from perennial.console.runs_for_tasks import RunsForTasks
 from perennial.links import LINKS
 from perennial.timetables import BrokenFolderTimetable, DailyPartitionTimetable, NightTimetable
 
@@ -19,5 +20,8 @@ class PerennialPlugin(AirflowPlugin):
     timetables: ClassVar[list[Any]] = [DailyPartitionTimetable, NightTimetable, BrokenFolderTimetable]
     operator_extra_links: ClassVar[list[Any]] = list(LINKS)
     listeners: ClassVar[list[Any]] = [notes, refusals]
-    fastapi_apps: ClassVar[list[Any]] = [{"app": Console(), "url_prefix": PREFIX, "name": "Perennial"}]
+    fastapi_apps: ClassVar[list[Any]] = [
+        {"app": Console(), "url_prefix": PREFIX, "name": "Perennial"},
+        {"app": RunsForTasks(), "url_prefix": tickets.PREFIX, "name": "Runs for the watchdog"},
+    ]
     external_views: ClassVar[list[Any]] = external_views()

@@ -22,21 +22,25 @@ AirflowRuns = Runs | None | Callable[[], Runs | None]
 
 
 def overview(
-    runs: AirflowRuns, now: datetime, wanted: Filter | None = None, names: Collection[str] | None = None
+    runs: AirflowRuns,
+    now: datetime,
+    wanted: Filter | None = None,
+    names: Collection[str] | None = None,
+    patience: float = model_server.PATIENCE,
 ) -> Overview:
     """How every model is. Never raises because a service is down: what it knows is unknown, and `problems` says so.
 
-    Reads the folders and the ledger (one query a table), and asks the model server, which has half a second. Safe in a
-    thread.
+    Reads the folders and the ledger (one query a table), and asks the model server. Safe in a thread.
 
     Parameters
     ----------
     runs : of Airflow; ``None`` if they are not known. A function that reads them is called while the ledger is asked.
     wanted : which models to show; ``None``: all.
     names : the models that the reader may see; ``None``: all. The headline counts only what is shown.
+    patience : seconds that the model server has for its answer.
     """
     entries = {entry.name: entry for entry in catalog.entries()}
-    known, why = _evidence(entries, runs, now)
+    known, why = _evidence(entries, runs, now, patience=patience)
     champions = known.ledger.champions.values() if known.ledger else ()
     # without a folder, a champion or a freeze, a model is history: only its own page shows it
     listed = sorted({*entries, *(one.model for one in champions if one.version is not None or one.frozen)})
@@ -72,12 +76,16 @@ def model_overview(name: str, runs: Runs | None, now: datetime) -> ModelOverview
 
 
 def _evidence(
-    entries: Mapping[str, catalog.Entry | None], runs: AirflowRuns, now: datetime, only: bool = False
+    entries: Mapping[str, catalog.Entry | None],
+    runs: AirflowRuns,
+    now: datetime,
+    only: bool = False,
+    patience: float = model_server.PATIENCE,
 ) -> tuple[Evidence, str | None]:
     """What every source says, and why the ledger does not answer. All sources are asked at once."""
     names = {name: days.since(entry.model if entry else None, now) for name, entry in entries.items()}
     with ThreadPoolExecutor(2, thread_name_prefix="overview") as pool:
-        asked, looked = pool.submit(model_server.ask), pool.submit(_ledger, names, now, only)
+        asked, looked = pool.submit(model_server.ask, patience), pool.submit(_ledger, names, now, only)
         runs = runs() if callable(runs) else runs
         (ledger, why), server = looked.result(), asked.result()
     if runs is None:

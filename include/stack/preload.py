@@ -10,6 +10,7 @@ OF_DAG_FILES = (
     "airflow.version",
     "perennial.dags",
     "perennial.parameters",
+    "perennial.operators.alerting",
     "perennial.operators.broken",
     "perennial.operators.collection",
     "perennial.operators.loading",
@@ -19,6 +20,7 @@ OF_DAG_FILES = (
     "perennial.operators.release",
     "perennial.operators.retraining",
     "perennial.operators.training",
+    "perennial.operators.watchdog",
 )
 """What a parse of the files in `dags` imports, except for the folders of models, whose code may change."""
 
@@ -99,12 +101,14 @@ PRELOAD = (
     "include.retraining.night",
     "include.retraining.train",
     "include.monitoring.run",
+    "include.watchdog.look",
     *OF_DAG_FILES,
     "perennial.bundle",
     "perennial.console.app",
     "perennial.links",
     "perennial.notes",
     "perennial.operators.base",
+    "perennial.tickets",
     "perennial.timetables",
     "perennial.warm",
     "include.stack.freeze",

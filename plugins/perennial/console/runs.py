@@ -50,7 +50,7 @@ def read(dag_ids: Collection[str], now: datetime) -> Runs | None:
     try:
         with metadata() as session:
             return Runs(
-                rows=_rows(session, wanted),
+                rows=rows(session, wanted),
                 since=since,
                 paused=_paused(session, [*nightly, *acting, *collecting]),
                 partial=_partial(nightly),
@@ -79,7 +79,8 @@ def _first_seen(session: Session, dag_ids: list[str]) -> Mapping[str, datetime]:
     return {dag_id.rpartition("_")[0]: moment for dag_id, moment in session.execute(query)}
 
 
-def _rows(session: Session, wanted: ColumnElement[bool]) -> tuple[RunRow, ...]:
+def rows(session: Session, wanted: ColumnElement[bool]) -> tuple[RunRow, ...]:
+    """The runs that a condition selects, with their notes and failed tasks."""
     columns = (
         DagRun.dag_id,
         DagRun.run_id,
