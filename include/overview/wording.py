@@ -9,7 +9,8 @@ from typing import Any
 # The notes of runs begin with the outcome, which a page shows by itself: ``REJECTED v7 (boosting): ...``,
 # ``FAILED in `package`: ...``. Those of an earlier release had it in small letters, after what a person wrote.
 _OUTCOME = re.compile(
-    r"(?:ACTION REQUIRED|BROKEN|FAILED|HELD|LIFTED|LOADED|MARKED|NOTHING TO|PASSED|PROMOTED|PUBLISHED|REFUSED|REJECTED|"
+    r"(?:ACKNOWLEDGED|ACTION REQUIRED|BROKEN|CLOSED|FAILED|HELD|LIFTED|LOADED|"
+    r"MARKED|NOTHING TO|PASSED|PROMOTED|PUBLISHED|REFUSED|REJECTED|"
     r"REPAIRED|ROLLED BACK|SKIPPED)\b[^:\n]*:\s+"
     r"|(?i:\**(?:promoted|held|rejected|skipped|failed|stopped|refused|frozen|broken|not run|running)\**\s*:\s+)"
 )

@@ -92,6 +92,14 @@ def limits(of: Gain | None) -> str:
     return f"at least {signed(of.lower)}" if of.upper is None else f"{signed(of.lower)} to {signed(of.upper)}"
 
 
+def percent(share: float | None) -> str:
+    """``12 %``, ``0.4 %``; "" if it is not known."""
+    if share is None:
+        return ""
+    whole = 100 * share
+    return f"{whole:.0f} %" if whole >= 9.95 or whole == 0 else f"{whole:.1f} %" if whole >= 0.05 else "< 0.1 %"
+
+
 def metrics(candidates: Sequence[CandidateFigure]) -> list[str]:
     """The metrics of a table of candidates; one of them may have fewer than the others."""
     return list(dict.fromkeys(figure.name for one in candidates for figure in one.metrics))
@@ -199,6 +207,8 @@ CHANGES = {
     "unfreeze": "freeze lifted",
     "repair": "v{version} repaired",
     "verify": "v{version} verified",
+    "acknowledge": "incident acknowledged",
+    "close": "incident closed",
 }
 DAG_OF_CHANGE = {"promote": "release", "restore": "release", "withdraw": "release", "rollback": "rollback"}
 
@@ -230,6 +240,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "limits": limits,
     "metric": metric,
     "number": number,
+    "percent": percent,
     "plural": plural,
     "signed": signed,
     "slug": slug,
