@@ -1,7 +1,7 @@
-"""The tables of the ledger and the numbered migrations that create them; a later change appends a migration.
+"""The tables of the ledger, and the function that brings a database up to date.
 
-The tables are declared twice on purpose: as SQL, which defines the database and never changes once released,
-and as SQLAlchemy tables, which define what today's code reads. A test compares them.
+The tables are declared twice on purpose: as SQL (`include.registry.migrations`), which defines the database and never
+changes once released, and as SQLAlchemy tables, which define what today's code reads. A test compares them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Boolean, Column, DateTime, Engine, Integer, M
 from sqlalchemy.dialects.postgresql import JSONB
 
 from include.errors import ConfigurationError
+from include.registry.migrations import MIGRATIONS as MIGRATIONS
 
 log = logging.getLogger(__name__)
 
@@ -109,138 +110,80 @@ day = Table(
     Column("at", DateTime(timezone=True)),
 )
 
-FIRST = """
-CREATE TABLE perennial.version (
-    model       text        NOT NULL,
-    version     integer     NOT NULL CHECK (version > 0),
-    run_id      text        NOT NULL,
-    candidate   text        NOT NULL,
-    recipe      jsonb       NOT NULL,
-    twin        text        NOT NULL,
-    twin_first  text        NOT NULL,
-    twin_last   text        NOT NULL,
-    metrics     jsonb       NOT NULL,
-    bundle      text,
-    state       text        NOT NULL
-        CHECK (state IN ('challenger', 'packaged', 'champion', 'retired', 'rejected', 'held', 'failed')),
-    created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (model, version),
-    UNIQUE (model, run_id),
-    CHECK (bundle IS NOT NULL OR state NOT IN ('packaged', 'champion', 'retired', 'failed'))
-);
--- at most one champion of a model, whatever the code above this line does
-CREATE UNIQUE INDEX one_champion ON perennial.version (model) WHERE state = 'champion';
+incident = Table(
+    "incident",
+    metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("model", Text),
+    Column("kind", Text),
+    Column("cause", Text),
+    Column("severity", Text),
+    Column("state", Text),
+    Column("since", Text),
+    Column("what", Text),
+    Column("how_bad", Text),
+    Column("done", Text),
+    Column("todo", Text),
+    Column("page", Text),
+    Column("looks", BigInteger),
+    Column("began", DateTime(timezone=True)),
+    Column("run_id", Text),
+    Column("muted", Boolean),
+    Column("opened_at", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True)),
+    Column("acknowledged_at", DateTime(timezone=True)),
+    Column("acknowledged_by", Text),
+    Column("closed_at", DateTime(timezone=True)),
+    Column("closed_by", Text),
+    Column("reason", Text),
+)
 
--- version NULL: nothing serves (never released, or taken out of service); the epoch stays and only grows
-CREATE TABLE perennial.champion (
-    model         text        PRIMARY KEY,
-    version       integer,
-    digest        text,
-    epoch         bigint      NOT NULL DEFAULT 0 CHECK (epoch >= 0),
-    frozen        boolean     NOT NULL DEFAULT false,
-    frozen_reason text,
-    run_id        text,
-    since         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CHECK ((version IS NULL) = (digest IS NULL)),
-    FOREIGN KEY (model, version) REFERENCES perennial.version (model, version)
-);
+look = Table(
+    "look",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("began", DateTime(timezone=True)),
+    Column("run_id", Text),
+)
 
-CREATE TABLE perennial.decision (
-    id              bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    model           text        NOT NULL,
-    run_id          text        NOT NULL,
-    as_of           text        NOT NULL,
-    verdict         text        NOT NULL CHECK (verdict IN ('promote', 'hold', 'reject')),
-    reason          text        NOT NULL,
-    version         integer,
-    parameters      jsonb       NOT NULL,
-    code_digest     text        NOT NULL,
-    snapshot_digest text        NOT NULL,
-    checks          jsonb       NOT NULL,
-    decided_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
-    UNIQUE (model, run_id)
-);
-CREATE INDEX decision_newest ON perennial.decision (model, decided_at DESC, id DESC);
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("incident", BigInteger),
+    Column("event", Text),
+    Column("day", Text),
+    Column("queued_at", DateTime(timezone=True)),
+    Column("settled_at", DateTime(timezone=True)),
+    Column("outcome", Text),
+)
 
-CREATE TABLE perennial.audit (
-    id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    at           timestamptz NOT NULL DEFAULT clock_timestamp(),
-    actor        text        NOT NULL,
-    action       text        NOT NULL,
-    model        text        NOT NULL,
-    version      integer,
-    from_version integer,
-    epoch        bigint,
-    reason       text        NOT NULL,
-    run_id       text
-);
-CREATE INDEX audit_of_model ON perennial.audit (model, id);
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("alert", BigInteger, primary_key=True),
+    Column("channel", Text, primary_key=True),
+    Column("name", Text),
+    Column("state", Text),
+    Column("tries", Integer),
+    Column("next_at", DateTime(timezone=True)),
+    Column("sent_at", DateTime(timezone=True)),
+    Column("last_error", Text),
+)
 
-CREATE FUNCTION perennial.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'perennial.audit is append-only';
-END $$;
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON perennial.audit
-    FOR EACH STATEMENT EXECUTE FUNCTION perennial.refuse_change();
-CREATE FUNCTION perennial.epoch_only_grows() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP = 'DELETE' OR NEW.epoch < OLD.epoch
-       OR (NEW.epoch = OLD.epoch AND (NEW.version, NEW.digest) IS DISTINCT FROM (OLD.version, OLD.digest)) THEN
-        RAISE EXCEPTION 'perennial.champion: the epoch of % grows with every change and never falls', OLD.model;
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER epoch_only_grows BEFORE UPDATE OR DELETE ON perennial.champion
-    FOR EACH ROW EXECUTE FUNCTION perennial.epoch_only_grows();
-"""
-
-# Before this migration MLflow numbered the versions, so each has the same number there.
-NUMBERS = """
-CREATE TABLE perennial.version_number (
-    model          text        NOT NULL,
-    version        integer     NOT NULL CHECK (version > 0),
-    run_id         text        NOT NULL,
-    mlflow_run_id  text,
-    -- NULL: not registered in MLflow (yet, or no longer)
-    mlflow_version integer     CHECK (mlflow_version > 0),
-    allocated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (model, version),
-    UNIQUE (model, run_id),
-    UNIQUE (model, mlflow_version)
-);
-INSERT INTO perennial.version_number (model, version, run_id, mlflow_version, allocated_at)
-SELECT model, version, run_id, version, created_at FROM perennial.version;
-"""
-
-# What became of each day, and what a decision was made from, so that a page about all models reads neither lakes nor
-# MLflow. Of older decisions only one figure is a number in the ledger; the others stay unknown.
-OVERVIEW = """
-CREATE TABLE perennial.day (
-    model       text        NOT NULL,
-    key         text        NOT NULL CHECK (key ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}$'),
-    state       text        NOT NULL CHECK (state IN ('published', 'empty', 'rejected', 'failed')),
-    -- that are published in the lake, by whichever batch; NULL: none were ever published
-    rows        bigint      CHECK (rows >= 0),
-    -- of the newest validated batch; NULL: not known
-    quarantined bigint      CHECK (quarantined >= 0),
-    reason      text        NOT NULL,
-    batch       text,
-    run_id      text,
-    at          timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (model, key),
-    CHECK (rows IS NOT NULL OR state NOT IN ('published', 'empty'))
-);
-ALTER TABLE perennial.decision ADD COLUMN figures jsonb, ADD COLUMN evidence jsonb;
-UPDATE perennial.decision SET figures = jsonb_build_object('over_baseline', jsonb_build_object('value', found.value))
-FROM (
-    SELECT id, jsonb_path_query_first(checks, '$[*] ? (@.name == "better than the baseline").value') AS value
-    FROM perennial.decision
-) AS found
-WHERE found.id = decision.id AND jsonb_typeof(found.value) = 'number';
-CREATE INDEX audit_of_freezes ON perennial.audit (model, id) WHERE action IN ('freeze', 'unfreeze', 'rollback');
-"""
-
-MIGRATIONS: tuple[tuple[int, str], ...] = ((1, FIRST), (2, NUMBERS), (3, OVERVIEW))
+retraining_request = Table(
+    "retraining_request",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("as_of", Text, primary_key=True),
+    Column("run_id", Text),
+    Column("day", Text),
+    Column("cause", Text),
+    Column("reason", Text),
+    Column("granted", Boolean),
+    Column("answer", Text),
+    Column("at", DateTime(timezone=True)),
+)
 
 
 def migrate(engine: Engine, migrations: tuple[tuple[int, str], ...] = MIGRATIONS) -> int:
