@@ -10,10 +10,10 @@ from include.overview.records import Distribution
 from perennial.console import charts, words
 from perennial.console.performance_chart import scale
 
-WIDE, HIGH = 760, 220
+WIDE, HIGH = 640, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 28
-ROW, NAMES, SHARES = 26, 190, 110
-LONGEST = 26
+ROW, NAMES, SHARES = 26, 170, 110
+LONGEST = 24
 
 
 def distribution(of: Distribution) -> Markup:
@@ -88,12 +88,12 @@ def _categories(of: Distribution) -> Markup:
     parts = []
     for n, one in enumerate(of.bars):
         y = n * ROW + 4
-        name = one.name if len(one.name) <= LONGEST else f"{one.name[: LONGEST - 1]}…"
+        name = escape(words.shortened(one.name, LONGEST))
         title = escape(f"{one.name}: {shares(one.then, one.now)}")
         then, now = one.then / top * wide, one.now / top * wide
         parts.append(
             f'<g class="bin"><title>{title}</title>'
-            f'<text class="name" x="{NAMES - 8}" y="{y + 13}" text-anchor="end">{escape(name)}</text>'
+            f'<text class="name" x="{NAMES - 8}" y="{y + 13}" text-anchor="end">{name}</text>'
             f'<rect class="now" x="{NAMES}" y="{y + 4}" width="{max(now, 0.5):.1f}" height="10"/>'
             f'<path class="then" d="M{NAMES} {y + 0.5}H{NAMES + then:.1f}V{y + 17.5}H{NAMES}"/>'
             f'<text class="axis" x="{NAMES + max(then, now) + 6:.1f}" y="{y + 13}">'

@@ -100,7 +100,7 @@ def darkness(cell: DriftCell) -> str:
 
 def _name(row: DriftRow, y: int, address: Callable[[str], str], chosen: str | None) -> str:
     whole = name(row)
-    text = escape(whole if len(whole) <= LONGEST else f"{whole[: LONGEST - 1]}…")
+    text = escape(words.shortened(whole, LONGEST))
     label = f'<text class="name" x="0" y="{y + 12}"><title>{escape(whole)}</title>{text}</text>'
     if not row.feature:
         return f'<g class="whole">{label}</g>'
@@ -115,10 +115,7 @@ def _name(row: DriftRow, y: int, address: Callable[[str], str], chosen: str | No
 
 def _cell(row: DriftRow, cell: DriftCell, x: int, y: int) -> str:
     kind = darkness(cell)
-    size = CELL - 1
-    inside = '<path d="M4 4l6 6M10 4l-6 6"/>' if kind == "beyond" else ""
+    title = f"<title>{escape(cell_title(row, cell))}</title>"
     hatched = ' fill="url(#hatch)"' if kind == "unmeasured" else ""
-    return (
-        f'<g class="cell {kind}" transform="translate({x} {y})"><title>{escape(cell_title(row, cell))}</title>'
-        f'<rect width="{size}" height="{size}"{hatched}/>{inside}</g>'
-    )
+    box = f'<rect class="cell {kind}" x="{x}" y="{y}" width="{CELL - 1}" height="{CELL - 1}"{hatched}>{title}</rect>'
+    return box + (f'<path class="cross" d="M{x + 4} {y + 4}l6 6m0 -6l-6 6"/>' if kind == "beyond" else "")

@@ -100,6 +100,11 @@ def percent(share: float | None) -> str:
     return f"{whole:.0f} %" if whole >= 9.95 or whole == 0 else f"{whole:.1f} %" if whole >= 0.05 else "< 0.1 %"
 
 
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters: the beginning and the end, because long names often begin alike."""
+    return text if len(text) <= most else f"{text[: most - most // 3 - 1]}…{text[-(most // 3) :]}"
+
+
 def metrics(candidates: Sequence[CandidateFigure]) -> list[str]:
     """The metrics of a table of candidates; one of them may have fewer than the others."""
     return list(dict.fromkeys(figure.name for one in candidates for figure in one.metrics))
