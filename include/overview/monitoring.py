@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 DAYS = 60
 """Days that are read, up to the newest measured one."""
+REFERENCES = "references"
+"""Below a model's lake, see `include.monitoring.references`."""
 
 
 def monitored(name: str, model: Model | None, feature: str | None = None, day: str | None = None) -> Monitored:
@@ -123,17 +125,19 @@ def _distribution(tables: _Tables, name: str, drift: DriftMap, feature: str, day
     if row is None or row.profile is None or row.version is None:
         return Distribution(feature, key, None, lack=f"No distribution of {feature} was kept on {key}.")
     try:
-        reference, span = _reference(name, row.version, feature)
+        reference, span = _reference(tables.root, name, row.version, feature)
         profile = _profile(row.profile)
-    except (PerennialError, ValueError, KeyError, OSError) as error:
+    except (PerennialError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         log.warning("The reference of version %d of %s cannot be read: %s", row.version, name, error)
         why = f"The reference of v{row.version} cannot be read: {_first_line(error)}"
         return Distribution(feature, key, row.version, lack=why, sentence=row.result.sentence)
     return distributions.drawn(feature, key, row.version, span, row.result.sentence, reference, profile)
 
 
-def _reference(name: str, version: int, feature: str) -> tuple[FeatureReference, str]:
+def _reference(root: Path, name: str, version: int, feature: str) -> tuple[FeatureReference, str]:
     """The reference of a feature from the bundle of a version, and its days in words.
+
+    That of an older bundle was made by the monitor (`include.monitoring.references`); a page makes none.
 
     Raises
     ------
@@ -141,12 +145,18 @@ def _reference(name: str, version: int, feature: str) -> tuple[FeatureReference,
     """
     from include.registry.bundles import BundleStore
     from include.registry.ledger import Ledger
-    from include.statistics.reference import FILE, FeatureReference
+    from include.statistics.reference import FILE, LAYOUT, FeatureReference
 
     row = Ledger.default().version(name, version)
     if row is None or row.bundle is None:
         raise KeyError(f"version {version} is not packaged")
-    document = BundleStore.default().open(name, row.bundle).json(FILE)
+    bundle = BundleStore.default().open(name, row.bundle)
+    document = bundle.json(FILE) if FILE in bundle.sums else {}
+    if document.get("layout") != LAYOUT:
+        kept = root / REFERENCES / f"{bundle.digest}.json"
+        if not kept.is_file():
+            raise KeyError(f"neither its bundle nor {kept} has one")
+        document = json.loads(kept.read_bytes())
     found = next((one for one in document["features"] if one["name"] == feature), None)
     if found is None:
         raise KeyError(f"it does not have {feature}")

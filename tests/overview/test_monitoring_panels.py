@@ -216,7 +216,21 @@ def test_a_version_without_a_reference_is_a_sentence(lake: Path) -> None:
     assert str(found.distribution.lack).startswith("The reference of v1 cannot be read: version 1 is not packaged")
     package("toy", 1)
     found = monitored("toy", model())
-    assert found.distribution is not None and "no file 'reference.json'" in str(found.distribution.lack)
+    assert found.distribution is not None and "neither its bundle nor" in str(found.distribution.lack)
+
+
+def test_the_reference_of_an_older_bundle_is_the_one_that_the_monitor_has_made(
+    lake: Path, reference: Reference
+) -> None:
+    digest = package("toy", 1)
+    kept = lake / "references" / f"{digest}.json"
+    kept.parent.mkdir()
+    kept.write_text(reference.model_dump_json())
+    found = monitored("toy", model()).distribution
+    assert found is not None and found.lack is None and len(found.bins) == 10
+    kept.write_text("{")
+    found = monitored("toy", model()).distribution
+    assert found is not None and str(found.lack).startswith("The reference of v1 cannot be read:")
 
 
 def test_a_model_that_was_never_monitored_says_so(home: Path) -> None:

@@ -28,7 +28,7 @@ def key(ago: int = 0, last: date = LAST) -> str:
     return (last - timedelta(days=ago)).isoformat()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Tables:
     """The required part of a lake, without a model's folder."""
 
@@ -169,7 +169,12 @@ def write(root: Path, rows: list[Measured]) -> None:
     """Write the rows into the table of the model whose lake this is."""
     path = str(root / monitoring.NAME)
     if not DeltaTable.is_deltatable(path):
-        DeltaTable.create(path, schema=monitoring.COLUMNS, partition_by=monitoring.PARTITION_BY)
+        DeltaTable.create(
+            path,
+            schema=monitoring.COLUMNS,
+            partition_by=monitoring.PARTITION_BY,
+            configuration={"delta.dataSkippingStatsColumns": monitoring.STATISTICS},
+        )
     parts: dict[tuple[str, Kind], list[Measured]] = {}
     for row in rows:
         parts.setdefault((row.partition, row.kind), []).append(row)

@@ -224,6 +224,20 @@ def test_a_number_that_no_incident_has_fails_the_task_at_once(home: Path, monkey
     assert ended.state == "failed" and ended.note.startswith("FAILED in `incident`: there is no incident 99")
 
 
+def test_the_short_address_of_a_message_is_the_page_of_the_model(
+    admin: Browser, hostile: None, look: Callable[..., tuple[int, ...]]
+) -> None:
+    look(Severity.WARNING)
+    page = admin.get(f"{PREFIX}/{HOSTILE}")
+    assert page.status_code == 200 and f"<h1>{HOSTILE}</h1>" in page.text and "Where to look" in page.text
+    seen = Seen(
+        model=HOSTILE, kind=IncidentKind.DATA, cause="mine", severity=Severity.WARNING, since="2026-05-06", what="x",
+        page=f"{PREFIX}/{HOSTILE}",
+    )  # fmt: skip
+    Incidents.default().observe(Scope(HOSTILE, MONITOR), [seen], datetime.now(UTC), "run")
+    assert "Where to look" not in admin.get(PAGE).text, "it is this page"
+
+
 def test_an_incident_links_only_to_addresses_of_this_server() -> None:
     from perennial.console import addresses
 

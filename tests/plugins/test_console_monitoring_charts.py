@@ -153,6 +153,11 @@ def test_a_long_name_keeps_its_end() -> None:
     assert words.shortened("short", 22) == "short"
 
 
+def test_a_result_is_written_as_a_sentence() -> None:
+    assert words.sentence("the day arrived late") == "The day arrived late."
+    assert words.sentence("dep_delay is stuck.") == "dep_delay is stuck." and words.sentence("") == ""
+
+
 # -- then and now
 
 

@@ -33,6 +33,11 @@ def model(name: str, part: str = "") -> str:
     return f"{pages()}/{quote(name, safe='')}" + (f"#{part}" if part else "")
 
 
+def short(name: str) -> str:
+    """The page of a model, as messages about incidents have it."""
+    return f"{airflow()}{PREFIX}/{quote(name, safe='')}"
+
+
 def dialog(name: str, action: str, **values: str | int) -> str:
     """The page of a model with an open dialog; ``values`` fill in its fields."""
     filled = f"?{urlencode(values)}" if values else ""

@@ -54,6 +54,7 @@ def all_models(reader: ReaderDep, name: Part = "", owner: Part = "", tag: Part =
     )
 
 
+@router.get("/{model}")  # short, for messages about incidents
 @router.get("/-/models/{model}")
 def one(
     reader: ReaderDep, model: Name, version: Version | None = None, feature: Feature = "", day: Day = None

@@ -28,6 +28,8 @@ COUNTERS: Mapping[str, str] = {
     "duplicates": "duplicate rows",
     "rejected_day": "rejected day",
     "late_day": "late day",
+    "repeated_day": "copy of the day before",
+    "stuck": "different values",
     "quarantined": "rows in quarantine",
     "prediction_errors": "prediction errors",
     "latency": "latency",

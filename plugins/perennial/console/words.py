@@ -170,6 +170,13 @@ def slug(member: Outcome | DayState) -> str:
     return member.value.replace(" ", "-")
 
 
+def sentence(text: str) -> str:
+    """The sentence of a result as one: it begins with a capital letter, unless with a name, and has a full stop."""
+    first = text.partition(" ")[0]
+    begun = text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+    return begun if not begun or begun.endswith((".", "!", "?")) else f"{begun}."
+
+
 def place(problem: str | None) -> str:
     """``model.py:76`` of the first mistake of a folder; "" if it names no line."""
     found = re.search(r"([^/\s]+\.py:\d+)", problem or "")
@@ -247,6 +254,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "percent": percent,
     "plural": plural,
+    "sentence": sentence,
     "signed": signed,
     "slug": slug,
     "time": time,
