@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 from deltalake import DeltaTable, write_deltalake
 from pydantic import Field
 
-from include.data.schema import ARROW
 from include.records import PartitionKey, Record, Text
-from include.spec import ColumnType, Model
+from include.spec import Model
 from include.statistics.results import Result
 
 NAME = "monitoring"
-TEXT = ARROW[ColumnType.STRING]
+TEXT = pa.large_string()
+"""As `include.data.schema` has it, which imports pandas: too much for a web server that reads this table for a page."""
 
 
 class Kind(StrEnum):
@@ -113,12 +113,17 @@ OF_RESULT |= {"limit_high": "high", "state": "state", "cause": "cause", "sentenc
 OF_ROW = tuple(name for name in COLUMNS.names if name not in OF_RESULT and name != "code")
 
 
-class Tables(Protocol):
-    """The required part of a `Lake`."""
+class Readable(Protocol):
+    """The part of a `Lake` that is required for reading."""
+
+    def table(self, name: str) -> DeltaTable: ...
+
+
+class Tables(Readable, Protocol):
+    """The part of a `Lake` that is required for writing."""
 
     model: Model
 
-    def table(self, name: str) -> DeltaTable: ...
     def committing(self, name: str, attempt: Any) -> Any: ...
 
 
@@ -146,7 +151,7 @@ def write(lake: Tables, parts: Mapping[tuple[str, Kind], Sequence[Measured]], co
 
 
 def read(
-    lake: Tables, first: str, last: str, kinds: Iterable[Kind] = tuple(Kind), *, profiles: bool = False
+    lake: Readable, first: str, last: str, kinds: Iterable[Kind] = tuple(Kind), *, profiles: bool = False
 ) -> list[Measured]:
     """What was measured about the days between two partition keys, both included, by day and kind.
 

@@ -11,6 +11,7 @@ from datetime import datetime
 from include import catalog
 from include.errors import ConfigurationError, PerennialError, TransientError
 from include.overview import days, model_server
+from include.overview.health import shared_incidents
 from include.overview.needs import headline, in_order, matches, shared_problems
 from include.overview.records import Filter, ModelOverview, Overview, Runs
 from include.overview.rows import Evidence, by_model, row
@@ -46,7 +47,8 @@ def overview(
     listed = sorted({*entries, *(one.model for one in champions if one.version is not None or one.frozen)})
     found = [row(name, entries.get(name), known, now) for name in listed if names is None or name in names]
     problems = shared_problems(why, known.since is not None, known.server is not None)
-    return shown(Overview(now, "", tuple(found), problems), wanted or Filter())
+    incidents = shared_incidents(known.ledger.incidents.get("", ()) if known.ledger else ())
+    return shown(Overview(now, "", tuple(found), problems, incidents), wanted or Filter())
 
 
 def shown(of: Overview, wanted: Filter) -> Overview:

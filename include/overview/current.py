@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from include.overview.sources import Live
+from include.overview.watched import Health
 
 # -- one night
 
@@ -239,6 +240,7 @@ class ModelOverview:
     quality : ``None`` if nothing was decided yet, or nothing is known.
     live : ``None`` if the model server does not answer, or does not know the model.
     needs : what somebody must do, as a sentence; ``None`` if no action is needed.
+    health : the health of the version in service, as its monitor and the watchdog have seen it.
     gone : whether the folder was removed: the champion continues to serve, but the DAGs are gone with the folder.
     """
 
@@ -255,6 +257,7 @@ class ModelOverview:
     data: Data | None
     live: Live | None
     freeze: Freeze | None
+    health: Health
     needs: str | None
     gone: bool = False
 
@@ -267,12 +270,14 @@ class Overview:
     ----------
     headline : ``Last night: 2 promoted, 1 held, 1 frozen, 1 broken. 2 need you.``
     problems : what is wrong with the parts that all models share: ``the model server does not answer``.
+    incidents : open ones that belong to no model, such as a full disk, in words.
     """
 
     at: datetime
     headline: str
     models: tuple[ModelOverview, ...]
     problems: tuple[str, ...]
+    incidents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

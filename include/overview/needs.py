@@ -36,6 +36,7 @@ def needs(
     paused: frozenset[str] = frozenset(),
     gone: bool = False,
     awaited: bool = False,
+    incident: str = "",
 ) -> str | None:
     """What somebody must do; the most urgent matter only. None if no action is needed.
 
@@ -46,6 +47,7 @@ def needs(
     paused : ids of the DAGs that are paused in Airflow.
     gone : whether the model has no folder any more, so that only what it serves matters.
     awaited : whether the first night of a model that was never trained is still to come.
+    incident : what to do about an open incident that pages a person; "" without one.
     """
     if problem is not None:
         return f"Fix the folder: {problem.splitlines()[0]}"
@@ -65,6 +67,8 @@ def needs(
         return f"Lift the freeze and release {what}, or decide that it stays."
     if (about := _of_data(name, data, paused)) is not None:
         return about
+    if incident:
+        return incident
     if night.outcome is Outcome.RUNNING:
         return None
     if serving is not None and serving.version is None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from include.catalog import Entry
 from include.overview import days, service
+from include.overview.health import SILENT, health_of
 from include.overview.needs import needs, released
 from include.overview.nights import Calendar, Window
 from include.overview.outcomes import NightEvidence, Sources, outcome
@@ -99,6 +100,7 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
     state = next((one.state for one in decisions if one.version == night.version), None)
     served = service.served_model(known.server, name)
     freeze = champion.freeze if champion else None
+    health = health_of(ledger.incidents.get(name, ()), ledger.looks.get(name), now) if ledger else SILENT
     problem = entry.problem if entry else None
     return ModelOverview(
         name=name,
@@ -114,6 +116,7 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
         data=data,
         live=served.live if served else None,
         freeze=None if freeze is None else Freeze(freeze.actor, freeze.since, freeze.reason),
+        health=health,
         needs=needs(
             name,
             problem,
@@ -124,6 +127,7 @@ def row(name: str, entry: Entry | None, known: Evidence, now: datetime) -> Model
             known.paused,
             gone=entry is None,
             awaited=awaited is not None,
+            incident=health.todo,
         ),
         gone=entry is None,
     )

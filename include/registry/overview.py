@@ -7,7 +7,7 @@ the length of their history, and the large columns of decisions (checks and evid
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -96,13 +96,34 @@ class DayLines:
     newest: str | None
 
 
+class IncidentLine(NamedTuple):
+    """An incident that is not closed: columns of `IncidentRow`."""
+
+    number: int
+    kind: str
+    severity: str
+    state: str
+    what: str
+    todo: str
+    acknowledged_by: str | None
+
+
 @dataclass(frozen=True)
 class LedgerView:
-    """What the ledger shows, by model. ``decisions`` are newest first."""
+    """What the ledger shows, by model.
+
+    Attributes
+    ----------
+    decisions : newest first.
+    incidents : those that are not closed; of ``""`` those that belong to no model.
+    looks : when the newest look of a monitor at the model began.
+    """
 
     champions: Mapping[str, ChampionLine]
     decisions: Mapping[str, Sequence[DecisionLine]]
     days: Mapping[str, DayLines]
+    incidents: Mapping[str, Sequence[IncidentLine]] = field(default_factory=dict)
+    looks: Mapping[str, datetime] = field(default_factory=dict)
 
 
 _CHAMPIONS = """
@@ -161,6 +182,21 @@ SELECT m.name,
 FROM unnest(CAST(:names AS text[])) AS m (name)
 """
 
+_INCIDENTS = """
+SELECT model, number, kind, severity, state, what, todo, acknowledged_by
+FROM perennial.incident
+WHERE state <> 'closed' AND model = ANY (CAST(:names AS text[]))
+"""
+
+# The name of a scope begins with its model and the kinds of incidents that were looked for (`Scope.name`). Only a
+# monitor looks for drift; the watchdog, which looks at all models, does not tell whether a model is healthy.
+_LOOKS = """
+SELECT split_part(scope, '/', 1), max(began) FROM perennial.look
+WHERE 'drift' = ANY (string_to_array(split_part(scope, '/', 2), ','))
+    AND split_part(scope, '/', 1) = ANY (CAST(:names AS text[]))
+GROUP BY 1
+"""
+
 
 def read(names: Mapping[str, str], since: str, now: datetime, only: bool = False, url: str | None = None) -> LedgerView:
     """The newest facts about models, as of one moment.
@@ -194,12 +230,14 @@ def read(names: Mapping[str, str], since: str, now: datetime, only: bool = False
             _rows(connection, _DAYS, names=every, since=firsts, most=_days_since(firsts, now)), DayLine._make
         )
         ends = _rows(connection, _ENDS, names=every)
+        incidents = _by_model(_rows(connection, _INCIDENTS, names=["", *every]), IncidentLine._make)
+        looks = dict(_rows(connection, _LOOKS, names=every))
     for found in decisions.values():
         found.sort(key=lambda decision: decision.at, reverse=True)
     for recorded in days.values():
         recorded.sort()
     of_days = {name: DayLines(tuple(days.get(name, ())), first, newest) for name, first, newest in ends}
-    return LedgerView(champions, decisions, of_days)
+    return LedgerView(champions, decisions, of_days, incidents, looks)
 
 
 def _days_since(firsts: Sequence[str], now: datetime) -> int:

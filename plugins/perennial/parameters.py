@@ -18,9 +18,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, mo
 
 from include.errors import ConfigurationError
 from include.partitions import FIRST_YEAR, LAST_YEAR
+from include.registry.incident_actions import IncidentAction
 from include.release.action import Action
 from include.spec.bounds import (
     LARGEST_EPOCH,
+    LARGEST_INCIDENT,
     LARGEST_SEED,
     LARGEST_VERSION,
     LONGEST_NAME,
@@ -35,6 +37,7 @@ from include.spelling import did_you_mean
 __all__ = [  # including the bounds and choices that the forms use
     "DAY",
     "LARGEST_EPOCH",
+    "LARGEST_INCIDENT",
     "LARGEST_SEED",
     "LARGEST_VERSION",
     "LONGEST_NAME",
@@ -49,6 +52,8 @@ __all__ = [  # including the bounds and choices that the forms use
     "MOST_LOAD_TASKS",
     "WHICH_DAYS",
     "CollectParameters",
+    "IncidentAction",
+    "IncidentParameters",
     "LoadParameters",
     "MonitorParameters",
     "NoParameters",
@@ -140,6 +145,14 @@ def _action(value: Any) -> Action:
         return Action(value)
     except ValueError:
         listed = ", ".join(repr(action.value) for action in Action)
+        raise ValueError(f"{_shown(value)}, and must be one of {listed}") from None
+
+
+def _incident_action(value: Any) -> IncidentAction:
+    try:
+        return IncidentAction(value)
+    except ValueError:
+        listed = ", ".join(repr(action.value) for action in IncidentAction)
         raise ValueError(f"{_shown(value)}, and must be one of {listed}") from None
 
 
@@ -260,3 +273,16 @@ class RollbackParameters(Parameters):
         if self.lift_freeze:
             return Action.LIFT
         return Action.KEEP if self.freeze is False else self.action
+
+
+class IncidentParameters(Parameters):
+    """`perennial_incidents`."""
+
+    number: Annotated[int, _whole(1, LARGEST_INCIDENT)]
+    action: Annotated[IncidentAction, BeforeValidator(_incident_action)] = IncidentAction.ACKNOWLEDGE
+    reason: Reason
+
+    @property
+    def state(self) -> str:
+        """The state of the incident afterwards, unless it is closed already."""
+        return "closed" if self.action is IncidentAction.CLOSE else "acknowledged"

@@ -281,7 +281,7 @@ def test_a_viewer_looks_and_each_action_is_refused_in_words(running: Running, br
         dialog.locator("[type=submit]").click()
         said = until_ended(page, dialog.get_by_role("status"))
         assert said.startswith("Airflow refused: viewer may look at this model, but may not "), said
-        dialog.get_by_role("button", name="Close").click()
+        dialog.get_by_role("button", name="Close", exact=True).click()
     for dag, runs in before.items():
         assert [run.dag_run_id for run in api.runs(dag)][-len(runs) :] == runs, dag
     page.close()

@@ -11,6 +11,7 @@ from perennial import refusals
 from perennial.parameters import (
     Action,
     CollectParameters,
+    IncidentParameters,
     LoadParameters,
     MonitorParameters,
     NoParameters,
@@ -27,11 +28,12 @@ from tests.plugins.in_process import form_refuses, run_task, serialized
 
 FIRST_TASK = {
     "collect": "collect", "load": "plan", "retrain": "snapshot", "release": "smoke_test", "rollback": "rollback",
-    "predictions": "load_predictions", "monitor": "monitor",
+    "predictions": "load_predictions", "incidents": "incident", "monitor": "monitor",
 }  # fmt: skip
 MODELS: dict[str, type[Parameters]] = {
     "collect": CollectParameters, "load": LoadParameters, "retrain": RetrainParameters, "release": ReleaseParameters,
-    "rollback": RollbackParameters, "predictions": NoParameters, "monitor": MonitorParameters,
+    "rollback": RollbackParameters, "predictions": NoParameters, "incidents": IncidentParameters,
+    "monitor": MonitorParameters,
 }  # fmt: skip
 NAN, HUGE = float("nan"), 10**30
 NUMBERS: tuple[Any, ...] = (NAN, float("inf"), 1e30, HUGE, -HUGE, 1.5, -1, "3", "x", True, [1], {"a": 1}, 2**63)
@@ -44,6 +46,9 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
     *(("rollback", {"reason": "bad", "version": value}) for value in (*NUMBERS, 0)),
     *(("rollback", {"reason": value}) for value in (*TEXTS, None, "", "  x  ")),
     *(("rollback", {"reason": "bad", "action": value}) for value in ("freeze", 1, None, True, ["x"])),
+    *(("incidents", {"number": value}) for value in (*NUMBERS, None, 0)),
+    *(("incidents", {"reason": value}) for value in (*TEXTS, None, "", "  x  ")),
+    *(("incidents", {"action": value}) for value in ("open", 1, None, True, ["close"])),
     ("rollback", {"reason": "bad", "action": Action.LIFT.value, "version": 3}),
     ("rollback", {"reason": "bad", "action": Action.LIFT.value, "lift_freeze": True}),
     ("rollback", {"reason": "bad", "lift_freeze": "yes"}),
@@ -63,10 +68,12 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
     *((kind, {"unknown": HUGE}) for kind in MODELS),
 ]  # fmt: skip
 REQUIRED: dict[str, dict[str, Any]] = {"release": {"version": 1}, "rollback": {"reason": "bad"}}
+REQUIRED["incidents"] = {"number": 1, "reason": "bad"}
+SHARED = ("predictions", "incidents")
 
 
 def dag(kind: str) -> Any:
-    return in_process.dag(f"perennial_{kind}" if kind == "predictions" else f"toy_{kind}")
+    return in_process.dag(f"perennial_{kind}" if kind in SHARED else f"toy_{kind}")
 
 
 def named(values: Any) -> str:

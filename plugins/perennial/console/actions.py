@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from include import catalog
 from include.errors import ConfigurationError
-from include.overview.records import DayState, ModelHistory, ModelOverview, Outcome, Runs, VersionOf
+from include.overview.records import DayState, IncidentOf, ModelHistory, ModelOverview, Outcome, Runs, VersionOf
+from include.registry.incident_actions import IncidentAction
+from include.registry.incident_rows import IncidentState
 from include.release.action import Action
 from include.spec import Model, bounds
+
+INCIDENTS = "perennial_incidents"
+"""The DAG that acknowledges and closes incidents of all models."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ class Offered:
     back_to : versions that a rollback can choose. ``previous`` : the one that it chooses by itself, if there is one.
     lifts : whether there is a freeze, and a DAG that can lift it.
     releasable : packaged versions that do not serve, newest first.
-    paused : DAGs of the model that are paused: a run of them waits until a person unpauses the DAG.
+    incidents : those that can be closed. ``waiting`` : those of them that nobody has acknowledged.
+    paused : DAGs of the model, and that of incidents, if they are paused: a run waits until a person unpauses its DAG.
     """
 
     retraining: Retraining | None
@@ -56,6 +63,11 @@ class Offered:
     releasable: tuple[VersionOf, ...]
     failed: FailedRun | None
     paused: tuple[str, ...]
+    incidents: tuple[IncidentOf, ...] = ()
+    waiting: tuple[IncidentOf, ...] = ()
+    incident_dag: str = INCIDENTS
+    acknowledge: str = IncidentAction.ACKNOWLEDGE.value
+    close: str = IncidentAction.CLOSE.value
     rollback_actions: tuple[str, ...] = (Action.FREEZE.value, Action.KEEP.value)
     lift: str = Action.LIFT.value
     shortest_reason: int = bounds.SHORTEST_REASON
@@ -65,12 +77,14 @@ class Offered:
     largest_seed: int = bounds.LARGEST_SEED
 
 
-def of(row: ModelOverview, past: ModelHistory | None, runs: Runs | None) -> Offered:
+def of(
+    row: ModelOverview, past: ModelHistory | None, runs: Runs | None, incidents: Sequence[IncidentOf] = ()
+) -> Offered:
     """The actions that make sense now."""
     model = _model(row)
     serves = row.serving.version if row.serving else None
     versions = past.versions if past else ()
-    paused = runs.paused if runs and not row.gone else frozenset[str]()
+    paused = runs.paused if runs else frozenset[str]()
     ready = tuple(one for one in versions if one.bundle and one.version != serves and one.state != "failed")
     return Offered(
         retraining=_retraining(model, past) if model else None,
@@ -81,8 +95,16 @@ def of(row: ModelOverview, past: ModelHistory | None, runs: Runs | None) -> Offe
         lifts=row.freeze is not None and not row.gone,
         releasable=ready if model else (),
         failed=_failed(row),
-        paused=tuple(sorted(dag for dag in paused if dag.rpartition("_")[0] == row.name)),
+        paused=tuple(sorted(dag for dag in paused if _is_about(dag, row, bool(incidents)))),
+        incidents=tuple(one for one in incidents if one.state != IncidentState.CLOSED),
+        waiting=tuple(one for one in incidents if one.state == IncidentState.OPEN),
     )
+
+
+def _is_about(dag: str, row: ModelOverview, incidents: bool) -> bool:
+    if dag == INCIDENTS:
+        return incidents
+    return dag.rpartition("_")[0] == row.name and not row.gone
 
 
 def _model(row: ModelOverview) -> Model | None:

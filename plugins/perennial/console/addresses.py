@@ -33,10 +33,32 @@ def model(name: str, part: str = "") -> str:
     return f"{pages()}/{quote(name, safe='')}" + (f"#{part}" if part else "")
 
 
+def short(name: str) -> str:
+    """The page of a model, as messages about incidents have it."""
+    return f"{airflow()}{PREFIX}/{quote(name, safe='')}"
+
+
 def dialog(name: str, action: str, **values: str | int) -> str:
     """The page of a model with an open dialog; ``values`` fill in its fields."""
     filled = f"?{urlencode(values)}" if values else ""
     return model(name, f"do-{action}{filled}")
+
+
+def feature(name: str, of: str, day: str | None = None) -> str:
+    """The distributions of a feature of a model then and now."""
+    query = urlencode({"feature": of} | ({"day": day} if day else {}))
+    return f"{pages()}/{quote(name, safe='')}?{query}#distribution"
+
+
+def features(name: str) -> Callable[[str], str]:
+    """The address of each feature, for `drift_chart.heat_map`."""
+    return lambda of: feature(name, of)
+
+
+def within(page: str) -> str | None:
+    """A path of an incident below the address of Airflow; ``None`` for anything else."""
+    plain = page.startswith("/") and not page.startswith(("//", "/\\"))
+    return f"{airflow()}{page}" if plain else None
 
 
 def quarantine(name: str, day: str | None = None, expectation: str = "", page: int = 1) -> str:

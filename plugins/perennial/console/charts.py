@@ -57,7 +57,7 @@ def nights(of: Sequence[Night]) -> Markup:
     counted = Counter(night.outcome.value for night in of)
     said = ", ".join(f"{number} {outcome}" for outcome, number in counted.most_common())
     label = f"{words.plural(len(of), 'night')}: {said or 'none'}"
-    return _svg("nights", max(1, len(of)) * step, 12, label, parts)
+    return svg("nights", max(1, len(of)) * step, 12, label, parts)
 
 
 def sparkline(points: Sequence[Point], width: int = 132, height: int = 30) -> Markup:
@@ -88,7 +88,7 @@ def sparkline(points: Sequence[Point], width: int = 132, height: int = 30) -> Ma
         f"Gain over the baseline in {words.plural(len(points), 'night')}: {words.signed(first)} at first, "
         f"{words.signed(last)} at last; {promoted}"
     )
-    return _svg("spark", width, height, label, parts)
+    return svg("spark", width, height, label, parts)
 
 
 def interval(gain: Gain | None, among: Iterable[Gain | None], width: int = 120) -> Markup:
@@ -111,7 +111,7 @@ def interval(gain: Gain | None, among: Iterable[Gain | None], width: int = 120) 
         f'<path class="limits" d="M{left:.1f} 7H{right:.1f}"/>',
         f'<circle cx="{at(gain.value):.1f}" cy="7" r="3"/>',
     ]
-    return _svg("interval", width, 14, words.gain(gain), parts)
+    return svg("interval", width, 14, words.gain(gain), parts)
 
 
 # -- the timeline of one model
@@ -147,7 +147,7 @@ def timeline(decisions: Sequence[DecisionOf], audit: Sequence[AuditOf], frozen: 
     label = (
         f"Versions in service and {words.plural(len(decisions), 'decision')} over time; the table below has them all"
     )
-    return _svg("timeline", WIDE, LANE + 16, label, parts)
+    return svg("timeline", WIDE, LANE + 16, label, parts)
 
 
 SERVES = ("promote", "rollback", "restore", "withdraw")
@@ -217,7 +217,7 @@ def calendar(days: Sequence[Day], address: Callable[[Day], str | None]) -> Marku
         if on.day == 1 or (one is days[0] and on.day < 16):  # two names need some space between them
             parts.append(f'<text class="axis" x="{x}" y="11">{on:%b}</text>')
         parts.append(_cell(one, x, TOP + on.weekday() * CELL, address(one)))
-    return _svg("calendar", LEFT + (weeks + 1) * CELL, TOP + 7 * CELL, described(days), parts, links=True)
+    return svg("calendar", LEFT + (weeks + 1) * CELL, TOP + 7 * CELL, described(days), parts, links=True)
 
 
 def described(days: Sequence[Day]) -> str:
@@ -245,7 +245,7 @@ def _cell(one: Day, x: int, y: int, address: str | None) -> str:
     return f'<a href="{escape(address)}" data-out="tab" aria-label="{title}">{box}</a>'
 
 
-def _svg(kind: str, width: int, height: int, label: str, parts: Iterable[str], links: bool = False) -> Markup:
+def svg(kind: str, width: int, height: int, label: str, parts: Iterable[str], links: bool = False) -> Markup:
     """The parts are built here, with every text escaped."""
     role = "group" if links else "img"
     return Markup(

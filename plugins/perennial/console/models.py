@@ -10,12 +10,16 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import HTMLResponse
 
-from include.errors import PerennialError
+from include import catalog
+from include.errors import ConfigurationError, PerennialError
 from include.overview import one_model, predictions
 from include.overview import quarantine as quarantined
 from include.overview.all_models import model_overview, overview, shown
-from include.overview.records import Filter, ModelHistory, ModelOverview, Overview
+from include.overview.incidents import incidents
+from include.overview.monitoring import monitored
+from include.overview.records import Filter, ModelHistory, ModelOverview, Monitored, Overview
 from include.partitions import utc_now
+from include.spec import Model
 from include.spec.bounds import LARGEST_VERSION
 from perennial.console import actions, calling, runs
 from perennial.console.access import Reader, ReaderDep
@@ -27,6 +31,7 @@ T = TypeVar("T")
 Name = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{1,49}$")]
 Part = Annotated[str, Query(max_length=100)]
 Version = Annotated[int, Query(ge=1, le=LARGEST_VERSION)]
+Feature = Annotated[str, Query(max_length=200)]
 Day = Annotated[str | None, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
 
 router = APIRouter()
@@ -49,11 +54,14 @@ def all_models(reader: ReaderDep, name: Part = "", owner: Part = "", tag: Part =
     )
 
 
+@router.get("/{model}")  # short, for messages about incidents
 @router.get("/-/models/{model}")
-def one(reader: ReaderDep, model: Name, version: Version | None = None) -> HTMLResponse:
+def one(
+    reader: ReaderDep, model: Name, version: Version | None = None, feature: Feature = "", day: Day = None
+) -> HTMLResponse:
     reader.require(model)
     now = utc_now()
-    known = runs.read(_dags(reader, model), now)
+    known = runs.read(dags(reader, model), now)
     with asking_mlflow() as problems:
         row = model_overview(model, known, now)
         if row is None:
@@ -61,6 +69,7 @@ def one(reader: ReaderDep, model: Name, version: Version | None = None) -> HTMLR
         past = _or_problem(lambda: one_model.history(model, known, now), problems)
         about = version or _shown_version(row, past)
         line = _or_problem(lambda: one_model.lineage(model, about), problems) if about and past else None
+        found = _or_problem(lambda: incidents(model), problems)
         predicted = _or_problem(lambda: predictions.recent(model, _today(row, now)), problems) or ()
     return page(
         "model.html.j2",
@@ -71,8 +80,10 @@ def one(reader: ReaderDep, model: Name, version: Version | None = None) -> HTMLR
         line=line,
         lineage_of=about,
         predicted=predicted,
+        incidents=found,
+        watched=watched(model, feature, day),
         call=calling.example(row, past),
-        act=actions.of(row, past, known),
+        act=actions.of(row, past, known, found or ()),
         problems=problems,
     )
 
@@ -100,6 +111,15 @@ def compare(reader: ReaderDep, model: Name, left: Version, right: Version) -> HT
     return page("compare.html.j2", reader=reader, model=model, found=found, changed=changed)
 
 
+def watched(name: str, feature: str, day: str | None) -> Monitored:
+    """What the monitor of a model has measured, also if its folder does not load."""
+    try:
+        declared: Model | None = catalog.load(name)
+    except ConfigurationError:
+        declared = None
+    return monitored(name, declared, feature or None, day or None)
+
+
 def choices(every: Overview) -> dict[str, list[str]]:
     """The owners and tags that the filter offers."""
     return {
@@ -108,9 +128,10 @@ def choices(every: Overview) -> dict[str, list[str]]:
     }
 
 
-def _dags(reader: Reader, model: str) -> set[str]:
-    """The DAGs of one model that the user can read."""
-    return {dag_id for kind in runs.KINDS if (dag_id := f"{model}_{kind}") in reader.dag_ids}
+def dags(reader: Reader, model: str) -> set[str]:
+    """The DAGs of one model that the user can read, and that of the incidents of all models."""
+    wanted = {f"{model}_{kind}" for kind in runs.KINDS} | {actions.INCIDENTS}
+    return wanted & reader.dag_ids
 
 
 def _shown_version(row: ModelOverview, past: ModelHistory | None) -> int | None:

@@ -9,7 +9,16 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from perennial.console import addresses, charts, static, words
+from perennial.console import (
+    addresses,
+    charts,
+    distribution_chart,
+    drift_chart,
+    performance_chart,
+    static,
+    watched_words,
+    words,
+)
 from perennial.console.actions import can_retry
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -36,6 +45,8 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.globals |= {"to": addresses, "draw": charts, "words": words, "static": static.address, "can_retry": can_retry}
+    made.globals |= {"watched_words": watched_words, "heat": drift_chart, "then_and_now": distribution_chart}
+    made.globals |= {"over_time": performance_chart}
     made.filters |= words.FILTERS
     return made
 

@@ -25,7 +25,7 @@ from perennial.console.access import metadata
 KEPT = timedelta(days=16)
 """How far back runs are read: the last 14 nights, and a little more."""
 NIGHTLY = ("retrain", "release", "broken")
-ACTING = ("load", "rollback")
+ACTING = ("load", "rollback", "incidents")
 """DAGs that people start. Their runs are not read; whether they are paused is."""
 ENTIRE = ("retrain", "release")
 """DAGs that tell what a night came to. Who may not read both of them cannot know that a run is missing."""

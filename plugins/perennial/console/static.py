@@ -21,6 +21,7 @@ class File(StrEnum):
     """The files that are served; every other name is refused."""
 
     STYLE = "console.css"
+    MONITORING = "monitoring.css"
     SCRIPT = "console.js"
 
 

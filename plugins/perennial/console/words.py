@@ -92,6 +92,19 @@ def limits(of: Gain | None) -> str:
     return f"at least {signed(of.lower)}" if of.upper is None else f"{signed(of.lower)} to {signed(of.upper)}"
 
 
+def percent(share: float | None) -> str:
+    """``12 %``, ``0.4 %``; "" if it is not known."""
+    if share is None:
+        return ""
+    whole = 100 * share
+    return f"{whole:.0f} %" if whole >= 9.95 or whole == 0 else f"{whole:.1f} %" if whole >= 0.05 else "< 0.1 %"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters: the beginning and the end, because long names often begin alike."""
+    return text if len(text) <= most else f"{text[: most - most // 3 - 1]}…{text[-(most // 3) :]}"
+
+
 def metrics(candidates: Sequence[CandidateFigure]) -> list[str]:
     """The metrics of a table of candidates; one of them may have fewer than the others."""
     return list(dict.fromkeys(figure.name for one in candidates for figure in one.metrics))
@@ -157,6 +170,13 @@ def slug(member: Outcome | DayState) -> str:
     return member.value.replace(" ", "-")
 
 
+def sentence(text: str) -> str:
+    """The sentence of a result as one: it begins with a capital letter, unless with a name, and has a full stop."""
+    first = text.partition(" ")[0]
+    begun = text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+    return begun if not begun or begun.endswith((".", "!", "?")) else f"{begun}."
+
+
 def place(problem: str | None) -> str:
     """``model.py:76`` of the first mistake of a folder; "" if it names no line."""
     found = re.search(r"([^/\s]+\.py:\d+)", problem or "")
@@ -199,6 +219,8 @@ CHANGES = {
     "unfreeze": "freeze lifted",
     "repair": "v{version} repaired",
     "verify": "v{version} verified",
+    "acknowledge": "incident acknowledged",
+    "close": "incident closed",
 }
 DAG_OF_CHANGE = {"promote": "release", "restore": "release", "withdraw": "release", "rollback": "rollback"}
 
@@ -230,7 +252,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "limits": limits,
     "metric": metric,
     "number": number,
+    "percent": percent,
     "plural": plural,
+    "sentence": sentence,
     "signed": signed,
     "slug": slug,
     "time": time,
