@@ -52,8 +52,10 @@ def test_a_metric_of_which_more_is_better_has_the_same_sign(toy: Model, twin: An
 
 
 def test_many_rows_are_sampled(toy: Model, twin: Any, holdout: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importance, "MOST_ROWS", 300)
+    monkeypatch.setattr(importance, "MOST_ROWS", 400)
+    assert of_inputs(toy, twin, holdout, seed=0).rows == 400
     monkeypatch.setattr(importance, "WIDE", 3)
+    monkeypatch.setattr(importance, "FEW_ROWS", 300)
     found = of_inputs(toy, twin, holdout, seed=0)
     assert (found.rows, found.repeats) == (300, 1) and (found.by_input["x"] or 0) > 0.05
 
