@@ -66,5 +66,5 @@ class PublishedDays:
         found = {}
         for key in wanted:
             day = table.filter(pc.equal(table["partition"], key)).sort_by(order)
-            found[key] = Day(key, day, schema.to_frame(day), self.stamp(key))
+            found[key] = Day(key, day, schema.to_frame(day), self.stamp(key) or "")
         return found
