@@ -46,10 +46,10 @@ class PublishedDays:
         """The newest published days before this one, oldest first."""
         return [one for one in self.published if one < key][-most:]
 
-    def stamp(self, key: str) -> str:
-        """What a day holds; ``""`` if it is not published."""
+    def stamp(self, key: str) -> str | None:
+        """What a day holds; None if it is not published."""
         if key not in self.published:
-            return ""
+            return None
         batch = self.published[key].batch
         # as long as a digest: Delta keeps 64 characters of a text in the log, by which `outdated` compares
         return batch if self.final(key) else files.sha256(f"labels were not final: {batch}".encode())
@@ -66,5 +66,5 @@ class PublishedDays:
         found = {}
         for key in wanted:
             day = table.filter(pc.equal(table["partition"], key)).sort_by(order)
-            found[key] = Day(key, day, schema.to_frame(day), self.stamp(key))
+            found[key] = Day(key, day, schema.to_frame(day), self.stamp(key) or "")
         return found
