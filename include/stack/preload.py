@@ -98,6 +98,7 @@ PRELOAD = (
     "include.retraining.deployed",
     "include.retraining.night",
     "include.retraining.train",
+    "include.alerting.alerts",
     "include.watchdog.look",
     *OF_DAG_FILES,
     "perennial.bundle",
