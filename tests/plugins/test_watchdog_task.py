@@ -130,14 +130,8 @@ def test_alerts_are_sent_even_if_the_look_failed_and_then_the_run_fails(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def open_incident(cause: str) -> None:
-        seen = Seen(
-            model="",
-            kind=IncidentKind.RUN,
-            cause=cause,
-            severity=Severity.WARNING,
-            since="today",
-            what=f"{cause} failed",
-        )
+        told = {"model": "", "cause": cause, "since": "today", "what": f"{cause} failed"}
+        seen = Seen(kind=IncidentKind.RUN, severity=Severity.WARNING, **told)
         scope = Scope("", frozenset({IncidentKind.RUN}), cause)
         Incidents.default().observe(scope, [seen], utc_now(), None)
 
