@@ -6,8 +6,8 @@ closes incidents: a night without a decision by the time of the model's monitori
 did not arrive, a folder that does not load, a model server that does not answer or does not serve what the ledger says
 (if that is still so two minutes later), predictions that are not loaded, a disk that fills, and a failed run of any DAG
 of Perennial. What could not be looked at neither opens nor closes an incident. Then **alert** sends the messages that
-are due, of all incidents, to the addresses of the connection `perennial_alerts`. Without this connection incidents are
-shown on the Models page only.
+are due, of all incidents, to the addresses of the connection `perennial_alerts`, and once a day a report of the open
+ones. Without this connection incidents are shown on the Models page only.
 
 The note of the run names the incidents that were opened and closed; most runs find nothing and have no note.
 

@@ -101,6 +101,7 @@ PRELOAD = (
     "include.retraining.night",
     "include.retraining.train",
     "include.monitoring.run",
+    "include.alerting.alerts",
     "include.watchdog.look",
     *OF_DAG_FILES,
     "perennial.bundle",

@@ -56,5 +56,5 @@ def ask(address: str, headers: dict[str, str]) -> AirflowView | None:
             problem = f"{type(error).__name__}: {error}"
         if attempt < TRIES:
             time.sleep(PAUSE)
-    log.warning("Airflow's web server did not tell its runs (%s): what they would show stays unknown.", problem)
+    log.warning("Airflow's web server did not report its runs (%s): what they would show stays unknown.", problem)
     return None

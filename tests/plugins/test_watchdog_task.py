@@ -18,7 +18,8 @@ import include.models
 from include.errors import IntegrityError, TransientError
 from include.overview.records import RunRow, Runs
 from include.partitions import utc_now
-from include.registry.incidents import Incidents
+from include.registry.incident_rows import IncidentKind, Seen, Severity
+from include.registry.incidents import Incidents, Scope
 from include.watchdog import airflow
 from include.watchdog.look import Looked
 from include.watchdog.records import AirflowView
@@ -48,6 +49,12 @@ def web_server(answer: bytes, status: int = 200) -> Iterator[tuple[str, list[Map
             self.send_response(status)
             self.end_headers()
             self.wfile.write(answer)
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            asked.append({"path": self.path, "body": body})
+            self.send_response(status)
+            self.end_headers()
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -122,12 +129,21 @@ def test_addresses_come_from_the_password_and_the_extra_of_the_connection(monkey
 def test_alerts_are_sent_even_if_the_look_failed_and_then_the_run_fails(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alerts = pytest.importorskip("include.alerting.alerts")
-    sent: list[Any] = []
-    monkeypatch.setattr(alerts, "send_due", lambda *given: sent.append(given))
-    monkeypatch.setenv("AIRFLOW_CONN_PERENNIAL_ALERTS", '{"conn_type": "generic", "password": "json://one"}')
-    well = run(monkeypatch, "alert", xcoms={"look": Looked().as_dict()})
-    assert well.state == "success", well.error
-    failed = run(monkeypatch, "alert", xcoms={"look": None})
+    def open_incident(cause: str) -> None:
+        told = {"model": "", "cause": cause, "since": "today", "what": f"{cause} failed"}
+        seen = Seen(kind=IncidentKind.RUN, severity=Severity.WARNING, **told)
+        scope = Scope("", frozenset({IncidentKind.RUN}), cause)
+        Incidents.default().observe(scope, [seen], utc_now(), None)
+
+    with web_server(b"") as (address, asked):
+        url = address.removeprefix("http://").removesuffix("/execution/")
+        monkeypatch.setenv("AIRFLOW_CONN_PERENNIAL_ALERTS", f'{{"conn_type": "generic", "password": "json://{url}/"}}')
+        open_incident("predictions")
+        well = run(monkeypatch, "alert", xcoms={"look": Looked().as_dict()})
+        assert well.state == "success", well.error
+        assert sum("predictions failed" in one["body"] for one in asked) >= 1
+        before = len(asked)
+        open_incident("reconcile")
+        failed = run(monkeypatch, "alert", xcoms={"look": None})
+        assert "reconcile failed" in asked[before]["body"]
     assert failed.state == "failed" and isinstance(failed.error, IntegrityError)
-    assert [given[0] for given in sent] == [("json://one",)] * 2

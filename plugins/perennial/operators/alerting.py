@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 CONNECTION = "perennial_alerts"
-"""The connection with the Apprise addresses: its password, one or several separated by blanks, and ``urls`` in its
-extra, a list. Both are encrypted by Airflow. Without the connection, incidents are on the page only."""
+"""The connection with the Apprise addresses (see `include/alerting/README.md`): its password, one or several separated
+by blanks, or ``urls`` in its extra, a list. Both are encrypted by Airflow. Without the connection, incidents are on the
+page only."""
 URLS = "urls"
+REPORTED_FROM = 6
+"""The hour (UTC) from which the daily report of open incidents is sent."""
 
 
 class SendAlertsOperator(BaseOperator):
-    """Send the alerts that are due, each at least once.
+    """Send the alerts that are due, each at least once, and once a day a report of the open incidents.
 
     Alerts are sent by a task because callbacks of Airflow do not run after a SIGKILL (airflow#60858), and those of a
     DAG not always (airflow#63374).
@@ -43,24 +46,28 @@ class SendAlertsOperator(BaseOperator):
         self.after = after
 
     def execute(self, context: Context) -> None:
-        from include.alerting.alerts import send_due
+        from include.alerting.alerts import queue_report, send_due
 
+        now = utc_now()
         with reason_noted(context):
-            sent = send_due(addresses(), utc_now(), conf.get("api", "base_url", fallback=""))
-        self.log.info("%s", sent)
+            if now.hour >= REPORTED_FROM:
+                queue_report(now)
+            send_due(addresses(), now, conf.get("api", "base_url", fallback=""))
         if context["ti"].xcom_pull(task_ids=self.after) is None:
             raise IntegrityError(f"the task {self.after} has failed; what was due before has been sent")
 
 
 def addresses() -> tuple[str, ...]:
     """The addresses of the connection; empty if it does not exist. None of them appears in a log."""
+    from include.alerting.channels import CRITICAL
+
     try:
         connection = BaseHook.get_connection(CONNECTION)
     except AirflowNotFoundException:
         return ()
     found = tuple(dict.fromkeys(_addresses(connection)))
     for address in found:
-        mask_secret(address)
+        mask_secret(address.removeprefix(CRITICAL))
     return found
 
 
