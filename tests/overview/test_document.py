@@ -9,6 +9,7 @@ from include.overview.document import lines, to_json
 from include.overview.needs import headline
 from include.overview.records import Live, Overview, ServedModel, Server
 from include.overview.rows import row
+from include.registry.overview import IncidentLine
 from tests.overview.made import NIGHT, NOW, champion, decision, entry, known, model, published, run
 
 
@@ -35,7 +36,7 @@ def test_the_lines_of_a_healthy_model() -> None:
     assert lines(overview(healthy())) == [
         "Last night: 1 promoted. No action is needed.",
         "  toy: PROMOTED (version 2); version 2 serves, learned up to 2026-05-09 (1 day old); data up to 2026-05-09; "
-        "1,200 requests in 23.5 h, 3 errors, p95 0.42 ms",
+        "health not known; 1,200 requests in 23.5 h, 3 errors, p95 0.42 ms",
         "      because of 2.",
     ]
 
@@ -59,7 +60,17 @@ def test_unknown_is_said_in_every_line() -> None:
     evidence = replace(known([decision()], [], champion()), ledger=None, server=None, since=None)
     printed = lines(overview(row("toy", entry(model()), evidence, NOW)))
     assert printed[0] == "Last night: 1 unknown. No action is needed."
-    assert printed[1] == "  toy: UNKNOWN; what serves is not known"
+    assert printed[1] == "  toy: UNKNOWN; what serves is not known; health not known"
+
+
+def test_an_open_incident_is_a_word_and_its_reason() -> None:
+    sources = known([decision()], [run()], champion())
+    assert sources.ledger is not None
+    found = IncidentLine(7, "stale", "critical", "open", "A newer fit is better", "Release it.", None)
+    view = replace(sources.ledger, incidents={"toy": [found]}, looks={"toy": NOW})
+    printed = lines(overview(row("toy", entry(model()), replace(sources, ledger=view), NOW)))
+    assert "; stale" in printed[1] and "      stale: A newer fit is better." in printed
+    assert printed[-1] == "      -> Incident 7: Release it."
 
 
 def test_a_freeze_is_named() -> None:

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 
 from include.data import monitoring
 from include.data.monitoring import Kind, Measured, Source
+from include.registry.ledger import Ledger
 from include.statistics.drift import deciding
 from include.statistics.reference import FeatureReference, Importance, Reference, of_feature
 from include.statistics.results import Cause, Result, State
@@ -179,6 +180,16 @@ def write(root: Path, rows: list[Measured]) -> None:
     for row in rows:
         parts.setdefault((row.partition, row.kind), []).append(row)
     monitoring.write(Tables(root), parts, "c" * 64)
+
+
+def keep(of: Reference, root: Path, model: str, version: int = 1) -> Path:
+    """Keep the reference of a version whose bundle has none, as a monitor does; returns its file."""
+    row = Ledger.default().version(model, version)
+    assert row is not None
+    kept = root / "references" / f"{row.bundle}.json"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(of.model_dump_json())
+    return kept
 
 
 def of_reference(of: Reference, name: str) -> FeatureReference:

@@ -12,10 +12,8 @@ from perennial.console import navigation
 from perennial.console.app import PREFIX
 
 from include.data.monitoring import Measured
-from include.registry.bundles import BundleStore
 from include.registry.incident_rows import IncidentKind, Seen, Severity
 from include.registry.incidents import Incidents, Scope
-from include.registry.ledger import Ledger
 from include.settings import Settings
 from include.statistics.reference import Reference
 from tests.overview import watched_kit as kit
@@ -42,7 +40,7 @@ def rows(reference: Reference) -> list[Measured]:
 
 @pytest.fixture
 def measured(hostile: None, reference: Reference, rows: list[Measured]) -> Path:
-    """Eight days of the hostile model, with `SCRIPT` in every name and sentence, and a bundle with the reference."""
+    """Eight days of the hostile model, with `SCRIPT` in every name and sentence, and the reference."""
     day = kit.key()
     more = [
         kit.scored(day, 0.7, 14, slice=f"{SCRIPT}=b"),
@@ -51,11 +49,8 @@ def measured(hostile: None, reference: Reference, rows: list[Measured]) -> Path:
     ]
     root = Settings.from_environment().lake / HOSTILE
     kit.write(root, [*(row for row in rows if row.kind != "staleness"), *more])
-    digest = BundleStore.default().write(
-        HOSTILE, {"card.html": b"card", "reference.json": reference.model_dump_json().encode()}
-    )
-    Ledger.default().set_bundle(HOSTILE, 1, digest)
-    return root / "monitoring"
+    kit.keep(reference, root, HOSTILE)
+    return root
 
 
 @pytest.fixture
@@ -127,10 +122,11 @@ def test_a_model_that_was_never_monitored_says_so_everywhere(admin: Browser, hos
 
 
 def test_a_damaged_table_and_a_missing_reference_do_not_fail_the_page(admin: Browser, measured: Path) -> None:
-    Ledger.default().set_bundle(HOSTILE, 1, BundleStore.default().write(HOSTILE, {"card.html": b"another"}))
+    for file in measured.glob("references/*"):
+        file.unlink()
     page = admin.get(PAGE)
     assert page.status_code == 200 and "The reference of v1 cannot be read:" in page.text
-    for file in measured.glob("_delta_log/*.json"):
+    for file in measured.glob("monitoring/_delta_log/*.json"):
         file.write_text("{")
     page = admin.get(PAGE)
     assert page.status_code == 200 and "What was measured cannot be read:" in page.text and HOSTILE in page.text

@@ -16,10 +16,8 @@ import pytest
 from perennial.console import navigation
 from perennial.console.app import PREFIX
 
-from include.registry.bundles import BundleStore
 from include.registry.incident_rows import IncidentKind, Seen, Severity
 from include.registry.incidents import Incidents, Scope
-from include.registry.ledger import Ledger
 from include.settings import Settings
 from tests.end_to_end.chromium import CHROMIUM, started
 from tests.overview import watched_kit as kit
@@ -48,9 +46,9 @@ def chromium() -> Iterator[Any]:
 def incident(hostile: None) -> int:
     """A model that is monitored and stale; returns the number of the incident."""
     reference = kit.reference()
-    kit.write(Settings.from_environment().lake / HOSTILE, kit.history(reference, days=30))
-    files = {"card.html": b"card", "reference.json": reference.model_dump_json().encode()}
-    Ledger.default().set_bundle(HOSTILE, 1, BundleStore.default().write(HOSTILE, files))
+    root = Settings.from_environment().lake / HOSTILE
+    kit.write(root, kit.history(reference, days=30))
+    kit.keep(reference, root, HOSTILE)
     seen = Seen(
         model=HOSTILE, kind=IncidentKind.STALE, cause="paired", severity=Severity.CRITICAL, since="2026-05-06",
         what="A newer fit is better.", todo="Release it.",

@@ -122,16 +122,15 @@ def _versions(of: Performance, across: Callable[[str], float]) -> list[str]:
 
 def _windows(of: Sequence[Scored], x: Place, down: Callable[[float], float]) -> list[str]:
     """The value as a line and its interval as a bar for each day; the line ends where a day is not known."""
-    parts: list[str] = []
+    lines: list[str] = []
+    marks: list[str] = []
     line: list[tuple[float, float]] = []
     for n, one in enumerate(of):
+        if one.value is None or (line and _days(of[n - 1].day, one.day) > 1):
+            lines += _line("window", line)
+            line = []
         if one.value is None:
-            parts += _line("window", line)
-            line = []
             continue
-        if line and n and _days(of[n - 1].day, one.day) > 1:
-            parts += _line("window", line)
-            line = []
         at, y = x(one), down(one.value)
         line.append((at, y))
         title = f"<title>{escape(spoken(one))}</title>"
@@ -140,8 +139,8 @@ def _windows(of: Sequence[Scored], x: Place, down: Callable[[float], float]) -> 
             bar = f'<path class="limits" d="M{at:.1f} {down(one.low):.1f}V{down(one.high):.1f}"/>'
         wrong = " violated" if one.state == "violated" else ""
         mark = f'<path d="M{at - 4:.1f} {y:.1f}l4 -4 4 4 -4 4z"/>'
-        parts.append(f'<g class="windowed{wrong}">{title}{bar}{mark}</g>')
-    return [*_line("window", line), *parts]
+        marks.append(f'<g class="windowed{wrong}">{title}{bar}{mark}</g>')
+    return [*lines, *_line("window", line), *marks]
 
 
 def _singles(of: Sequence[Scored], x: Place, down: Callable[[float], float], high: float, low: float) -> list[str]:
