@@ -33,7 +33,10 @@ def test_every_model_has_its_dags(bag: Any) -> None:
     assert {f"{name}_{kind}" for name in names for kind in KINDS} <= set(bag.dags)
 
 
-@pytest.mark.parametrize(("kind", "task_id"), [("reconcile", "reconcile"), ("predictions", "load_predictions")])
+@pytest.mark.parametrize(
+    ("kind", "task_id"),
+    [("reconcile", "reconcile"), ("predictions", "load_predictions"), ("maintenance", "maintain")],
+)
 def test_one_dag_of_one_task_is_for_all_models(bag: Any, kind: str, task_id: str) -> None:
     dag = bag.dags[f"perennial_{kind}"]
     assert [task.task_id for task in dag.tasks] == [task_id] and dag.max_active_runs == 1
