@@ -22,7 +22,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -31,7 +30,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-from deltalake import DeltaTable, WriterProperties
+from deltalake import DeltaTable, WriterProperties, write_deltalake
 
 from include.data import retention
 from include.data.lake import WORK, Lake
@@ -47,8 +46,8 @@ log = logging.getLogger(__name__)
 PREDICTIONS = "predictions"
 SETTLED = timedelta(days=1)
 """How long a day must be over before it is compacted: its last predictions are loaded by then."""
-SMALL_BYTES = 32 * 2**20
-"""A day is compacted if two of its files are smaller."""
+LARGEST_BYTES = 64 * 2**20
+"""A day that is larger is not compacted: its files are not small, and all of its rows are in memory."""
 ROW_GROUP = 65_536
 """Rows of a row group: a reader skips those groups whose event times it does not need."""
 CHECKPOINT_COMMITS = 10
@@ -182,10 +181,7 @@ class Compacted:
 
 
 def compact(lake: Lake, now: datetime) -> Compacted:
-    """Make one file of the small files of each day of `predictions` that is over, in one commit for each day.
-
-    A commit that meets an append of the loader succeeds, because rows are only moved. One that meets a deletion, or
-    another compaction, of the same day is repeated on the newest version.
+    """Make one file of the files of each day of `predictions` that is over, in one commit for each day.
 
     Raises
     ------
@@ -193,35 +189,53 @@ def compact(lake: Lake, now: datetime) -> Compacted:
     """
     lake.create()  # in an older layout, partitions are days of events
     newest = newest_closed(now - SETTLED, lake.model.timezone).key
-    small = _small_files(lake.table(PREDICTIONS))
-    days = sorted(key for key, count in small.items() if key <= newest and count > 1)
-    files = 0
-    for key in days:
-        files += int(lake.committing(PREDICTIONS, partial(_compact, key=key)))
+    fragmented = _fragmented(lake.table(PREDICTIONS))
+    days = [key for key in fragmented if key <= newest]
+    files = sum(int(lake.committing(PREDICTIONS, partial(_compact, key=key))) for key in days)
     if days:
         log.info("Compacted %d days of predictions of %s, %s to %s.", len(days), lake.model.name, days[0], days[-1])
-    return Compacted(tuple(days), files, any(key > newest and count > 1 for key, count in small.items()))
+    return Compacted(tuple(days), files, len(fragmented) > len(days))
 
 
 def _compact(table: DeltaTable, key: str) -> int:
-    """Compact one day; returns how many files it had."""
-    done = table.optimize.z_order(
-        ["event_time"],
-        partition_filters=[("partition", "=", key)],
+    """Replace the files of one day by one with the same rows; returns how many they were.
+
+    This is an overwrite of the partition, which Delta refuses if another commit has touched the day meanwhile. Its own
+    `optimize` of deltalake 1.6.6 is not: two of them at once both succeed, and every row is there twice.
+    """
+    files = _files(table).get(key, _Files())
+    if files.count < 2:
+        return 0
+    rows = table.to_pyarrow_table(partitions=[("partition", "=", key)]).sort_by("event_time")
+    write_deltalake(
+        table,
+        rows,
+        mode="overwrite",
+        predicate=f"partition = '{key}'",
         writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=ROW_GROUP),
-        max_concurrent_tasks=1,
     )
-    return int(done["numFilesRemoved"])
+    return files.count
 
 
-def _small_files(table: DeltaTable) -> Counter[str]:
-    """How many small files each partition has."""
-    found: Counter[str] = Counter()
-    for action in (
-        pa.table(table.get_add_actions(flatten=True)).select(["partition.partition", "size_bytes"]).to_pylist()
-    ):
-        if action["size_bytes"] < SMALL_BYTES:
-            found[action["partition.partition"]] += 1
+@dataclass(frozen=True)
+class _Files:
+    """The files of a day: how many, and their size together."""
+
+    count: int = 0
+    size: int = 0
+
+
+def _fragmented(table: DeltaTable) -> list[str]:
+    """The days that consist of several small files."""
+    return sorted(key for key, files in _files(table).items() if files.count > 1 and files.size <= LARGEST_BYTES)
+
+
+def _files(table: DeltaTable) -> dict[str, _Files]:
+    found: dict[str, _Files] = {}
+    for action in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        key = action["partition.partition"]
+        before = found.get(key, _Files())
+        found[key] = _Files(before.count + 1, before.size + action["size_bytes"])
     return found
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
+import include.models
 from include.data import counted, maintenance, predictions, retention
 from include.data.lake import Lake
 from include.data.maintenance import Maintained, MaintainedLakes, maintain, maintain_all
@@ -66,8 +67,9 @@ class Served:
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home whose only models are those in its folder `models`."""
     monkeypatch.setenv("PERENNIAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("PERENNIAL_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(include.models, "__path__", [str(tmp_path / "models")])
     return tmp_path
 
 
@@ -108,15 +110,15 @@ def test_each_day_that_is_over_becomes_one_file_with_the_same_rows(lake: Lake, s
     parts = [served.add(day, minute) for day in range(6) for minute in (30, 0, 15)]
     before = content(lake)
     found = maintain(lake.model, NOW)
-    assert (found.days, found.files) == (4, 12), "the day before yesterday is the last one that is settled"
-    assert files(lake) == {f"2026-05-0{day + 3}": 1 if day < 4 else 3 for day in range(6)}
+    assert (found.days, found.files) == (5, 15), "yesterday is over for two hours only"
+    assert files(lake) == {f"2026-05-0{day + 3}": 1 if day < 5 else 3 for day in range(6)}
     assert content(lake) == before
     table = lake.table("predictions")
     assert table.transaction_version("one/sensors") == 18
     assert predictions.append(lake, parts) == 0, "every segment is known as loaded"
     assert maintain(lake.model, NOW).nothing
     assert lake.table("predictions").version() == table.version()
-    assert maintain(lake.model, NOW + timedelta(days=2)).days == 2
+    assert maintain(lake.model, NOW + timedelta(days=1)).days == 1
 
 
 def test_transactions_outlive_checkpoints_and_the_cleaning_of_the_log(lake: Lake, served: Served) -> None:
@@ -129,8 +131,7 @@ def test_transactions_outlive_checkpoints_and_the_cleaning_of_the_log(lake: Lake
     assert not (log / f"{1:020d}.json").exists() and list(log.glob("*.checkpoint.parquet"))
     assert predictions.append(lake, [late, *parts]) == 0
     assert lake.table("predictions").count() == 26
-    again = maintenance._small_files(lake.table("predictions"))
-    assert again == {"2026-05-03": 1}
+    assert files(lake) == {"2026-05-03": 1}
 
 
 def test_files_are_still_skipped_by_event_time_and_row_groups_too(
@@ -163,7 +164,7 @@ def test_a_day_with_one_small_file_or_large_ones_is_left_alone(
     lake: Lake, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served.add(0)
-    monkeypatch.setattr(maintenance, "SMALL_BYTES", 1)
+    monkeypatch.setattr(maintenance, "LARGEST_BYTES", 1)
     served.add(1)
     served.add(1)
     assert maintain(lake.model, NOW).nothing
@@ -173,8 +174,13 @@ def test_a_day_with_one_small_file_or_large_ones_is_left_alone(
 
 @pytest.mark.parametrize(
     ("what", "left"),
-    [("append", {"2026-05-03": 2, "2026-05-04": 1}), ("expire", {"2026-05-04": 1}), ("compact", {"2026-05-03": 1, "2026-05-04": 1})],
-)  # fmt: skip
+    [
+        ("append", {"2026-05-03": 1, "2026-05-04": 1}),
+        ("append to another day", {"2026-05-03": 1, "2026-05-04": 2}),
+        ("expire", {"2026-05-04": 1}),
+        ("compact", {"2026-05-03": 1, "2026-05-04": 1}),
+    ],
+)
 def test_another_process_that_commits_meanwhile(
     lake: Lake, served: Served, monkeypatch: pytest.MonkeyPatch, what: str, left: dict[str, int]
 ) -> None:
@@ -183,6 +189,7 @@ def test_another_process_that_commits_meanwhile(
     served.add(1)
     act: dict[str, Callable[[], object]] = {
         "append": lambda: served.add(0, 50),
+        "append to another day": lambda: served.add(1, 50),
         "expire": lambda: predictions.expire(lake, "2026-05-03"),
         "compact": lambda: original(lake.table("predictions"), "2026-05-03"),
     }
@@ -195,12 +202,11 @@ def test_another_process_that_commits_meanwhile(
         return original(table, key)
 
     monkeypatch.setattr(maintenance, "_compact", meets)
-    before = content(lake)
     maintain(lake.model, NOW)
     assert met and files(lake) == left
-    after = {row["request_id"] for row in content(lake)}
-    gone = {row["request_id"] for row in before} - after
-    assert len(gone) == (3 if what == "expire" else 0) and len(content(lake)) == lake.table("predictions").count()
+    requests = [row["request_id"] for row in content(lake) if row["row"] == 0]
+    made = [f"r{n}" for n in range(1, served.number + 1)]
+    assert requests == (["r4"] if what == "expire" else made), "nothing is lost, and nothing is there twice"
 
 
 def test_the_loader_that_meets_a_compaction_adds_its_rows_once(
