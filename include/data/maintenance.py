@@ -200,8 +200,8 @@ def compact(lake: Lake, now: datetime) -> Compacted:
 def _compact(table: DeltaTable, key: str) -> int:
     """Replace the files of one day by one with the same rows; returns how many they were.
 
-    This is an overwrite of the partition, which Delta refuses if another commit has touched the day meanwhile. Its own
-    `optimize` of deltalake 1.6.6 is not: two of them at once both succeed, and every row is there twice.
+    An overwrite of the partition is refused if another commit has touched the day meanwhile. The `optimize` of
+    deltalake 1.6.6 is not: if two of them run at once, both succeed, and every row is there twice.
     """
     files = _files(table).get(key, _Files())
     if files.count < 2:
