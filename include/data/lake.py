@@ -22,7 +22,7 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction, 
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from include import files
-from include.data import arrow, monitoring, predictions, replays, schema, snapshots
+from include.data import arrow, monitoring, predictions, replays, retention, schema, snapshots
 from include.data.published import Published, published
 from include.data.snapshots import Snapshot
 from include.errors import ConfigurationError, DataError, IntegrityError, TransientError
@@ -96,11 +96,9 @@ class Lake:
     def create(self) -> None:
         """Create the tables that do not exist, and bring an older layout up to date; safe in any number of processes.
 
-        The retention of the log and of removed files is set here, once: with Delta's defaults a version can be read for
+        The retention of the log and of removed files is set here: with Delta's defaults a version can be read for
         30 days, and after that no past training could be reproduced, without any message.
         """
-        keep = f"interval {max(self.model.data.keep.days, 1)} days"
-        retention = {"delta.logRetentionDuration": keep, "delta.deletedFileRetentionDuration": keep}
         event_time = self.model.data.event_time
         tables: dict[str, tuple[pa.Schema, str, list[Transaction]]] = {
             # Statistics of a few columns are enough to prune files, and keep the log small.
@@ -115,6 +113,7 @@ class Lake:
             if DeltaTable.is_deltatable(str(path)):
                 continue
             path.mkdir(parents=True, exist_ok=True)
+            keep = retention.of(self.model, name)
             try:
                 DeltaTable.create(
                     str(path),
@@ -125,12 +124,14 @@ class Lake:
                     partition_by=monitoring.PARTITION_BY if name == monitoring.NAME else ["partition"],
                     name=f"{self.model.name}.{name}",
                     configuration={
-                        **retention,
+                        **retention.properties(keep),
                         "delta.appendOnly": "false",
                         "delta.dataSkippingStatsColumns": statistics,
                     },
                 )
-                log.info("Created the table %s of %s; its versions are kept for %s.", name, self.model.name, keep[9:])
+                log.info(
+                    "Created the table %s of %s; its versions are kept for %d days.", name, self.model.name, keep.days
+                )
             except DeltaError:
                 # Version 0 is written only if it is absent: a second process finds the table of the first.
                 if not DeltaTable.is_deltatable(str(path)):

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from include import catalog, files
+from include import files
 from include.data import expiry, predictions
 from include.data.lake import Lake
 from include.data.predictions import Part
+from include.data.problems import LONGEST_REASON, Problem, many, model_or_reason, reported, require_none
 from include.data.segments import Accepted, Content, read
-from include.errors import ConfigurationError, IntegrityError, PerennialError, TransientError
 from include.records import Record
 from include.scoring.record import Segment, folders_by_model, segment_name, segments_in
 from include.settings import Settings
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 COMMIT_BYTES = 64 * 2**20
 """Rows in memory, as Arrow tables, at which a commit is made before the model's other segments are read."""
-LONGEST_REASON = 300
+NOT_LOADED = "The predictions of %s could not all be loaded."
 REJECTED = "rejected"
 """The folder next to the segments with the lines that cannot be loaded."""
 
@@ -52,21 +52,26 @@ class LoadedModel(Record):
     reason: str = ""
 
 
-class Problem(Record):
-    """Why the predictions of a model could not all be loaded, or old ones not be deleted; ``retry``: a later try can
-    succeed without a person."""
-
-    model: str
-    reason: str
-    retry: bool
-
-
 class Waiting(Record):
     """Closed segments that wait because their model does not load: its folder was removed, or is broken."""
 
     model: str
     segments: int
     reason: str
+
+
+class RejectedLines(Record):
+    """The files with lines that could not be loaded, of one model.
+
+    Attributes
+    ----------
+    files : one for each segment that had such lines. ``newest`` : when the last of them was written.
+    folders : where they are.
+    """
+
+    files: int
+    newest: datetime
+    folders: tuple[str, ...]
 
 
 class Expired(Record):
@@ -92,15 +97,15 @@ class LoadedSpools(Record):
         if self.loaded:
             rows, segments = (sum(getattr(one, name) for one in self.loaded) for name in ("rows", "segments"))
             models = self.loaded[0].model if len(self.loaded) == 1 else f"{len(self.loaded)} models"
-            parts.append(f"LOADED {_many(rows, 'prediction')} of {models} from {_many(segments, 'spool segment')}.")
+            parts.append(f"LOADED {many(rows, 'prediction')} of {models} from {many(segments, 'spool segment')}.")
         elif self.waiting:
             parts.append("NOTHING TO load.")
         parts += [
-            f"**{_many(one.rejected, 'rejected line')} of {one.model}** ({one.reason}). Rejected lines are not lost: "
+            f"**{many(one.rejected, 'rejected line')} of {one.model}** ({one.reason}). Rejected lines are not lost: "
             f"they are kept, with their reasons, in {', '.join(one.kept)}."
             for one in rejected
         ]
-        parts += [f"Waiting: {_many(one.segments, 'segment')} of {one.model}. {one.reason}" for one in self.waiting]
+        parts += [f"Waiting: {many(one.segments, 'segment')} of {one.model}. {one.reason}" for one in self.waiting]
         return " ".join(parts)
 
     def require_complete(self) -> None:
@@ -110,11 +115,7 @@ class LoadedSpools(Record):
         ------
         TransientError, IntegrityError : the reason of each problem; transient if a later try can succeed.
         """
-        if not self.problems:
-            return
-        reasons = " ".join(f"{one.model}: {one.reason}" for one in self.problems)
-        kind = TransientError if any(one.retry for one in self.problems) else IntegrityError
-        raise kind(f"the predictions of {_count(self.problems)} could not all be loaded. {reasons} {self.note}".strip())
+        require_none(self.problems, "the predictions of {models} could not all be loaded", self.note)
 
 
 @dataclass(frozen=True)
@@ -147,24 +148,49 @@ def load_all(now: datetime) -> LoadedSpools:
     waiting: list[Waiting] = []
     expired: list[Expired] = []
     for name, segments in _filled(spools, problems):
-        model = _model(name)
+        model = model_or_reason(name)
         if not isinstance(model, Model):
             waiting.append(Waiting(model=name, segments=len(segments), reason=model))
             log.warning("%d spool segments of %s wait, because its model does not load: %s", len(segments), name, model)
             continue
         commits: list[Commit] = []
-        with _reported(name, problems):
+        with reported(name, NOT_LOADED, problems, log):
             for commit in load(model, segments, now):
                 commits.append(commit)
         if commits:
             loaded.append(_summed(name, commits))
     for name in expiry.due(settings.lake, now):
-        model = _model(name)
+        model = model_or_reason(name)
         if isinstance(model, Model):
-            with _reported(name, problems):
+            with reported(name, NOT_LOADED, problems, log):
                 days = expiry.expire(model, now, [folder / REJECTED for folder in spools.get(name, ())])
                 expired += [Expired(model=name, days=days)] if days else []
     return LoadedSpools(loaded=tuple(loaded), problems=tuple(problems), waiting=tuple(waiting), expired=tuple(expired))
+
+
+def rejected(spool: Path) -> dict[str, RejectedLines]:
+    """The files with lines that could not be loaded, by model; models without any are left out.
+
+    Only names and times of files are read. They stay until a person has removed them, at most ``monitoring.keep``.
+
+    Parameters
+    ----------
+    spool : `Settings.spool`.
+    """
+    found = {}
+    for name, folders in folders_by_model(spool).items():
+        kept = {folder / REJECTED: [one.path for one in segments_in(folder / REJECTED)] for folder in folders}
+        times = []
+        for path in (path for paths in kept.values() for path in paths):
+            with suppress(FileNotFoundError):  # a person or the expiry has removed it at this moment
+                times.append(path.stat().st_mtime)
+        if times:
+            found[name] = RejectedLines(
+                files=len(times),
+                newest=datetime.fromtimestamp(max(times), UTC),
+                folders=tuple(str(folder) for folder, paths in kept.items() if paths),
+            )
+    return found
 
 
 def load(model: Model, segments: Iterable[Segment], now: datetime) -> Iterator[Commit]:
@@ -247,41 +273,7 @@ def _filled(spools: dict[str, list[Path]], problems: list[Problem]) -> list[tupl
     """The models with closed segments; the shortest spool first, so that a long one does not delay the others."""
     found = []
     for name, folders in spools.items():
-        with _reported(name, problems):
+        with reported(name, NOT_LOADED, problems, log):
             if segments := [segment for folder in folders for segment in segments_in(folder)]:
                 found.append((name, segments))
     return sorted(found, key=lambda one: (len(one[1]), one[0]))
-
-
-def _model(name: str) -> Model | str:
-    """The model of this name, or why it does not load."""
-    try:
-        return catalog.load(name)
-    except (ConfigurationError, FileNotFoundError) as error:  # the latter: its folder is removed at this moment
-        return _short(error)
-
-
-@contextmanager
-def _reported(model: str, problems: list[Problem]) -> Iterator[None]:
-    """Turn any error into a problem of this model."""
-    try:
-        yield
-    except Exception as error:
-        log.exception("The predictions of %s could not all be loaded.", model)
-        retry = isinstance(error, TransientError | ConnectionError | TimeoutError)
-        problems.append(Problem(model=model, reason=_short(error), retry=retry))
-
-
-def _short(error: Exception) -> str:
-    kind = "" if isinstance(error, PerennialError) else f"{type(error).__name__}: "
-    line = " ".join(f"{kind}{error}".split()).rstrip(".")
-    return f"{line if len(line) <= LONGEST_REASON else line[: LONGEST_REASON - 4] + ' ...'}."
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _count(problems: Sequence[Problem]) -> str:
-    models = sorted({one.model for one in problems})
-    return models[0] if len(models) == 1 else f"{len(models)} models"

@@ -26,7 +26,7 @@ from include.serving.place import Place
 from include.serving.predict import PredictEndpoint, Receive, Rows, Scope, Send, authorized
 from include.serving.recent import together
 from include.serving.siblings import SILENT, Alone, Report, Siblings, furthest_behind
-from include.serving.spool import Spool, SpoolCounts
+from include.serving.spool import Spool
 from include.serving.status import Health, ModelDetails, Models
 from include.serving.watcher import ModelState, Watcher, store_and_local
 from include.settings import Settings
@@ -81,7 +81,7 @@ def create_app(settings: Settings | None = None, place: Place | None = None) -> 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         assert isinstance(app, ModelServer)
-        app.spool = app.predict.spool = Spool(settings.spool)
+        app.spool = app.predict.spool = Spool(settings.spool, scores=metrics.scores)
         watcher.start()
         await processes.start()
         logger.info("Serving from %s, spool %s.", settings.bundles, app.spool.folder)
@@ -107,10 +107,7 @@ def create_app(settings: Settings | None = None, place: Place | None = None) -> 
     app.metrics, app.watcher = metrics, watcher
     app.predict = PredictEndpoint(watcher, metrics, settings.serving_token)
 
-    def spool_counts() -> SpoolCounts:
-        return app.spool.counts if app.spool else SpoolCounts()
-
-    metrics.registry.register(StateCollector(lambda: watcher.states, lambda: watcher.store_reachable, spool_counts))
+    metrics.registry.register(StateCollector(watcher, lambda: app.spool, metrics.scores))
     _add_routes(app, watcher, processes, token)
     describe = app.openapi
 

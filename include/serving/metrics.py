@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
 
 from include.serving.recent import Ring, Rings
+from include.serving.score_counts import ScoresByVersion
 
 PREFIX = "perennial_serving"
 BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5)
@@ -36,6 +37,7 @@ class Metrics:
 
     registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
     recent: Rings = field(default_factory=Rings)
+    scores: ScoresByVersion = field(default_factory=ScoresByVersion)
 
     def __post_init__(self) -> None:
         r, labels = self.registry, ("model", "version")

@@ -34,7 +34,9 @@ from include import files
 from include.scoring.columns import utc_naive
 from include.scoring.messages import Row
 from include.scoring.predictor import Scores
-from include.scoring.record import CLOSED, OPEN, Line, encode, segment_name
+from include.scoring.record import OPEN, Line, encode, segment_name
+from include.serving.score_counts import ScoresByVersion
+from include.serving.spool_files import cut_torn_end, next_number, publish, whole
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,7 @@ class SpoolCounts:
     written: int = 0
     synced: int = 0
     taken: int = 0
+    write_errors: int = 0
     segments_closed: int = 0
     lost_by_last_crash: int = 0
     torn_lines: int = 0
@@ -100,6 +103,7 @@ class Spool:
     Parameters
     ----------
     folder : the spool's root, shared with other servers and with the task that loads it.
+    scores : counts the scores of what is recorded.
 
     Notes
     -----
@@ -113,6 +117,7 @@ class Spool:
         max_queued_rows: int = MAX_QUEUED_ROWS,
         close_after_seconds: float = CLOSE_AFTER_SECONDS,
         close_after_bytes: int = CLOSE_AFTER_BYTES,
+        scores: ScoresByVersion | None = None,
     ) -> None:
         self.root = Path(folder)
         self.counts = SpoolCounts()
@@ -123,6 +128,7 @@ class Spool:
         self._stop = threading.Event()
         self._failing: str | None = None
         self._full = False
+        self._scores = scores
         self.root.mkdir(parents=True, exist_ok=True)
         self.server_id, self._lock = self._take_a_folder()
         self.folder = self.root / self.server_id
@@ -193,6 +199,9 @@ class Spool:
                     self.counts.dropped += len(entry.rows)
                     self._settle(len(entry.rows))
                     logger.exception("A prediction of %s could not be written to the spool.", entry.model)
+                else:
+                    if self._scores is not None:
+                        self._scores.add(entry.model, entry.version, entry.scores.scores)
                 rows += len(entry.rows)
             for model, lines in batches.items():
                 self._append(model, lines)
@@ -222,6 +231,7 @@ class Spool:
                 raise
         except (OSError, ValueError) as error:
             self.counts.dropped += len(lines)
+            self.counts.write_errors += 1
             if self._failing != str(error):
                 self._failing = str(error)
                 logger.error(
@@ -252,7 +262,7 @@ class Spool:
     def _open_segment(self, model: str) -> _OpenSegment:
         folder = self.folder / model
         folder.mkdir(exist_ok=True)
-        number = _next_number(folder)
+        number = next_number(folder)
         path = folder / segment_name(number, OPEN)
         file = open(path, "xb", buffering=0)  # noqa: SIM115 kept open
         segment = _OpenSegment(path, file, os.fstat(file.fileno()).st_ino, time.monotonic())
@@ -266,7 +276,7 @@ class Spool:
             os.fsync(segment.file.fileno())
             self.counts.synced += segment.unsynced
             segment.file.close()
-            _publish(segment.path)
+            publish(segment.path)
             self.counts.segments_closed += 1
         except OSError as error:
             logger.error("The prediction spool cannot close %s: %s. The next start closes it.", segment.path, error)
@@ -300,16 +310,16 @@ class Spool:
         left_open = list(folder.glob(f"*/*{OPEN}"))
         under_way = next((path for path in left_open if path.stat().st_ino == inode), None)
         if under_way:
-            settled = max(settled, before + _whole(under_way.read_bytes()[size:])[1])
+            settled = max(settled, before + whole(under_way.read_bytes()[size:])[1])
         lost = max(0, accepted - settled)
         counters[:] = bytes(_COUNTERS_SIZE)
         counters.close()
         torn = 0
         for path in left_open:
-            cut = _cut_torn_end(path)
+            cut = cut_torn_end(path)
             torn += cut
             lost -= min(lost, cut) if path == under_way else 0  # counted among the lost already
-            _publish(path)
+            publish(path)
             self.counts.segments_closed += 1
         self.counts.torn_lines += torn
         self.counts.lost_by_last_crash += lost + torn
@@ -349,49 +359,6 @@ def _lines(entry: Entry) -> list[bytes]:
 
 def _utc_text(moment: datetime) -> str:
     return moment.isoformat(timespec="microseconds") + "Z"
-
-
-def _next_number(folder: Path) -> int:
-    """A number larger than any before in this folder; noted on disk before it is used, as segments are deleted."""
-    note = folder / "last_number"
-    noted = int(note.read_text() or 0) if note.exists() else 0
-    seen = (int(p.name.split(".")[0]) for p in folder.glob("*.jsonl*") if p.name.split(".")[0].isdigit())
-    number = max(noted, *seen, 0) + 1
-    files.write(note, str(number).encode())
-    return number
-
-
-def _publish(open_path: Path) -> None:
-    """Give an open segment its final name, or remove it if it is empty."""
-    if open_path.stat().st_size == 0:
-        open_path.unlink()
-    else:
-        os.rename(open_path, open_path.with_name(open_path.name[: -len(OPEN)] + CLOSED))
-    files.sync(open_path.parent)
-
-
-def _whole(data: bytes) -> tuple[int, int]:
-    """Length in bytes, and number, of the whole lines before the first torn one."""
-    good = lines = 0
-    while (end := data.find(b"\n", good)) >= 0:
-        try:
-            msgspec.json.decode(data[good:end])
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            break
-        good, lines = end + 1, lines + 1
-    return good, lines
-
-
-def _cut_torn_end(path: Path) -> int:
-    """Cut everything after the last whole line before the first torn one; the number of lines cut."""
-    data = path.read_bytes()
-    good, _ = _whole(data)
-    if good == len(data):
-        return 0
-    with open(path, "r+b") as file:
-        file.truncate(good)
-        os.fsync(file.fileno())
-    return len(data[good:].rstrip(b"\n").split(b"\n"))
 
 
 def _try_lock(folder: Path) -> int | None:

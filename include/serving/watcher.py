@@ -112,12 +112,14 @@ class Watcher:
     ----------
     served : the version in service by model name. Replaced as a whole, never changed: read it without a lock.
     states : the same for every known model, with reasons.
+    looked_at : POSIX seconds of the last look at which the store could be listed; 0 before the first.
     """
 
     def __init__(self, store: BundleStore, local: LocalCopy, metrics: Metrics) -> None:
         self.served: Mapping[str, Served] = {}
         self.states: Mapping[str, ModelState] = {}
         self.store_reachable = True
+        self.looked_at = 0.0
         self.first_look_done = threading.Event()
         self._store, self._local, self._metrics = store, local, metrics
         self._memory: dict[str, _Memory] = {}
@@ -161,6 +163,8 @@ class Watcher:
             except Exception as error:
                 self._not_decided(name, memory, f"{type(error).__name__}: {error}")
                 logger.exception("Looking at %s failed.", name)
+        if folders is not None:
+            self.looked_at = time.time()
 
     def released(self, name: str) -> bool:
         """Whether the store has a release record of the model; true if the store cannot be read."""
@@ -257,6 +261,8 @@ class Watcher:
         predictor = Predictor.load(bundle)
         predictor.warm_up(Probe.of(bundle))
         schema = predictor.schema
+        if schema.several is None:
+            self._metrics.scores.expect(record.model, record.version, probabilities=schema.classes is not None)
         return Served(
             model=record.model,
             version=record.version,

@@ -138,7 +138,8 @@ class Data(Declaration):
     connections: tuple[str, ...] = ()
     """Ids of the Airflow connections that `fetch` gets as URIs."""
     keep: timedelta = timedelta(days=400)
-    """How long older versions of the lake's tables stay readable, and with them past trainings repeatable."""
+    """How long older versions of the lake's tables stay readable, and with them past trainings repeatable. Those of
+    the table of predictions stay for 7 days."""
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.05
     """The share of a batch that may go to quarantine; a larger one stops the partition."""
     empty_days: bool = False

@@ -34,7 +34,13 @@ def test_every_model_has_its_dags(bag: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "task_id"), [("reconcile", "reconcile"), ("predictions", "load_predictions"), ("incidents", "incident")]
+    ("kind", "task_id"),
+    [
+        ("reconcile", "reconcile"),
+        ("predictions", "load_predictions"),
+        ("incidents", "incident"),
+        ("maintenance", "maintain"),
+    ],
 )
 def test_one_dag_of_one_task_is_for_all_models(bag: Any, kind: str, task_id: str) -> None:
     dag = bag.dags[f"perennial_{kind}"]

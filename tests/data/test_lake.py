@@ -69,8 +69,8 @@ def test_tables_are_created_once_with_their_retention(lake: Lake) -> None:
         assert table.version() == 0
         assert table.metadata().partition_columns == ["partition"]
         settings = table.metadata().configuration
-        assert settings["delta.logRetentionDuration"] == "interval 400 days"
-        assert settings["delta.deletedFileRetentionDuration"] == "interval 400 days"
+        kept = "interval 7 days" if name == "predictions" else "interval 400 days"
+        assert settings["delta.logRetentionDuration"] == settings["delta.deletedFileRetentionDuration"] == kept
 
 
 def test_several_processes_create_the_same_tables(tmp_path: Path, model: Model) -> None:

@@ -89,6 +89,7 @@ def test_a_failing_disk_is_counted_and_tolerated(tmp_path: Path) -> None:
     (spool.folder / "parcels").write_text("in the way")
     spool.offer(entry("lost"))
     wait_for(lambda: spool.counts.dropped == 1)
+    wait_for(lambda: spool.counts.write_errors == 1)
     (spool.folder / "parcels").unlink()
     spool.offer(entry("kept"))
     spool.close()
