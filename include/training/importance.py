@@ -26,8 +26,8 @@ from include.training import dataset, measures
 log = logging.getLogger(__name__)
 
 MOST_ROWS, REPEATS = 2_000, 3
-WIDE = 200
-"""With more inputs each is shuffled once: the cost is the number of inputs times that of a score of all rows."""
+WIDE, FEW_ROWS = 200, 500
+"""With more inputs each is shuffled once, on fewer rows: the cost is their number times that of a score of all rows."""
 FAILED = (PerennialError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 Columns = dict[str, np.ndarray]
@@ -50,22 +50,23 @@ def of_inputs(
     -------
     None for an input without which the model cannot be scored. If it cannot be scored at all, ``lack`` says why.
     """
-    repeats = REPEATS if len(model.data.inputs) <= WIDE else 1
+    repeats, most = (REPEATS, MOST_ROWS) if len(model.data.inputs) <= WIDE else (1, FEW_ROWS)
     none = Importance(metric=model.training.metric, rows=0, repeats=repeats, seed=seed, by_input={})
     try:
         rows = dataset.sort(model, dataset.labelled(model, holdout))
         if rows.empty:
             raise DataError("no row of it has a label")
         random = np.random.default_rng(seed)
-        if len(rows) > MOST_ROWS:
-            rows = rows.iloc[np.sort(random.choice(len(rows), size=MOST_ROWS, replace=False))]
+        if len(rows) > most:
+            rows = rows.iloc[np.sort(random.choice(len(rows), size=most, replace=False))]
         orders = [random.permutation(len(rows)) for _ in range(repeats)]
         shuffled = _Shuffled(model, pipeline, rows, orders, build or dataset.builder(model))
     except TransientError:
         raise
     except FAILED as problem:
-        log.warning("The importance of the inputs of %s is not known: %s", model.name, problem)
-        return none.replace(lack=f"the twin cannot be scored on its holdout: {problem}")
+        said = problem if isinstance(problem, PerennialError) else f"{type(problem).__name__}: {problem}"
+        log.warning("The importance of the inputs of %s is not known: %s", model.name, said)
+        return none.replace(lack=f"the twin cannot be scored on its holdout: {said}")
     if not math.isfinite(shuffled.usual):
         return none.replace(lack=f"{model.training.metric} is not defined on {len(rows)} rows of the holdout")
     found = {column.name: shuffled.lost_without(column.name) for column in model.data.inputs}
@@ -88,16 +89,21 @@ class _Shuffled:
         inputs = dataset.input_arrays(model, rows)
         self.inputs: Columns = {name: np.tile(values, self.times) for name, values in inputs.items()}
         self.shuffled: Columns = {name: values[self.order] for name, values in inputs.items()}
-        self.features = self._features(self.inputs)
+        self.built = self._built(self.inputs)
+        self.features = dataset.frame_of(model, self.built, len(self.order))
         self.usual = self._values(self.features)[0]
 
     def lost_without(self, name: str) -> float | None:
         """By how much the metric is worse with this input shuffled; None if that cannot be scored."""
         try:
-            features = self._features({**self.inputs, name: self.shuffled[name]})
-            if features.equals(self.features):
+            built = self._built({**self.inputs, name: self.shuffled[name]})
+            if set(built) != set(self.built):
+                return None
+            changed = {one: values for one, values in built.items() if not _same(values, self.built[one])}
+            if not changed:
                 return 0.0
-            values = self._values(features)
+            features = dataset.frame_of(self.model, changed, len(self.order))
+            values = self._values(self.features.assign(**{str(one): column for one, column in features.items()}))
         except TransientError:
             raise
         except FAILED:
@@ -105,11 +111,14 @@ class _Shuffled:
         lost = float(np.mean([metrics.gain(self.metric, self.usual, value) for value in values]))
         return rounded(lost) if math.isfinite(lost) else None
 
-    def _features(self, inputs: Columns) -> pd.DataFrame:
-        fresh = {name: values.copy() for name, values in inputs.items()}  # `build` may change them
-        return dataset.frame_of(self.model, self.build(fresh), len(self.order))
+    def _built(self, inputs: Columns) -> Columns:
+        return self.build({name: values.copy() for name, values in inputs.items()})  # `build` may change them
 
     def _values(self, features: pd.DataFrame) -> list[float]:
         """The metric of each repeat."""
         scores = measures.score_features(self.model, self.pipeline, features)
         return [self.metric.compute(self.labels, part) for part in np.split(scores, self.times)]
+
+
+def _same(mine: np.ndarray, theirs: np.ndarray) -> bool:
+    return np.array_equal(mine, theirs, equal_nan=np.asarray(mine).dtype.kind == "f")

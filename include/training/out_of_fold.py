@@ -82,8 +82,9 @@ def score(model: Model, recipe: Recipe, rows: pd.DataFrame, days: Sequence[str])
                 pipeline = _fit(model, recipe, learned)
             scores = measures.unchecked(model, pipeline, dataset.features_frame(model, here, recipe.build))
         except UNUSABLE as problem:
+            said = problem if isinstance(problem, DataError) else f"{type(problem).__name__}: {problem}"
             raise DataError(
-                f"the days {block[0]} to {block[-1]} could not be scored by a fit that has not seen them: {problem}"
+                f"the days {block[0]} to {block[-1]} could not be scored by a fit that has not seen them: {said}"
             ) from problem
         found.append(np.where(np.isfinite(scores), scores, np.nan))
     return np.concatenate(found)

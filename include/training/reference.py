@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,10 @@ def make(model: Model, origin: Origin, lake: Rows) -> Reference:
     release = origin.windows.release
     rows = lake.read_snapshot(origin.snapshot, first=min(days[0], release[0]), last=release[1])
     rows = dataset.sort(model, rows)
-    here = dataset.between(rows, (days[0], days[-1]))
-    starts = np.searchsorted(here["partition"].to_numpy(dtype=object).astype(str), np.array(days))
-    places = [np.arange(*pair) for pair in zip(starts, [*starts[1:], len(here)], strict=True)]
+    partitions = rows["partition"].to_numpy(dtype=object).astype(str)
+    starts = np.searchsorted(partitions, np.array(days))
+    here = rows.iloc[starts[0] :]  # no copy: the days are the newest ones
+    places = [np.arange(*pair) for pair in pairwise([*(starts - starts[0]), len(here)])]
     scores, lack = _scores(model, origin, rows, days, places)
     made = Reference(
         layout=LAYOUT,

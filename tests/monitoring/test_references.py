@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from include import catalog
+from include.cards import plots
 from include.data.lake import Lake
 from include.errors import DataError, IntegrityError
 from include.monitoring import references
@@ -38,6 +39,7 @@ def night(pytestconfig: pytest.Config, toy: Model, tmp_path_factory: pytest.Temp
     """A night whose challenger was packaged."""
     lake = homes.filled(toy, tmp_path_factory.mktemp("template"))
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "draw", lambda *_: {})
         home = homes.of_its_own(shared(pytestconfig), lake, tmp_path_factory.mktemp("night"), toy, patch)
         return home, in_process.in_one_process(toy, AS_OF, {"candidates": ["baseline", "logistic"]})
 

@@ -103,15 +103,15 @@ def test_many_rows_are_sampled_but_never_below_what_a_fit_needs(
 
 def test_a_block_that_cannot_be_fitted_or_scored_names_its_days(toy: Model, frame: pd.DataFrame) -> None:
     recipe = recipe_of(toy, frame)
-    few = frame.loc[frame["partition"] >= "2026-04-09"]
-    with pytest.raises(DataError, match=r"the days 2026-04-09 to 2026-04-09 could not be scored .* too few|one|rows"):
-        out_of_fold.score(toy, recipe, few.groupby("partition").head(5), keys_between("2026-04-09", LAST))
+    few = frame.loc[frame["partition"] >= "2026-04-09"].groupby("partition").head(5)
+    with pytest.raises(DataError, match=r"the days 2026-04-09 to 2026-04-09 could not be scored .* are too few"):
+        out_of_fold.score(toy, recipe, few, keys_between("2026-04-09", LAST))
 
     class Fails(Remembers):
         def predict_proba(self, x: pd.DataFrame) -> np.ndarray:
             raise ValueError("it cannot divide")
 
-    with pytest.raises(DataError, match=r"2026-03-01 to 2026-03-\d\d could not .*: it cannot divide"):
+    with pytest.raises(DataError, match=r"2026-03-01 to 2026-03-\d\d could not .*: ValueError: it cannot divide"):
         out_of_fold.score(toy, Recipe(Fails(), HOLDOUT, 40, 0, build), frame, keys_between(FIRST, LAST))
     with pytest.raises(DataError, match="no label 'late'"):
         out_of_fold.score(toy, recipe, frame.drop(columns="late"), keys_between(FIRST, LAST))
@@ -124,5 +124,6 @@ def test_a_score_that_is_not_finite_is_missing(toy: Model, frame: pd.DataFrame) 
             table[0] = np.inf
             return table
 
-    scores = out_of_fold.score(toy, Recipe(Overflows(), HOLDOUT, 40, 0, build), frame, keys_between(FIRST, LAST))
-    assert np.isnan(scores).sum() <= BLOCKS + 1 and np.isnan(scores).any() and not np.isinf(scores).any()
+    twin = candidates.fit(toy, Candidate(Overflows()), frame.head(400), 0, build=build).pipeline
+    scores = out_of_fold.score(toy, Recipe(twin, HOLDOUT, 40, 0, build), frame, keys_between(FIRST, LAST))
+    assert np.isnan(scores).sum() == BLOCKS + 1 and not np.isinf(scores).any()

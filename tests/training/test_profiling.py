@@ -87,8 +87,8 @@ def test_moments_count_from_the_midnight_of_their_day_on_the_local_clock(key: st
 
 def test_the_same_day_a_year_later_is_profiled_alike() -> None:
     both = pd.concat([day("2025-05-03"), day("2026-05-03")], ignore_index=True)
-    for name, found in values(MODEL, both).items():
-        np.testing.assert_array_equal(np.array(found[:3], dtype=object), np.array(found[3:], dtype=object), name)
+    for name, found in profiling.columns(MODEL, both):
+        np.testing.assert_array_equal(found[:3], found[3:], name)
 
 
 def test_missing_and_impossible_moments_are_no_error() -> None:
