@@ -46,9 +46,8 @@ rollback: venv  ## put MODEL back to its previous champion, or to VERSION; freez
 unfreeze: venv  ## allow the promotion of MODEL again after a rollback (REASON=)
 	@exec $(VENV)/python -m include.stack unfreeze --model "$$MODEL" --reason "$$REASON"
 
-monitor: venv  ## measure the newest day of MODEL, or the days from FIRST to LAST, without Airflow; the ledger must run
-	@exec $(VENV)/python -m include.monitoring $(if $(MODEL),--model "$(MODEL)") $(if $(FIRST),--first "$(FIRST)") \
-	  $(if $(LAST),--last "$(LAST)")
+monitor: venv  ## measure the newest day of MODEL, or the days from FIRST to LAST, without Airflow
+	@exec $(VENV)/python -m include.stack monitor --model "$$MODEL" --first "$$FIRST" --last "$$LAST"
 
 try-model: venv  ## run one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try $(if $(MODEL),--model $(MODEL)) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))

@@ -17,8 +17,6 @@ from include.data.published import Published
 from include.monitoring.replaying import Day
 from include.spec import Model
 
-IMMATURE = "immature:"
-
 
 class PublishedDays:
     """The published days of one model, as they were when this was made."""
@@ -48,11 +46,13 @@ class PublishedDays:
         """The newest published days before this one, oldest first."""
         return [one for one in self.published if one < key][-most:]
 
-    def stamp(self, key: str) -> str:
-        """What a day holds; ``""`` if it is not published."""
+    def stamp(self, key: str) -> str | None:
+        """What a day holds; None if it is not published."""
         if key not in self.published:
-            return ""
-        return f"{'' if self.final(key) else IMMATURE}{self.published[key].batch}"
+            return None
+        batch = self.published[key].batch
+        # as long as a digest: Delta keeps 64 characters of a text in the log, by which `outdated` compares
+        return batch if self.final(key) else files.sha256(f"labels were not final: {batch}".encode())
 
     def window_stamp(self, key: str) -> str:
         """What the days of a window hold."""
@@ -66,5 +66,5 @@ class PublishedDays:
         found = {}
         for key in wanted:
             day = table.filter(pc.equal(table["partition"], key)).sort_by(order)
-            found[key] = Day(key, day, schema.to_frame(day), self.stamp(key))
+            found[key] = Day(key, day, schema.to_frame(day), self.stamp(key) or "")
         return found

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.data import keys
-from include.monitoring.releases import empty_scores
+from include.monitoring.releases import empty_scores, known
 from include.monitoring.replaying import Day, Replay, scores_of
 from include.spec import Model
 
@@ -65,7 +65,7 @@ def _of_day(model: Model, day: Day, replay: Replay, live: pa.Table) -> Matched:
     rows = len(day.frame)
     scores, version = empty_scores(model, rows), np.full(rows, NO_VERSION, dtype=np.int64)
     if replay.honest is not None and replay.service is not None:
-        fine = _known(replay.honest)
+        fine = known(replay.honest)
         scores[fine], version[fine] = replay.honest[fine], replay.service.version
     served = live.to_pandas()
     place = pd.Index(served["key"], dtype=object).get_indexer(
@@ -73,7 +73,7 @@ def _of_day(model: Model, day: Day, replay: Replay, live: pa.Table) -> Matched:
     )
     predicted = scores_of(model, served["score"], served["scores"])
     there = place >= 0
-    there[there] = _known(predicted)[place[there]]
+    there[there] = known(predicted)[place[there]]
     scores[there], version[there] = predicted[place[there]], served["version"].to_numpy()[place[there]]
     made = int(served["predictions"].sum())
     return Matched(
@@ -86,8 +86,3 @@ def _of_day(model: Model, day: Day, replay: Replay, live: pa.Table) -> Matched:
         doubled=made - len(served),
         late=int(served["late"].sum()),
     )
-
-
-def _known(scores: np.ndarray) -> np.ndarray:
-    """Which rows have a score."""
-    return np.asarray(np.isfinite(scores.reshape(len(scores), -1)).all(axis=1) if len(scores) else np.zeros(0, bool))

@@ -26,7 +26,7 @@ from include.monitoring.counters import DayFacts
 from include.monitoring.days import PublishedDays
 from include.monitoring.matching import Matched, match
 from include.monitoring.performance import Scored
-from include.monitoring.releases import Release, Releases
+from include.monitoring.releases import Release, Releases, known
 from include.monitoring.replaying import Day, Replay, Replaying
 from include.partitions import partition
 from include.registry.bundles import BundleStore
@@ -164,9 +164,8 @@ class Measuring:
             return [performance.unknown(self.model, key, stamp, "the day is not published")]
         found: list[Measured] = []
         try:
-            scored = {
-                one.day.key: self._scored(one) for one in dict.fromkeys([*window, day]) if self.days.final(one.day.key)
-            }
+            wanted = {one.day.key: one for one in (*window, day) if self.days.final(one.day.key)}
+            scored = {one: self._scored(rows) for one, rows in wanted.items()}
         except DataError as problem:
             return [performance.unknown(self.model, key, stamp, str(problem))]
         own = scored.get(key)
@@ -226,8 +225,7 @@ class Measuring:
             honest = replays[day.key].honest
             rows, scores = day.frame, None
             if honest is not None and len(honest):
-                fine = np.isfinite(honest.reshape(len(honest), -1)).all(axis=1)
-                scores = honest[fine]
+                scores = honest[known(honest)]
             found = references.profile_day(self.model, reference, rows, scores, day.key)
             before = None
             if previous is not None:

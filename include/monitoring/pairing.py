@@ -10,7 +10,7 @@ import pandas as pd
 
 from include.errors import PerennialError, TransientError
 from include.monitoring.challengers import Challengers, Rows, first_known
-from include.monitoring.releases import Release
+from include.monitoring.releases import Release, known
 from include.monitoring.replaying import Day, Replay
 from include.monitoring.staleness import Pair
 from include.spec import Model
@@ -57,8 +57,7 @@ def pair(
     try:
         scores = np.concatenate([_champion(champion, day, replays.get(day.key)) for day in days])
         frame = pd.concat([day.frame for day in days], ignore_index=True)
-        usable = frame[model.data.label.column].notna().to_numpy(dtype=bool)
-        usable &= np.isfinite(scores.reshape(len(frame), -1)).all(axis=1)
+        usable = frame[model.data.label.column].notna().to_numpy(dtype=bool) & known(scores)
         frame, scores = frame.loc[usable].reset_index(drop=True), scores[usable]
         if frame.empty:
             return Paired(lack="no row of the days has a label and a score of the champion")

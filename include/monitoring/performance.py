@@ -68,7 +68,7 @@ class Scored:
         )
 
 
-def of_day(model: Model, key: str, batch: str, day: Scored, promise: Promise) -> list[Measured]:
+def of_day(model: Model, key: str, batch: str | None, day: Scored, promise: Promise) -> list[Measured]:
     """Every metric of the rows of one day, by version and source of the scores; without intervals.
 
     If the scores of a day are of several versions or sources, there is also a row of them together, without a version
@@ -89,7 +89,7 @@ def of_day(model: Model, key: str, batch: str, day: Scored, promise: Promise) ->
     ]
 
 
-def of_window(model: Model, key: str, batch: str, window: Scored, promise: Promise) -> list[Measured]:
+def of_window(model: Model, key: str, batch: str | None, window: Scored, promise: Promise) -> list[Measured]:
     """Every metric of the newest days together, and the metrics of the gate by declared slice.
 
     The interval is two-sided, at ``2 x gate.alpha``, by the jackknife over blocks of days (`uncertainty`). The promise
@@ -109,7 +109,7 @@ def of_window(model: Model, key: str, batch: str, window: Scored, promise: Promi
     return found
 
 
-def unknown(model: Model, key: str, batch: str, why: str) -> Measured:
+def unknown(model: Model, key: str, batch: str | None, why: str) -> Measured:
     """The row of a day whose performance is not known."""
     result = Result(
         subject="",
@@ -135,7 +135,7 @@ def _slices(model: Model, window: Scored) -> Iterator[tuple[str, str, Scored]]:
 def _measured(
     model: Model,
     key: str,
-    batch: str,
+    batch: str | None,
     name: str,
     metric: Metric,
     rows: Scored,

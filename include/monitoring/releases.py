@@ -103,7 +103,7 @@ class Release:
             frame = frame.assign(**{name: pd.Series(None, index=frame.index, dtype=object) for name in absent})
         found = predictor.score_columns(columns_for([(c.name, c.type) for c in columns], frame), len(frame))
         scores = self._in_todays_classes(np.array(found, dtype=np.float64))
-        refused = _refused(columns, frame) | ~np.isfinite(scores.reshape(len(frame), -1)).all(axis=1)
+        refused = _refused(columns, frame) | ~known(scores)
         scores[refused] = UNKNOWN
         return scores
 
@@ -146,6 +146,12 @@ class Releases:
             return None if digest is None else self.of(version, digest)
         except IntegrityError:
             return None
+
+
+def known(scores: np.ndarray) -> np.ndarray:
+    """Which rows have a score: a boolean for each."""
+    finite = np.isfinite(scores)
+    return finite if finite.ndim == 1 else finite.all(axis=1)
 
 
 def empty_scores(model: Model, rows: int) -> np.ndarray:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from include.data import keys, replays
 from include.data.lake import Lake
 from include.errors import PerennialError, TransientError
-from include.monitoring.releases import Releases
+from include.monitoring.releases import Releases, known
 from include.partitions import partition
 from include.registry.in_service import InService, Service
 from include.spec import Model
@@ -118,16 +118,16 @@ class Replaying:
     def _rows(self, day: Day, service: Service, scores: np.ndarray, fitted: bool) -> pa.Table:
         """The rows of the table `replays`, by key, so that the same day gives the same file."""
         rows = len(scores)
-        known = np.isfinite(scores.reshape(rows, -1)).all(axis=1)
+        there = known(scores)
         names = dataset.class_names(self.model)
         texts = [
             json.dumps(dict(zip(names, row, strict=True))) if fine else None
-            for row, fine in zip(scores.tolist(), known, strict=True)
+            for row, fine in zip(scores.tolist(), there, strict=True)
         ] if names else [None] * rows  # fmt: skip
         numbers = (
             [None] * rows
             if names
-            else [one if fine else None for one, fine in zip(scores.tolist(), known, strict=True)]
+            else [one if fine else None for one, fine in zip(scores.tolist(), there, strict=True)]
         )
         values = {
             "partition": [day.key] * rows,

@@ -99,7 +99,6 @@ def monitor(
     TransientError : a service did not answer.
     """
     lake, store, ledger = Lake.of(model), BundleStore.default(), Ledger.default()
-    lake.create()
     in_service = InService.of(model.name)
     if challengers is None:
         challengers = [Probed(model, ledger, TwinsOfTheLedger(model, store, ledger))]
@@ -111,6 +110,7 @@ def monitor(
             f"partition {key} of {model.name} is not published ({newest}). Collect it: run {model.name}_collect for "
             f"{key}."
         )
+    lake.create()  # a lake of an earlier version lacks tables
     is_newest = key >= (measuring.days.newest or "")
     again = _measure_again(measuring, lake, key) if is_newest else []
     found = _measure(measuring, lake, key, facts)

@@ -31,6 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
     for command in (rollback, unfreeze):
         command.add_argument("--model", help="optional if there is only one")
         command.add_argument("--reason", help="recorded in the audit")
+    monitor = commands.add_parser("monitor", help="measure days of one model now, without a run of Airflow")
+    monitor.add_argument("--model", help="optional if there is only one")
+    monitor.add_argument("--first", help="default: only the last day")
+    monitor.add_argument("--last", help="default: the newest published day")
     commands.add_parser("tour", help="lead through champion, rejection, quarantine and rollback, on the running stack")
     commands.add_parser("stop", help="stop the stack of this PERENNIAL_HOME")
     commands.add_parser("status", help="show what runs and what serves")
@@ -68,6 +72,10 @@ def _dispatch(asked: argparse.Namespace) -> int:
         return rollback.rollback(stack, asked.model, asked.version, asked.reason)
     if asked.command == "unfreeze":
         return rollback.unfreeze(stack, asked.model, asked.reason)
+    if asked.command == "monitor":
+        from include.stack import monitor
+
+        return monitor.monitor(stack, asked.model, asked.first, asked.last)
     if asked.command == "airflow":
         from pathlib import Path
 

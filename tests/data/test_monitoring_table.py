@@ -1,4 +1,4 @@
-"""The table `monitoring`: rows come back as they were written, a day and kind is replaced whole, and nothing else is."""
+"""The table `monitoring`: rows come back as they were written, and a day and kind is replaced whole."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ def test_two_writers_of_one_day_end_in_the_rows_of_one(lake: Lake) -> None:
 
 
 def test_what_a_day_was_measured_on_is_known_without_opening_a_file(lake: Lake) -> None:
-    put(lake, *FULL, measured(NEXT, batch="immature:" + "f" * 64))
+    put(lake, *FULL, measured(NEXT, batch="f" * 64))
     for file in (lake.root / monitoring.NAME).rglob("*.parquet"):
         file.unlink()
     assert monitoring.batches(lake) == {
         (DAY, Kind.PERFORMANCE): "b1",
         (DAY, Kind.DRIFT): "b1",
         (DAY, Kind.COUNTER): "",
-        (NEXT, Kind.PERFORMANCE): "immature:" + "f" * 64,
+        (NEXT, Kind.PERFORMANCE): "f" * 64,
     }
 
 

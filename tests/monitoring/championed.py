@@ -1,16 +1,14 @@
-"""A home with a champion in service and a newer twin, for the tests of the monitor: made once, and copied by each test.
+"""A home with a champion in service and a newer twin, for the tests of the monitor: made once, copied by each test.
 
-The toy's days from `FIRST` to `LAST` are in the lake. Version 1 was made as of `CHAMPION` and has served since the night
-after it; version 2 was made as of `NEWER` and does not serve. Nothing served before.
+The toy's days from `FIRST` to `LAST` are in the lake. Version 1 was made as of `CHAMPION` and has served since the
+night after it; version 2 was made as of `NEWER` and does not serve. Nothing served before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
@@ -20,7 +18,7 @@ from include.data.lake import Lake
 from include.data.monitoring import Kind, Measured
 from include.partitions import partition
 from include.registry.ledger import Ledger
-from include.retraining import in_process
+from include.retraining import decide, evaluate, in_process, select, train
 from include.spec import Model
 from tests import homes
 from tests.services import Services
@@ -29,7 +27,8 @@ from tests.training import toy_days
 FIRST, LAST = "2026-01-20", "2026-05-14"
 CHAMPION, NEWER = "2026-04-26", "2026-05-09"
 SINCE = datetime(2026, 4, 27, 4, tzinfo=UTC)
-CANDIDATES = ["baseline", "logistic", "boosting_all"]
+NIGHT = {"candidates": ["baseline", "logistic"], "window_days": 80}
+"""A window of 80 days, so that the reference has enough days for limits."""
 
 
 def make(running: Services, folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch) -> homes.Home:
@@ -37,11 +36,14 @@ def make(running: Services, folder: Path, model: Model, monkeypatch: pytest.Monk
     home = homes.Home(running, folder, running.new_ledger())
     home.enter(monkeypatch)
     toy_days.fill(Lake.of(model), model, FIRST, LAST)
-    first = in_process.in_one_process(model, CHAMPION, {"candidates": CANDIDATES}, "first")
+    first = in_process.in_one_process(model, CHAMPION, NIGHT, "first")
     ledger = Ledger.default()
     ledger.promote(model.name, 1, first.packaged.digest, 0, "perennial", "release-1", "test")
     at(home, "promote", SINCE)
-    in_process.in_one_process(model, NEWER, {"candidates": CANDIDATES}, "second")
+    plan = in_process.plan_of(model, NEWER, NIGHT)
+    trials = [train.train(model, plan, name, "second") for name in plan.candidates]
+    selection = select.select(model, plan, trials, "second")
+    decide.decide(model, plan, selection, evaluate.evaluate(model, plan, selection), "second")  # and not packaged
     return home
 
 
@@ -58,12 +60,6 @@ def at(home: homes.Home, action: str, moment: datetime) -> None:
 def night_after(key: str, model: Model) -> datetime:
     """When the monitor looks at a day."""
     return partition(key, model.timezone).end + timedelta(hours=5)
-
-
-def table(lake: Lake, first: str = FIRST, last: str = LAST, kinds: Sequence[Kind] = tuple(Kind)) -> pd.DataFrame:
-    """All that is in the table `monitoring`, without the version of the code."""
-    found = [one.as_dict() for one in monitoring.read(lake, first, last, kinds, profiles=True)]
-    return pd.json_normalize(found).reindex(columns=["partition", "kind", "slice", "result.subject", "result.measure"])
 
 
 def rows(lake: Lake, key: str, kind: Kind, measure: str | None = None) -> list[Measured]:
