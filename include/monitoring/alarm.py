@@ -25,8 +25,9 @@ class Alarm(Record):
     Attributes
     ----------
     state : ``violated``: it fires. ``unknown``: the newest day is not known; it neither fires nor is it over.
-    lingers : it does not fire because the newest day is within its limits, but as many days as the rule needs are
-        beyond: what was opened stays open, so that one good day in between makes no second incident.
+    lingers : it does not fire, and is not known to be over: the newest day is within its limits, but as many days as
+        the rule needs are beyond (one good day in between makes no second incident), or the newest day is unknown and
+        the last known one was beyond.
     since : the first day of the spell; ``""`` if no day is beyond.
     beyond, known : days beyond the limit, and days with a known state, among the last ``of_days``.
     newest : the result of the newest day; None without one.
@@ -81,11 +82,13 @@ def judge(
         state = State.UNKNOWN
     else:
         state = State.VIOLATED if enough and newest.violated else State.HEALTHY
+    last = [one.result for one in there if one.result.known][-1:]
+    unsure = newest is not None and not newest.known and bool(last) and last[0].violated
     return Alarm(
         subject=subject,
         measure=measure,
         state=state,
-        lingers=enough and state is State.HEALTHY,
+        lingers=unsure or (enough and state is State.HEALTHY),
         since=since,
         beyond=len(beyond),
         known=len(known),

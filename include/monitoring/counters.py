@@ -21,6 +21,7 @@ from include.statistics.results import Cause, Result, State
 FORMULA = 1
 GROSS = 0.5
 """From this share of the rows on a violated limit pages a person at once."""
+SHARES = ("missing", "out_of_range", "unseen_categories", "duplicates", "quarantined", "prediction_errors")
 FEW_ROWS, MANY_ROWS = 0.75, 1.5
 """A day may have from three quarters of the rows of the smallest day of the reference to one and a half times those of
 the largest."""
@@ -108,7 +109,7 @@ def gross(result: Result) -> bool:
         return result.value == 0 or few or many
     if result.measure in ("rejected_day", "repeated_day"):
         return True
-    return result.measure not in ("late_day", "stuck", "latency") and result.value >= GROSS
+    return result.measure in SHARES and result.value >= GROSS
 
 
 # -- the day
@@ -214,8 +215,8 @@ def _strange(one: FeatureReference, profile: Numbers | Categories, leave_out: Se
     if not profile.values:
         yield _unknown(one.name, measure, f"{one.name} has no value on that day", cause=cause)
         return
-    there = zip(one.strange, one.values, strict=True)
-    shares = [strange / values for strange, values in there if values >= one.fewest]
+    there, fewest = zip(one.strange, one.values, strict=True), one.fewest
+    shares = [strange / values for strange, values in there if values >= fewest]
     limit = limit_of(shares, profile.values)
     if isinstance(profile, Numbers):
         fences = f" ({number(one.scheme.low)} to {number(one.scheme.high)})" if isinstance(one.scheme, Bins) else ""
@@ -233,21 +234,17 @@ def _strange(one: FeatureReference, profile: Numbers | Categories, leave_out: Se
 
 
 def _stuck(one: FeatureReference, profile: Numbers | Categories) -> Result:
-    """A single value on the whole day, of an input that has several on the days of the reference.
-
-    A day with one value is farther from the reference than any day with several, unless nearly all values are equal
-    anyway. If the days of the reference have a single value each (the temperature of a day), their distances, and so
-    the limit, are as large.
-    """
-    measure = one.measure or ""
-    limit, value = one.limit(measure), one.to(profile).get(measure)
-    if limit is None or value is None:
-        why = one.lack(measure) or "the day has too few values"
+    """A single value on the whole day, of an input that has several on every day of the reference."""
+    fewest = one.fewest
+    kinds = [
+        found for found, values in zip(one.kinds or (), one.values, strict=one.kinds is not None) if values >= fewest
+    ]
+    if len(kinds) < ENOUGH_DAYS or profile.values < fewest:
+        why = "the reference has too few days" if len(kinds) < ENOUGH_DAYS else "the day has too few values"
         return _unknown(one.name, "stuck", f"it is not known whether {one.name} is stuck: {why}")
-    kinds = sum(rows > 0 for rows in profile.counts) + (isinstance(profile, Categories) and profile.other > 0)
-    stuck = kinds == 1 and value > limit
-    said = f"{one.name} has the same value in all rows" if kinds == 1 else f"{one.name} has several values"
-    return _result(one.name, "stuck", float(kinds), said, low=2.0 if stuck else 1.0)
+    same = f"{one.name} has the same value in all rows"
+    said = f"{one.name} has several values" if profile.kinds > 1 else same
+    return _result(one.name, "stuck", float(profile.kinds), said, low=float(min(*kinds, 2)))
 
 
 # -- the service

@@ -109,22 +109,14 @@ def _counters(model: Model, key: str, by_subject: alarm.Series) -> Iterator[Seen
             elsewhere = days[-1].result if one.newest is None and days[-1].partition == key else None
             if elsewhere is not None and elsewhere.known:
                 continue  # the same measure means something else today (a few new categories, or all of them)
-            groups.setdefault((KINDS[cause], measure), []).append(_remembering(one, of_cause))
+            groups.setdefault((KINDS[cause], measure), []).append(one)
     for (kind, measure), alarms in groups.items():
         cause_name = f"{SERVICE_PREFIX}{measure}" if kind is IncidentKind.SERVICE else measure
         violated = [one for one in alarms if one.newest is not None and one.newest.violated]
         if violated:
             yield _counted(model, key, kind, cause_name, measure, violated)
-        elif any(one.lingers for one in alarms) or not any(one.newest and one.newest.known for one in alarms):
+        elif _open(alarms, at_once=True):
             yield (model.name, kind, cause_name)
-
-
-def _remembering(one: Alarm, days: Sequence[Measured]) -> Alarm:
-    """The alarm of a counter: it lingers if its newest known state, some days ago, was violated."""
-    if one.newest is not None and one.newest.known:
-        return one.replace(lingers=False)
-    known = [day.result for day in days if day.result.known]
-    return one.replace(lingers=bool(known) and known[-1].violated)
 
 
 def _counted(model: Model, key: str, kind: IncidentKind, cause: str, measure: str, violated: Sequence[Alarm]) -> Seen:
@@ -227,11 +219,16 @@ def _excess(one: Alarm) -> float:
     return found.value / found.high if found.high > 0 else float("inf")
 
 
-def _open(alarms: Sequence[Alarm]) -> bool:
-    """Whether an incident of these, if there is one, is not known to be over: one lingers or was beyond and is now
-    unknown, or nothing is known at all."""
-    waits = any(one.lingers or (one.newest is None or not one.newest.known) and one.beyond for one in alarms)
-    return waits or not any(one.newest is not None and one.newest.known for one in alarms)
+def _open(alarms: Sequence[Alarm], at_once: bool = False) -> bool:
+    """Whether an incident of these, if there is one, is not known to be over.
+
+    Parameters
+    ----------
+    at_once : it is over on the first day within the limits, as a counter is.
+    """
+    known = [one for one in alarms if one.newest is not None and one.newest.known]
+    waits = [one for one in alarms if one.lingers and not (at_once and one in known)]
+    return bool(waits) or not known
 
 
 # -- staleness

@@ -59,6 +59,11 @@ class Numbers(Record):
         """Rows with a value."""
         return self.rows - self.missing
 
+    @property
+    def kinds(self) -> int:
+        """In how many bins there is a value; with one, all values are nearly the same."""
+        return sum(rows > 0 for rows in self.counts)
+
 
 class Categories(Record):
     """The values of a category on some rows, by the names of a `Names`.
@@ -78,6 +83,11 @@ class Categories(Record):
     def values(self) -> int:
         """Rows with a value."""
         return self.rows - self.missing
+
+    @property
+    def kinds(self) -> int:
+        """How many categories there are, all others as one more."""
+        return sum(rows > 0 for rows in (*self.counts, self.other))
 
 
 class Bins(Record):

@@ -42,6 +42,7 @@ class FeatureReference(Record):
     strange : by day, values beyond the fences (`Bins`), or of categories that no other day has; None if that is not
         known, because not all categories are kept by name.
     distances : by measure, of each day to all others; None if the day has too few values.
+    kinds : by day, in how many bins or categories the values are; None if that is not known.
     """
 
     name: Text
@@ -50,6 +51,7 @@ class FeatureReference(Record):
     values: tuple[int, ...]
     strange: tuple[int, ...] | None
     distances: dict[str, tuple[float | None, ...]]
+    kinds: tuple[int, ...] | None = None
 
     @property
     def fewest(self) -> int:
@@ -159,7 +161,7 @@ class Reference(Record):
         by_day: list[Sequence[object]] = [self.rows, self.duplicates]
         for one in (*self.features, *self.scores):
             by_day += [one.values, *one.distances.values()]
-            by_day += [] if one.strange is None else [one.strange]
+            by_day += [known for known in (one.strange, one.kinds) if known is not None]
         if any(len(figures) != len(self.days) for figures in by_day):
             raise ValueError(f"the reference has {len(self.days)} days, and not one figure for each of them")
         return self
@@ -197,7 +199,8 @@ def of_feature(name: str, values: np.ndarray, days: Sequence[np.ndarray]) -> Fea
     """
     scheme = scheme_of(values)
     if scheme is None:
-        return FeatureReference(name=name, scheme=None, whole=None, values=(0,) * len(days), strange=None, distances={})
+        none = (0,) * len(days)
+        return FeatureReference(name=name, scheme=None, whole=None, values=none, strange=None, distances={})
     profiles: list[Profile] = [scheme.profile(values[at]) for at in days]
     return FeatureReference(
         name=name,
@@ -206,6 +209,7 @@ def of_feature(name: str, values: np.ndarray, days: Sequence[np.ndarray]) -> Fea
         values=tuple(one.values for one in profiles),
         strange=_strange(scheme, profiles),
         distances=to_the_rest(scheme, profiles),
+        kinds=tuple(one.kinds for one in profiles),
     )
 
 
