@@ -12,7 +12,6 @@ from zoneinfo import ZoneInfo
 
 from include.data.lake import Lake
 from include.monitoring.policy import Action
-from include.partitions import partition
 from include.records import PartitionKey, Record
 from include.registry.retraining_requests import RetrainingRequests
 from include.spec import Model
@@ -78,4 +77,4 @@ def start(model: Model, key: str, action: Action, now: datetime, lake: Lake | No
         log.info("No retraining of %s is started: %s", model.name, reserved.reason)
         return Start(as_of=key, reason=reserved.reason)
     log.info("%s_retrain is started as %s: %s", model.name, reserved.run_id, action.reason)
-    return Start(run_id=reserved.run_id, as_of=partition(key, model.timezone).key, reason=action.reason)
+    return Start(run_id=reserved.run_id, as_of=key, reason=action.reason)

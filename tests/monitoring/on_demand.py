@@ -1,7 +1,7 @@
 """Replays a history day by day without a deployment: retrained every night, on demand by the paired rule, or never.
 
 Every fit has the recipe of one candidate. The one that ends on a day is at once the release model of that night, and
-the twin of the night ``paired_days`` later. So a whole history needs one fit a day. There is no gate: what is retrained
+the probe of the day ``paired_days`` later. So a whole history needs one fit a day. There is no gate: what is retrained
 serves.
 """
 
@@ -87,8 +87,9 @@ class History:
 def replay(history: History, first: str, last: str) -> Replayed:
     """Retrain on demand from ``first`` to ``last``, both included; the champion of the first day has learned up to it.
 
-    As a deployment does it: the champion's twin is compared with the newest probe of its recipe, which is made every
-    ``probe_days`` days and up to the day before the ``paired_days``; the rule is that of `staleness.judge`.
+    As a deployment does it: once the champion has learned from none of the ``paired_days``, it is compared with the
+    newest probe of its recipe, which is made every ``probe_days`` days and up to the day before them; the rule is that
+    of `staleness.judge`.
     """
     model, settings, days = history.model, history.model.monitoring, keys_between(first, last)
     champion, probe, probes = first, None, 0
@@ -96,10 +97,10 @@ def replay(history: History, first: str, last: str) -> Replayed:
     retrained: list[str] = []
     served: dict[str, list[Scored]] = {"nightly": [], "on demand": []}
     for key in days:
-        newest, twin = earlier(key, settings.paired_days), earlier(champion, settings.paired_days)
-        if min(_days(twin, newest), _days(probe or twin, newest)) >= settings.probe_days:
+        newest = earlier(key, settings.paired_days)
+        if min(_days(champion, newest), _days(probe or champion, newest)) >= settings.probe_days:
             probe, probes = newest, probes + 1
-        judged.append(probe is not None and _stale(history, twin, probe, keys_between(earlier(newest, -1), key)))
+        judged.append(probe is not None and _stale(history, champion, probe, keys_between(earlier(newest, -1), key)))
         enough = sum(judged[-settings.of_days :]) >= settings.alarm_days
         if judged[-1] and enough and _allowed(model, key, retrained):
             champion, probe, judged = key, None, []
@@ -116,14 +117,14 @@ def replay(history: History, first: str, last: str) -> Replayed:
     return Replayed(found, tuple(retrained), probes, len(days))
 
 
-def _stale(history: History, twin: str, probe: str, days: Sequence[str]) -> bool:
-    old, new = history.scored(twin, days), history.scored(probe, days)
+def _stale(history: History, champion: str, probe: str, days: Sequence[str]) -> bool:
+    old, new = history.scored(champion, days), history.scored(probe, days)
     pair = Pair(
         y=np.concatenate([one.labels for one in new.values()]),
         champion=np.concatenate([old[day].scores for day in new]),
         newer=np.concatenate([one.scores for one in new.values()]),
         partitions=np.repeat(np.array(list(new), dtype=object), [len(one.labels) for one in new.values()]),
-        champion_saw=twin,
+        champion_saw=champion,
         newer_saw=probe,
     )
     return staleness.judge(history.model, pair).result.violated

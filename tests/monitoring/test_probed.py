@@ -1,4 +1,4 @@
-"""The newer fit that a champion is compared with: a night's twin as long as it is new, else a probe, else the reason."""
+"""The newer fit that a champion is compared with: a night's twin while it is new, else a probe, else the reason."""
 
 from __future__ import annotations
 

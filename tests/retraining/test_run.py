@@ -170,6 +170,7 @@ def test_a_first_run_ends_with_a_bundle_that_serves(first: in_process.Outcome, t
     assert (evidence.metrics[0].lower, evidence.metrics[0].upper) == limits
     assert [trial.name for trial in evidence.trials] == list(outcome.plan.candidates)
     assert (evidence.holdout, evidence.last) == ((manifest.holdout.first, manifest.holdout.last), AS_OF)
+    assert evidence.note == "<b>bold</b> | note", "why the run was started"
     files = {f.path for f in MlflowClient().list_artifacts(chosen.info.run_id)}
     assert {"gate.json", "card.html", "holdout"} <= files
     every = [f.path for folder in ("", "holdout") for f in MlflowClient().list_artifacts(chosen.info.run_id, folder)]
