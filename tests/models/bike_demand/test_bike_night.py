@@ -49,7 +49,7 @@ def test_the_settings_fit_24_rows_a_day(night: tuple[pd.DataFrame, pd.DataFrame]
 
 
 def test_the_history_drifts() -> None:
-    """A model that is trained once in winter is useless in summer, so it is trained every night."""
+    """A model that is trained once in winter is useless in summer, so it must be retrained."""
     boosting = candidates.load(MODEL)["boosting_60d"]
     frozen = candidates.fit(MODEL, boosting, days("2025-01-04", "2025-03-28"), 0)
     summer = days("2026-06-01", "2026-06-14")
