@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from include.data.lake import Lake
+from include.data.monitoring import Kind, Measured
 from include.errors import DataError
+from include.monitoring import run
 from include.monitoring.challengers import Challenger, Challengers, Rows
 from include.monitoring.probed import Probed
 from include.monitoring.probes import Probes
@@ -16,11 +19,13 @@ from include.partitions import earlier
 from include.registry.ledger import Ledger
 from include.spec import Model
 from include.training import dataset
-from tests.monitoring.test_probes import KEY, LAST, RECIPE, filled, kept, toy
+from tests import homes
+from tests.monitoring import championed
+from tests.monitoring.test_probes import KEY, LAST, RECIPE, filled, kept
 from tests.services import shared
 from tests.training import toy_days
 
-__all__ = ["filled", "kept", "toy"]
+__all__ = ["filled", "kept"]
 
 
 class Twins:
@@ -80,3 +85,24 @@ def test_a_probe_that_cannot_be_made_is_a_reason_never_a_healthy_champion(
     source.others = Twins(earlier(LAST, 9))
     found = source.newest(rows_of(toy), "2026-04-12")
     assert found is not None and found.name == "the twin of version 2"
+
+
+def test_the_monitor_compares_the_champion_with_a_probe_when_the_newest_twin_is_old(
+    home: homes.Home, toy: Model
+) -> None:
+    """Version 2 has learned up to 29 April, a probe up to the 30th: one day is enough here."""
+    eager = toy.model_copy(update={"monitoring": toy.monitoring.model_copy(update={"probe_days": 1})})
+    lake, versions = Lake.of(toy), Ledger.default().versions("toy")
+
+    def look() -> tuple[list[Measured], bytes]:
+        run.monitor(eager, championed.LAST, "look", championed.night_after(championed.LAST, toy))
+        (record,) = (lake.root / "probes").glob("*.json")
+        return championed.rows(lake, championed.LAST, Kind.STALENESS), record.read_bytes()
+
+    first = look()
+    (row,) = first[0]
+    assert row.result.known and (row.version, row.days) == (1, 14)
+    (probe,) = Probes(toy, lake).kept()
+    assert (probe.as_of, probe.last, probe.recipe.window_days) == (championed.LAST, LAST, 80)
+    assert look() == first, "a second look fits nothing and measures the same"
+    assert Ledger.default().versions("toy") == versions, "a probe is no version"

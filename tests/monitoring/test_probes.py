@@ -35,11 +35,6 @@ def champion(twin_last: str = "2026-04-20", **recipe: Any) -> VersionRow:
 
 
 @pytest.fixture(scope="module")
-def toy() -> Model:
-    return catalog.load("toy")
-
-
-@pytest.fixture(scope="module")
 def filled(toy: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake = Lake(toy, tmp_path_factory.mktemp("lake") / "toy")
     toy_days.fill(lake, toy)
