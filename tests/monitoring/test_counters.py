@@ -155,7 +155,7 @@ def test_an_input_with_a_single_value_is_stuck(name: str, value: object) -> None
 
 def test_an_input_that_has_a_value_for_each_day_is_not_stuck() -> None:
     random = np.random.default_rng(5)
-    days = [one | {"heat": np.full(100, random.normal(10, 5))} for one in made.days(1, 90)]
+    days = [one | {"heat": np.full(100, random.normal(10, 5))} for one in made.days(1, 60)]
     for heat in (8.0, 11.0, 14.0):
         one = judged(made.day(9) | {"heat": np.full(100, heat)}, known=made.of(days)).of("stuck", "heat")
         assert one.known and not one.violated

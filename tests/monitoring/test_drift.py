@@ -113,6 +113,17 @@ def test_a_missing_input_of_little_importance_is_left_out_of_the_mean() -> None:
     assert one.known and one.value == pytest.approx(x.value / x.high, rel=1e-9)
 
 
+def test_days_on_which_too_much_is_missing_give_the_weighted_drift_no_limit() -> None:
+    """Each input has 60 days, but fewer have all of them."""
+    days = made.days(1, 90)
+    for at in range(40):
+        days[at]["x" if at < 20 else "wind"] = np.full(100, np.nan)
+    found = judged(made.day(9, level=0.1), made.of(days))
+    one = found["", "weighted_drift"]
+    assert found["x", "wasserstein"].known and found["wind", "wasserstein"].known
+    assert one.state is State.UNKNOWN and one.value is not None and "has 50 days with it" in one.sentence
+
+
 def test_an_input_that_never_varied_has_a_scale_of_its_own() -> None:
     days = [one | {"wind": np.full(100, 5.0)} for one in made.days(3, 90)]
     known = made.of(days)

@@ -55,10 +55,10 @@ def first(share: float, value: object) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def test_healthy_days_page_nobody() -> None:
-    """300 days drawn with their own effects; one day of three months beyond a limit is usual, three of five are not."""
+    """200 days drawn with their own effects; one day of three months beyond a limit is usual, three of five are not."""
     for seed in (2, 3):
         watch = Watched(known=made.of(made.days(seed, 90)))
-        for at in range(150):
+        for at in range(100):
             action, found = watch.day(made.day(70_000 + 200 * seed + at))
             assert not action.retrain
             assert not [one for one in found.seen if one.severity == "critical"], found.seen
@@ -176,9 +176,10 @@ def test_fifty_inputs_are_one_incident_that_names_the_worst_five() -> None:
 
 
 def test_drift_of_inputs_without_importance_is_not_worth_a_message() -> None:
-    found, watch = watched_for(5, put("noise", lambda values: values + 5))
+    found, watch = watched_for(5, put("noise", lambda values: values + 1))
     assert not any(kind == "drift" for day in found for kind, _, _ in day)
-    assert any(one.result.subject == "noise" and one.result.violated for one in watch.rows), "the page shows it"
+    shown = [one for one in watch.rows if one.kind is Kind.DRIFT and one.result.subject == "noise"]
+    assert sum(one.result.violated for one in shown) >= 10, "the page shows it, by both measures"
 
 
 # -- staleness
