@@ -109,5 +109,6 @@ def _silent(channel: Channel, error: str, lost: int, now: datetime) -> Seen:
         what=f"Messages about incidents do not arrive at {channel.name}",
         how_bad=f"{lost} alerts were given up after {len(BACK_OFF) + 1 if channel.readable else 1} tries: {error}.",
         done="Other channels and the Models page have them.",
-        todo="Check this address in the Airflow connection perennial_alerts, and the service that it belongs to.",
+        todo="Check this address in the Airflow connection perennial_alerts (or in the variable "
+        "AIRFLOW_CONN_PERENNIAL_ALERTS), and the service that it belongs to.",
     )
