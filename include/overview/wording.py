@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+from include.monitoring.wording import count as count
+from include.monitoring.wording import listed as listed
 
 # The notes of runs begin with the outcome, which a page shows by itself: ``REJECTED v7 (boosting): ...``,
 # ``FAILED in `package`: ...``. Those of an earlier release had it in small letters, after what a person wrote.
@@ -29,19 +32,6 @@ def sentence_of(note: str | None) -> str:
 def ended(sentence: str) -> str:
     """A sentence with a full stop."""
     return sentence if sentence.endswith((".", "!", "?", ":")) else f"{sentence}."
-
-
-def count(number: int, what: str) -> str:
-    """``1 day``, ``2 days``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def listed(names: Sequence[str], most: int = 4) -> str:
-    """``a, b and c``; of many the first, and how many others there are."""
-    shown = list(names[:most])
-    if len(names) > most:
-        return f"{', '.join(shown)} and {len(names) - most} more"
-    return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
 
 
 def recipe_of(recipe: Mapping[str, Any]) -> str | None:

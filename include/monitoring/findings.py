@@ -1,0 +1,277 @@
+"""From what was measured to what is wrong: at most one finding for each model, kind and cause, in sentences.
+
+Fifty inputs that drift at once are one finding that names the worst of them, and a second one if the model as a whole
+has drifted. An unknown measure is no finding, and closes none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from include.data.monitoring import Kind, Measured
+from include.monitoring import alarm, counters, drift, policy
+from include.monitoring.alarm import Alarm
+from include.monitoring.policy import Action, Newest, Promotion
+from include.monitoring.wording import count, listed, sentence
+from include.records import Record
+from include.registry.incident_rows import IncidentKind, Seen, Severity
+from include.spec import Model
+from include.statistics.results import Cause
+
+MOST_NAMED = 5
+LEAST_IMPORTANCE = 0.01
+"""An input with a smaller share in the importance of all is not worth a message; the page shows its drift."""
+KINDS = {
+    Cause.DATA: IncidentKind.DATA,
+    Cause.DRIFT: IncidentKind.DRIFT,
+    Cause.STALE: IncidentKind.STALE,
+    Cause.SERVICE: IncidentKind.SERVICE,
+}
+OWN_KINDS = frozenset({IncidentKind.DATA, IncidentKind.DRIFT, IncidentKind.STALE})
+"""The kinds of which every incident of a model comes from here; of `IncidentKind.SERVICE` only the causes that begin
+with `SERVICE_PREFIX`. They are what a look closes if it no longer finds them."""
+SERVICE_PREFIX = "requests:"
+MODEL, FEATURES, CHAMPION = "model", "features", "champion"
+
+Unknown = tuple[str, IncidentKind, str]
+
+WHAT = {
+    "rows": "The day has an unusual number of rows",
+    "missing": "Values are missing",
+    "out_of_range": "Values are far outside of their usual range",
+    "unseen_categories": "Values are categories that the reference does not have",
+    "duplicates": "Rows are doubled",
+    "quarantined": "More rows than usual were quarantined",
+    "rejected_day": "The newest day was rejected",
+    "late_day": "The newest day arrived late",
+    "stuck": "Inputs have the same value in all rows",
+    "repeated_day": "The newest day is a copy of the day before",
+    "prediction_errors": "The model server fails to answer requests",
+    "latency": "The model server is slower than usual",
+}
+TODO = {
+    "rejected_day": "Look at the validation report of the day, and collect it again when its source is repaired.",
+    "late_day": "Look at the source, or let data.schedule be later.",
+    "unseen_categories": "Check whether the new categories are real; if so, the next training learns them.",
+    "prediction_errors": "Look at the log of the model server.",
+    "latency": "Look at the load of the machine and of the model server.",
+}
+REPAIR = "Look at the source, and collect the day again when it is repaired; no retraining starts until then."
+
+
+class Findings(Record):
+    """What is wrong with a model.
+
+    Attributes
+    ----------
+    seen : the findings. ``unknown`` : model, kind and cause of what is neither found nor known to be over.
+    """
+
+    seen: tuple[Seen, ...]
+    unknown: tuple[Unknown, ...]
+
+
+def find(model: Model, key: str, rows: Sequence[Measured], action: Action, newest: Newest) -> Findings:
+    """What the day ``key`` and those before it show to be wrong.
+
+    Parameters
+    ----------
+    rows : of the table `monitoring`, the last `policy.days_needed` days up to and including ``key``.
+    action : what `policy.decide` has decided on the same rows.
+    """
+    known = [one for one in rows if one.partition <= key and not one.slice]
+    by_subject = alarm.series(known)
+    seen: list[Seen] = []
+    unknown: list[Unknown] = []
+    for found in (
+        _counters(model, key, by_subject),
+        _model_drift(model, key, by_subject, action),
+        _feature_drift(model, key, by_subject),
+        _stale(model, key, by_subject, action, newest),
+    ):
+        for one in found:
+            (seen if isinstance(one, Seen) else unknown).append(one)  # type: ignore[arg-type]
+    return Findings(seen=tuple(seen), unknown=tuple(unknown))
+
+
+# -- counters
+
+
+def _counters(model: Model, key: str, by_subject: alarm.Series) -> Iterator[Seen | Unknown]:
+    """One finding for each measure and cause: a warning on the first day, critical if it is gross or persists."""
+    groups: dict[tuple[IncidentKind, str], list[Alarm]] = {}
+    for (subject, measure), days in by_subject.items():
+        if days[-1].kind is not Kind.COUNTER:
+            continue
+        for cause in {one.result.cause for one in days}:
+            of_cause = [one for one in days if one.result.cause is cause]
+            one = alarm.judge(of_cause, subject, measure, key, model.monitoring)
+            elsewhere = days[-1].result if one.newest is None and days[-1].partition == key else None
+            if elsewhere is not None and elsewhere.known:
+                continue  # the same measure means something else today (a few new categories, or all of them)
+            groups.setdefault((KINDS[cause], measure), []).append(_remembering(one, of_cause))
+    for (kind, measure), alarms in groups.items():
+        cause_name = f"{SERVICE_PREFIX}{measure}" if kind is IncidentKind.SERVICE else measure
+        violated = [one for one in alarms if one.newest is not None and one.newest.violated]
+        if violated:
+            yield _counted(model, key, kind, cause_name, measure, violated)
+        elif any(one.lingers for one in alarms) or not any(one.newest and one.newest.known for one in alarms):
+            yield (model.name, kind, cause_name)
+
+
+def _remembering(one: Alarm, days: Sequence[Measured]) -> Alarm:
+    """The alarm of a counter: it lingers if its newest known state, some days ago, was violated."""
+    if one.newest is not None and one.newest.known:
+        return one.replace(lingers=False)
+    known = [day.result for day in days if day.result.known]
+    return one.replace(lingers=bool(known) and known[-1].violated)
+
+
+def _counted(model: Model, key: str, kind: IncidentKind, cause: str, measure: str, violated: Sequence[Alarm]) -> Seen:
+    results = [one.newest for one in violated if one.newest is not None]
+    worst = sorted(results, key=lambda one: -(one.value or 0.0))
+    pages = any(one.fires for one in violated) or any(map(counters.gross, results))
+    if measure == "late_day" or kind is IncidentKind.DRIFT:
+        pages = False
+    names = [one.subject for one in worst if one.subject]
+    what = WHAT.get(measure, worst[0].sentence)
+    return Seen(
+        model=model.name,
+        kind=kind,
+        cause=cause,
+        severity=Severity.CRITICAL if pages else Severity.WARNING,
+        since=min((one.since for one in violated if one.since), default=key),
+        what=sentence(f"{what}: {listed(names, MOST_NAMED)}" if names else what),
+        how_bad=sentence("; ".join(one.sentence for one in worst[:MOST_NAMED])),
+        done="No retraining starts on these rows." if kind is IncidentKind.DATA and measure != "late_day" else "",
+        todo=TODO.get(measure, REPAIR if kind is IncidentKind.DATA else ""),
+        page=_page(model),
+    )
+
+
+# -- drift
+
+
+def _model_drift(model: Model, key: str, by_subject: alarm.Series, action: Action) -> Iterator[Seen | Unknown]:
+    """The model as a whole: its scores, or the weighted drift of its inputs. It pages a person."""
+    weighted = by_subject.get(("", drift.WEIGHTED), [])
+    alarms = policy.score_alarms(model, key, by_subject)
+    if weighted:
+        alarms.append(alarm.judge(weighted, "", drift.WEIGHTED, key, model.monitoring))
+    fires = [one for one in alarms if one.fires]
+    if not fires:
+        if _open(alarms):
+            yield (model.name, IncidentKind.DRIFT, MODEL)
+        return
+    yield Seen(
+        model=model.name,
+        kind=IncidentKind.DRIFT,
+        cause=MODEL,
+        severity=Severity.CRITICAL,
+        since=min((one.since for one in fires if one.since), default=key),
+        what=sentence(f"{_named(fires)} differ from the days that the model was made with"),
+        how_bad=_figures(fires),
+        done=sentence(action.reason),
+        todo="Look at the inputs with the largest drift, and at the performance once labels have arrived.",
+        page=_page(model),
+    )
+
+
+def _named(fires: Sequence[Alarm]) -> str:
+    scores = any(one.measure != drift.WEIGHTED for one in fires)
+    inputs = any(one.measure == drift.WEIGHTED for one in fires)
+    return " and ".join(
+        (["the scores"] if scores else []) + (["the inputs that the model depends on"] if inputs else [])
+    )
+
+
+def _feature_drift(model: Model, key: str, by_subject: alarm.Series) -> Iterator[Seen | Unknown]:
+    """All inputs that drift, as one warning."""
+    alarms = []
+    for (subject, measure), days in by_subject.items():
+        one = days[-1]
+        if one.kind is not Kind.DRIFT or not subject or drift.is_score(one.result) or not drift.decides(one.result):
+            continue
+        if one.importance is None or one.importance >= LEAST_IMPORTANCE:
+            alarms.append(alarm.judge(days, subject, measure, key, model.monitoring))
+    fires = sorted((one for one in alarms if one.fires), key=_excess, reverse=True)
+    if not fires:
+        if _open(alarms):
+            yield (model.name, IncidentKind.DRIFT, FEATURES)
+        return
+    names = [one.subject for one in fires]
+    verb = "differs" if len(names) == 1 else "differ"
+    yield Seen(
+        model=model.name,
+        kind=IncidentKind.DRIFT,
+        cause=FEATURES,
+        severity=Severity.WARNING,
+        since=min((one.since for one in fires if one.since), default=key),
+        what=sentence(f"{count(len(names), 'input')} {verb} from the reference: {listed(names, MOST_NAMED)}"),
+        how_bad=_figures(fires),
+        done="Drift of inputs alone starts no retraining.",
+        todo="Check whether the change is real; list inputs that change on purpose in monitoring.leave_out.",
+        page=_page(model),
+    )
+
+
+def _figures(fires: Sequence[Alarm]) -> str:
+    return sentence("; ".join(one.newest.sentence for one in fires[:MOST_NAMED] if one.newest is not None))
+
+
+def _excess(one: Alarm) -> float:
+    """How many times its limit the distance is."""
+    found = one.newest
+    if found is None or found.value is None or found.high is None:
+        return 0.0
+    return found.value / found.high if found.high > 0 else float("inf")
+
+
+def _open(alarms: Sequence[Alarm]) -> bool:
+    """Whether an incident of these, if there is one, is not known to be over: one lingers or was beyond and is now
+    unknown, or nothing is known at all."""
+    waits = any(one.lingers or (one.newest is None or not one.newest.known) and one.beyond for one in alarms)
+    return waits or not any(one.newest is not None and one.newest.known for one in alarms)
+
+
+# -- staleness
+
+
+def _stale(
+    model: Model, key: str, by_subject: alarm.Series, action: Action, newest: Newest
+) -> Iterator[Seen | Unknown]:
+    """The champion is worse than a newer fit. It pages a person unless a retraining answers it."""
+    stale = policy.stale_alarm(model, key, by_subject)
+    if not stale.fires:
+        if _open([stale]):
+            yield (model.name, IncidentKind.STALE, CHAMPION)
+        return
+    held = newest.promotion is not Promotion.NORMAL
+    why = f", because {newest.sentence}" if held else ""
+    yield Seen(
+        model=model.name,
+        kind=IncidentKind.STALE,
+        cause=CHAMPION,
+        severity=Severity.WARNING if action.retrain else Severity.CRITICAL,
+        since=stale.since or key,
+        what=sentence(f"a newer fit of the champion's recipe is better{why}"),
+        how_bad=_figures([stale]),
+        done=sentence(action.reason),
+        todo="" if action.retrain else _todo_stale(model, newest),
+        page=_page(model),
+    )
+
+
+def _todo_stale(model: Model, newest: Newest) -> str:
+    todo: Mapping[Promotion, str] = {
+        Promotion.FROZEN: f"Lift the freeze (`make unfreeze MODEL={model.name} REASON=...`), or accept the loss.",
+        Promotion.HELD: "Look at the checks that hold the newest version, and release it by hand if they are wrong.",
+        Promotion.REFUSED: "Look at why the newest run was refused.",
+        Promotion.WAITING: "Approve or reject the newest version.",
+        Promotion.NORMAL: f"Retrain the model (run {model.name}_retrain), or find out why that does not help.",
+    }
+    return todo[newest.promotion]
+
+
+def _page(model: Model) -> str:
+    return f"/perennial/{model.name}"
