@@ -96,7 +96,10 @@ class Frozen(Record):
         """The mean of the daily metric of a policy, weighted by rows, on the days after one key and up to another."""
         found = [(getattr(one, policy), one.rows) for one in self.days if after < one.day <= until]
         known = [pair for pair in found if pair[0] is not None]
-        return float(np.average(*zip(*known, strict=True))) if known else None
+        if not known:
+            return None
+        values, rows = zip(*known, strict=True)
+        return float(np.average(values, weights=rows))
 
     @property
     def recovered(self) -> float | None:
