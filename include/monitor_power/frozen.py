@@ -255,9 +255,7 @@ class _Watched:
         except (DataError, ReleaseError) as refused:
             verdict, reason = REFUSED, str(refused)
         gain, lower = paired.result.value, paired.low
-        self.retrainings.append(
-            Retraining(day=day, age=age, gain=gain, lower=lower, verdict=verdict, reason=reason)
-        )
+        self.retrainings.append(Retraining(day=day, age=age, gain=gain, lower=lower, verdict=verdict, reason=reason))
 
 
 def measured(day: str, version: int, paired: Paired) -> Measured:

@@ -17,9 +17,13 @@ from include.monitoring.counters import DayFacts
 from include.monitoring.policy import Labels, Newest
 from include.records import Record
 from include.registry.incident_rows import Severity
+from include.spec import Model
+from include.statistics.reference import Reference
 from include.statistics.results import Result
 
 MONTH = 30
+MONTHS = 4
+"""Months that follow one drawn reference; making the reference takes as long as monitoring several of them."""
 REFERENCE_DAYS = 90
 CONFIDENCE = 0.95
 
@@ -30,11 +34,13 @@ class Draw:
 
     Attributes
     ----------
-    block : days that stay together. ``damage`` : what is wrong from the first day on; None: nothing.
+    block : days that stay together. ``months`` : that one reference is used for.
+    damage : what is wrong from the first day on; None: nothing.
     """
 
     seed: int
     block: int = 1
+    months: int = MONTHS
     damage: Damage | None = None
     feature: str = ""
     strength: float = 0.0
@@ -61,16 +67,24 @@ class Month(Record):
         return any(one.critical for one in self.opened)
 
 
-def month(stretch: Stretch, draw: Draw) -> Month:
-    """Draw a reference and a month, and monitor it day by day as `<model>_monitor` does."""
-    model, random = stretch.model, np.random.default_rng(draw.seed)
+def months(stretch: Stretch, draw: Draw) -> list[Month]:
+    """Draw a reference, and from the other days `MONTHS` months; all are monitored as `<model>_monitor` does."""
+    random = np.random.default_rng(draw.seed)
     chosen = drawn(len(stretch.days), draw.block, random)
     wanted = min(REFERENCE_DAYS, len(chosen) * 3 // 4)
-    made = stretch.reference(chosen[:wanted])
-    rest = chosen[wanted:]
-    live = [stretch.days[rest[at % len(rest)]] for at in range(MONTH)]
-    if draw.damage is not None:
-        live = applied(live, draw.damage, draw.feature, draw.strength, draw.spread, random)
+    made, rest = stretch.reference(chosen[:wanted]), sorted(chosen[wanted:])
+    found = []
+    for _ in range(draw.months):
+        order = [rest[at] for at in drawn(len(rest), draw.block, random)]
+        live = [stretch.days[order[at % len(order)]] for at in range(MONTH)]
+        if draw.damage is not None:
+            live = applied(live, draw.damage, draw.feature, draw.strength, draw.spread, random)
+        found.append(monitored(stretch.model, made, live))
+    return found
+
+
+def monitored(model: Model, made: Reference, live: Sequence[Day]) -> Month:
+    """Monitor consecutive days of a model in service."""
     rows: list[Measured] = []
     opened: dict[tuple[str, str], Opened] = {}
     retrained, previous = False, None
@@ -105,9 +119,7 @@ def upper(alarms: int, runs: int, confidence: float = CONFIDENCE) -> float:
     return 1.0 if alarms >= runs else float(stats.beta.ppf(confidence, alarms + 1, runs - alarms))
 
 
-def _rows(
-    key: str, day: Day, kind: Kind, results: Sequence[Result], weights: dict[str, float]
-) -> list[Measured]:
+def _rows(key: str, day: Day, kind: Kind, results: Sequence[Result], weights: dict[str, float]) -> list[Measured]:
     return [
         Measured(
             partition=key,
