@@ -1,1 +1,1 @@
-"""What monitoring is worth on a model's own history: drift that it finds, alarms that are false, damage that it names."""
+"""What monitoring finds on a model's own history: drift that is caught, false alarms, damage that is named."""

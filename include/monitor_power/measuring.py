@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -149,16 +149,17 @@ def _drawn(
             yield from found
 
 
-def _tasks(twin: Fitted, last: str, months: int, block: int = 1, **damage: object) -> list[Task]:
-    references = -(-months // resampling.MONTHS)
-    return [Task(twin, last, Draw(seed=seed, block=block, **damage)) for seed in range(references)]  # type: ignore[arg-type]
+def _tasks(twin: Fitted, last: str, months: int, like: Draw) -> list[Task]:
+    """As many draws like this one as give so many months, each with a seed of its own."""
+    references = -(-months // like.months)
+    return [Task(twin, last, replace(like, seed=seed)) for seed in range(references)]
 
 
 def _healthy(
     model: Model, history: History, drawn: Stretch, twin: Fitted, months: int, workers: int, progress: Progress
 ) -> Iterable[Healthy]:
     for block in BLOCKS:
-        tasks = _tasks(twin, drawn.keys[-1], months, block)
+        tasks = _tasks(twin, drawn.keys[-1], months, Draw(block=block))
         found = list(_drawn(model, history, tasks, workers, progress, f"months of {block} at a time"))
         yield Healthy(
             block=block,
@@ -178,8 +179,8 @@ def _damaged(
             continue
         spread = damages.spread(drawn, name)
         for strength in damage.strengths:
-            about = {"damage": damage, "feature": name, "strength": strength, "spread": spread}
-            tasks = _tasks(twin, drawn.keys[-1], months, **about)
+            like = Draw(damage=damage, feature=name, strength=strength, spread=spread)
+            tasks = _tasks(twin, drawn.keys[-1], months, like)
             found = list(_drawn(model, history, tasks, workers, progress, f"{damage.name} {strength:g}"))
             kinds = Counter(kind for one in found for kind in {opened.kind for opened in one.opened})
             first = [min(opened.after for opened in one.opened) for one in found if one.opened]

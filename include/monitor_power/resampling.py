@@ -1,4 +1,4 @@
-"""Months of monitoring over drawn days: how often they open an incident although nothing has changed, or when it has."""
+"""Months of monitoring over drawn days: how often an incident is opened although nothing changed, or because it did."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Draw:
     damage : what is wrong from the first day on; None: nothing.
     """
 
-    seed: int
+    seed: int = 0
     block: int = 1
     months: int = MONTHS
     damage: Damage | None = None
