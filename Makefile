@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run tour night rollback unfreeze monitor new-model lint-models try-model backtest gate-power card stop status test test-stack test-units test-full lint format types bench lock clean
+.PHONY: help venv run tour night rollback unfreeze monitor new-model lint-models try-model backtest gate-power monitor-power card stop status test test-stack test-units test-full lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -61,6 +61,10 @@ gate-power: venv  ## measure what the margins of MODEL's gate cost, on its own h
 	@exec $(VENV)/python -m include.power $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) \
 	  $(if $(LAST),--last $(LAST)) $(if $(EVERY),--every $(EVERY)) $(if $(WORKERS),--workers $(WORKERS)) \
 	  $(if $(CANDIDATE),--candidate $(CANDIDATE))
+
+monitor-power: venv  ## measure what the monitoring of MODEL finds, on its own history (FIRST: a champion is frozen; LAST, MONTHS, WORKERS)
+	@exec $(VENV)/python -m include.monitor_power $(if $(MODEL),--model $(MODEL)) $(if $(FIRST),--first $(FIRST)) \
+	  $(if $(LAST),--last $(LAST)) $(if $(MONTHS),--months $(MONTHS)) $(if $(WORKERS),--workers $(WORKERS))
 
 card: venv  ## print the path of MODEL's model card: of the champion, or of VERSION
 	@exec $(VENV)/python -m include.cards $(if $(MODEL),--model "$(MODEL)") $(if $(VERSION),--version "$(VERSION)")

@@ -1,0 +1,1 @@
+"""What monitoring finds on a model's own history: drift that is caught, false alarms, damage that is named."""
