@@ -84,13 +84,12 @@ def test_every_value_is_shown_and_escaped(admin: Browser, measured: Path, look: 
     assert f"<b>{SAID} what 0</b>" in part(page, "incidents") and f"{SAID} bad" in part(page, "incidents")
     performance = part(page, "performance")
     assert f"{SAID} is stale." in performance and f'<th scope="row">{SAID} = b</th>' in performance
-    assert f"{SAID}number" in part(page, "drift") and f"{SAID}number then and now" in page.split("<h2 ")[8] + page
+    assert f"{SAID}number" in part(page, "drift") and f"{SAID}number then and now</h2>" in page
     counters = part(page, "counters")
     assert f'<th scope="row">{SAID}</th><td>{SAID}</td><td class="n">3</td><td class="n">at most 1</td>' in counters
     assert "BEYOND LIMIT" in counters
     every = admin.get(PAGES).text
     assert SCRIPT not in every and f'<p class="why">{SAID} what 0. 1 more incident open.</p>' in every
-    assert f"{SAID} todo</p>" in every, "what somebody must do"
 
 
 def test_the_panels_of_a_model_that_is_monitored(admin: Browser, measured: Path) -> None:
