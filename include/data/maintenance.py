@@ -231,12 +231,13 @@ def _fragmented(table: DeltaTable) -> list[str]:
 
 
 def _files(table: DeltaTable) -> dict[str, _Files]:
-    found: dict[str, _Files] = {}
-    for action in pa.table(table.get_add_actions(flatten=True)).to_pylist():
-        key = action["partition.partition"]
-        before = found.get(key, _Files())
-        found[key] = _Files(before.count + 1, before.size + action["size_bytes"])
-    return found
+    actions = pa.table(table.get_add_actions(flatten=True))
+    if not actions.num_rows:
+        return {}
+    days = actions.group_by("partition.partition").aggregate([("size_bytes", "count"), ("size_bytes", "sum")])
+    return {
+        day["partition.partition"]: _Files(day["size_bytes_count"], day["size_bytes_sum"]) for day in days.to_pylist()
+    }
 
 
 def _tend(table: DeltaTable, folder: Path, vacuum: bool) -> int:

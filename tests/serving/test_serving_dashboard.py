@@ -28,6 +28,7 @@ def series(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[s
     server = Server(home, "s3cret", SERVING_WORKERS="2").start()
     try:
         assert server.predict("parcels", row())[0] == 200
+        wait_for(lambda: "spool_open_bytes{" in str(server.get("/metrics")[1]))  # once the prediction is written
         found: dict[str, set[str]] = {}
         for family in text_string_to_metric_families(str(server.get("/metrics")[1])):
             for sample in family.samples:
