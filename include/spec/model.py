@@ -233,8 +233,8 @@ class Training(Declaration):
     """The protocol: whole local days up to the as-of, newest last: ``[window] [selection_days] [holdout_days]``."""
 
     schedule: Cron | None = "0 3 * * *"
-    """When a run begins: five cron fields in the model's timezone; later than `Data.schedule`. ``None``: on demand, when
-    its monitor finds that it is stale, or by hand."""
+    """When a run begins: five cron fields in the model's timezone; later than `Data.schedule`. ``None``: on demand,
+    when its monitor finds that it is stale, or by hand."""
     window_days: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] = 60
     """Days that a candidate is fitted on, unless it has a window of its own."""
     selection_days: Annotated[int, Field(ge=1)] = 7
