@@ -48,7 +48,7 @@ def measure(name: str, first: str | None, last: str | None, months: int, workers
     ConfigurationError : an unknown model, an impossible span, or too few months.
     DataError : too little history; the first champion is not promoted.
     """
-    model = catalog.load(name)
+    model = on_demand(catalog.load(name))
     connections = from_environment(model.data.connections)
     root = home or Settings.from_environment().home / "backtest" / name
     lab, progress = Lab(model, root), Progress()
@@ -88,6 +88,13 @@ def measure(name: str, first: str | None, last: str | None, months: int, workers
     return 0
 
 
+def on_demand(model: Model) -> Model:
+    """The model as its monitor alone would retrain it."""
+    training = model.training.model_copy(update={"schedule": None})
+    monitoring = model.monitoring.model_copy(update={"retrain": True})
+    return model.model_copy(update={"training": training, "monitoring": monitoring})
+
+
 def _begin(model: Model, first: str | None, last: str) -> str:
     """The first day that is collected.
 
@@ -114,7 +121,7 @@ def _frozen(
     days = [day for day in keys_between(earlier(first, -1), last) if day in truth.places]
     noise = equal.differences(model, truth, weekly, days)
     margin = staleness.margin(model)
-    alphas = (staleness.ALPHA, staleness.PAGE_ALPHA)
+    alphas = (staleness.RETRAIN_ALPHA, staleness.PAGE_ALPHA)
     return found, tuple(equal.months(model, noise, margin, alpha, block) for alpha in alphas for block in BLOCKS)
 
 

@@ -18,11 +18,9 @@ from include.monitoring.alarm import Alarm
 from include.monitoring.wording import count, number
 from include.records import PartitionKey, Record
 from include.spec import Model
-from include.spec.cron import days_and_time
 from include.statistics.results import Cause, Result
 
 STALE, SCORE_DRIFT = "stale", "score_drift"
-WEEK = 7
 
 
 @dataclass(frozen=True)
@@ -156,15 +154,6 @@ def faults(model: Model, key: str, rows: Sequence[Measured]) -> list[Measured]:
     return sorted(found, key=lambda one: one.partition, reverse=True)
 
 
-def nightly(model: Model) -> bool:
-    """Whether the model retrains on every day of the week by its own schedule."""
-    schedule = model.training.schedule
-    if schedule is None:
-        return False
-    tick, monday = days_and_time(schedule), date(2024, 1, 1)
-    return all(tick(monday + timedelta(days=at)) for at in range(WEEK))
-
-
 def _against(
     model: Model, key: str, rows: Sequence[Measured], labels: Labels, newest: Newest, cause: str
 ) -> str | None:
@@ -174,7 +163,7 @@ def _against(
         worst = damaged[0]
         more = f", and {count(len(damaged) - 1, 'more finding')}" if len(damaged) > 1 else ""
         return f"the rows of the newest days are damaged ({worst.partition}: {worst.result.sentence}{more})"
-    if nightly(model):
+    if staleness.nightly(model):
         if cause == STALE:
             return f"the model retrains every night, and is stale because {newest.sentence}"
         return "the model retrains every night by its own schedule"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 
@@ -16,17 +17,19 @@ from include.gate import comparison
 from include.monitoring.wording import count, number
 from include.records import Record
 from include.spec import Model
+from include.spec.cron import days_and_time
 from include.statistics.results import Cause, Result, State
 from include.statistics.uncertainty import blocks
 from include.training import measures
 
 MEASURE = "paired_gain"
+WEEK = 7
 FORMULA = 1
-ALPHA = 0.0025
-"""One-sided error probability of the lower bound on one day. The bounds of consecutive days share all but one of their
-days, so that `alarm_days` of `of_days` is hardly more than one of them, and a month has many. Measured for equal models
-with independent days, 14 paired days, 3 of 5 days, and a margin of 2.5 standard errors: see
-`tests/monitoring/test_staleness.py`."""
+PAGE_ALPHA, RETRAIN_ALPHA = 0.0025, 0.025
+"""One-sided error probability of the lower bound on one day: where a person is asked, and where the answer is a
+retraining, which costs minutes and which the gate judges. The bounds of consecutive days share all but one of their
+days, so that `alarm_days` of `of_days` is hardly more than one of them, and a month has many. `make monitor-power`
+measures how often the rule fires for equal models, and how soon it finds a champion that was frozen."""
 MAY_LACK = 3
 """Paired days that may be missing."""
 
@@ -54,7 +57,7 @@ class Pair:
 class Paired(Record):
     """What the paired rule finds on one day.
 
-    ``low``, ``high`` : one-sided limits of the gain, each at 1 - `ALPHA`; None if unknown. ``rows``, ``days`` : of the
+    ``low``, ``high`` : one-sided limits of the gain, each at 1 - `alpha`; None if unknown. ``rows``, ``days`` : of the
     pair.
     """
 
@@ -63,6 +66,20 @@ class Paired(Record):
     high: float | None = None
     rows: int
     days: int
+
+
+def alpha(model: Model) -> float:
+    """The error probability of a model: `RETRAIN_ALPHA` if its monitor may answer with a retraining."""
+    return RETRAIN_ALPHA if model.monitoring.retrain and not nightly(model) else PAGE_ALPHA
+
+
+def nightly(model: Model) -> bool:
+    """Whether the model retrains on every day of the week by its own schedule."""
+    schedule = model.training.schedule
+    if schedule is None:
+        return False
+    tick, monday = days_and_time(schedule), date(2024, 1, 1)
+    return all(tick(monday + timedelta(days=at)) for at in range(WEEK))
 
 
 def margin(model: Model) -> float:
@@ -88,7 +105,7 @@ def judge(model: Model, pair: Pair | None, lack: str = "") -> Paired:
     if why is None:
         metric = measures.metrics_of(model)[model.training.metric]
         block = blocks(pair.partitions, model.gate.block_days)
-        gain = comparison.gain(metric, pair.y, pair.newer, pair.champion, block, ALPHA)
+        gain = comparison.gain(metric, pair.y, pair.newer, pair.champion, block, alpha(model))
         if gain.known:
             low, high, limit = gain.lower, gain.upper, margin(model)
             stale = low > limit

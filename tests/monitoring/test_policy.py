@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from include.data.monitoring import Kind, Measured
-from include.monitoring import policy
+from include.monitoring import policy, staleness
 from include.monitoring.policy import Action, Labels, Newest, Promotion
 from include.spec import Model
 from include.statistics.results import Cause, State
@@ -137,7 +137,7 @@ def test_a_nightly_model_is_stale_because_something_holds_it(promotion: Promotio
     ("schedule", "nightly"), [(NIGHTLY, True), (WEEKLY, False), ("0 3 * * 1-5", False), ("0 */6 * * *", True)]
 )
 def test_which_schedules_are_nightly(schedule: str, nightly: bool) -> None:
-    assert policy.nightly(model(schedule)) is nightly
+    assert staleness.nightly(model(schedule)) is nightly
     assert decided(STALE, model(schedule)).retrain is not nightly
 
 

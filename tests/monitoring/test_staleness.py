@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from include.monitoring import staleness
-from include.monitoring.staleness import ALPHA, Pair
+from include.monitoring.staleness import PAGE_ALPHA, RETRAIN_ALPHA, Pair
 from include.spec import Gate, Monitoring
 from include.spec.gate import STANDARD_ERRORS
 from include.statistics.results import Cause, State
@@ -44,6 +44,13 @@ def test_a_stale_champion_is_found() -> None:
 def test_an_equal_or_better_champion_is_not_stale(worse: float) -> None:
     found = staleness.judge(model(), pair(worse))
     assert found.result.state is State.HEALTHY and "not confidently stale" in found.result.sentence
+
+
+@pytest.mark.parametrize(("trains", "retrain", "alpha"), [
+    ("0 3 * * 0", True, RETRAIN_ALPHA), ("0 3 * * 0", False, PAGE_ALPHA), ("0 3 * * *", True, PAGE_ALPHA),
+])  # fmt: skip
+def test_a_person_is_asked_with_more_certainty_than_a_retraining(trains: str, retrain: bool, alpha: float) -> None:
+    assert staleness.alpha(model(trains, retrain=retrain)) == alpha
 
 
 def test_the_margin_is_a_tenth_of_the_gate_s_or_the_declared_one() -> None:
@@ -104,7 +111,7 @@ def fires(gains: np.ndarray, margin: float, days: int) -> np.ndarray:
     """
     windows = np.lib.stride_tricks.sliding_window_view(gains, DAYS, axis=1)
     error = windows.std(axis=2, ddof=1) / np.sqrt(DAYS)
-    beyond = windows.mean(axis=2) - stats.t.ppf(1 - ALPHA, DAYS - 1) * error > margin
+    beyond = windows.mean(axis=2) - stats.t.ppf(1 - PAGE_ALPHA, DAYS - 1) * error > margin
     counted = np.cumsum(np.pad(beyond, ((0, 0), (DECLARED.of_days, 0))), axis=1)
     enough = counted[:, DECLARED.of_days :] - counted[:, : -DECLARED.of_days] >= DECLARED.alarm_days
     return np.asarray((enough & beyond)[:, -days:].any(axis=1))
@@ -121,7 +128,7 @@ def test_the_simulation_judges_as_the_rule_does() -> None:
         loss = np.array([-np.log(np.where(one.y == 1, s, 1 - s)) for s in (one.champion, one.newer)])
         by_day = (loss[0] - loss[1]).reshape(DAYS, -1).mean(axis=1)
         error = by_day.std(ddof=1) / np.sqrt(DAYS)
-        assert found.low == pytest.approx(by_day.mean() - stats.t.ppf(1 - ALPHA, DAYS - 1) * error, abs=1e-9)
+        assert found.low == pytest.approx(by_day.mean() - stats.t.ppf(1 - RETRAIN_ALPHA, DAYS - 1) * error, abs=1e-9)
 
 
 @pytest.mark.parametrize("tails", ["normal", "heavy"])
