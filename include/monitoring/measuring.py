@@ -19,7 +19,7 @@ from include.data import monitoring as table
 from include.data.lake import Lake
 from include.data.monitoring import Kind, Measured
 from include.errors import DataError, PerennialError, TransientError
-from include.monitoring import arrival, counters, drift, pairing, performance, references, staleness
+from include.monitoring import arrival, counters, drift, pairing, performance, references, server_figures, staleness
 from include.monitoring.baselines import Baselines
 from include.monitoring.challengers import Challengers
 from include.monitoring.counters import DayFacts
@@ -249,10 +249,14 @@ class Measuring:
 
     def _counters(self, key: str, facts: DayFacts, profiles: _Profiles, matched: Matched | None) -> list[Measured]:
         usual = arrival.usual(self.lake, self.days, key)
+        if facts.latency is not None:
+            known_days = self.model.monitoring.reference_days
+            usual = usual.replace(latency=server_figures.usual_latency(self.lake, key, known_days))
         results = counters.judge(
             profiles.reference, profiles.day, facts,
             usual=usual, previous=profiles.previous, leave_out=self.model.monitoring.leave_out,
         )  # fmt: skip
+        results = server_figures.kept(results, server_figures.recorded(self.lake, key))
         results = (*results, *_of_matching(self.model, matched))
         stamp, rows = self.days.stamp(key), facts.rows or 0
         return [Measured(partition=key, kind=Kind.COUNTER, rows=rows, batch=stamp, result=one) for one in results]
