@@ -136,7 +136,7 @@ def test_slow_days_do_not_become_usual(lake: Lake, toy: Model) -> None:
     lake.create()
     for at, (state, value) in enumerate(((State.UNKNOWN, 0.1), (State.HEALTHY, 0.2), (State.VIOLATED, 0.9)), start=1):
         result = Result(
-            subject="", measure="latency", formula=1, value=value, state=state, cause=Cause.SERVICE, sentence="slow"
+            subject="", measure="latency", formula=1, value=value, high=0.4, state=state, cause=Cause.SERVICE, sentence=""
         )  # fmt: skip
         key = earlier(LAST, at)
         one = Measured(partition=key, kind=Kind.COUNTER, rows=1, result=result)
