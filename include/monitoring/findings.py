@@ -14,6 +14,7 @@ from include.monitoring.alarm import Alarm
 from include.monitoring.policy import Action, Newest, Promotion
 from include.monitoring.wording import count, listed, sentence
 from include.records import Record
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
 from include.spec import Model
 from include.statistics.results import Cause
@@ -271,4 +272,4 @@ def _todo_stale(model: Model, newest: Newest) -> str:
 
 
 def _page(model: Model) -> str:
-    return f"/perennial/{model.name}"
+    return addresses.of_model(model.name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
-from include.watchdog import addresses
 from include.watchdog.records import Disk, Findings
 from include.watchdog.wording import moment, size
 

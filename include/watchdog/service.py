@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from include.overview.records import ModelOverview, ServerState
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
-from include.watchdog import addresses
 from include.watchdog.records import Evidence, Findings, Unsure
 from include.watchdog.wording import moment
 

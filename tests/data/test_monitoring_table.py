@@ -44,11 +44,11 @@ def put(lake: Lake, *rows: Measured, code: str = "code") -> int:
 
 
 def test_a_measure_of_several_days_is_read_without_the_rest(lake: Lake) -> None:
-    state = {"state": State.VIOLATED, "cause": Cause.SERVICE}
+    state = {"high": 0.05, "state": State.VIOLATED, "cause": Cause.SERVICE}
     for key, value in (("2026-05-01", 0.1), ("2026-05-02", None), ("2026-05-03", 0.3), ("2026-05-04", 0.4)):
         put(
             lake,
-            measured(key, Kind.COUNTER, result=result("latency", value, **state)),
+            measured(key, Kind.COUNTER, result=result("latency", value, **(state if value else {}))),
             measured(key, Kind.COUNTER, result=result("rows", 9.0)),
             measured(key, Kind.DRIFT, result=result("latency", 7.0)),
         )
