@@ -142,7 +142,7 @@ def _rows(reference: Reference | None, facts: DayFacts) -> Result:
     if not filled:
         return _unknown("", "rows", "the number of rows is not judged: no day of the reference has rows")
     if facts.rows == 0 and 0 in reference.rows:
-        return _result("", "rows", 0.0, "the day has no rows, as other days of the reference", low=0.0)
+        return _result("", "rows", 0.0, "the day has no rows, like other days of the reference", low=0.0)
     low, high = FEW_ROWS * min(filled), MANY_ROWS * max(filled)
     return _result(
         "", "rows", float(facts.rows),
@@ -233,7 +233,7 @@ def _strange(one: FeatureReference, profile: Numbers | Categories, leave_out: Se
     value = profile.other / profile.values
     if value >= GROSS:
         # Hardly any value is known: the same categories are written differently (a code instead of a name), rather than
-        # all of them new. That is for a person to say.
+        # all of them new. A person must decide that.
         cause = Cause.DATA
     yield _share(
         one.name, measure, value, limit, "of the values are categories that the reference does not have", cause=cause

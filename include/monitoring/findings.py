@@ -41,7 +41,7 @@ WHAT = {
     "missing": "Values are missing",
     "out_of_range": "Values are far outside of their usual range",
     "unseen_categories": "Values are categories that the reference does not have",
-    "duplicates": "Rows are doubled",
+    "duplicates": "Rows have the key of another row",
     "quarantined": "More rows than usual were quarantined",
     "rejected_day": "The newest day was rejected",
     "late_day": "The newest day arrived late",
@@ -52,7 +52,7 @@ WHAT = {
 }
 TODO = {
     "rejected_day": "Look at the validation report of the day, and collect it again when its source is repaired.",
-    "late_day": "Look at the source, or let data.schedule be later.",
+    "late_day": "Look at the source, or set data.schedule to a later time.",
     "unseen_categories": "Check whether the new categories are real; if so, the next training learns them.",
     "prediction_errors": "Look at the log of the model server.",
     "latency": "Look at the load of the machine and of the model server.",

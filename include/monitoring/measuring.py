@@ -344,9 +344,12 @@ def _of_matching(model: Model, matched: Matched | None) -> list[Result]:
     unlabelled = int(matched.day.frame[model.data.label.column].isna().sum())
     predicted = f"of {matched.predictions:,} events that a server has predicted"
     counts = {
-        "unmatched_predictions": (matched.unmatched, f"{matched.unmatched:,} {predicted} are no rows of the day"),
+        "unmatched_predictions": (matched.unmatched, f"{matched.unmatched:,} {predicted} are not rows of the day"),
         "unlabelled_rows": (unlabelled, f"{unlabelled:,} of {rows:,} rows have no label"),
-        "doubled_predictions": (matched.doubled, f"{matched.doubled:,} predictions do not count, because another does"),
+        "doubled_predictions": (
+            matched.doubled,
+            f"{matched.doubled:,} predictions do not count, because another one of the same event does",
+        ),
         "late_predictions": (matched.late, f"{matched.late:,} {predicted} were predicted only after they were over"),
     }
     return [_unknown(name, Cause.DATA, said, float(value)) for name, (value, said) in counts.items()]

@@ -41,7 +41,7 @@ def _seen(of: Disk, now: datetime) -> Seen | None:
         since=moment(now),
         what=f"The disk of {of.name} is almost full ({of.path}).",
         how_bad=f"{room}{files}.",
-        todo="Make room, or enlarge the disk: without room nothing can be collected, trained, or served anew.",
+        todo="Make room, or enlarge the disk: without room, nothing can be collected, trained or released.",
         page=addresses.MODELS,
     )
 

@@ -44,7 +44,7 @@ def put(lake: Lake, *rows: Measured, code: str = "code") -> int:
 
 
 def test_a_measure_of_several_days_is_read_without_the_rest(lake: Lake) -> None:
-    state = {"high": 0.05, "state": State.VIOLATED, "cause": Cause.SERVICE}
+    state: dict[str, Any] = {"high": 0.05, "state": State.VIOLATED, "cause": Cause.SERVICE}
     for key, value in (("2026-05-01", 0.1), ("2026-05-02", None), ("2026-05-03", 0.3), ("2026-05-04", 0.4)):
         put(
             lake,

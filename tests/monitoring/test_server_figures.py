@@ -135,7 +135,7 @@ def test_a_server_without_the_model_and_a_deployment_without_a_server(
 def test_slow_days_do_not_become_usual(lake: Lake, toy: Model) -> None:
     lake.create()
     for at, (state, value) in enumerate(((State.UNKNOWN, 0.1), (State.HEALTHY, 0.2), (State.VIOLATED, 0.9)), start=1):
-        told = {"measure": "latency", "value": value, "high": 0.4, "state": state, "sentence": "slow"}
+        told: dict[str, Any] = {"measure": "latency", "value": value, "high": 0.4, "state": state, "sentence": "slow"}
         result = Result(subject="", formula=1, cause=Cause.SERVICE, **told)
         key = earlier(LAST, at)
         one = Measured(partition=key, kind=Kind.COUNTER, rows=1, result=result)
