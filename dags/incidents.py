@@ -4,10 +4,10 @@
 Trigger with the number of an incident, what to do, and a reason; the Models page does so for you. **incident** records
 it in the ledger and its audit, with your name.
 
-* *acknowledge*: a person takes care of the incident. It stays open and no longer asks for somebody. It is closed by
-  itself as soon as a later look no longer finds it, and opened again if it gets worse.
-* *close*: the incident needs nobody, although it may still be found. It is not opened again before it was over once, or
-  gets worse.
+* *acknowledge*: a person takes care of the incident. It stays open, but is no longer listed as waiting for somebody. A
+  later look that does not find it closes it. If it becomes critical, it waits for somebody again.
+* *close*: the incident needs no action, although looks may still find it. It is not opened again until a look has found
+  it over, or critical when it was a warning.
 
 #### When a task fails
 * **incident**: there is no incident with this number; the log shows the newest number. Nothing has changed. If the
@@ -32,7 +32,7 @@ PARAMS = {
         enum=[action.value for action in parameters.IncidentAction],
         type="string",
         title="What to do",
-        description="Acknowledge what you take care of; close what needs nobody.",
+        description="Acknowledge what you take care of; close what needs no action.",
     ),
     "reason": Param(
         type="string",

@@ -2,9 +2,9 @@
 ### Keep the tables of all models fast to read
 
 The loader adds a small file to the table `predictions` of a model every 15 minutes. Every night, **maintain** merges
-the files of each day that is over into one, and sums up the logs of all tables. Once a week it deletes files of tables
-that no version needs which is still kept (`data.keep`; 7 days for `predictions`), and what killed processes have left
-behind. No row is changed, and raw batches and snapshots are never deleted.
+the files of each day that is over into one, and sums up the logs of all tables. Once a week it deletes files that no
+kept version of a table needs (`data.keep`; 7 days for `predictions`), and what killed processes have left behind. No
+row is changed, and raw batches and snapshots are never deleted.
 
 The note of the run counts what was done. Models whose tables have not changed are skipped.
 

@@ -3,7 +3,7 @@
 
 Every ten minutes, for all models: **look** compares what should have happened with what has, and opens, updates and
 closes incidents: a night without a decision by the time of the model's monitoring, a day that was rejected, failed or
-did not arrive, a folder that does not load, a model server that does not answer or does not serve what the ledger says
+did not arrive, a folder that does not load, a model server that does not answer or does not serve the ledger's version
 (if that is still so two minutes later), predictions that are not loaded, a disk that fills, and a failed run of any DAG
 of Perennial. What could not be looked at neither opens nor closes an incident. Then **alert** sends the messages that
 are due, of all incidents, to the addresses of the connection `perennial_alerts`, and once a day a report of the open

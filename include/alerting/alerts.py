@@ -42,7 +42,7 @@ class Sent(Record):
         if not (self.sent or self.failed or self.page or self.waiting):
             return "No alert was due."
         parts = [f"{self.sent} sent in {self.messages} messages"] if self.sent or self.messages else []
-        parts += [f"{self.page} on the page only, because no channel is for them"] if self.page else []
+        parts += [f"{self.page} on the page only, because no address is for them"] if self.page else []
         parts += [f"{self.waiting} to be tried again"] if self.waiting else []
         parts += [f"{self.failed} given up"] if self.failed else []
         return f"Alerts: {', '.join(parts)}." + "".join(f" {problem}" for problem in self.problems)

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from include.records import PartitionKey, Record, Text
 from include.spec import Model
-from include.statistics.results import Result
+from include.statistics.results import Result, State
 
 NAME = "monitoring"
 TEXT = pa.large_string()
@@ -173,6 +173,18 @@ def read(
     found = [_measured(row) for row in dataset.to_table(columns=columns, filter=days).to_pylist()]
     order = {kind: at for at, kind in enumerate(Kind)}
     return sorted(found, key=lambda one: (one.partition, order[one.kind], one.version or 0, one.slice))
+
+
+def results(lake: Readable, first: str, last: str, kind: Kind, measure: str) -> list[tuple[State, float]]:
+    """State and value of one measure of whole days between two partition keys, both included; without those that have
+    no value. Only these two columns are read."""
+    table = lake.table(NAME)
+    days = [("partition", ">=", first), ("partition", "<=", last), ("kind", "=", kind.value)]
+    dataset = table.to_pyarrow_dataset(as_large_types=True, file_pruning_predicate=days)
+    wanted = (pc.field("partition") >= first) & (pc.field("partition") <= last) & (pc.field("kind") == kind.value)
+    wanted &= (pc.field("measure") == measure) & (pc.field("slice") == "") & pc.field("value").is_valid()
+    rows = dataset.to_table(columns=["state", "value"], filter=wanted).to_pylist()
+    return [(State(row["state"]), row["value"]) for row in rows]
 
 
 def batches(lake: Tables) -> dict[tuple[str, Kind], str]:

@@ -30,7 +30,7 @@ def monitor_days(name: str | None, first: str | None, last: str | None) -> int:
     end = partition(last or newest, model.timezone).key
     begin = partition(first or end, model.timezone).key
     if begin > end:
-        raise ConfigurationError(f"FIRST is {begin}, and LAST is {end}: FIRST must not be after it.")
+        raise ConfigurationError(f"FIRST is {begin}, and must not be after LAST ({end}).")
     missing = 0
     for key in keys_between(begin, end):
         try:

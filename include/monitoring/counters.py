@@ -29,6 +29,11 @@ GROSSLY_FEW, GROSSLY_MANY = 0.5, 2.0
 """The limits of the guards of a refit (`include.training.refit.guard_days`): beyond them a person is paged."""
 MOST_ERRORS = 0.01
 """The share of requests that may fail."""
+SLOWER = 2
+"""The latency may be so many times the largest of the usual days."""
+FEWEST_REQUESTS, FEWEST_ANSWERS = 20, 100
+"""Fewer requests give no share of failures (a single failure would be beyond its limit), and fewer answers give no 99 %
+quantile (it would be the slowest of them)."""
 SMALLEST_DUPLICATES = 0.001
 FEWEST_REPEATED = 10
 """Rows below which two days can be equal by chance."""
@@ -42,8 +47,9 @@ class DayFacts(Record):
     rows : published rows; None if the day has not arrived.
     quarantined : rows that failed validation and were left out.
     rejected : its newest batch failed validation. ``late`` : it arrived after it was due; None: not known.
-    requests, errors, latency : of the model server on that day: answered requests, those that failed through no fault
-        of the caller, and the 99 % quantile of the duration in seconds.
+    requests, errors, latency : of the model server in the 24 hours before the look at the newest day: valid requests,
+        those of them that it could not answer, and the 99 % quantile of the time of an answer in seconds.
+    silent : why these are not known although the server was asked, as the end of a sentence; None: it was not asked.
     """
 
     rows: int | None = Field(default=None, ge=0)
@@ -53,6 +59,7 @@ class DayFacts(Record):
     requests: int | None = Field(default=None, ge=0)
     errors: int | None = Field(default=None, ge=0)
     latency: float | None = Field(default=None, ge=0)
+    silent: str | None = None
 
 
 class Usual(Record):
@@ -135,7 +142,7 @@ def _rows(reference: Reference | None, facts: DayFacts) -> Result:
     if not filled:
         return _unknown("", "rows", "the number of rows is not judged: no day of the reference has rows")
     if facts.rows == 0 and 0 in reference.rows:
-        return _result("", "rows", 0.0, "the day has no rows, as other days of the reference", low=0.0)
+        return _result("", "rows", 0.0, "the day has no rows, like other days of the reference", low=0.0)
     low, high = FEW_ROWS * min(filled), MANY_ROWS * max(filled)
     return _result(
         "", "rows", float(facts.rows),
@@ -226,7 +233,7 @@ def _strange(one: FeatureReference, profile: Numbers | Categories, leave_out: Se
     value = profile.other / profile.values
     if value >= GROSS:
         # Hardly any value is known: the same categories are written differently (a code instead of a name), rather than
-        # all of them new. That is for a person to say.
+        # all of them new. A person must decide that.
         cause = Cause.DATA
     yield _share(
         one.name, measure, value, limit, "of the values are categories that the reference does not have", cause=cause
@@ -251,18 +258,36 @@ def _stuck(one: FeatureReference, profile: Numbers | Categories) -> Result:
 
 
 def _service(facts: DayFacts, usual: Usual) -> Iterator[Result]:
-    if facts.requests and facts.errors is not None:
-        value, limit = facts.errors / facts.requests, MOST_ERRORS + room(MOST_ERRORS, facts.requests)
-        yield _share("", "prediction_errors", value, limit, "of the requests failed", cause=Cause.SERVICE)
-    if facts.latency is not None:
-        limit_of_latency = 2 * max(usual.latency) if len(usual.latency) >= ENOUGH_DAYS else None
-        shown = f"99 % of the requests took up to {1000 * facts.latency:.3g} ms"
-        if limit_of_latency is None:
-            what = f"{shown}: {count(len(usual.latency), 'day')} are known, and {ENOUGH_DAYS} are needed for a limit"
-            yield _unknown("", "latency", what, facts.latency, Cause.SERVICE)
-            return
-        said = f"{shown} (limit {1000 * limit_of_latency:.3g} ms)"
-        yield _result("", "latency", facts.latency, said, high=limit_of_latency, cause=Cause.SERVICE)
+    """Nothing if the server was not asked."""
+    if facts.silent is not None:
+        yield _unknown("", "prediction_errors", f"failed requests are not known: {facts.silent}", cause=Cause.SERVICE)
+        yield _unknown("", "latency", f"the latency is not known: {facts.silent}", cause=Cause.SERVICE)
+    elif facts.requests is not None and facts.errors is not None:
+        yield _errors(facts.requests, facts.errors)
+        yield _latency(facts.requests - facts.errors, facts.latency, usual)
+
+
+def _errors(requests: int, errors: int) -> Result:
+    if requests < FEWEST_REQUESTS:
+        why = f"{count(requests, 'request')} came in the last 24 hours, and {FEWEST_REQUESTS} are needed"
+        return _unknown("", "prediction_errors", f"failed requests are not judged: {why}", cause=Cause.SERVICE)
+    limit = MOST_ERRORS + room(MOST_ERRORS, requests)
+    return _share("", "prediction_errors", errors / requests, limit, "of the requests failed", cause=Cause.SERVICE)
+
+
+def _latency(answers: int, latency: float | None, usual: Usual) -> Result:
+    if latency is None or answers < FEWEST_ANSWERS:
+        why = f"{count(answers, 'request')} were answered in the last 24 hours, and {FEWEST_ANSWERS} are needed"
+        if answers >= FEWEST_ANSWERS:
+            why = "the model server does not report it"
+        return _unknown("", "latency", f"the latency is not judged: {why}", cause=Cause.SERVICE)
+    shown = f"99 % of the requests took up to {1000 * latency:.3g} ms"
+    if len(usual.latency) < ENOUGH_DAYS:
+        what = f"{shown}: {count(len(usual.latency), 'day')} are known, and {ENOUGH_DAYS} are needed for a limit"
+        return _unknown("", "latency", what, latency, Cause.SERVICE)
+    limit = SLOWER * max(usual.latency)
+    said = f"{shown} (limit {1000 * limit:.3g} ms)"
+    return _result("", "latency", latency, said, high=limit, cause=Cause.SERVICE)
 
 
 # -- results

@@ -98,7 +98,7 @@ def _said(name: str, measure: str, value: float, limit: float) -> str:
     if measure == "wasserstein":
         return f"{name} is {number(value)} standard deviations from the reference (limit {number(limit)})"
     if measure == "jensen_shannon":
-        return f"{name} is {number(value)} from the reference, where 1 is disjoint (limit {number(limit)})"
+        return f"{name} is at a distance of {number(value)} of 1 from the reference (limit {number(limit)})"
     return f"the {measure} of {name} is {number(value)} (on the days of the reference up to {number(limit)})"
 
 

@@ -14,6 +14,7 @@ from include.monitoring.alarm import Alarm
 from include.monitoring.policy import Action, Newest, Promotion
 from include.monitoring.wording import count, listed, sentence
 from include.records import Record
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
 from include.spec import Model
 from include.statistics.results import Cause
@@ -40,7 +41,7 @@ WHAT = {
     "missing": "Values are missing",
     "out_of_range": "Values are far outside of their usual range",
     "unseen_categories": "Values are categories that the reference does not have",
-    "duplicates": "Rows are doubled",
+    "duplicates": "Rows have the key of another row",
     "quarantined": "More rows than usual were quarantined",
     "rejected_day": "The newest day was rejected",
     "late_day": "The newest day arrived late",
@@ -51,7 +52,7 @@ WHAT = {
 }
 TODO = {
     "rejected_day": "Look at the validation report of the day, and collect it again when its source is repaired.",
-    "late_day": "Look at the source, or let data.schedule be later.",
+    "late_day": "Look at the source, or set data.schedule to a later time.",
     "unseen_categories": "Check whether the new categories are real; if so, the next training learns them.",
     "prediction_errors": "Look at the log of the model server.",
     "latency": "Look at the load of the machine and of the model server.",
@@ -271,4 +272,4 @@ def _todo_stale(model: Model, newest: Newest) -> str:
 
 
 def _page(model: Model) -> str:
-    return f"/perennial/{model.name}"
+    return addresses.of_model(model.name)

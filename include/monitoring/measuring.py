@@ -19,7 +19,7 @@ from include.data import monitoring as table
 from include.data.lake import Lake
 from include.data.monitoring import Kind, Measured
 from include.errors import DataError, PerennialError, TransientError
-from include.monitoring import arrival, counters, drift, pairing, performance, references, staleness
+from include.monitoring import arrival, counters, drift, pairing, performance, references, server_figures, staleness
 from include.monitoring.baselines import Baselines
 from include.monitoring.challengers import Challengers
 from include.monitoring.counters import DayFacts
@@ -249,10 +249,14 @@ class Measuring:
 
     def _counters(self, key: str, facts: DayFacts, profiles: _Profiles, matched: Matched | None) -> list[Measured]:
         usual = arrival.usual(self.lake, self.days, key)
+        if facts.latency is not None:
+            known_days = self.model.monitoring.reference_days
+            usual = usual.replace(latency=server_figures.usual_latency(self.lake, key, known_days))
         results = counters.judge(
             profiles.reference, profiles.day, facts,
             usual=usual, previous=profiles.previous, leave_out=self.model.monitoring.leave_out,
         )  # fmt: skip
+        results = server_figures.kept(results, server_figures.recorded(self.lake, key))
         results = (*results, *_of_matching(self.model, matched))
         stamp, rows = self.days.stamp(key), facts.rows or 0
         return [Measured(partition=key, kind=Kind.COUNTER, rows=rows, batch=stamp, result=one) for one in results]
@@ -340,9 +344,12 @@ def _of_matching(model: Model, matched: Matched | None) -> list[Result]:
     unlabelled = int(matched.day.frame[model.data.label.column].isna().sum())
     predicted = f"of {matched.predictions:,} events that a server has predicted"
     counts = {
-        "unmatched_predictions": (matched.unmatched, f"{matched.unmatched:,} {predicted} are no rows of the day"),
+        "unmatched_predictions": (matched.unmatched, f"{matched.unmatched:,} {predicted} are not rows of the day"),
         "unlabelled_rows": (unlabelled, f"{unlabelled:,} of {rows:,} rows have no label"),
-        "doubled_predictions": (matched.doubled, f"{matched.doubled:,} predictions do not count, because another does"),
+        "doubled_predictions": (
+            matched.doubled,
+            f"{matched.doubled:,} predictions do not count, because another one of the same event does",
+        ),
         "late_predictions": (matched.late, f"{matched.late:,} {predicted} were predicted only after they were over"),
     }
     return [_unknown(name, Cause.DATA, said, float(value)) for name, (value, said) in counts.items()]

@@ -20,7 +20,7 @@ from include.data import monitoring as table
 from include.data.lake import Lake
 from include.data.monitoring import Kind, Measured
 from include.errors import NotReady
-from include.monitoring import arrival, drift, findings, policy
+from include.monitoring import arrival, drift, findings, policy, server_figures
 from include.monitoring.challengers import Challengers, TwinsOfTheLedger
 from include.monitoring.counters import DayFacts
 from include.monitoring.findings import Findings
@@ -37,7 +37,7 @@ from include.registry.incident_rows import IncidentKind
 from include.registry.incidents import Incidents, Observed, Scope
 from include.registry.ledger import Ledger
 from include.spec import Model
-from include.statistics.results import State
+from include.statistics.results import Cause, State
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +113,8 @@ def monitor(
     lake.create()  # a lake of an earlier version lacks tables
     is_newest = key >= (measuring.days.newest or "")
     again = _measure_again(measuring, lake, key) if is_newest else []
+    if is_newest and not server_figures.recorded(lake, key):
+        facts = server_figures.with_figures(model.name, facts)
     found = _measure(measuring, lake, key, facts)
     if not is_newest:
         action = Action(False, "", f"No retraining: {key} is not the newest day.")
@@ -121,7 +123,7 @@ def monitor(
     newest_version = standing(model.name, ledger).newest
     action = policy.decide(model, key, rows, _labels(measuring, found), newest_version)
     seen = findings.find(model, key, rows, action, newest_version)
-    observed = _observe(model, seen, found, facts, now, run_id)
+    observed = _observe(model, seen, found, now, run_id)
     return _monitored(found, facts, action, observed, True, again)
 
 
@@ -149,15 +151,13 @@ def _labels(measuring: Measuring, day: MeasuredDay) -> Labels:
     return Labels(learned_until=None if release is None else release.last, matured_until=window[-1] if window else None)
 
 
-def _observe(
-    model: Model, found: Findings, day: MeasuredDay, facts: DayFacts, began: datetime, run_id: str | None
-) -> Observed:
-    """Record the look with its incidents. What the service did is looked at only if it is known."""
+def _observe(model: Model, found: Findings, day: MeasuredDay, began: datetime, run_id: str | None) -> Observed:
+    """Record the look with its incidents. Those about requests stay as they are if the server was not asked."""
     # A champion that was fitted on days of the comparison has replaced the one that was found to be stale.
     over = day.pair is not None and day.pair.fresh
     unknown = [one for one in found.unknown if not (over and one[1] is IncidentKind.STALE)]
     scopes = [Scope(model.name, findings.OWN_KINDS, None)]
-    if facts.requests is not None or facts.latency is not None:
+    if any(one.result.cause is Cause.SERVICE for one in day.rows):
         scopes.append(Scope(model.name, frozenset({IncidentKind.SERVICE}), findings.SERVICE_PREFIX))
     parts = [_in_scope(scope, found, unknown, began, run_id) for scope in scopes]
     return Observed(

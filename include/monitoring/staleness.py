@@ -112,7 +112,7 @@ def judge(model: Model, pair: Pair | None, lack: str = "") -> Paired:
             said = (
                 f"a newer fit is {number(abs(gain.value))} {'better' if gain.value >= 0 else 'worse'} in "
                 f"{model.training.metric} on the same {count(days, 'day')} ({number(low)} to {number(high)}); the "
-                f"champion is {'stale' if stale else 'not confidently stale'} (limit {number(limit)})"
+                f"champion is {'stale' if stale else 'not significantly stale'} (limit {number(limit)})"
             )
             state = State.VIOLATED if stale else State.HEALTHY
             return Paired(result=_result(model, gain.value, state, said), low=low, high=high, rows=rows, days=days)

@@ -54,7 +54,7 @@ class Seen(Record):
     since : the day or moment since when, for people.
     what, how_bad, done, todo : one sentence each: what is wrong; how bad it is, in the unit of the measure; what
         Perennial did about it; what a person should do.
-    page : where to look, below the web server's address, e.g. ``/perennial/toy``.
+    page : where to look, below the web server's address, e.g. ``/perennial/-/models/toy``.
     """
 
     model: str

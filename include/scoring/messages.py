@@ -70,6 +70,7 @@ class Recent(msgspec.Struct, frozen=True, kw_only=True):
         float | None, Meta(description="95 % of the answers took no longer inside the server, in milliseconds.")
     ]
     hours: Annotated[float, Meta(description="Covered by these figures; fewer than 24 after a restart.")]
+    p99_ms: Annotated[float | None, Meta(description="The same for 99 % of the answers.")] = None
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -130,6 +130,7 @@ def _sum(counts: Sequence[Counts], hours: float) -> Recent:
         errors=errors,
         invalid=invalid,
         p95_ms=None if not answered else 1e3 * _percentile(times, 0.95),
+        p99_ms=None if not answered else 1e3 * _percentile(times, 0.99),
         hours=round(hours, 2),
     )
 

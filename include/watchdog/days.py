@@ -9,8 +9,8 @@ from datetime import datetime
 
 from include.overview.records import Day, DayState, ModelOverview
 from include.overview.wording import ended
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
-from include.watchdog import addresses
 from include.watchdog.nights import restarted
 from include.watchdog.records import AirflowView, Findings, Unsure
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
-from include.watchdog import addresses
 from include.watchdog.records import Disk, Findings
 from include.watchdog.wording import moment, size
 
@@ -41,7 +41,7 @@ def _seen(of: Disk, now: datetime) -> Seen | None:
         since=moment(now),
         what=f"The disk of {of.name} is almost full ({of.path}).",
         how_bad=f"{room}{files}.",
-        todo="Make room, or enlarge the disk: without room nothing can be collected, trained, or served anew.",
+        todo="Make room, or enlarge the disk: without room, nothing can be collected, trained or released.",
         page=addresses.MODELS,
     )
 

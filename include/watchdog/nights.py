@@ -11,9 +11,9 @@ from datetime import date, datetime, timedelta
 from include.overview.nights import Calendar
 from include.overview.outcomes import ACTIVE
 from include.overview.records import ModelOverview, Night, Outcome
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
 from include.spec import Model
-from include.watchdog import addresses
 from include.watchdog.records import AirflowView, Findings, Unsure
 from include.watchdog.wording import moment
 

@@ -10,8 +10,8 @@ from collections.abc import Collection
 
 from include.overview.records import RunRow
 from include.overview.wording import ended, sentence_of
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
-from include.watchdog import addresses
 from include.watchdog.nights import MARKED, OF_A_NIGHT
 from include.watchdog.records import AirflowView, Findings
 from include.watchdog.wording import moment

@@ -1,4 +1,4 @@
-"""A model server that does not answer, or that does not serve what the ledger says. Pure.
+"""A model server that does not answer, or that does not serve the version of the ledger. Pure.
 
 A promotion or a restart takes seconds, so only what two looks in a row have found is an incident.
 """
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from include.overview.records import ModelOverview, ServerState
+from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
-from include.watchdog import addresses
 from include.watchdog.records import Evidence, Findings, Unsure
 from include.watchdog.wording import moment
 
@@ -27,7 +27,7 @@ def silent(models: Sequence[ModelOverview]) -> bool:
 
 
 def behind(models: Sequence[ModelOverview], now: datetime) -> frozenset[str]:
-    """The models of which the server does not serve what the ledger says, although it had the time for it."""
+    """The models of which the server does not serve the version of the ledger, although it had the time for it."""
     return frozenset(
         one.name
         for one in models
@@ -65,7 +65,7 @@ def _silent(models: Sequence[ModelOverview], now: datetime) -> Seen:
         severity=Severity.CRITICAL if champions else Severity.WARNING,
         since=moment(now),
         what="The model server does not answer.",
-        how_bad=f"{champions} of {len(models)} models have a champion that may not be served.",
+        how_bad=f"{champions} of {len(models)} models have a champion that is possibly not served.",
         todo="Look at the log of the model server, and start it again.",
         page=addresses.MODELS,
     )
@@ -79,7 +79,7 @@ def _behind(of: ModelOverview, now: datetime) -> Seen:
         cause=BEHIND,
         severity=Severity.CRITICAL,
         since=moment(of.serving.since or now),
-        what=f"The model server does not serve what the ledger says about {of.name}.",
+        what=f"The model server does not serve the version of {of.name} that the ledger determines.",
         how_bad=of.serving.sentence,
         done="perennial_reconcile writes the release record of the ledger again if it differs.",
         todo="Read the log of the model server.",

@@ -43,6 +43,19 @@ def put(lake: Lake, *rows: Measured, code: str = "code") -> int:
     return monitoring.write(lake, parts, code)
 
 
+def test_a_measure_of_several_days_is_read_without_the_rest(lake: Lake) -> None:
+    state: dict[str, Any] = {"high": 0.05, "state": State.VIOLATED, "cause": Cause.SERVICE}
+    for key, value in (("2026-05-01", 0.1), ("2026-05-02", None), ("2026-05-03", 0.3), ("2026-05-04", 0.4)):
+        put(
+            lake,
+            measured(key, Kind.COUNTER, result=result("latency", value, **(state if value else {}))),
+            measured(key, Kind.COUNTER, result=result("rows", 9.0)),
+            measured(key, Kind.DRIFT, result=result("latency", 7.0)),
+        )
+    found = monitoring.results(lake, "2026-05-01", "2026-05-03", Kind.COUNTER, "latency")
+    assert sorted(found) == [(State.VIOLATED, 0.1), (State.VIOLATED, 0.3)]
+
+
 def test_rows_come_back_as_they_were_written(lake: Lake) -> None:
     put(lake, *FULL)
     assert monitoring.read(lake, DAY, DAY, profiles=True) == list(FULL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,7 +192,30 @@ def test_errors_and_latency_of_the_model_server() -> None:
     assert bad.of("latency").cause is Cause.SERVICE and "50 ms (limit 40 ms)" in bad.of("latency").sentence
     good = judged(facts=DayFacts(rows=100, requests=1000, errors=12, latency=0.03))
     assert good.of("prediction_errors").known and good.of("latency").known and not good.violated
-    assert not any(one.cause is Cause.SERVICE for one in judged().results), "without requests nothing is judged"
+    assert not any(one.cause is Cause.SERVICE for one in judged().results), "the server was not asked"
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ({"silent": "the model server did not answer"}, "the model server did not answer"),
+        ({"requests": 0, "errors": 0}, "0 requests"),
+        ({"requests": 19, "errors": 19}, "19 requests came in the last 24 hours, and 20 are needed"),
+    ],
+)
+def test_a_silent_or_idle_model_server_is_neither_healthy_nor_faulty(facts: dict[str, Any], why: str) -> None:
+    found = judged(facts=DayFacts(rows=100, **facts))
+    service = [one for one in found.results if one.cause is Cause.SERVICE]
+    assert [one.measure for one in service] == ["prediction_errors", "latency"]
+    assert {one.state for one in service} == {State.UNKNOWN} and {one.value for one in service} == {None}
+    assert why in service[0].sentence
+
+
+def test_a_latency_needs_enough_answers_and_a_server_that_reports_it() -> None:
+    few = judged(facts=DayFacts(rows=100, requests=1000, errors=901, latency=9.0)).of("latency")
+    assert few.state is State.UNKNOWN and few.value is None and "99 requests were answered" in few.sentence
+    older = judged(facts=DayFacts(rows=100, requests=1000, errors=0)).of("latency")
+    assert older.state is State.UNKNOWN and "does not report it" in older.sentence
 
 
 # -- limits of shares

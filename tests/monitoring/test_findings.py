@@ -117,7 +117,7 @@ def test_a_shift_of_the_world_is_drift_of_the_model_and_one_warning_of_inputs() 
     assert found[2] == {("drift", "model", "critical"), ("drift", "features", "warning")}
     _, seen = watch.day(shifted(healthy(9), 2.5))
     one = the(seen, IncidentKind.DRIFT, "model")
-    assert one.since == key(203) and "(limit " in one.how_bad and one.todo and one.page == "/perennial/toy"
+    assert one.since == key(203) and "(limit " in one.how_bad and one.todo and one.page == "/perennial/-/models/toy"
     assert one.done.startswith("No retraining")
     assert the(seen, IncidentKind.DRIFT, "features").what == "1 input differs from the reference: x."
 

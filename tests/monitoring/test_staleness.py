@@ -43,7 +43,7 @@ def test_a_stale_champion_is_found() -> None:
 @pytest.mark.parametrize("worse", [0.0, -0.05])
 def test_an_equal_or_better_champion_is_not_stale(worse: float) -> None:
     found = staleness.judge(model(), pair(worse))
-    assert found.result.state is State.HEALTHY and "not confidently stale" in found.result.sentence
+    assert found.result.state is State.HEALTHY and "not significantly stale" in found.result.sentence
 
 
 @pytest.mark.parametrize(("trains", "retrain", "alpha"), [

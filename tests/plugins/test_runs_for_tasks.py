@@ -17,7 +17,8 @@ from perennial.console import addresses as pages
 from perennial.console.runs_for_tasks import RunsForTasks
 from sqlalchemy import text
 
-from include.watchdog import addresses, airflow
+from include.registry import addresses
+from include.watchdog import airflow
 from tests.plugins.airflow_database import AirflowDatabase
 
 NOW = datetime.now(UTC)

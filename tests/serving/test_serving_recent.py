@@ -62,6 +62,7 @@ def test_the_percentile_is_reached_by_95_of_100() -> None:
     for number in range(100):
         ring.answered(1.0, 0.001 if number < 95 else 1.0)
     assert together([Counted(1.0, {"m": ring.read(1.0)})], ["m"])["m"].p95_ms == pytest.approx(1.0, rel=0.26)
+    assert together([Counted(1.0, {"m": ring.read(1.0)})], ["m"])["m"].p99_ms == pytest.approx(1000.0, rel=0.26)
     ring.answered(1.0, 1.0)
     assert together([Counted(1.0, {"m": ring.read(1.0)})], ["m"])["m"].p95_ms == pytest.approx(1000.0, rel=0.26)
 
@@ -70,7 +71,12 @@ def test_the_sum_of_the_workers_is_unknown_without_one_of_them() -> None:
     counts = Counts([1] * (len(LIMITS) + 1), 2, 3)
     parts = [Counted(5.0, {"m": counts}), Counted(0.5, {"m": counts})]
     assert together(parts, ["m", "idle"])["m"] == Recent(
-        requests=2 * (len(LIMITS) + 1 + 5), errors=6, invalid=4, p95_ms=1e3 * LIMITS[50], hours=0.5
+        requests=2 * (len(LIMITS) + 1 + 5),
+        errors=6,
+        invalid=4,
+        p95_ms=1e3 * LIMITS[50],
+        hours=0.5,
+        p99_ms=1e3 * LIMITS[51],
     )
     assert together(parts, ["m", "idle"])["idle"] == Recent(requests=0, errors=0, invalid=0, p95_ms=None, hours=0.5)
     assert together([*parts, None], ["m"]) == {} == together([None], ["m"])
@@ -104,7 +110,9 @@ def test_a_server_counts_the_requests_of_clients(tmp_path: Path, releases: Relea
         assert {name: found["parcels"][name] for name in ("requests", "errors", "invalid")} == {
             "requests": 23, "errors": 0, "invalid": 3,
         }  # fmt: skip
-        assert 0 < found["parcels"]["p95_ms"] < 5000 and 0 <= found["parcels"]["hours"] < 1
+        assert (
+            0 < found["parcels"]["p95_ms"] <= found["parcels"]["p99_ms"] < 5000 and 0 <= found["parcels"]["hours"] < 1
+        )
         assert (found["faulty"]["requests"], found["faulty"]["errors"], found["faulty"]["p95_ms"]) == (1, 1, None)
         assert (found["idle"]["requests"], found["idle"]["p95_ms"]) == (0, None)
         assert "recent" not in server.get("/models/parcels")[1]

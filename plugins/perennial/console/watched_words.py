@@ -11,9 +11,9 @@ MEANINGS: Mapping[HealthState, str] = {
     HealthState.HEALTHY: "monitored within two days, and no incident is open",
     HealthState.DRIFTING: "the inputs or the scores differ from the reference",
     HealthState.STALE: "a newer fit would be better",
-    HealthState.DAMAGED: "rows are damaged or did not arrive",
+    HealthState.DAMAGED: "rows are damaged, or the newest day was rejected",
     HealthState.SERVICE: "the model server does not do what it should",
-    HealthState.INTERRUPTED: "a night, a day, a run or a load of predictions did not happen",
+    HealthState.INTERRUPTED: "a night, a day, a run or a load of predictions failed or did not happen",
     HealthState.UNKNOWN: "not monitored yet, or not for two days",
 }
 """For the legend."""
