@@ -7,11 +7,13 @@ or at its time. If all were made after it, the first of them counts: it knew lea
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -73,6 +75,38 @@ def read(lake: Lake, first: str, last: str, *, features: bool = False) -> Counte
     """The predictions that count for the events of the days between two partition keys, both included."""
     found = [of_day.rows for _, of_day in days(lake, first, last, features=features)]
     return Counted(pa.concat_tables([_columns(features).empty_table(), *found]))
+
+
+def numbers(lake: Lake, first: str, last: str) -> dict[str, int]:
+    """How many predictions there are of the events of each day between two partition keys, both included; days without
+    any are left out.
+
+    A file whose events are all of one day is not opened: the table's log has their number. Of the others only the times
+    of events are read.
+    """
+    zone, found = lake.model.timezone, Counter[str]()
+    table, mixed = lake.table("predictions"), set[str]()
+    begin, end = _utc(partition(first, zone).start), _utc(partition(last, zone).end)
+    wanted = [("event_time", ">=", begin), ("event_time", "<", end)]
+    for action in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        low, high = (_day(action[f"{which}.event_time"], zone) for which in ("min", "max"))
+        if low == high:
+            found[low] += action["num_records"]
+        elif low <= last and first <= high:
+            mixed.add(action["path"])
+    if mixed:
+        dataset = table.to_pyarrow_dataset(as_large_types=True, file_pruning_predicate=wanted)
+        for fragment in dataset.get_fragments():
+            if fragment.path in mixed:
+                times = fragment.to_table(columns=["event_time"]).column("event_time")
+                local = pc.strftime(times.cast(pa.timestamp("us", zone)), "%Y-%m-%d")
+                found.update({one["values"]: one["counts"] for one in pc.value_counts(local).to_pylist()})
+    return {key: rows for key, rows in sorted(found.items()) if first <= key <= last}
+
+
+def _day(moment: datetime, zone: str) -> str:
+    """The local day of a moment."""
+    return moment.astimezone(ZoneInfo(zone)).date().isoformat()
 
 
 def days(lake: Lake, first: str, last: str, *, features: bool = False) -> Iterator[tuple[Partition, Counted]]:

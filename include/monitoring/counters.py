@@ -6,11 +6,11 @@ and never retrains, because a model that is fitted on damaged rows is worse.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from pydantic import Field
 
-from include.monitoring.drift import DAMAGED_DAY
+from include.monitoring.drift import DAMAGED_DAY, DAMAGED_SCORE
 from include.monitoring.shares import limit_of, room
 from include.monitoring.wording import count, number, percent
 from include.records import Record
@@ -77,6 +77,7 @@ def judge(
     usual: Usual = Usual(),  # noqa: B008 - frozen
     previous: DayProfile | None = None,
     leave_out: Sequence[str] = (),
+    identity: Collection[str] = (),
 ) -> tuple[Result, ...]:
     """Judge what is counted on a day; what cannot be counted or compared is unknown.
 
@@ -85,23 +86,33 @@ def judge(
     reference : None if the version has none. ``day`` : None if the day has no rows that were published.
     previous : the day before, on the same reference; None: it is not compared.
     leave_out : ``monitoring.leave_out``: inputs in which new categories are usual.
+    identity : key and event time, which are new on every day, also if a source repeats all of its other values.
     """
     found = [*_arrival(facts), _rows(reference, facts), _quarantined(facts, usual)]
     if reference is not None:
         found += _by_feature(reference, day, leave_out)
-        found += [_duplicates(reference, day), _repeated(reference, day, previous)]
+        found += [_duplicates(reference, day), _repeated(reference, day, previous, identity)]
     return (*found, *_service(facts, usual))
 
 
 def damaged(results: Sequence[Result]) -> dict[str, str]:
-    """Why an input is damaged, by its name, and by ``""`` why all rows are: what `drift.judge` must not judge."""
+    """Why an input is damaged, by its name, and by ``""`` why all rows are: what `drift.judge` must not judge.
+
+    Values far outside of their range also make the score unusable (`DAMAGED_SCORE`), however little the input matters:
+    how much it matters was measured within the range, and a linear model extrapolates. A day of few rows is damaged as
+    a whole: it is incomplete, and its distances are larger by chance than those of the days that gave the limits.
+    """
     found: dict[str, str] = {}
     for one in results:
         if not one.violated or one.cause is not Cause.DATA:
             continue
         if one.subject:
             found.setdefault(one.subject, one.sentence)
-        elif one.measure in ("duplicates", "repeated_day", "rejected_day") or (one.measure == "rows" and gross(one)):
+            if one.measure == "out_of_range":
+                found.setdefault(DAMAGED_SCORE, one.sentence)
+        elif one.measure in ("duplicates", "repeated_day", "rejected_day") or (
+            one.measure == "rows" and (gross(one) or _few(one))
+        ):
             found.setdefault(DAMAGED_DAY, one.sentence)
     return found
 
@@ -117,6 +128,10 @@ def gross(result: Result) -> bool:
     if result.measure in ("rejected_day", "repeated_day"):
         return True
     return result.measure in SHARES and result.value >= GROSS
+
+
+def _few(rows: Result) -> bool:
+    return rows.value is not None and rows.low is not None and rows.value < rows.low
 
 
 # -- the day
@@ -167,19 +182,24 @@ def _duplicates(reference: Reference, day: DayProfile | None) -> Result:
     return _share("", "duplicates", day.duplicates / day.rows, limit, "of the rows have the key of another row")
 
 
-def _repeated(reference: Reference, day: DayProfile | None, previous: DayProfile | None) -> Result:
+def _repeated(
+    reference: Reference, day: DayProfile | None, previous: DayProfile | None, identity: Collection[str]
+) -> Result:
     """Whether the day is a copy of the day before: all profiles are equal, those of numbers that vary included."""
     if day is None or previous is None or day.rows < FEWEST_REPEATED:
         return _unknown("", "repeated_day", "the day is not compared with the day before: one of them has too few rows")
     varying = [
         one.name
         for one in reference.features
-        if isinstance(day.features.get(one.name), Numbers) and (one.limit(one.measure or "") or 0.0) > 0
+        if one.name not in identity
+        and isinstance(day.features.get(one.name), Numbers)
+        and (one.limit(one.measure or "") or 0.0) > 0
     ]
     if not varying:
         why = "no number of the reference varies from day to day, or it has too few days"
         return _unknown("", "repeated_day", f"the day is not compared with the day before: {why}")
-    same = day.rows == previous.rows and day.features == previous.features
+    mine, theirs = ({name: one for name, one in of.features.items() if name not in identity} for of in (day, previous))
+    same = day.rows == previous.rows and mine == theirs
     return _flag(
         "repeated_day", same,
         f"the day has the same rows as {previous.key}" if same else f"the day differs from {previous.key}",
@@ -249,7 +269,11 @@ def _stuck(one: FeatureReference, profile: Numbers | Categories) -> Result:
     if len(kinds) < ENOUGH_DAYS or profile.values < fewest:
         why = "the reference has too few days" if len(kinds) < ENOUGH_DAYS else "the day has too few values"
         return _unknown(one.name, "stuck", f"it is not known whether {one.name} is stuck: {why}")
-    same = f"{one.name} has the same value in all rows"
+    if isinstance(profile, Numbers) and profile.outside >= GROSS * profile.values:
+        # all values beyond a fence are in one bin
+        why = "most of its values are far outside of the usual range"
+        return _unknown(one.name, "stuck", f"it is not known whether {one.name} is stuck: {why}")
+    same = f"{one.name} has the same value in all rows, or nearly so"
     said = f"{one.name} has several values" if profile.kinds > 1 else same
     return _result(one.name, "stuck", float(profile.kinds), said, low=float(min(*kinds, 2)))
 

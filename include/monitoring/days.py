@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import pyarrow.compute as pc
 
 from include import files
-from include.data import rows, schema
+from include.data import counted, rows, schema
 from include.data.lake import Lake
 from include.data.published import Published
 from include.monitoring.replaying import Day
@@ -24,6 +24,8 @@ class PublishedDays:
     def __init__(self, model: Model, lake: Lake) -> None:
         self.model, self.lake = model, lake
         self.published: dict[str, Published] = lake.published()
+        self._counted: tuple[str, str] | None = None
+        self._predictions: dict[str, int] = {}
         self._matured = [key for key, day in self.published.items() if day.rows and day.final(model, key)]
 
     def __contains__(self, key: str) -> bool:
@@ -57,6 +59,18 @@ class PublishedDays:
     def window_stamp(self, key: str) -> str:
         """What the days of a window hold."""
         return files.sha256("\n".join(f"{one} {self.stamp(one)}" for one in self.window(key)).encode())
+
+    def scores_stamp(self, key: str) -> str:
+        """What the days of a window, and this day, hold, and how many predictions a server has made of their events."""
+        days = list(dict.fromkeys([*self.window(key), key]))
+        self.count_predictions(min(days), key)
+        made = [f"{one} {self.stamp(one)} {self._predictions.get(one, 0)}" for one in days]
+        return files.sha256("\n".join(made).encode())
+
+    def count_predictions(self, first: str, last: str) -> None:
+        """Look up the numbers of predictions for the stamps of these days at once; what is known is kept."""
+        if self._counted is None or first < self._counted[0] or last > self._counted[1]:
+            self._counted, self._predictions = (first, last), counted.numbers(self.lake, first, last)
 
     def read(self, keys: Iterable[str]) -> dict[str, Day]:
         """The rows of published days, sorted by key and event time."""

@@ -21,8 +21,11 @@ SCORE = "score"
 MOST_UNKNOWN = 0.1
 """The share of the importance that inputs without a known distance may have; with more the weighted drift is unknown:
 what is not seen could be what has drifted."""
+ROUNDING = 1e-9
 DAMAGED_DAY = ""
 """The key in ``damaged`` for what concerns all rows of the day."""
+DAMAGED_SCORE = "*score"
+"""The key in ``damaged`` for what concerns the score alone; no column has this name."""
 
 
 def judge(
@@ -47,7 +50,7 @@ def judge(
     for one in features:
         why = broken.get(DAMAGED_DAY) or broken.get(one.name)
         found += _judged(one, day.features.get(one.name), distances[one.name], why, "the day has no such column")
-    why = broken.get(DAMAGED_DAY) or _damage_of(weights, broken)
+    why = broken.get(DAMAGED_DAY) or broken.get(DAMAGED_SCORE) or _damage_of(weights, broken)
     found += _scores(reference, day, why)
     return (*found, _weighted(reference, features, weights, distances, broken))
 
@@ -114,8 +117,8 @@ def _scores(reference: Reference, day: DayProfile, damage: str | None) -> Iterat
 
 def _damage_of(weights: Mapping[str, float], damaged: Mapping[str, str]) -> str | None:
     """Why the score is not judged, if inputs that matter are damaged; None if the model hardly depends on them."""
-    names = [name for name in damaged if name != DAMAGED_DAY]
-    if not names or (weights and sum(weights.get(name, 0.0) for name in names) <= MOST_UNKNOWN):
+    names = [name for name in damaged if name not in (DAMAGED_DAY, DAMAGED_SCORE)]
+    if not names or (weights and sum(weights.get(name, 0.0) for name in names) <= MOST_UNKNOWN + ROUNDING):
         return None
     return damaged[max(names, key=lambda name: weights.get(name, 0.0))]
 
@@ -149,6 +152,9 @@ def _weighted(
     there = [one for one in own if one is not None]
     limit = max(there) if len(there) >= ENOUGH_DAYS else None
     today = {name: distances[name].get(measure) for name, measure in names.items()}
+    why_damaged = damaged.get(DAMAGED_DAY) or _damage_of(weights, damaged)
+    if not why_damaged:  # what is left decides
+        today = {name: one for name, one in today.items() if name not in damaged}
     value = _figure(weights, scales, today)
     if value is None:
         lost = sorted((name for name in weights if today.get(name) is None), key=lambda name: -weights[name])
@@ -162,7 +168,6 @@ def _weighted(
     most = sorted(parts, key=lambda name: (-parts[name], name))[:3]
     shown = f"the weighted drift of all inputs is {number(value)} (limit {number(limit)})"
     said = f"{shown}, most of it of {listed(most)}" if value > 0 else shown
-    why_damaged = damaged.get(DAMAGED_DAY) or _damage_of(weights, damaged)
     if why_damaged:
         return _result("", WEIGHTED, value, limit, State.UNKNOWN, f"{said}, on damaged rows: {why_damaged}")
     return _result("", WEIGHTED, value, limit, State.VIOLATED if value > limit else State.HEALTHY, said)
@@ -181,7 +186,7 @@ def _figure(
     """The weighted mean of the scaled distances; None if too much of the importance has none."""
     known = {name: one / scales[name] for name, one in distances.items() if one is not None and name in scales}
     share = sum(weights[name] for name in known)
-    if share < 1 - MOST_UNKNOWN:
+    if share < 1 - MOST_UNKNOWN - ROUNDING:
         return None
     return sum(weights[name] * one for name, one in known.items()) / share
 

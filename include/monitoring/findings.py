@@ -47,6 +47,7 @@ WHAT = {
     "late_day": "The newest day arrived late",
     "stuck": "Inputs have the same value in all rows",
     "repeated_day": "The newest day is a copy of the day before",
+    "worse_than_baseline": "The champion and a newer fit are worse than the trivial baseline",
     "prediction_errors": "The model server fails to answer requests",
     "latency": "The model server is slower than usual",
 }
@@ -54,6 +55,7 @@ TODO = {
     "rejected_day": "Look at the validation report of the day, and collect it again when its source is repaired.",
     "late_day": "Look at the source, or set data.schedule to a later time.",
     "unseen_categories": "Check whether the new categories are real; if so, the next training learns them.",
+    "worse_than_baseline": "Compare the newest labels and inputs with their source; if right, retrain by hand.",
     "prediction_errors": "Look at the log of the model server.",
     "latency": "Look at the load of the machine and of the model server.",
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from include.data import counted
@@ -19,7 +20,17 @@ from include.data import monitoring as table
 from include.data.lake import Lake
 from include.data.monitoring import Kind, Measured
 from include.errors import DataError, PerennialError, TransientError
-from include.monitoring import arrival, counters, drift, pairing, performance, references, server_figures, staleness
+from include.monitoring import (
+    arrival,
+    counters,
+    drift,
+    pairing,
+    performance,
+    references,
+    server_figures,
+    staleness,
+    trivial,
+)
 from include.monitoring.baselines import Baselines
 from include.monitoring.challengers import Challengers
 from include.monitoring.counters import DayFacts
@@ -90,7 +101,8 @@ class Measuring:
     def outdated(self, key: str, most: int) -> list[str]:
         """Days before this one that were measured on other rows than they have now, or were left out: oldest first.
 
-        Only the logs of the tables are read.
+        The newest ``paired_days`` of them also if predictions of them, or of their window, were loaded later.
+        Only the logs of the tables are read, and the times of events of these newest predictions.
 
         Parameters
         ----------
@@ -98,14 +110,19 @@ class Measuring:
         """
         there = table.batches(self.lake)
         first = min((day for day, _ in there), default=None)
+        if first is None:
+            return []
+        newest = self.days.up_to(key, self.model.monitoring.paired_days)
+        if newest:
+            self.days.count_predictions(min([newest[0], *self.days.window(newest[0])]), key)
         return [
             one
             for one in self.days.up_to(key, most)
-            if first is not None
-            and one >= first
+            if one >= first
             and (
                 there.get((one, Kind.COUNTER)) != self.days.stamp(one)
                 or there.get((one, Kind.STALENESS)) != self.days.window_stamp(one)
+                or (one in newest and there.get((one, Kind.PERFORMANCE)) != self.days.scores_stamp(one))
             )
         ]
 
@@ -138,12 +155,12 @@ class Measuring:
         drifts = self._drift(key, profiles, found)
         champion = self.champion(key)
         paired = self._pair(champion, [days[one] for one in window], replays)
+        shown, together = self._performance(key, [matched[one] for one in window], matched.get(key), replays)
+        useless = trivial.judge(self.model, together, paired.pair, lambda: self._trivial(champion, paired.frame))
         parts: Parts = {
-            (key, Kind.PERFORMANCE): self._performance(
-                key, [matched[one] for one in window], matched.get(key), replays
-            ),
+            (key, Kind.PERFORMANCE): shown,
             (key, Kind.DRIFT): drifts,
-            (key, Kind.COUNTER): found,
+            (key, Kind.COUNTER): [*found, self._counter(key, facts, useless)],
             (key, Kind.STALENESS): self._staleness(key, champion, paired),
         }
         return MeasuredDay(key, parts, champion, paired)
@@ -158,16 +175,17 @@ class Measuring:
 
     def _performance(
         self, key: str, window: Sequence[Matched], day: Matched | None, replays: dict[str, Replay]
-    ) -> list[Measured]:
-        stamp = self.days.stamp(key)
+    ) -> tuple[list[Measured], Scored | None]:
+        """The rows of the table, and the scored rows of the window."""
+        stamp = self.days.scores_stamp(key)
         if day is None:
-            return [performance.unknown(self.model, key, stamp, "the day is not published")]
+            return [performance.unknown(self.model, key, stamp, "the day is not published")], None
         found: list[Measured] = []
         try:
             wanted = {one.day.key: one for one in (*window, day) if self.days.final(one.day.key)}
             scored = {one: self._scored(rows) for one, rows in wanted.items()}
         except DataError as problem:
-            return [performance.unknown(self.model, key, stamp, str(problem))]
+            return [performance.unknown(self.model, key, stamp, str(problem))], None
         own = scored.get(key)
         if own is None:
             found.append(performance.unknown(self.model, key, stamp, "its labels were not final when it was collected"))
@@ -176,10 +194,10 @@ class Measuring:
         else:
             found += performance.of_day(self.model, key, stamp, own, self._promise)
         parts = [scored[one.day.key] for one in window if scored[one.day.key].rows]
-        if len(parts) > 1:
-            together = performance.joined(parts)
-            found += performance.of_window(self.model, key, self.days.window_stamp(key), together, self._promise)
-        return found
+        if len(parts) < 2:
+            return found, None
+        together = performance.joined(parts)
+        return [*found, *performance.of_window(self.model, key, stamp, together, self._promise)], together
 
     def _scored(self, matched: Matched) -> Scored:
         """The rows of a day with a label and a score that counts."""
@@ -255,11 +273,15 @@ class Measuring:
         results = counters.judge(
             profiles.reference, profiles.day, facts,
             usual=usual, previous=profiles.previous, leave_out=self.model.monitoring.leave_out,
+            identity=(*self.model.data.key, self.model.data.event_time),
         )  # fmt: skip
         results = server_figures.kept(results, server_figures.recorded(self.lake, key))
         results = (*results, *_of_matching(self.model, matched))
-        stamp, rows = self.days.stamp(key), facts.rows or 0
-        return [Measured(partition=key, kind=Kind.COUNTER, rows=rows, batch=stamp, result=one) for one in results]
+        return [self._counter(key, facts, one) for one in results]
+
+    def _counter(self, key: str, facts: DayFacts, result: Result) -> Measured:
+        batch = self.days.stamp(key)
+        return Measured(partition=key, kind=Kind.COUNTER, rows=facts.rows or 0, batch=batch, result=result)
 
     def _drift(self, key: str, profiles: _Profiles, found: Sequence[Measured]) -> list[Measured]:
         stamp = self.days.stamp(key)
@@ -299,6 +321,10 @@ class Measuring:
         except PerennialError as problem:
             return pairing.Paired(lack=str(problem))
         return pairing.pair(self.model, release, days, replays, self.challengers)
+
+    def _trivial(self, champion: Service | None, frame: pd.DataFrame | None) -> np.ndarray | None:
+        release = None if champion is None else self.releases.known(champion.version, champion.digest)
+        return None if release is None or frame is None else self.baselines.scores(release, frame)
 
     def _staleness(self, key: str, champion: Service | None, paired: pairing.Paired) -> list[Measured]:
         found = staleness.judge(self.model, paired.pair, paired.lack)

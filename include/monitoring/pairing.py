@@ -24,10 +24,12 @@ class Paired:
     Attributes
     ----------
     newer : the name of the newer fit. ``lack`` : the end of a sentence; ``""`` if there is a pair.
+    frame : the rows of the pair, in its order.
     fresh : the champion was fitted on days of the comparison. Then it is not the one that was found to be stale.
     """
 
     pair: Pair | None = None
+    frame: pd.DataFrame | None = None
     newer: str = ""
     lack: str = ""
     fresh: bool = False
@@ -71,7 +73,8 @@ def pair(
         since = f"was fitted after {champion.last}, and " if champion.last else ""
         return Paired(lack=f"no fit {since}has not seen the days from {first} on")
     partitions = frame["partition"].astype(str).to_numpy(dtype=object)
-    return Paired(Pair(rows.labels, scores, newer.scores, partitions, champion.last, newer.last), newer.name)
+    found = Pair(rows.labels, scores, newer.scores, partitions, champion.last, newer.last)
+    return Paired(found, frame, newer.name)
 
 
 def _champion(champion: Release, day: Day, replay: Replay | None) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from include.data import counted, predictions
+from include.data import counted, maintenance, predictions
 from include.data.counted import COLUMNS, days, read
 from include.data.lake import Lake
 from include.data.predictions import Part
@@ -175,3 +175,18 @@ def test_rows_that_do_not_count_are_dropped_early_without_a_difference(
     found = read(made.lake, "2026-05-04", "2026-05-04")
     assert [(row["key"], row["request_id"], row["predictions"]) for row in found.rows.to_pylist()] == _by_hand(sent)
     assert found.duplicates == len(sent) - len(_by_hand(sent))
+
+
+def test_predictions_are_counted_by_the_day_of_their_events_also_after_compaction(made: Predictions) -> None:
+    """Midnight in New York is 04:00 UTC. The second file has events of two days, the others of one."""
+    night = datetime(2026, 5, 5, 3, 59, 59, 999_999, tzinfo=UTC)
+    made.add(prediction("a", -1), prediction("b", -1, key=2))
+    made.add(prediction("c", -1, event=night), prediction("d", -1, event=night + timedelta(microseconds=1)))
+    made.add(prediction("e", -1, event=EVENT + timedelta(days=9)))
+    wanted = {"2026-05-04": 3, "2026-05-05": 1}
+    assert counted.numbers(made.lake, "2026-05-04", "2026-05-12") == wanted
+    maintenance.compact(made.lake, NOW + timedelta(days=30))
+    assert len(made.lake.table("predictions").file_uris()) < 3
+    assert counted.numbers(made.lake, "2026-05-04", "2026-05-12") == wanted
+    assert counted.numbers(made.lake, "2026-05-05", "2026-05-05") == {"2026-05-05": 1}
+    assert counted.numbers(made.lake, "2026-05-06", "2026-05-07") == {}

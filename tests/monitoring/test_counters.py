@@ -10,6 +10,7 @@ import pytest
 
 from include.monitoring import counters
 from include.monitoring.counters import DayFacts, Usual
+from include.monitoring.drift import DAMAGED_SCORE
 from include.monitoring.shares import limit_of
 from include.statistics.reference import ENOUGH_DAYS, Reference
 from include.statistics.results import Cause, Result, State
@@ -111,7 +112,7 @@ def test_another_unit_is_out_of_range(unit: float) -> None:
     found = judged(columns)
     one = found.of("out_of_range", "wind")
     assert one.violated and counters.gross(one) and one.cause is Cause.DATA
-    assert counters.damaged(found.results).keys() == {"wind"}
+    assert counters.damaged(found.results).keys() == {"wind", DAMAGED_SCORE}
 
 
 @pytest.mark.parametrize(

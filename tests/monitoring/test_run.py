@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.backtest import damage
 from include.data import monitoring, predictions, replays
 from include.data.lake import Lake
 from include.data.monitoring import Kind, Source
@@ -20,7 +21,7 @@ from include.data.segments import read as read_segment
 from include.errors import NotReady
 from include.monitoring import run
 from include.monitoring.run import Monitored
-from include.partitions import earlier, partition, utc_now
+from include.partitions import earlier, keys_between, partition, utc_now
 from include.registry import days as ledger_days
 from include.registry.incidents import Incidents
 from include.registry.ledger import Ledger
@@ -176,6 +177,25 @@ def test_live_predictions_take_precedence_and_those_without_a_row_are_counted(
     assert (counters["unmatched_predictions"], counters["doubled_predictions"]) == (2, 3)
 
 
+def test_predictions_that_are_loaded_after_a_day_was_measured_let_it_be_measured_again(
+    look: Callable[..., Monitored], lake: Lake, toy: Model, tmp_path: Any
+) -> None:
+    for key in ("2026-05-11", "2026-05-12", "2026-05-13"):
+        look(key)
+    predicted(lake, tmp_path / "spool", toy_days.day(toy, "2026-05-12"), 0.5)
+    assert look().again == ("2026-05-12", "2026-05-13"), "the day, and the day whose window has it"
+    (loss,) = [one for one in rows(lake, "2026-05-12", Kind.PERFORMANCE, "log_loss") if one.days == 1]
+    assert loss.source is Source.LIVE and loss.result.value == pytest.approx(np.log(2))
+    (window,) = [
+        one for one in rows(lake, "2026-05-13", Kind.PERFORMANCE, "log_loss") if one.days > 1 and not one.slice
+    ]
+    assert window.source is None, "of some days the server's, of the others the replay"
+    settled = everything(lake)
+    assert look(later=timedelta(minutes=1)).again == () and everything(lake) == settled
+    predicted(lake, tmp_path / "spool", toy_days.day(toy, LAST), 0.5, number=2)
+    assert look(later=timedelta(minutes=2)).again == (), "the newest day is measured anyway"
+
+
 # -- late, missing, doubled and corrected labels
 
 
@@ -273,6 +293,35 @@ def test_a_rejected_day_has_counters_and_an_incident(look: Callable[..., Monitor
     found = look(key)
     assert found.newest and found.opened and ("data", "rejected_day", "open") in incidents()
     assert rows(lake, key, Kind.COUNTER) and found.rows == 0
+
+
+# -- known damage
+
+
+@pytest.mark.parametrize(("kind", "cause"), [("units changed", "out_of_range"), ("inputs missing", "missing")])
+def test_known_damage_of_the_newest_day_is_one_data_incident_and_no_drift(
+    look: Callable[..., Monitored], lake: Lake, toy: Model, kind: str, cause: str
+) -> None:
+    frame = toy_days.days(toy, LAST, LAST)
+    worse = damage.KINDS[kind].apply(toy, frame, np.random.default_rng(1)).drop(columns="partition")
+    toy_days.publish(lake, toy, LAST, worse)
+    found = look()
+    assert {one[:2] for one in incidents()} == {("data", cause)} and len(found.opened) == 1 and not found.retrain
+    (state,) = {one.result.state for one in rows(lake, LAST, Kind.DRIFT) if one.result.subject == "score"}
+    assert state is State.UNKNOWN, "the scores of damaged rows show nothing about the world"
+
+
+def test_inverted_labels_are_a_data_incident_once_no_fit_is_better_than_the_baseline(
+    look: Callable[..., Monitored], lake: Lake, toy: Model
+) -> None:
+    """They are seen in no input. The twin of the newer version is newer than the champion, so there is a pair."""
+    rng = np.random.default_rng(1)
+    for key in keys_between(earlier(LAST, 11), LAST):
+        frame = damage.KINDS["labels inverted"].apply(toy, toy_days.days(toy, key, key), rng)
+        toy_days.publish(lake, toy, key, frame.drop(columns="partition"))
+    found = look()
+    assert {one[:2] for one in incidents()} == {("data", "worse_than_baseline")} and not found.retrain
+    assert any("worse than the trivial baseline" in one for one in found.lines)
 
 
 # -- killed and repeated, and two at once

@@ -72,11 +72,27 @@ class Watched:
         labels: Labels = FRESH,
     ) -> tuple[Action, Findings]:
         """The next day; ``None``: it has no published rows."""
-        key = made.key(self.at)
         profile = None if columns is None else made.profile(self.reference, columns, self.at, duplicates)
+        return self.profiled(profile, facts, stale, newest, labels)
+
+    def profiled(
+        self,
+        profile: DayProfile | None,
+        facts: DayFacts | None = None,
+        stale: Result | None = None,
+        newest: Newest | None = None,
+        labels: Labels = FRESH,
+        also: Sequence[Result] = (),
+    ) -> tuple[Action, Findings]:
+        """The next day, of which the profile is known; ``also`` are further counters."""
+        key = made.key(self.at)
         known = facts or DayFacts(rows=0 if profile is None else profile.rows, quarantined=0, late=False)
         declared = self.model.monitoring.leave_out
-        counted = counters.judge(self.reference, profile, known, previous=self.before, leave_out=declared)
+        identity = (*self.model.data.key, self.model.data.event_time)
+        counted = counters.judge(
+            self.reference, profile, known, previous=self.before, leave_out=declared, identity=identity
+        )
+        counted = (*counted, *also)
         self._write(key, Kind.COUNTER, counted, None)
         if profile is not None:
             distances = drift.judge(self.reference, profile, declared, counters.damaged(counted))

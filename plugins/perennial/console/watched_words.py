@@ -30,6 +30,7 @@ COUNTERS: Mapping[str, str] = {
     "late_day": "late day",
     "repeated_day": "copy of the day before",
     "stuck": "different values",
+    "worse_than_baseline": "lead of the trivial baseline",
     "quarantined": "rows in quarantine",
     "prediction_errors": "prediction errors",
     "latency": "latency",
