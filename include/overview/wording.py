@@ -12,8 +12,8 @@ from include.monitoring.wording import listed as listed
 # The notes of runs begin with the outcome, which a page shows by itself: ``REJECTED v7 (boosting): ...``,
 # ``FAILED in `package`: ...``. Those of an earlier release had it in small letters, after what a person wrote.
 _OUTCOME = re.compile(
-    r"(?:ACKNOWLEDGED|ACTION REQUIRED|BROKEN|CLOSED|FAILED|HELD|LIFTED|LOADED|MARKED|MONITORED|NOTHING TO|OPENED|"
-    r"PASSED|PROMOTED|PUBLISHED|REFUSED|REJECTED|REPAIRED|ROLLED BACK|SKIPPED)\b[^:\n]*:\s+"
+    r"(?:ACKNOWLEDGED|ACTION REQUIRED|BROKEN|CLOSED|COMPACTED|FAILED|HELD|LIFTED|LOADED|MARKED|MONITORED|NOTHING TO|"
+    r"OPENED|PASSED|PROMOTED|PUBLISHED|REFUSED|REJECTED|REPAIRED|ROLLED BACK|SKIPPED)\b[^:\n]*:\s+"
     r"|(?i:\**(?:promoted|held|rejected|skipped|failed|stopped|refused|frozen|broken|not run|running)\**\s*:\s+)"
 )
 

@@ -13,6 +13,7 @@ OF_DAG_FILES = (
     "perennial.operators.alerting",
     "perennial.operators.broken",
     "perennial.operators.collection",
+    "perennial.operators.incidents",
     "perennial.operators.loading",
     "perennial.operators.maintenance",
     "perennial.operators.monitoring",

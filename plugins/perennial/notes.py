@@ -24,9 +24,9 @@ KEY = "perennial_note"
 LONGEST = 1000  # the size of Airflow's column dag_run_note
 OUTCOME_KEEPS = 480  # characters of the outcome that remain, however much people wrote
 WORDS = (
-    "ACKNOWLEDGED", "ACTION REQUIRED", "BROKEN", "CLOSED", "FAILED", "HELD", "LIFTED", "LOADED", "MARKED", "MONITORED",
-    "NOTHING TO", "OPENED", "PASSED", "PROMOTED", "PUBLISHED", "REFUSED", "REJECTED", "REPAIRED", "ROLLED BACK",
-    "SKIPPED",
+    "ACKNOWLEDGED", "ACTION REQUIRED", "BROKEN", "CLOSED", "COMPACTED", "FAILED", "HELD", "LIFTED", "LOADED", "MARKED",
+    "MONITORED", "NOTHING TO", "OPENED", "PASSED", "PROMOTED", "PUBLISHED", "REFUSED", "REJECTED", "REPAIRED",
+    "ROLLED BACK", "SKIPPED",
 )  # fmt: skip
 """How an outcome begins."""
 OUTCOME = re.compile(rf"(?:{'|'.join(WORDS)})\b")

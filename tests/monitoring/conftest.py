@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,10 +27,11 @@ def running(pytestconfig: pytest.Config) -> Services:
 
 
 @pytest.fixture(scope="session")
-def template(running: Services, tmp_path_factory: pytest.TempPathFactory, toy: Model) -> Iterator[homes.Home]:
+def template(running: Services, tmp_path_factory: pytest.TempPathFactory, toy: Model) -> homes.Home:
+    """Made with patches that end here: it lives as long as the session."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plots, "draw", lambda *_: {})
-        yield championed.make(running, tmp_path_factory.mktemp("championed"), toy, patch)
+        return championed.make(running, tmp_path_factory.mktemp("championed"), toy, patch)
 
 
 @pytest.fixture
