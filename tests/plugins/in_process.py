@@ -37,6 +37,8 @@ from airflow.sdk.execution_time.comms import (
 from perennial import notes
 from perennial.links import PerennialLink
 
+import include.models
+
 DAGS = Path(__file__).parent.parent.parent / "dags"
 
 
