@@ -17,7 +17,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from include.errors import ConfigurationError
 from include.spelling import did_you_mean
-from tests.bench import history, idle, load_days, memory, models_page, overview, retraining, server, start, watchdog
+from tests.bench import (
+    history,
+    idle,
+    load_days,
+    memory,
+    models_page,
+    monitor,
+    overview,
+    retraining,
+    server,
+    start,
+    watchdog,
+)
 from tests.bench.figures import Failure, Row, machine, table
 from tests.bench.shared import Bench
 
@@ -35,6 +47,7 @@ PARTS: Mapping[str, Part] = {
     "overview": overview.measure,
     "models": models_page.measure,
     "watchdog": watchdog.measure,
+    "monitor": monitor.measure,
 }
 """In this order. The stack of its own is idle before the others use it."""
 
