@@ -68,7 +68,7 @@ def test_acknowledge_an_incident_and_close_it(running: Running, page: Any, api: 
     (row,) = (one for one in Incidents.default().open("toy") if one.number == number)
     assert (row.state, row.acknowledged_by, row.reason) == ("acknowledged", "op", "it is <b>mine</b>")
     dialog.get_by_role("button", name="Close", exact=True).click()  # reloads the page
-    inside.get_by_text("acknowledged by op").wait_for()
+    inside.get_by_role("cell").filter(has_text="acknowledged by op").wait_for()
 
     inside.get_by_role("button", name=f"Close incident {number}").click()
     dialog = inside.locator("#do-close")
