@@ -64,9 +64,9 @@ MODEL = Model(
     ),
     # A day has 24 rows, so the defaults would never be met here: a window of 60 days has 1,440 rows, and
     # a holdout of 14 days has 336. Wanted are three weeks to fit, and the rows of `gate.min_days` with an hour missing
-    # here and there. It is retrained on demand: when its monitor finds that a newer fit is better. From 30 April 2025 to
-    # 31 March 2026 (`make monitor-power`, FIRST and LAST), the monitor asks for 7 retrainings, of which the gate promotes
-    # 6; the mean absolute error is 35.9, that of a fit every week 32.1, and that of a frozen champion 53.4.
+    # here and there. It is retrained on demand: when its monitor finds that a newer fit is better. From 30 April 2025
+    # to 31 March 2026 (`make monitor-power`, FIRST and LAST), the monitor asks for 7 retrainings, of which the gate
+    # promotes 6; the mean absolute error is 35.9, of a fit every week 32.1, and of a frozen champion 53.4.
     training=Training(schedule=None, window_days=60, metric="mae", min_rows=500),
     gate=Gate(
         # In bikes per hour (the errors are 35 on average, those of the trivial baseline 138). The standard error of a
