@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -66,7 +66,10 @@ def measure(name: str, first: str | None, last: str | None, months: int, workers
     simulated, pairs = _frozen(lab, history, first, until, progress) if first else (None, ())
     twin = lab.night(until).twin
     drawn = stretch.take(model, history, twin, until, STRETCH)
-    healthy = _healthy(model, history, drawn, twin, months, count, progress)
+    # one pool for all draws: each of its workers takes the days once
+    with pool.calling(draw, model, history, count) as call:
+        healthy = tuple(_healthy(call, drawn, twin, months, progress))
+        damaged = tuple(_damaged(call, drawn, twin, max(months // 20, FEWEST_MONTHS), progress))
     found = MonitorReport(
         model=name,
         frozen=simulated,
@@ -74,8 +77,8 @@ def measure(name: str, first: str | None, last: str | None, months: int, workers
         first=drawn.keys[0],
         last=drawn.keys[-1],
         days=len(drawn.keys),
-        healthy=tuple(healthy),
-        found=tuple(_damaged(model, history, drawn, twin, max(months // 20, FEWEST_MONTHS), count, progress)),
+        healthy=healthy,
+        found=damaged,
         snapshot=history.digest,
         code=code_digest(model),
     )
@@ -144,13 +147,11 @@ def draw(model: Model, history: History, task: Task) -> list[Month]:
     return resampling.months(_TAKEN[task.last], task.draw)
 
 
-def _drawn(
-    model: Model, history: History, tasks: Sequence[Task], workers: int, progress: Progress, what: str
-) -> Iterator[Month]:
-    with (
-        pool.calling(draw, model, history, min(workers, len(tasks))) as call,
-        progress.bar(f"{model.name}: {what}", len(tasks)) as advance,
-    ):
+Call = Callable[[Iterable[Task]], Iterator[list[Month]]]
+
+
+def _drawn(call: Call, tasks: Sequence[Task], progress: Progress, what: str) -> Iterator[Month]:
+    with progress.bar(what, len(tasks)) as advance:
         for found in call(tasks):
             advance("")
             yield from found
@@ -162,12 +163,10 @@ def _tasks(twin: Fitted, last: str, months: int, like: Draw) -> list[Task]:
     return [Task(twin, last, replace(like, seed=seed)) for seed in range(references)]
 
 
-def _healthy(
-    model: Model, history: History, drawn: Stretch, twin: Fitted, months: int, workers: int, progress: Progress
-) -> Iterable[Healthy]:
+def _healthy(call: Call, drawn: Stretch, twin: Fitted, months: int, progress: Progress) -> Iterator[Healthy]:
     for block in BLOCKS:
         tasks = _tasks(twin, drawn.keys[-1], months, Draw(block=block))
-        found = list(_drawn(model, history, tasks, workers, progress, f"months of {block} at a time"))
+        found = list(_drawn(call, tasks, progress, f"months of {block} at a time"))
         yield Healthy(
             block=block,
             months=len(found),
@@ -177,9 +176,7 @@ def _healthy(
         )
 
 
-def _damaged(
-    model: Model, history: History, drawn: Stretch, twin: Fitted, months: int, workers: int, progress: Progress
-) -> Iterator[Found]:
+def _damaged(call: Call, drawn: Stretch, twin: Fitted, months: int, progress: Progress) -> Iterator[Found]:
     for damage in damages.DAMAGES:
         name = damages.of(drawn, damage)
         if name is None:
@@ -188,7 +185,7 @@ def _damaged(
         for strength in damage.strengths:
             like = Draw(damage=damage, feature=name, strength=strength, spread=spread)
             tasks = _tasks(twin, drawn.keys[-1], months, like)
-            found = list(_drawn(model, history, tasks, workers, progress, f"{damage.name} {strength:g}"))
+            found = list(_drawn(call, tasks, progress, f"{damage.name} {strength:g}"))
             kinds = Counter(kind for one in found for kind in {opened.kind for opened in one.opened})
             first = [min(opened.after for opened in one.opened) for one in found if one.opened]
             yield Found(
