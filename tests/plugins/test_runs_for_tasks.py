@@ -21,7 +21,6 @@ from include.registry import addresses
 from include.watchdog import airflow
 from tests.plugins.airflow_database import AirflowDatabase
 
-NOW = datetime.now(UTC)
 ADDRESS = tickets.address("http://airflow/execution/") or ""
 
 
@@ -48,14 +47,21 @@ def write_ticket(
     of: AirflowDatabase,
     digest: str,
     state: str = "running",
-    at: datetime = NOW,
+    age: timedelta = timedelta(),
     dag_id: str = tickets.DAG_ID,
     key: str = tickets.KEY,
 ) -> None:
     """A run of the DAG whose task has written the digest as an XCom."""
     run_id = uuid.uuid4().hex
     of.add_run(dag_id, run_id, "running", failed=["look"])
-    values = {"dag": dag_id, "run": run_id, "state": state, "key": key, "value": json.dumps(digest), "at": at}
+    values = {
+        "dag": dag_id,
+        "run": run_id,
+        "state": state,
+        "key": key,
+        "value": json.dumps(digest),
+        "at": datetime.now(UTC) - age,
+    }
     with of.engine.begin() as connection:
         connection.execute(text("UPDATE task_instance SET state = :state WHERE run_id = :run"), values)
         connection.execute(
@@ -80,7 +86,7 @@ def test_only_a_running_task_of_the_watchdog_gets_an_answer(empty: AirflowDataba
     assert get(ticket.headers).status_code == 401, "a ticket that no task has written"
     refused: list[dict[str, Any]] = [
         {"state": "success"},
-        {"at": NOW - tickets.VALID - timedelta(minutes=1)},
+        {"age": tickets.VALID + timedelta(minutes=1)},
         {"dag_id": "toy_collect"},
         {"key": "return_value"},
     ]
@@ -96,6 +102,7 @@ def test_only_a_running_task_of_the_watchdog_gets_an_answer(empty: AirflowDataba
 
 
 def test_the_answer_is_what_airflow_knows_about_our_dags(empty: AirflowDatabase) -> None:
+    now = datetime.now(UTC)  # not when the module was imported: the ticket is valid for five minutes
     headers = admitted(empty)
     ours = ["toy_retrain", "toy_release", "toy_load", "toy_collect", "perennial_predictions", "toy_rollback"]
     empty.add_dags([*ours, "theirs", "toy_gone"])
@@ -109,14 +116,14 @@ def test_the_answer_is_what_airflow_knows_about_our_dags(empty: AirflowDatabase)
                 "('SchedulerJob', 'running', :long, :now), ('SchedulerJob', 'running', :before, :long), "
                 "('TriggererJob', 'running', :before, :now)"
             ),
-            {"now": NOW, "long": NOW - timedelta(hours=2), "before": NOW - timedelta(days=3)},
+            {"now": now, "long": now - timedelta(hours=2), "before": now - timedelta(days=3)},
         )
-    empty.add_run("toy_retrain", "night", note="HELD v3", run_after=NOW - timedelta(hours=2))
+    empty.add_run("toy_retrain", "night", note="HELD v3", run_after=now - timedelta(hours=2))
     empty.add_run("toy_load", "all", "running")
     for dag_id in ("perennial_predictions", "toy_rollback", "theirs", "toy_gone"):
-        empty.add_run(dag_id, "old", "failed", run_after=NOW - timedelta(hours=2), failed=["one", "two"], note="FAILED")
-    empty.add_run("toy_rollback", "again", "success", run_after=NOW - timedelta(hours=1))
-    empty.add_run("perennial_predictions", "now", "running", run_after=NOW)
+        empty.add_run(dag_id, "old", "failed", run_after=now - timedelta(hours=2), failed=["one", "two"], note="FAILED")
+    empty.add_run("toy_rollback", "again", "success", run_after=now - timedelta(hours=1))
+    empty.add_run("perennial_predictions", "now", "running", run_after=now)
     with empty.engine.begin() as connection:
         connection.execute(text("UPDATE dag_run SET end_date = start_date WHERE state IN ('success', 'failed')"))
     with empty.counted() as statements:
@@ -127,7 +134,7 @@ def test_the_answer_is_what_airflow_knows_about_our_dags(empty: AirflowDatabase)
     (failed,) = view.failed
     assert (failed.dag_id, failed.failed_tasks, failed.note) == ("perennial_predictions", ("one", "two"), "FAILED")
     assert [(one.dag_id, one.run_id) for one in view.runs.rows] == [("toy_retrain", "night")]
-    assert view.loading == {"toy"} and view.scheduling == NOW - timedelta(hours=2)
+    assert view.loading == {"toy"} and view.scheduling == now - timedelta(hours=2)
     assert len([one for one in statements if one.startswith(("SELECT", "WITH"))]) <= 12, "whatever the number of models"
 
 
