@@ -33,7 +33,7 @@ venv:  ## make .venv from requirements.txt (every target does this when needed)
 run: venv  ## start everything, load the data, train, release; Ctrl-C stops it (MODELS="a b": first champions for these only)
 	@exec $(VENV)/python -m include.stack run $(foreach model,$(MODELS),--model $(model))
 
-tour: venv  ## a few minutes on the running stack: a champion, a rejection, a corrupted day, a rollback; removed at the end
+tour: venv  ## a few minutes on the running stack: a champion, a rejection, a corrupted day, a rollback, drift; removed at the end
 	@exec $(VENV)/python -m include.stack tour
 
 # Values reach Python through the environment, so that a reason with spaces or an apostrophe stays one value.

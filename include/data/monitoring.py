@@ -107,7 +107,8 @@ COLUMNS = pa.schema(
 """As `Measured`; ``limit_low`` and ``limit_high`` are the limits of the result, ``code`` the digest of the code that
 measured."""
 PARTITION_BY = ["partition", "kind"]
-STATISTICS = "version,batch"
+STATISTICS = "batch"
+"""By which a look knows what a day was measured on; the log, which is read every day, has no other column."""
 OF_RESULT = {"subject": "subject", "measure": "measure", "formula": "formula", "value": "value", "limit_low": "low"}
 OF_RESULT |= {"limit_high": "high", "state": "state", "cause": "cause", "sentence": "sentence"}
 OF_ROW = tuple(name for name in COLUMNS.names if name not in OF_RESULT and name != "code")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 from scipy import stats
@@ -12,7 +11,7 @@ from scipy import stats
 from include.data.monitoring import Kind, Measured
 from include.monitor_power.damages import Damage, applied
 from include.monitor_power.stretch import Day, Stretch, key_of, profile
-from include.monitoring import counters, drift, findings, policy
+from include.monitoring import counters, drift, findings
 from include.monitoring.counters import DayFacts
 from include.monitoring.policy import Labels, Newest
 from include.records import Record
@@ -26,6 +25,8 @@ MONTHS = 4
 """Months that follow one drawn reference; making the reference takes as long as monitoring several of them."""
 REFERENCE_DAYS = 90
 CONFIDENCE = 0.95
+LABELS = Labels(learned_until="2000-12-31", matured_until="9999-12-31")
+"""There always are new labels, so that nothing but the measures decides."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,11 @@ def monitored(model: Model, made: Reference, live: Sequence[Day]) -> Month:
         drifted = drift.judge(made, today, damaged=counters.damaged(counted))
         weights = made.importance.weights()
         rows += _rows(key, day, Kind.COUNTER, counted, {}) + _rows(key, day, Kind.DRIFT, drifted, weights)
-        rows = [one for one in rows if _ago(one.partition, key) < policy.days_needed(model)]
-        action = policy.decide(model, key, rows, Labels(learned_until=None, matured_until=key), Newest())
-        retrained |= action.retrain
-        for seen in findings.find(model, key, rows, action, Newest()).seen:
+        first = findings.first_day(model, key)
+        rows = [one for one in rows if one.partition >= first]
+        judged = findings.judge(model, key, rows, LABELS, Newest())
+        retrained |= judged.action.retrain
+        for seen in judged.findings.seen:
             critical, name = seen.severity is Severity.CRITICAL, (seen.kind.value, seen.cause)
             if name not in opened or (critical and not opened[name].critical):
                 opened[name] = Opened(kind=name[0], cause=name[1], critical=critical, after=at + 1)
@@ -131,7 +133,3 @@ def _rows(key: str, day: Day, kind: Kind, results: Sequence[Result], weights: di
         )
         for one in results
     ]
-
-
-def _ago(key: str, now: str) -> int:
-    return (date.fromisoformat(now) - date.fromisoformat(key)).days

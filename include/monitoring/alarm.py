@@ -111,6 +111,8 @@ def _sentence(name: str, beyond: int, since: str | None, state: State, declared:
     among = f"{beyond} of the last {count(declared.of_days, 'day')}"
     if state is State.UNKNOWN:
         return f"{name} is not known for the newest day; it was beyond its limit on {among}"
+    if state is State.VIOLATED and declared.of_days == 1:
+        return f"{name} was beyond its limit on {since}"
     if state is State.VIOLATED:
         return f"{name} was beyond its limit on {among}, the newest one included, since {since}"
     return f"{name} was beyond its limit on {among}; an alarm needs {declared.alarm_days}, the newest one included"

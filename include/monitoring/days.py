@@ -53,19 +53,18 @@ class PublishedDays:
         if key not in self.published:
             return None
         batch = self.published[key].batch
-        # as long as a digest: Delta keeps 64 characters of a text in the log, by which `outdated` compares
-        return batch if self.final(key) else files.sha256(f"labels were not final: {batch}".encode())
+        return _short(batch if self.final(key) else f"labels were not final: {batch}")
 
     def window_stamp(self, key: str) -> str:
         """What the days of a window hold."""
-        return files.sha256("\n".join(f"{one} {self.stamp(one)}" for one in self.window(key)).encode())
+        return _short("\n".join(f"{one} {self.stamp(one)}" for one in self.window(key)))
 
     def scores_stamp(self, key: str) -> str:
         """What the days of a window, and this day, hold, and how many predictions a server has made of their events."""
         days = list(dict.fromkeys([*self.window(key), key]))
         self.count_predictions(min(days), key)
         made = [f"{one} {self.stamp(one)} {self._predictions.get(one, 0)}" for one in days]
-        return files.sha256("\n".join(made).encode())
+        return _short("\n".join(made))
 
     def count_predictions(self, first: str, last: str) -> None:
         """Look up the numbers of predictions for the stamps of these days at once; what is known is kept."""
@@ -82,3 +81,8 @@ class PublishedDays:
             day = table.filter(pc.equal(table["partition"], key)).sort_by(order)
             found[key] = Day(key, day, schema.to_frame(day), self.stamp(key) or "")
         return found
+
+
+def _short(text: str) -> str:
+    """16 characters of a digest: the log of the table keeps a stamp for each of its files, and is read every day."""
+    return files.sha256(text.encode())[:16]

@@ -7,12 +7,14 @@ has drifted. An unknown measure is no finding, and closes none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from include.data.monitoring import Kind, Measured
 from include.monitoring import alarm, counters, drift, policy
 from include.monitoring.alarm import Alarm
 from include.monitoring.policy import Action, Newest, Promotion
 from include.monitoring.wording import count, listed, sentence
+from include.partitions import earlier
 from include.records import Record
 from include.registry import addresses
 from include.registry.incident_rows import IncidentKind, Seen, Severity
@@ -72,6 +74,28 @@ class Findings(Record):
 
     seen: tuple[Seen, ...]
     unknown: tuple[Unknown, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What follows from the measures of a day: what the monitor does, and what is wrong."""
+
+    action: Action
+    findings: Findings
+
+
+def first_day(model: Model, key: str) -> str:
+    """The first day whose measures a look at the day ``key`` needs."""
+    return earlier(key, policy.days_needed(model) - 1)
+
+
+def judge(model: Model, key: str, rows: Sequence[Measured], labels: policy.Labels, newest: Newest) -> Judged:
+    """Decide, and find what is wrong, from the measures of the days from `first_day` to ``key``.
+
+    The monitor and the simulation that measures its errors (`include.monitor_power`) both call this.
+    """
+    action = policy.decide(model, key, rows, labels, newest)
+    return Judged(action, find(model, key, rows, action, newest))
 
 
 def find(model: Model, key: str, rows: Sequence[Measured], action: Action, newest: Newest) -> Findings:

@@ -19,8 +19,9 @@ from include import catalog, files
 from include.data import monitoring as table
 from include.data.lake import Lake
 from include.data.monitoring import Kind, Measured
+from include.data.open_lake import OpenLake
 from include.errors import NotReady
-from include.monitoring import arrival, drift, findings, policy, server_figures
+from include.monitoring import arrival, drift, findings, server_figures
 from include.monitoring.challengers import Challengers, TwinsOfTheLedger
 from include.monitoring.counters import DayFacts
 from include.monitoring.findings import Findings
@@ -29,7 +30,6 @@ from include.monitoring.policy import Action, Labels
 from include.monitoring.probed import Probed
 from include.monitoring.promotion import standing
 from include.monitoring.wording import count, listed, sentence
-from include.partitions import earlier
 from include.records import PartitionKey, Record
 from include.registry.bundles import BundleStore
 from include.registry.in_service import InService
@@ -98,7 +98,7 @@ def monitor(
     NotReady : the day was neither published nor rejected.
     TransientError : a service did not answer.
     """
-    lake, store, ledger = Lake.of(model), BundleStore.default(), Ledger.default()
+    lake, store, ledger = OpenLake.of(model), BundleStore.default(), Ledger.default()
     in_service = InService.of(model.name)
     if challengers is None:
         challengers = [Probed(model, ledger, TwinsOfTheLedger(model, store, ledger))]
@@ -119,12 +119,10 @@ def monitor(
     if not is_newest:
         action = Action(False, "", f"No retraining: {key} is not the newest day.")
         return _monitored(found, facts, action, Observed(), False, again)
-    rows = table.read(lake, earlier(key, policy.days_needed(model)), key, JUDGED)
-    newest_version = standing(model.name, ledger).newest
-    action = policy.decide(model, key, rows, _labels(measuring, found), newest_version)
-    seen = findings.find(model, key, rows, action, newest_version)
-    observed = _observe(model, seen, found, now, run_id)
-    return _monitored(found, facts, action, observed, True, again)
+    rows = table.read(lake, findings.first_day(model, key), key, JUDGED)
+    judged = findings.judge(model, key, rows, _labels(measuring, found), standing(model.name, ledger).newest)
+    observed = _observe(model, judged.findings, found, now, run_id)
+    return _monitored(found, facts, judged.action, observed, True, again)
 
 
 def _measure(measuring: Measuring, lake: Lake, key: str, facts: DayFacts) -> MeasuredDay:

@@ -48,6 +48,10 @@ class AirflowApi:
     def unpause(self, dag_id: str) -> None:
         self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
 
+    def pause(self, dag_id: str) -> None:
+        """Keep a DAG from starting runs until it is unpaused."""
+        self._send("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
+
     def import_errors(self, since: datetime) -> list[str]:
         """``file: last line of its error`` of every DAG file that could not be imported since a moment.
 

@@ -189,6 +189,16 @@ class Follower(Runs):
         run = self.act(f"{self.model.name}_retrain", run_id, report, conf, unpause)
         return self.patiently(lambda: self._outcome(run, report))
 
+    def started(self, run_id: str, report: Report) -> Outcome:
+        """The same of a run of ``<model>_retrain`` that something else has started.
+
+        Raises
+        ------
+        RunFailed : a task failed, or there is no such run.
+        """
+        run = self.follow(f"{self.model.name}_retrain", run_id, report)
+        return self.patiently(lambda: self._outcome(run, report))
+
     def _outcome(self, run: Run, report: Report) -> Outcome:
         """The decision of a successful retraining, and the outcome of its release."""
         from include.registry.ledger import Ledger

@@ -28,6 +28,8 @@ HEAD = {
 
 
 PARAMETERS = {"model": HOSTILE, "file": "console.css", "partition": YESTERDAY, "version": "1"}
+START = {f"{PREFIX}/", f"{PREFIX}/-/"}
+"""Addresses without a page, which lead to the page of all models."""
 QUERIES = {"compare": "?left=1&right=2", "quarantine": f"?day={YESTERDAY}"}
 
 
@@ -62,7 +64,7 @@ def test_every_route_about_a_model_asks_for_the_permission_on_its_dags(app: Any,
     for path, _ in routes(app):
         answer = other.get(path)
         about_a_model = HOSTILE in path
-        assert answer.status_code == (403 if about_a_model else 200), path
+        assert answer.status_code == (403 if about_a_model else 307 if path in START else 200), path
         assert SCRIPT not in answer.text
         if about_a_model:
             assert ("You may not" if "/api/" in path else "You may not see this") in answer.text, path
@@ -77,6 +79,8 @@ def test_no_page_contains_a_script_that_a_value_brought(app: Any, admin: Browser
         answer = admin.get(path)
         if "/card/" in path or "/validation/" in path:
             assert "script-src" not in answer.headers["content-security-policy"]
+            continue
+        if path in START:
             continue
         assert answer.status_code == 200, (path, answer.text)
         if answer.headers["content-type"].startswith("text/html"):
@@ -276,6 +280,12 @@ def test_the_entry_is_shown_by_airflow_and_follows_its_base_url(monkeypatch: pyt
     assert shown.href == "/airflow/perennial/-/models"
     assert (shown.destination, shown.nav_top_level, shown.url_route) == ("nav", True, "models")
     assert (shown.icon or "").startswith("data:image/svg+xml,")
+
+
+@pytest.mark.parametrize("path", sorted(START))
+def test_an_address_without_a_page_leads_to_the_models(admin: Browser, path: str) -> None:
+    answer = admin.get(path)
+    assert answer.status_code == 307 and answer.headers["location"] == f"/plugin/{navigation.ROUTE}"
 
 
 def test_no_model_can_take_the_address_of_a_page() -> None:

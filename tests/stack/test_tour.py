@@ -66,6 +66,22 @@ def test_a_day_with_the_fault_is_rejected_and_the_repaired_one_is_as_before(fold
     assert source.fetch(DAY, {}).equals(healthy)
 
 
+def test_after_the_change_days_are_other_ones_and_still_valid(folder: Path) -> None:
+    """What the last step shows is drift: a day that validation rejects, or damaged values, would be something else."""
+    model, source = catalog.load(NAME), catalog.module(NAME, "source")
+    suite = catalog.module(NAME, "expectations").suite()
+    before = source.fetch(DAY, {})
+    place.change(folder, DAY.key)
+    after, earlier = source.fetch(DAY, {}), source.fetch(partition("2026-05-01", "UTC"), {})
+    found = quality.validate(model, DAY, after, suite)
+    assert found.critical == [] and found.quarantined.empty
+    assert after["weight"].median() > 1.2 * before["weight"].median()
+    assert after["weight"].max() < 3 * before["weight"].max()
+    (folder / "change.json").unlink()
+    assert source.fetch(partition("2026-05-01", "UTC"), {}).equals(earlier), "the days before it stay as they were"
+    assert model.training.schedule is None and model.training.window_days >= 60
+
+
 def test_the_processes_of_a_stack_find_the_models_of_tours(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERENNIAL_MODELS", "/theirs")
     for _ in range(2):  # `make run` writes the result into its own environment

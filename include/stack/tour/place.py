@@ -1,4 +1,4 @@
-"""The model folder of a tour: where the processes of a stack find it, its name, and the fault in one of its days."""
+"""The model folder of a tour: where the processes of a stack find it, its name, and what is odd about its days."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def write(stack: Stack, name: str) -> Path:
     if str(stack.tours) not in include.models.__path__:
         include.models.__path__ = [*include.models.__path__, str(stack.tours)]
     return folder
+
+
+def change(folder: Path, first: str) -> None:
+    """From this day on, the source delivers parcels of another world."""
+    files.write(folder / "change.json", json.dumps(first).encode())
 
 
 def break_day(folder: Path, day: str) -> None:

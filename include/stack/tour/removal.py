@@ -51,6 +51,7 @@ def remove(stack: Stack, runs: Runs, name: str, progress: Progress) -> None:
             ("its folder", lambda: _delete_folder(stack.tours / name)),
             ("its runs", lambda: _end_runs(runs, name)),
             ("what serves", lambda: _out_of_service(name)),
+            ("its incidents", lambda: _close_incidents(name)),
             ("MLflow", lambda: _forget_in_mlflow(stack, name)),
             ("its DAGs", lambda: _delete_dags(runs, name, moment, report)),
             ("its files", lambda: _delete_files(stack, name)),
@@ -106,6 +107,14 @@ def _out_of_service(name: str) -> None:
         ledger.withdraw(name, now.epoch, BY, "tour__end", ENDED)
     if now.epoch:
         project(name, alias_required=False)
+
+
+def _close_incidents(name: str) -> None:
+    from include.registry.incidents import Incidents
+
+    incidents = Incidents.default()
+    for row in incidents.open(name):
+        incidents.close(row.number, BY, ENDED)
 
 
 def _forget_in_mlflow(stack: Stack, name: str) -> None:

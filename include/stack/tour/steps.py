@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from include.errors import PerennialError
-from include.partitions import shift
+from include.partitions import earlier, partition, utc_now
 from include.progress import Progress
+from include.registry.incident_rows import IncidentKind, IncidentRow, Severity
 from include.release.action import Action
 from include.stack import champion
 from include.stack.airflow_answers import Run
@@ -17,9 +19,14 @@ from include.stack.following import Follower, Outcome, RunFailed
 from include.stack.layout import Stack
 from include.stack.tour import place
 
+if TYPE_CHECKING:
+    from include.registry.retraining_requests import RequestRow
+
 BY = "make tour"
 SEEDS = range(7, 12)  # another seed gives another fit of the same recipe, which can be worse by chance
-STEPS = 4
+STEPS = 5
+CHANGED_DAYS = 28  # at the end of the days that are loaded; all trainings before the last step end before them
+SHARED = "perennial_watchdog"
 
 
 class UnexpectedOutcome(PerennialError):
@@ -41,6 +48,8 @@ class Guide:
         self.stack, self.follower, self.folder = stack, follower, folder
         self.progress, self.pause = progress, pause
         self.name = follower.model.name
+        self.last = follower.newest().key  # asked once: midnight may come
+        self.before = earlier(self.last, CHANGED_DAYS)
 
     def walk(self) -> None:
         """All steps.
@@ -50,7 +59,8 @@ class Guide:
         RunFailed : a run failed that should not have.
         UnexpectedOutcome : a run ended in another way than the tour explains.
         """
-        for number, step in enumerate((self.champion, self.poor_challenger, self.corrupted_day, self.back), 1):
+        steps = (self.champion, self.poor_challenger, self.corrupted_day, self.back, self.drift)
+        for number, step in enumerate(steps, 1):
             if number > 1:
                 self.pause()
             step(f"\n-- {number}/{STEPS}  ")
@@ -65,14 +75,15 @@ class Guide:
             f"loads the days for the first training, {self.name}_retrain trains four candidates, the gate judges the "
             f"best one, and {self.name}_release puts it into service.\n"
         )
-        days = self.follower.model.training.days_needed
+        place.change(self.folder, earlier(self.before, -1))
+        days, last = self.follower.model.training.days_needed + CHANGED_DAYS, partition(self.last, self.zone)
         with self.progress.step("Airflow finds the model") as report:
             wait_for_dags(self.follower, report)
-        last = self.follower.newest()
+            self.pause_monitor()
         missing = self.follower.missing(days, last)
         with self.progress.bar("load days", len(missing)) as advance:
             self.follower.load(days, advance, missing, last)
-        outcome = self.retrain("champion", {"as_of": last.key})
+        outcome = self.retrain("champion")
         self.require(outcome, "promoted")
         self.say(f"\n{outcome.sentence}\n\n{self.prediction()}")
         self.look(("the run: its tasks, and its note", self.run_page("retrain", "tour__champion")))
@@ -92,8 +103,7 @@ class Guide:
         self.look(("the same in the log of the task", f"{self.run_page('retrain', 'tour__poor')}/tasks/gate"))
 
     def corrupted_day(self, title: str) -> None:
-        model = self.follower.model
-        day = shift(self.follower.newest(), -model.training.days_needed, model.timezone).key
+        day = earlier(self.before, self.follower.model.training.days_needed)
         self.say(
             f"{title}A corrupted day goes to quarantine\n\n"
             f"The source now delivers {day} with 40 % of the weights in grams instead of kilograms, and "
@@ -144,6 +154,48 @@ class Guide:
         self.look(("every decision and every version", self.models_page("#timeline")))
         self.look(("all versions in MLflow", f"{self.stack.mlflow_url}/#/models/{quote(self.name)}"))
 
+    def drift(self, title: str) -> None:
+        before = self.serving()
+        self.say(
+            f"{title}The world changes, and the monitor has the model retrained\n\n"
+            f"From {earlier(self.before, -1)} on, parcels are heavier and the depots have other delays. These days "
+            f"were loaded at the beginning, and version {before} has not learned from them. Nobody starts a training "
+            f"now: {self.name}_monitor looks at {self.last}. It compares the day with those that the champion was made "
+            "with, and the champion with a newer fit on a week that neither has seen.\n"
+        )
+        run = self.act("monitor", "monitor", {"partition": self.last})
+        found = self.incidents()
+        told = [f"  incident {one.number}, {one.severity}: {one.what} {one.how_bad}" for one in found]
+        self.say("\n".join([f"\n{self.outcome(run)}\n", *told]))
+        self.look(("drift, incidents and performance", self.models_page("#drift")))
+        request = self.request()
+        if {one.kind for one in found} != {IncidentKind.DRIFT, IncidentKind.STALE} or request is None:
+            raise UnexpectedOutcome(f"no drift, or no retraining: {run.note}")
+        self.say(
+            f"\nThe monitor has started {self.name}_retrain as {request.run_id}. Meanwhile perennial_watchdog sends "
+            "what there is to tell to the addresses of the connection perennial_alerts, if there is one. It runs every "
+            "ten minutes, and here at once.\n"
+        )
+        self.tell()
+        with self.progress.step(f"{self.name}: retrain and release") as report:
+            outcome = self.follower.started(request.run_id, report)
+        self.require(outcome, "promoted")
+        self.say(f"\n{outcome.sentence}\nWhy it was trained: {request.reason}\n\n{self.prediction()}")
+        self.look(("the run that nobody started", self.run_page("retrain", request.run_id)))
+        self.say("\nThe monitor looks once more.\n")
+        run = self.act("monitor", "monitor_again", {"partition": self.last})
+        left = self.incidents()
+        if IncidentKind.STALE in {one.kind for one in left}:
+            raise UnexpectedOutcome(f"the champion is still stale: {run.note}")
+        self.say(
+            f"\n{self.outcome(run)}\n\nThe champion is not stale any more, and its incident is over. "
+            f"{self.last} still differs from the days that its version was made with: "
+            f"{'an incident stays' if len(left) == 1 else f'{len(left)} incidents stay'} open until a later day is "
+            "measured.\n"
+        )
+        self.tell()
+        self.look(("every incident, and what was done", self.models_page("#incidents")))
+
     # -- what the steps have in common
 
     def say(self, text: str) -> None:
@@ -163,9 +215,11 @@ class Guide:
     def page(self, path: str) -> str:
         return f"{self.stack.airflow_url}/perennial/{self.name}/{path}"
 
-    def retrain(self, what: str, conf: Mapping[str, object]) -> Outcome:
+    def retrain(self, what: str, conf: Mapping[str, object] | None = None) -> Outcome:
+        """Retrain on the days before the change."""
+        asked = {"as_of": self.before, **(conf or {})}
         with self.progress.step(f"{self.name}: retrain and release") as report:
-            return self.follower.retrain(f"tour__{what}", report, unpause=True, conf=conf)
+            return self.follower.retrain(f"tour__{what}", report, unpause=True, conf=asked)
 
     def act(self, kind: str, what: str, conf: Mapping[str, object], fails: bool = False) -> Run:
         """Run a DAG of the model to its end; ``fails``: it is expected to fail."""
@@ -206,6 +260,44 @@ class Guide:
                 return outcome
             self.say(f"{outcome.sentence}\nAnother seed is tried.")
         raise UnexpectedOutcome(f"no refit was promoted. {outcome.sentence if outcome else ''}")
+
+    def tell(self) -> None:
+        """Send the messages that are due, unless somebody has paused the watchdog. The tour goes on without them."""
+        dag = self.follower.patiently(lambda: self.follower.api.dag(SHARED))
+        if dag is None or dag.is_paused:
+            self.say(f"{SHARED} is paused in Airflow, so no message is sent.")
+            return
+        with self.progress.step(SHARED) as report:
+            try:
+                self.follower.act(SHARED, f"make_tour__{utc_now():%Y-%m-%dT%H-%M-%S}", report)
+            except RunFailed as failure:
+                self.say(f"warning: {failure}")
+
+    def pause_monitor(self) -> None:
+        """Until the last step: a look before it would find what the change has done."""
+        api, dag_id = self.follower.api, f"{self.name}_monitor"
+        while self.follower.patiently(lambda: api.dag(dag_id)) is None:
+            self.follower.pause()
+        self.follower.patiently(lambda: api.pause(dag_id))
+
+    @property
+    def zone(self) -> str:
+        return self.follower.model.timezone
+
+    def incidents(self) -> list[IncidentRow]:
+        """What the monitor has found and is not over, worst first."""
+        from include.registry.incidents import Incidents
+
+        rows = self.follower.patiently(lambda: Incidents.default().open(self.name))
+        ours = [row for row in rows if row.kind in (IncidentKind.DATA, IncidentKind.DRIFT, IncidentKind.STALE)]
+        return sorted(ours, key=lambda row: (row.severity != Severity.CRITICAL, row.number))
+
+    def request(self) -> RequestRow | None:
+        """The retraining that the monitor has asked for and was granted."""
+        from include.registry.retraining_requests import RetrainingRequests
+
+        row = self.follower.patiently(lambda: RetrainingRequests.default().newest(self.name))
+        return row if row is not None and row.granted and row.as_of == self.last else None
 
     def serving(self) -> int:
         """The version that serves, by the ledger."""

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, HTTPException, Path, Query
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
 from include import catalog
 from include.errors import ConfigurationError, PerennialError
@@ -23,6 +23,7 @@ from include.spec import Model
 from include.spec.bounds import LARGEST_VERSION
 from perennial.console import actions, calling, runs
 from perennial.console.access import Reader, ReaderDep
+from perennial.console.navigation import ROUTE, base_path
 from perennial.console.rendering import page
 from perennial.console.services import asking_mlflow
 
@@ -35,6 +36,13 @@ Feature = Annotated[str, Query(max_length=200)]
 Day = Annotated[str | None, Query(pattern=r"^(\d{4}-\d{2}-\d{2})?$")]
 
 router = APIRouter()
+
+
+@router.get("/")
+@router.get("/-/")
+def start() -> RedirectResponse:
+    """The page of all models, inside Airflow's own page."""
+    return RedirectResponse(f"{base_path()}/plugin/{ROUTE}")
 
 
 @router.get("/-/models")

@@ -45,7 +45,7 @@ class StartRetrainOperator(TriggerDagRunOperator):
             if action.retrain:
                 write_note(context, f"{monitored.note} Not retrained: {started.reason}")
             raise AirflowSkipException(started.reason)
-        write_note(context, f"{monitored.note} Retraining started as {started.run_id}: {started.reason}")
+        write_note(context, f"{monitored.note} Retraining started as {started.run_id}.")
         self.trigger_run_id = started.run_id
         self.conf = started.conf
         super().execute(context)

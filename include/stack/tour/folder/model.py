@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from include.spec import Column, ColumnType, Data, Gate, Known, Label, Model, Task, Training
+from include.spec import Column, ColumnType, Data, Gate, Known, Label, Model, Monitoring, Task, Training
 
 MODEL = Model(
     name="tour",
@@ -28,6 +28,11 @@ MODEL = Model(
         label=Label(column="late", task=Task.CLASSIFICATION, positive=1),
         max_quarantined=0.2,
     ),
-    training=Training(window_days=20, selection_days=3, holdout_days=10, slack_days=2, min_rows=200, metric="log_loss"),
+    # 62 days: what its monitor compares a day with has to be 60 days or more
+    training=Training(
+        schedule=None, window_days=62, selection_days=3, holdout_days=10, slack_days=2, min_rows=200, metric="log_loss"
+    ),
     gate=Gate(margin=0.02, min_days=5, min_rows=300),
+    # a single day opens an incident; a model in service should wait for several
+    monitoring=Monitoring(alarm_days=1, of_days=1, paired_days=7, probe_days=1, cooldown_days=1),
 )
