@@ -1,7 +1,7 @@
 # Perennial: `make` lists the targets. Everything runs from .venv, which is made (and remade when requirements.txt
 # changes) with PYTHON, or with the first Python 3.12, 3.11 or 3.13 that is found.
 .DEFAULT_GOAL := help
-.PHONY: help venv run tour night rollback unfreeze monitor new-model lint-models try-model backtest gate-power monitor-power card stop status test test-stack test-units test-full lint format types bench lock clean
+.PHONY: help venv run tour night rollback unfreeze monitor quarantine predictions new-model lint-models try-model backtest gate-power monitor-power card stop status test test-stack test-units test-full lint format types bench lock clean
 SHELL := /bin/sh
 
 VENV := .venv/bin
@@ -19,7 +19,7 @@ FIND_PYTHON = for python in $(PYTHON) $(if $(PYTHON),,.venv/bin/python python3.1
 	fi; done
 
 help:  ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  PERENNIAL_HOME (./var), AIRFLOW_PORT (8080), MLFLOW_PORT (5000) and SERVING_PORT (8000) can be set."
 
@@ -48,6 +48,12 @@ unfreeze: venv  ## allow the promotion of MODEL again after a rollback (REASON=)
 
 monitor: venv  ## measure the newest day of MODEL, or the days from FIRST to LAST, without Airflow
 	@exec $(VENV)/python -m include.stack monitor --model "$$MODEL" --first "$$FIRST" --last "$$LAST"
+
+quarantine: venv  ## print the newest rows of MODEL in quarantine, or those of DAY, and why they are there
+	@exec $(VENV)/python -m include.perennial quarantine --model "$$MODEL" --day "$$DAY"
+
+predictions: venv  ## print the newest predictions of MODEL, with the labels that are known
+	@exec $(VENV)/python -m include.perennial predictions --model "$$MODEL"
 
 try-model: venv  ## run one night of MODEL on its newest days, without a stack (DAYS, MAX_ROWS)
 	@exec $(VENV)/python -m include.backtest try $(if $(MODEL),--model $(MODEL)) $(if $(DAYS),--days $(DAYS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS))

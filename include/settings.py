@@ -32,6 +32,7 @@ class Settings:
     models : additional folders holding model folders (``PERENNIAL_MODELS``, separated by ``:``).
     tracking_url : MLflow server (``MLFLOW_TRACKING_URI``), ``None`` if it is not set.
     tracking_public_url : the address of the same server as a browser sees it (``PERENNIAL_MLFLOW_PUBLIC_URL``).
+    airflow_public_url : Airflow as a browser sees it (``AIRFLOW__API__BASE_URL``), for links.
     serving_url : model server (``PERENNIAL_SERVING_URL``).
     serving_public_url : the address of the same server outside of containers (``PERENNIAL_SERVING_PUBLIC_URL``).
     database_url : PostgreSQL of the ledger (``PERENNIAL_DATABASE_URL``), a SQLAlchemy URL.
@@ -51,6 +52,7 @@ class Settings:
     models: tuple[Path, ...] = ()
     tracking_url: str | None = None
     tracking_public_url: str | None = None
+    airflow_public_url: str | None = None
     serving_url: str | None = None
     serving_public_url: str | None = None
     commit: str | None = None
@@ -73,6 +75,7 @@ class Settings:
             models=tuple(Path(p) for p in (env("PERENNIAL_MODELS") or "").split(":") if p),
             tracking_url=env("MLFLOW_TRACKING_URI") or None,
             tracking_public_url=env("PERENNIAL_MLFLOW_PUBLIC_URL") or env("MLFLOW_TRACKING_URI") or None,
+            airflow_public_url=env("AIRFLOW__API__BASE_URL") or None,
             serving_url=env("PERENNIAL_SERVING_URL") or None,
             serving_public_url=env("PERENNIAL_SERVING_PUBLIC_URL") or env("PERENNIAL_SERVING_URL") or None,
             commit=env("PERENNIAL_COMMIT") or None,

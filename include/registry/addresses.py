@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-MODELS = "/perennial/-/models"
+_PAGES = "/perennial"
+MODELS = f"{_PAGES}/-/models"
 
 
 def of_model(name: str) -> str:
@@ -15,3 +16,8 @@ def of_model(name: str) -> str:
 def of_run(dag_id: str, run_id: str) -> str:
     """A run in Airflow."""
     return f"/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def of_card(name: str, version: int) -> str:
+    """The model card of a version."""
+    return f"{_PAGES}/{quote(name, safe='')}/card/{version}"

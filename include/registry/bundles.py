@@ -282,6 +282,26 @@ class BundleStore:
             yield
 
 
+def opened_part(path: Path) -> Bundle:
+    """Some files of a bundle and its SHA256SUMS, in a folder named by the bundle's digest, verified.
+
+    Raises
+    ------
+    IntegrityError : SHA256SUMS does not match the name of the folder, or a file does not match SHA256SUMS.
+    """
+    try:
+        listing = (path / SUMS).read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path / SUMS} cannot be read: {error.strerror}.") from None
+    if hashlib.sha256(listing).hexdigest() != path.name:
+        raise IntegrityError(f"{path / SUMS} changed: it does not match the name of its folder.")
+    sums, there = _parse(listing, path), set(_files(path))
+    wrong = [name for name in sorted(there - {SUMS}) if sums.get(name) != _digest_of(path / name)]
+    if wrong:
+        raise IntegrityError(f"{path / wrong[0]} changed: it does not match {SUMS}.")
+    return Bundle(path.parent.name, path.name, path, {name: sums[name] for name in sums if name in there})
+
+
 def _valid(pattern: re.Pattern[str], value: str, what: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise ConfigurationError(f"{value!r} is not a {what}.")

@@ -8,6 +8,7 @@ done do nothing. Each call documents its HTTP round trips, because tasks pay for
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -27,7 +28,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -38,9 +39,17 @@ RUN_TAG = "perennial.run_id"
 VERSION_TAG = "perennial.version"
 CANDIDATE_TAG = "perennial.candidate"
 CHAMPION_ALIAS = "champion"
+MODEL_FOLDER = "model"
+"""Where a run keeps the model that `mlflow.pyfunc.load_model` loads."""
+KIND_TAG, KIND = "mlflow.experimentKind", "custom_model_development"
+TRAINING_PAGES = "?workflowType=machine_learning"
+"""Makes MLflow's pages show runs and models. Without it, each browser shows the pages for GenAI until its user switches
+to *Model training*; the kind of the experiment does not change that."""
 _PAGE = 200
 _BATCH = 100  # MLflow takes 100 parameters and 100 tags in one call
 _LONGEST_PARAM = 6000
+_LONGEST_DIGEST = 36
+_LONGEST_DESCRIPTION = 5000
 # With its login, MLflow answers "permission denied" also for missing objects, except to its administrator. The
 # tasks' user has all permissions on runs and models, so it means "missing". A real denial recurs in the next call.
 _MISSING = ("RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED")
@@ -116,6 +125,45 @@ def log_artifacts_bytes(mlflow_run_id: str, files: Mapping[str, bytes]) -> None:
             _client().log_artifacts(mlflow_run_id, temporary)
 
 
+def log_model_files(mlflow_run_id: str, files: Mapping[str, bytes]) -> None:
+    """Store a model of MLflow's format with a run, by path below `MODEL_FOLDER`.
+
+    ``MLmodel`` is stored last: if a task is killed before, clients find the model of an earlier try, or none.
+    Round trips: 2, and 1 for each file.
+    """
+    last = "MLmodel"
+    log_artifacts_bytes(mlflow_run_id, {f"{MODEL_FOLDER}/{name}": files[name] for name in files if name != last})
+    log_artifacts_bytes(mlflow_run_id, {f"{MODEL_FOLDER}/{last}": files[last]})
+
+
+def has_model_files(mlflow_run_id: str) -> bool:
+    """Whether a run has a model that clients can load. Round trips: 4, because MLflow also looks for logged models."""
+    with _speaking(f"list the artifacts of the MLflow run {mlflow_run_id}"):
+        return any(found.path.endswith("/MLmodel") for found in _client().list_artifacts(mlflow_run_id, MODEL_FOLDER))
+
+
+def log_dataset(
+    mlflow_run_id: str, name: str, digest: str, source: Mapping[str, object], profile: Mapping[str, object]
+) -> None:
+    """Name the data that a run was fitted on: MLflow shows it with the run. Again is a no-op. Round trips: 1.
+
+    Parameters
+    ----------
+    source : ``path`` and ``delta_table_version`` of a Delta table.
+    profile : numbers about the data.
+    """
+    data = Dataset(
+        name=name,
+        digest=digest[:_LONGEST_DIGEST],
+        source_type="delta_table",
+        source=json.dumps(dict(source)),
+        profile=json.dumps(dict(profile)),
+    )
+    used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
+    with _speaking(f"log the data of the MLflow run {mlflow_run_id}"):
+        _client().log_inputs(mlflow_run_id, [used])
+
+
 def artifact_bytes(mlflow_run_id: str, path: str) -> bytes:
     """The bytes of an artifact of a run. Round trips: 2."""
     with (
@@ -148,7 +196,7 @@ def create_version(
 
     def create() -> bool:
         labels = {**{name: str(value) for name, value in (tags or {}).items()}, RUN_TAG: run_id}
-        source = f"runs:/{mlflow_run_id}/model" if mlflow_run_id else f"perennial:/{model_name}"
+        source = f"runs:/{mlflow_run_id}/{MODEL_FOLDER}" if mlflow_run_id else f"perennial:/{model_name}"
         client.create_model_version(model_name, source, run_id=mlflow_run_id, tags=labels, await_creation_for=0)
         return True
 
@@ -167,6 +215,12 @@ def tag_version(model_name: str, version: int, tags: Mapping[str, object]) -> No
     with _speaking(f"tag version {version} of {model_name}"):
         for name, value in tags.items():
             _client().set_model_version_tag(model_name, str(version), name, str(value))
+
+
+def describe_version(model_name: str, version: int, text: str) -> None:
+    """Set the description of a version, in Markdown, cut to what MLflow keeps. Round trips: 1."""
+    with _speaking(f"describe version {version} of {model_name}"):
+        _client().update_model_version(model_name, str(version), _text(text, _LONGEST_DESCRIPTION))
 
 
 def version_tags(model_name: str, version: int) -> dict[str, str] | None:
@@ -244,12 +298,17 @@ def delete(model_name: str) -> str | None:
 
 def run_url(mlflow_run_id: str) -> str:
     """The address of a run's page, for a browser."""
-    return f"{_public()}/#/runs/{quote(mlflow_run_id)}"
+    return f"{_public()}/#/runs/{quote(mlflow_run_id)}{TRAINING_PAGES}"
+
+
+def artifact_url(mlflow_run_id: str, path: str) -> str:
+    """The address of the page of an artifact of a run, for a browser."""
+    return f"{_public()}/#/runs/{quote(mlflow_run_id)}/artifacts/{quote(path)}{TRAINING_PAGES}"
 
 
 def version_url(model_name: str, version: int) -> str:
     """The address of a version's page, for a browser."""
-    return f"{_public()}/#/models/{quote(model_name)}/versions/{version}"
+    return f"{_public()}/#/models/{quote(model_name)}/versions/{version}{TRAINING_PAGES}"
 
 
 def _public() -> str:
@@ -270,13 +329,15 @@ def _experiment(client: MlflowClient, name: str) -> str:
     """The id of a model's experiment, created if absent, restored if deleted (two processes may try at once)."""
     found = client.get_experiment_by_name(name)
     if found is None:
-        _unless(("RESOURCE_ALREADY_EXISTS",), lambda: client.create_experiment(name))
+        _unless(("RESOURCE_ALREADY_EXISTS",), lambda: client.create_experiment(name, tags={KIND_TAG: KIND}))
         found = client.get_experiment_by_name(name)
     if found is None:
         raise TransientError(f"the MLflow experiment {name!r} was deleted just now.")
     if found.lifecycle_stage != "active":
         logging.getLogger(__name__).warning("The MLflow experiment %r was deleted: it is restored.", name)
         client.restore_experiment(found.experiment_id)
+    if KIND_TAG not in found.tags:  # of an earlier version
+        client.set_experiment_tag(found.experiment_id, KIND_TAG, KIND)
     return str(found.experiment_id)
 
 
@@ -293,9 +354,9 @@ def _quoted(value: str) -> str:
     return f"'{value}'"
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, longest: int = _LONGEST_PARAM) -> str:
     text = str(value)
-    return text if len(text) <= _LONGEST_PARAM else text[: _LONGEST_PARAM - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _unless(codes: tuple[str, ...], call: Callable[[], T]) -> T | None:

@@ -221,6 +221,13 @@ class Versions(Numbers):
         with self._database.read(f"read the decisions about {model} of {as_of}") as connection:
             return [DecisionRow.of(row) for row in connection.execute(query)]
 
+    def all_decisions(self, model: str) -> list[DecisionRow]:
+        """Every decision about a model, newest first."""
+        d = schema.decision.c
+        query = select(schema.decision).where(d.model == model).order_by(d.decided_at.desc(), d.id.desc())
+        with self._database.read(f"read the decisions about {model}") as connection:
+            return [DecisionRow.of(row) for row in connection.execute(query)]
+
     # -- inside a transaction
 
     def _version(self, connection: Connection, model: str, version: int) -> VersionRow | None:

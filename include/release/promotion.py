@@ -17,6 +17,7 @@ from include.registry.bundles import Bundle, BundleStore, ReleaseRecord
 from include.registry.ledger import AUTOMATIC, AuditRow, Ledger, Standing
 from include.release.live import LiveServer
 from include.release.smoke import packaged, settings_of
+from include.retraining import mlflow_model
 from include.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ def promote(
         project(model_name, alias_required=False)  # whoever changed it may have been killed before projecting
         raise
     project(model_name)
+    mlflow_model.ensure(model_name, version, bundle.digest)
     began = ledger.transition(model_name, epoch)
     previous = began.from_version if began else None
     log.info(

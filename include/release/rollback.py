@@ -10,6 +10,7 @@ from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger, Standing
 from include.release.promotion import project
 from include.release.smoke import nameable, packaged
+from include.retraining import mlflow_model
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ def rollback(
                 "Another run changed the champion of %s at the same moment; trying again on top of it.", model_name
             )
     project(model_name, alias_required=False)
+    mlflow_model.ensure(model_name, target, digest)
     began, standing = ledger.transition(model_name, epoch), ledger.standing(model_name)
     previous = began.from_version if began else None
     log.warning(

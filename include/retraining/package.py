@@ -24,7 +24,7 @@ from include.records import PartitionKey, Record
 from include.registry import mlflow_versions, tracking
 from include.registry.bundles import BundleStore
 from include.registry.ledger import Ledger
-from include.retraining import deployed, night
+from include.retraining import deployed, mlflow_description, mlflow_model, night
 from include.retraining.selection import Chosen, Selection
 from include.settings import PROJECT, Settings
 from include.spec import Model
@@ -100,7 +100,9 @@ def package(
     digest = BundleStore.default().write(model.name, files)
     Ledger.default().set_bundle(model.name, version, digest)
     tracking.log_artifact_bytes(selection.mlflow_run_id, "card.html", files["card.html"])
-    mlflow_versions.tag(model.name, version, {"perennial.bundle": digest})
+    mlflow_model.log_model(selection.mlflow_run_id, BundleStore.default().open(model.name, digest))
+    shown = mlflow_description.description(made, evaluation, selection.mlflow_run_id)
+    mlflow_versions.describe(model.name, version, {"perennial.bundle": digest}, shown)
     log.info(
         "Version %d of %s is packaged as %s: %s refitted on %d rows (%s to %s), ONNX agrees within %.1e.",
         version, model.name, digest[:12], selection.candidate, fitted.rows, fitted.first, fitted.last, proven.parity,

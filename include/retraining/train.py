@@ -14,6 +14,7 @@ from include.retraining.night import Tried
 from include.spec import Candidate, Model
 from include.spelling import did_you_mean
 from include.training import candidates
+from include.training.candidates import Fitted
 from include.training.plan import Plan
 from include.training.recipes import Trial
 
@@ -88,7 +89,19 @@ def _log(model: Model, plan: Plan, candidate: Candidate, run_id: str, mlflow_run
         tracking.finish(mlflow_run_id, "KILLED")
         mlflow_run_id = tracking.start_or_resume(model.name, run_id, name)
         tracking.log(mlflow_run_id, params, metrics, tags)
+    _log_data(model, plan, mlflow_run_id, fitted)
     return mlflow_run_id
+
+
+def _log_data(model: Model, plan: Plan, mlflow_run_id: str, fitted: Fitted) -> None:
+    """Name the rows of the fit, for MLflow's pages and its search by data."""
+    frozen = plan.snapshot
+    table = {"path": str(Lake.of(model).root / "rows"), "delta_table_version": frozen.table_version}
+    profile = {
+        "first": fitted.first, "last": fitted.last, "rows": fitted.rows, "snapshot": frozen.digest,
+        "snapshot_first": frozen.first, "snapshot_last": frozen.last, "snapshot_rows": frozen.rows,
+    }  # fmt: skip
+    tracking.log_dataset(mlflow_run_id, f"{model.name}.rows", frozen.digest, table, profile)
 
 
 def _hyperparameters(pipeline: Any) -> dict[str, object]:

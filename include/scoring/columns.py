@@ -130,7 +130,7 @@ def _array_of_series(kind: str, series: Any) -> np.ndarray:
             raise ValueError(f"{odd!r} is not text")
         return texts
     if kind == "timestamp":
-        if series.dtype == object:
+        if series.dtype.kind == "O":  # texts, or moments of several offsets
             return array_of(kind, [None if missing else v for v, missing in zip(series, series.isna(), strict=True)])
         if getattr(series.dtype, "tz", None) is None:
             raise ValueError("the timestamps have no timezone; those of the lake are in UTC")
@@ -139,7 +139,7 @@ def _array_of_series(kind: str, series: Any) -> np.ndarray:
         missing = series.isna() | (series == "")
         return array_of(kind, [None if gone else day for day, gone in zip(series, missing, strict=True)])
     if kind in ("number", "integer", "boolean"):
-        if series.dtype == object and any(isinstance(value, str) for value in series):
+        if series.dtype.kind == "O" and any(isinstance(value, str) for value in series):
             raise ValueError("it holds text")
         return np.array(series.to_numpy(dtype=np.float64, na_value=MISSING), dtype=np.float64)
     raise ValueError(f"{kind!r} is not a column type{did_you_mean(str(kind), _KINDS)}")

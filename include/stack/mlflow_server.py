@@ -63,9 +63,13 @@ def main(arguments: list[str]) -> None:
     if missing:
         raise ConfigurationError(f"{', '.join(missing)} not set: `make run` sets them for the MLflow server.")
     write_configuration(os.environ)
+    import mlflow.server
     from mlflow.cli import cli
 
+    from include.stack import mlflow_pages
+
     prepare_users(os.environ)
+    mlflow.server._find_app = lambda name: mlflow_pages.FACTORY  # in place of the app that "basic-auth" names
     for name in PASSWORDS:  # the server no longer needs them
         os.environ.pop(name)
     cli(["server", "--app-name", "basic-auth", *arguments], prog_name="mlflow")

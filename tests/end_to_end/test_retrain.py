@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
+import mlflow
 import psutil
 import pytest
+from mlflow.tracking import MlflowClient
 
-from include import catalog
+from include import catalog, perennial
 from include.data.lake import Lake
 from include.errors import ConfigurationError
 from include.partitions import partition, shift
@@ -130,6 +133,51 @@ def test_a_better_or_equal_challenger_is_promoted_and_answers(running: Running, 
     status, card = api.page(link["Model card"])
     assert status == 200 and "toy" in card
     assert api.page(link["Model card"], token=False)[0] == 401
+
+
+def test_a_script_of_public_mlflow_calls_finds_loads_and_scores_the_champion(running: Running) -> None:
+    """As a client of MLflow does it: search versions, read metrics, load the champion, predict."""
+    mlflow_client = MlflowClient()
+    version = mlflow_client.get_model_version_by_alias("toy", "champion")
+    found = {one.version: one for one in mlflow_client.search_model_versions("name = 'toy'")}
+    assert found[version.version].tags["perennial.verdict"] == "promote"
+    assert version.run_id is not None and "/perennial/-/models/toy" in version.description
+    run = mlflow_client.get_run(version.run_id)
+    assert run.data.metrics["holdout.log_loss"] < run.data.metrics["holdout.baseline.log_loss"]
+    assert [used.dataset.name for used in run.inputs.dataset_inputs] == ["toy.rows"]
+    experiment = mlflow_client.get_experiment(run.info.experiment_id)
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
+
+    loaded = mlflow.pyfunc.load_model("models:/toy@champion")
+    assert len(loaded.predict(loaded.input_example)) == len(loaded.input_example) > 0
+    rows = perennial.rows("toy", max(Lake.of(catalog.load("toy")).published())).head(50)
+    scores = loaded.predict(rows)["score"]
+    inputs = loaded.metadata.signature.inputs.input_names()
+    as_json = json.loads(rows[inputs].to_json(orient="records", date_format="iso", double_precision=15))
+    with client(running) as server:
+        answer = server.post("/models/toy/predict", json={"rows": as_json}).json()
+    assert answer["version"] == int(version.tags["perennial.version"])
+    assert scores.tolist() == pytest.approx([one["score"] for one in answer["predictions"]], abs=1e-5)
+    assert perennial.load("toy").predict(rows)["score"].tolist() == pytest.approx(scores.tolist(), abs=1e-9)
+
+
+def test_a_notebook_finds_the_running_stack_by_its_home(running: Running, tmp_path: Path) -> None:
+    """No variable of the stack is set but its home, and the notebook lies in another folder."""
+    code = "from include import perennial; print(*perennial.decisions('toy')['verdict'])"
+    variables = {
+        "PYTHONPATH": str(ROOT),
+        "PERENNIAL_HOME": str(running.home),
+        "PERENNIAL_MODELS": running.variables["PERENNIAL_MODELS"],
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=outside() | variables,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "promote" in done.stdout.split(), done.stderr
 
 
 def test_missing_data_are_refused_with_their_day(api: Api, run_id: str) -> None:

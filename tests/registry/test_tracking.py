@@ -76,8 +76,25 @@ def test_several_artifacts_are_stored_at_once_and_read_back(model: str, client: 
     tracking.log_artifacts_bytes(run, files)
     tracking.log_artifacts_bytes(run, {"holdout/b.svg": b"replaced"})
     assert {path: tracking.artifact_bytes(run, path) for path in files} == {**files, "holdout/b.svg": b"replaced"}
+    assert not tracking.has_model_files(run)
+    tracking.log_model_files(run, {"MLmodel": b"1", "data/a": b"2"})
+    assert tracking.has_model_files(run) and tracking.artifact_bytes(run, "model/data/a") == b"2"
     with pytest.raises(PerennialError, match="holdout/absent.svg"):
         tracking.artifact_bytes(run, "holdout/absent.svg")
+
+
+def test_an_experiment_is_one_of_models_and_its_runs_name_their_data(model: str, client: MlflowClient) -> None:
+    run = tracking.start_or_resume(model, RUN, "boosting")
+    experiment = client.get_experiment_by_name(model)
+    assert experiment is not None and experiment.tags[tracking.KIND_TAG] == tracking.KIND
+    client.delete_experiment_tag(experiment.experiment_id, tracking.KIND_TAG)  # as an earlier version left it
+    tracking.start_or_resume(model, "another", "boosting")
+    assert client.get_experiment(experiment.experiment_id).tags[tracking.KIND_TAG] == tracking.KIND
+    for _ in range(2):  # a retry
+        tracking.log_dataset(run, "rows", "d" * 64, {"path": "/lake/rows", "delta_table_version": 3}, {"rows": 5})
+    (used,) = client.get_run(run).inputs.dataset_inputs
+    assert (used.dataset.name, used.dataset.digest) == ("rows", "d" * 36)
+    assert [(tag.key, tag.value) for tag in used.tags] == [("mlflow.data.context", "training")]
 
 
 def test_a_run_creates_one_version(model: str, client: MlflowClient) -> None:
@@ -86,6 +103,8 @@ def test_a_run_creates_one_version(model: str, client: MlflowClient) -> None:
     assert tracking.create_version(model, RUN, run) == 1
     assert tracking.create_version(model, "manual__1", run) == 2
     tracking.tag_version(model, 1, {"perennial.verdict": "rejected: worse"})
+    tracking.describe_version(model, 1, "x" * 6000)
+    assert client.get_model_version(model, "1").description == "x" * 4999 + "…"
     tags = client.get_model_version(model, "1").tags
     assert tags == {"perennial.candidate": "boosting", "perennial.run_id": RUN, "perennial.verdict": "rejected: worse"}
 
@@ -144,7 +163,11 @@ def test_the_number_of_round_trips_is_as_stated(model: str, calls: list[str]) ->
     assert cost(lambda: tracking.start_or_resume(model, RUN, "boosting", run)) == 1, calls
     assert cost(lambda: tracking.log(run, {"a": 1}, {"b": 2.0}, {"c": "3"})) == 1, calls
     assert cost(lambda: tracking.log_artifact_bytes(run, "a.txt", b"")) <= 2, calls
+    assert cost(lambda: tracking.log_dataset(run, "rows", "d", {}, {})) == 1, calls
+    assert cost(lambda: tracking.log_model_files(run, {"MLmodel": b"", "a": b"", "b": b""})) <= 5, calls
+    assert cost(lambda: tracking.has_model_files(run)) == 4, calls
     assert cost(lambda: tracking.create_version(model, RUN, run)) == 3, calls
+    assert cost(lambda: tracking.describe_version(model, 1, "text")) == 1, calls
     assert cost(lambda: tracking.create_version(model, RUN, run)) == 1, calls
     assert cost(lambda: tracking.set_champion_alias(model, 1)) == 2, calls
     assert cost(lambda: tracking.tag_version(model, 1, {"a": "b"})) == 2, calls
@@ -167,5 +190,9 @@ def test_a_refusal_of_mlflow_is_not_retried(model: str) -> None:
 
 def test_addresses_of_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERENNIAL_MLFLOW_PUBLIC_URL", "https://mlflow.example.org/")
-    assert tracking.run_url("abc") == "https://mlflow.example.org/#/runs/abc"
-    assert tracking.version_url("parcels", 3) == "https://mlflow.example.org/#/models/parcels/versions/3"
+    shown = "?workflowType=machine_learning"
+    assert tracking.run_url("abc") == f"https://mlflow.example.org/#/runs/abc{shown}"
+    assert (
+        tracking.artifact_url("abc", "card.html") == f"https://mlflow.example.org/#/runs/abc/artifacts/card.html{shown}"
+    )
+    assert tracking.version_url("parcels", 3) == f"https://mlflow.example.org/#/models/parcels/versions/3{shown}"

@@ -10,16 +10,17 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
-from include import catalog
+from include import catalog, perennial
 from include.data import collection, loading, spools
 from include.data.lake import Lake
 from include.errors import DataError, IntegrityError, ReleaseError
@@ -34,6 +35,7 @@ from include.scoring.predictor import Predictor
 from include.scoring.record import closed_segments
 from include.spec import Model
 from include.training import dataset, export, measures, proving
+from tests.perennial import how_to
 from tests.services import Services, model_server
 from tests.training import chain_models
 
@@ -275,3 +277,53 @@ def test_an_undeclared_class_is_named(chain: Chain) -> None:
     message = r"'bussy' \(2 rows\), 'closed' \(1 row\).*'quiet', 'normal', 'busy'; did you mean 'busy'\?"
     with pytest.raises(DataError, match=message if several(chain) else "1 of 4 rows have an infinite 'rentals'"):
         dataset.labels(chain.model, pd.DataFrame({label: values}))
+
+
+def test_an_mlflow_client_scores_as_the_server(chain: Chain) -> None:
+    """Only public calls of MLflow: search, read, load, predict."""
+    name, client = chain.model.name, MlflowClient()
+    champion = client.get_model_version_by_alias(name, "champion")
+    assert champion.version in {found.version for found in client.search_model_versions(f"name = '{name}'")}
+    assert champion.run_id is not None
+    run = client.get_run(champion.run_id)
+    assert run.data.metrics[f"holdout.{chain.model.training.metric}"] is not None
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == f"{name}.rows" and chain.first.plan.snapshot.digest.startswith(used.dataset.digest)
+    assert champion.description and chain.first.decision.reason in champion.description
+    assert "/artifacts/card.html" in champion.description
+    loaded = mlflow.pyfunc.load_model(f"models:/{name}@champion")
+    frame = Lake.of(chain.model).read_snapshot(chain.first.plan.snapshot, AS_OF, AS_OF)
+    frame = frame.sample(25, random_state=1).astype({chain.model.data.event_time: object})
+    found = loaded.predict(frame)
+    rows = [
+        {
+            column.name: row[column.name].isoformat() if isinstance(row[column.name], datetime) else row[column.name]
+            for column in chain.model.data.inputs
+        }
+        for row in frame.astype(object).where(frame.notna(), None).to_dict("records")
+    ]
+    answers = chain.ask(f"/models/{name}/predict", {"rows": rows})["predictions"]
+    assert found.index.equals(frame.index)
+    if several(chain):
+        assert found["label"].tolist() == [one["label"] for one in answers]
+        by_class = pd.DataFrame([one["scores"] for one in answers]).add_prefix("scores.")
+        np.testing.assert_allclose(found[by_class.columns], by_class, rtol=1e-5, atol=1e-9)
+    else:
+        np.testing.assert_allclose(found["score"], [one["score"] for one in answers], rtol=1e-5)
+    assert loaded.metadata.signature.inputs.input_names() == [column.name for column in chain.model.data.inputs]
+    example = loaded.input_example
+    assert len(loaded.predict(example)) == len(example) > 0
+
+
+def test_the_notebook_how_to_works_as_written(chain: Chain) -> None:
+    variables, _ = how_to.run(chain.model.name, "2026-04-25", AS_OF)
+    champion, rows = variables["champion"], variables["rows"]
+    assert (champion.version, champion.digest) == (chain.first.packaged.version, chain.bundle.digest)
+    assert len(variables["scored"]) == len(rows) > 0
+    np.testing.assert_allclose(
+        variables["model"].predict(rows).select_dtypes("number"), champion.predict(rows).select_dtypes("number")
+    )
+    raw = champion.predict_raw(json.loads(variables["as_json"]))
+    pd.testing.assert_frame_equal(raw, champion.predict(rows.head(2)).reset_index(drop=True))
+    decided = perennial.decisions(chain.model.name)
+    assert decided["run_id"].tolist() == ["second", "first"]

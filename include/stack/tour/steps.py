@@ -152,7 +152,12 @@ class Guide:
         run = self.act("release", "release", {"version": held.version, "reason": f"{BY}: held by the freeze"})
         self.say(f"\n{self.outcome(run)}\n\n{self.prediction()}")
         self.look(("every decision and every version", self.models_page("#timeline")))
-        self.look(("all versions in MLflow", f"{self.stack.mlflow_url}/#/models/{quote(self.name)}"))
+        self.look(
+            (
+                "all versions in MLflow",
+                f"{self.stack.mlflow_url}/#/models/{quote(self.name)}?workflowType=machine_learning",
+            )
+        )
 
     def drift(self, title: str) -> None:
         before = self.serving()

@@ -11,6 +11,9 @@ from include.settings import Settings
 from perennial.console.app import PREFIX
 from perennial.console.navigation import MODELS, ROUTE, base_path
 
+TRAINING_PAGES = "?workflowType=machine_learning"
+"""As `include.registry.tracking.TRAINING_PAGES`."""
+
 
 @cache
 def airflow() -> str:
@@ -123,4 +126,4 @@ def mlflow_run(run_id: str) -> str | None:
 def _mlflow(path: str) -> str | None:
     """As `include.registry.tracking` writes it, which imports MLflow's client and is too slow for a page."""
     url = Settings.from_environment().tracking_public_url
-    return f"{url.rstrip('/')}/#/{path}" if url else None
+    return f"{url.rstrip('/')}/#/{path}{TRAINING_PAGES}" if url else None
