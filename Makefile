@@ -76,11 +76,12 @@ card: venv  ## print the path of MODEL's model card: of the champion, or of VERS
 	@exec $(VENV)/python -m include.cards $(if $(MODEL),--model "$(MODEL)") $(if $(VERSION),--version "$(VERSION)")
 
 # NAME, SOURCE, TARGET and TIME are required; the others are inferred if they are not given. Values reach Python through
-# the environment, so that a name with spaces or an apostrophe stays one value.
+# the environment, so that a name with spaces or an apostrophe stays one value. NULLS= (empty) is not the same as no NULLS.
 new-model: venv  ## create a model's folder from NAME= SOURCE= TARGET= TIME= (a CSV or Parquet file, or sql:<connection>/<table>)
 	@exec $(VENV)/python -m include.authoring new --name "$$NAME" --source "$$SOURCE" --target "$$TARGET" --time "$$TIME" \
 	  --timezone "$$TIMEZONE" --delay "$$DELAY" --task "$$TASK" --positive "$$POSITIVE" --key "$$KEY" \
-	  --time-format "$$TIME_FORMAT" --owner "$$OWNER" --into "$$INTO"
+	  --time-format "$$TIME_FORMAT" --encoding "$$ENCODING" --decimal "$$DECIMAL" --merge-labels "$$MERGE_LABELS" \
+	  $${NULLS+--nulls="$$NULLS"} --owner "$$OWNER" --into "$$INTO"
 
 stop: venv  ## stop the stack of this PERENNIAL_HOME, however it was started
 	@exec $(VENV)/python -m include.stack stop

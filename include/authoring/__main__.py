@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         positive=asked.positive or None,
         key=tuple(part.strip() for part in asked.key.split(",") if part.strip()),
         time_format=asked.time_format or None,
+        encoding=asked.encoding,
+        decimal=asked.decimal,
+        nulls=asked.nulls,
+        merge_labels=asked.merge_labels,
         owner=asked.owner or "nobody",
         into=Path(asked.into) if asked.into else None,
     )
@@ -58,9 +62,22 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--positive", default="", help="the class whose probability is the score (default: inferred)")
     new.add_argument("--key", default="", help="columns that identify a row, a,b (default: inferred)")
     new.add_argument("--time-format", default="", help="how TIME is written, if it cannot be inferred")
+    new.add_argument("--encoding", default="", help="of a CSV file, e.g. cp932 (default: inferred)")
+    new.add_argument("--decimal", default="", help="the decimal sign, or price:,;weight:. (default: inferred)")
+    new.add_argument("--nulls", help="words that mean missing in texts, NA,?,country:n.a. (empty: only empty cells)")
+    new.add_argument(
+        "--merge-labels", type=_yes, default=False, help="yes: labels that differ in spelling are one class"
+    )
     new.add_argument("--owner", default="", help="who is asked when it fails")
     new.add_argument("--into", default="", help="a folder of models (PERENNIAL_MODELS) instead of include/models")
     return parser
+
+
+def _yes(text: str) -> bool:
+    answers = {"": False, "no": False, "0": False, "false": False, "yes": True, "1": True, "true": True}
+    if text.strip().lower() not in answers:
+        raise argparse.ArgumentTypeError(f"{text!r}: yes or no")
+    return answers[text.strip().lower()]
 
 
 def _delay(text: str) -> timedelta | None:

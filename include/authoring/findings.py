@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -10,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from include.sources import Source
+from include.sources import NumberFormat, Source
 from include.sources.replay import Replay
 from include.spec import ColumnType, Task
 
@@ -38,6 +39,9 @@ class Request:
     target, time : columns, as the source names them.
     delay : how long after the end of its day the last label is final.
     task, positive, key, time_format : None: inferred.
+    encoding : of a CSV file; empty: inferred. decimal : the decimal sign, or ``price:,;weight:.``; empty: inferred.
+    nulls : words that mean missing in texts, ``NA,?,country:n.a.``; empty: none; None: the usual ones, or a question.
+    merge_labels : whether labels that differ only in spelling are one class.
     into : the folder that gets the model's folder; None: the project's own models.
     """
 
@@ -51,6 +55,10 @@ class Request:
     positive: str | None = None
     key: tuple[str, ...] = ()
     time_format: str | None = None
+    encoding: str = ""
+    decimal: str = ""
+    nulls: str | None = None
+    merge_labels: bool = False
     owner: str = "nobody"
     into: Path | None = None
 
@@ -64,6 +72,7 @@ class FoundColumn:
     name, original : as declared, and as the source names it.
     format : how a time is written (`include.sources.EventTime`), for the type timestamp.
     nulls : share of missing values. distinct : number of different values.
+    missing, numbers, spellings : as `include.sources.Reading` takes them.
     why : a reason for its role, as the end of a sentence; empty if it is not needed.
     """
 
@@ -75,6 +84,9 @@ class FoundColumn:
     nulls: float = 0.0
     distinct: int = 0
     why: str = ""
+    missing: tuple[str, ...] = ()
+    numbers: NumberFormat | None = None
+    spellings: tuple[tuple[str, str], ...] = ()
 
     def as_role(self, role: Role, why: str = "") -> FoundColumn:
         return replace(self, role=role, why=why or self.why)
@@ -128,7 +140,6 @@ class Findings:
     classes: tuple[Any, ...] | None = None
     key: tuple[str, ...] = ()
     row_number: str | None = None
-    decimal: str = "."
     skewed: bool = False
     whole_days: bool = False
     rhythm: Rhythm | None = None
@@ -142,6 +153,11 @@ class Findings:
 
     def of(self, *roles: Role) -> list[FoundColumn]:
         return [c for c in self.columns if c.role in roles]
+
+    def spell(self, name: str, instead: Mapping[str, str], distinct: int) -> None:
+        """Store texts of a column in another spelling."""
+        pairs = tuple(sorted(instead.items()))
+        self.columns = [replace(c, spellings=pairs, distinct=distinct) if c.name == name else c for c in self.columns]
 
     def change(self, name: str, role: Role, why: str) -> None:
         self.columns = [c.as_role(role, why) if c.name == name else c for c in self.columns]

@@ -1,12 +1,8 @@
-"""How texts are written: times, numbers, separators and encodings, inferred from what a file holds."""
+"""How texts write times, inferred from what a file holds."""
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,65 +10,12 @@ import pyarrow as pa
 
 from include.errors import ConfigurationError
 from include.sources import times
-from include.sources.csv_file import open_input
 
-SEPARATORS = (",", ";", "\t", "|")
 DATES = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y", "%d %b %Y", "%b %d, %Y")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
 OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$")
-# Pandas writes whole numbers as 3.0 if values are missing.
-WHOLE = {".": re.compile(r"^[+-]?(?:0|[1-9]\d{0,17})(?:\.0)?$"), ",": re.compile(r"^[+-]?(?:0|[1-9]\d{0,17})(?:,0)?$")}
-DECIMAL = {
-    ".": re.compile(r"^[+-]?(?:(?:0|[1-9]\d*)(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$"),
-    ",": re.compile(r"^[+-]?(?:(?:0|[1-9]\d*|[1-9]\d{0,2}(?:\.\d{3})+)(?:,\d*)?|,\d+)(?:[eE][+-]?\d+)?$"),
-}
+NUMBER = re.compile(r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$")
 DIGITS = {8: "%Y%m%d", 10: "epoch_s", 13: "epoch_ms"}
-
-
-def encoding_of(path: Path) -> str:
-    """utf-8, utf-16 by its mark, else cp1252; reads to the end, because the first umlaut can come late."""
-    with open_input(path) as file:
-        head = file.read(4)
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        try:
-            decoder.decode(head)
-            while block := file.read(1 << 22):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "cp1252"
-    return "utf-8"
-
-
-def separator_of(path: Path, encoding: str) -> str:
-    """The separator that gives the header and the first lines the same, largest number of fields.
-
-    Raises
-    ------
-    ConfigurationError : the file is empty, or no separator fits.
-    """
-    with open_input(path) as file:
-        start = io.TextIOWrapper(io.BufferedReader(file), encoding=encoding, errors="replace", newline="").read(1 << 18)
-    # Only at \n, \r and \r\n, as csv does: str.splitlines() would tear a text that holds any other separator of lines.
-    lines = io.StringIO(start, newline="").readlines()[: 200 if start.count("\n") > 200 else None]
-    if len(start) == 1 << 18 and len(lines) > 2:
-        lines = lines[:-1]
-    if len(lines) < 2:
-        raise ConfigurationError(f"{path} has no rows below a header")
-    best = (0, "")
-    for separator in SEPARATORS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=separator) if row]
-        agree = sum(count == counts[0] for count in counts) / len(counts)
-        if counts[0] > 1 and agree >= 0.9:
-            best = max(best, (counts[0], separator), key=lambda pair: pair[0])
-    if not best[1]:
-        raise ConfigurationError(
-            f"{path} cannot be read as a table: its lines do not have the same number of fields for any of the "
-            f"separators {', '.join(map(repr, SEPARATORS))}. A CSV file needs a header and one row a line."
-        )
-    return best[1]
 
 
 def time_format(values: pa.Array, share: float = 1.0) -> str | None:
@@ -109,20 +52,9 @@ def time_format(values: pa.Array, share: float = 1.0) -> str | None:
     return _steadiest(sample, fitting) if fitting else None
 
 
-def decimal_of(columns: dict[str, pd.Series], separator: str) -> str:
-    """``,`` if whole columns are numbers only with a decimal comma, else a point."""
-    if separator == ",":
-        return "."
-    for texts in columns.values():
-        known = texts.dropna().unique()
-        if len(known) and any("," in t for t in known) and all(DECIMAL[","].match(t.strip()) for t in known):
-            return ","
-    return "."
-
-
 def looks_like_data(header: list[str]) -> bool:
     """Whether the first line of a file holds values instead of names."""
-    return sum(bool(DECIMAL["."].match(cell)) for cell in header) > len(header) / 2
+    return sum(bool(NUMBER.match(cell)) for cell in header) > len(header) / 2
 
 
 def _epoch(numbers: np.ndarray) -> str | None:

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv as pcsv
 
 from include.authoring import formats
+from include.authoring.dialects import dialect_of
+from include.authoring.encodings import encoding_of
 from include.authoring.findings import Request
 from include.errors import ConfigurationError
 from include.sources import CsvFile, EventTime, ParquetFiles, Source, SqlTable, from_environment
 from include.sources.connections import holds_password
-from include.sources.csv_file import COMPRESSIONS, NULLS, header, open_input
+from include.sources.csv_text import COMPRESSIONS, Dialect, header, records
+from include.sources.missing import NULLS
 from include.spelling import did_you_mean
 
 CSV_ENDINGS = (".csv", ".tsv", ".txt")
@@ -80,37 +82,28 @@ def _open_parquet(path: Path, request: Request) -> Source:
 def _open_csv(path: Path, request: Request) -> Source:
     if path.stat().st_size == 0:
         raise ConfigurationError(f"{path} is empty")
-    encoding = formats.encoding_of(path)
-    separator = formats.separator_of(path, encoding)
-    names = header(path, separator, encoding)
+    dialect = dialect_of(path, encoding_of(path, request.encoding))
+    names = header(path, dialect)
     if formats.looks_like_data(names):
         raise ConfigurationError(
             f"the first line of {path} contains values ({', '.join(names[:4])}), not names: add a header."
         )
     _require(request, names, str(path))
-    sample = _sample(path, names, separator, encoding)
-    texts = {n: sample.column(n).to_pandas() for n in names}
+    times = _sample(path, names, dialect).column(request.time)
     return CsvFile(
         path,
-        EventTime(request.time, _format(request, sample.column(request.time)), request.timezone),
-        separator=separator,
-        encoding=encoding,
-        decimal=formats.decimal_of(texts, separator),
+        EventTime(request.time, _format(request, times), request.timezone),
+        separator=dialect.separator,
+        encoding=dialect.encoding,
+        nulls=("",),  # what else means missing is decided, and written down, for each column
+        escape=dialect.escape,
     )
 
 
-def _sample(path: Path, names: list[str], separator: str, encoding: str) -> pa.Table:
+def _sample(path: Path, names: list[str], dialect: Dialect) -> pa.Table:
     """The first rows of the file as text."""
     try:
-        with open_input(path) as file:
-            reader = pcsv.open_csv(
-                file,
-                read_options=pcsv.ReadOptions(column_names=names, skip_rows=1, encoding=encoding, block_size=SAMPLE),
-                parse_options=pcsv.ParseOptions(delimiter=separator, newlines_in_values=True),
-                convert_options=pcsv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()), null_values=list(NULLS), strings_can_be_null=True
-                ),
-            )
+        with records(path, dialect, names, NULLS, SAMPLE) as (reader, _):
             return pa.Table.from_batches([reader.read_next_batch()])
     except StopIteration:
         raise ConfigurationError(f"{path} has a header but no rows") from None

@@ -10,12 +10,15 @@ import pandas as pd
 import pyarrow as pa
 
 from include.authoring import formats
+from include.authoring.encodings import told_encoding
 from include.authoring.findings import Findings, FoundColumn, Request, Role
 from include.authoring.names import declared_names
+from include.authoring.texts import Texts, beyond_exact
 from include.errors import DataError
 from include.partitions import is_day
 from include.sources import CsvFile, Source
 from include.sources.days import typed
+from include.sources.missing import NULLS
 from include.sources.times import instants
 from include.spec import Column, ColumnType
 
@@ -44,20 +47,20 @@ def read(request: Request, source: Source, connections: Mapping[str, str], today
     kept, cut = _without_lone_days(counts, today)
     raw, looked_at = _newest(source, connections, kept)
     names = declared_names(raw.column_names)
+    texts = Texts.of(request, source, raw)
     columns, series = [], {}
     for position, original in enumerate(raw.column_names):
-        column, values = _column(original, names[original], raw.column(position), source, request)
+        column, values = _column(original, names[original], raw.column(position), texts)
         columns.append(column)
         if column.role is not Role.LEFT_OUT:
             series[column.name] = values
+    texts.ask()
     rows = pd.DataFrame(series)
     time = names[request.time]
     rows = rows.sort_values(time, kind="stable", ignore_index=True)
-    found = Findings(
-        request, source, columns, rows, kept, sum(kept.values()), time, names[request.target],
-        decimal=getattr(source, "decimal", "."),
-    )  # fmt: skip
+    found = Findings(request, source, columns, rows, kept, sum(kept.values()), time, names[request.target])
     _say(found, without, cut, looked_at)
+    texts.say(found)
     return found
 
 
@@ -86,27 +89,37 @@ def _newest(source: Source, connections: Mapping[str, str], counts: dict[date, i
     return table, table.num_rows
 
 
-def _column(
-    original: str, name: str, values: pa.ChunkedArray, source: Source, request: Request
-) -> tuple[FoundColumn, pd.Series | None]:
+def _column(original: str, name: str, values: pa.ChunkedArray, texts: Texts) -> tuple[FoundColumn, pd.Series | None]:
     array = values.combine_chunks()
     array = array if isinstance(array, pa.Array) else pa.concat_arrays(array.chunks)
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     found = FoundColumn(name, original, ColumnType.STRING, nulls=array.null_count / max(len(array), 1))
-    if array.null_count == len(array):
+    request = texts.request
+    told = texts.column(original, array)
+    if told.array.null_count == len(array):
         return found.as_role(Role.LEFT_OUT, "has no value in any row"), None
-    kind, format = _type(array, original, source, request)
+    exact = told.exact or ("" if original == request.time else beyond_exact(array))
+    if exact:
+        series = _pandas(typed(told.array, Column(name=name, type=ColumnType.STRING)), ColumnType.STRING)
+        nulls, distinct = float(series.isna().mean()), int(series.nunique())
+        column = FoundColumn(name, original, ColumnType.STRING, Role.UNUSED, None, nulls, distinct, exact, told.missing)
+        return column, series
+    kind, format = (told.type, None) if told.type else _type(told.array, original, texts.source, request)
+    if kind is ColumnType.STRING:
+        told = texts.as_texts(original)
+    array = told.array
     if kind is None:
         return found.as_role(Role.LEFT_OUT, f"is of type {array.type}, which the lake has no type for"), None
     if kind in (ColumnType.TIMESTAMP, ColumnType.DATE):  # a date as the midnight that it begins with
         series = pd.Series(instants(array, format or "iso", request.timezone))
     else:
-        cast = typed(array, Column(name=name, type=kind), getattr(source, "decimal", "."))
+        cast = typed(array, Column(name=name, type=kind), told.numbers or ".")
         series = _pandas(cast, kind)
     column = FoundColumn(
-        name, original, kind, format=format, nulls=float(series.isna().mean()), distinct=int(series.nunique())
-    )
+        name, original, kind, format=format, nulls=float(series.isna().mean()), distinct=int(series.nunique()),
+        missing=told.missing, numbers=told.numbers,
+    )  # fmt: skip
     return column, series
 
 
@@ -131,19 +144,14 @@ def _type(array: pa.Array, original: str, source: Source, request: Request) -> t
         return ColumnType.TIMESTAMP, "timestamp"
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         return None, None
-    return _of_texts(array, isinstance(source, CsvFile), getattr(source, "decimal", "."))
+    return _of_texts(array, isinstance(source, CsvFile))
 
 
-def _of_texts(array: pa.Array, untyped: bool, decimal: str) -> tuple[ColumnType, str | None]:
-    """The types of texts. Only in a CSV file, where everything is text, can they be numbers (a zip code stays text)."""
+def _of_texts(array: pa.Array, untyped: bool) -> tuple[ColumnType, str | None]:
+    """The types of texts that are no numbers. Only in a CSV file, where everything is text, can they be booleans."""
     known = [text.strip() for text in array.drop_null().unique().to_pylist()]
-    if untyped:
-        if all(formats.WHOLE[decimal].match(text) for text in known):
-            return ColumnType.INTEGER, None
-        if all(formats.DECIMAL[decimal].match(text) for text in known):
-            return ColumnType.NUMBER, None
-        if {text.lower() for text in known} in BOOLEANS:
-            return ColumnType.BOOLEAN, None
+    if untyped and {text.lower() for text in known} in BOOLEANS:
+        return ColumnType.BOOLEAN, None
     if len(known) >= 2 and all(is_day(text) for text in known):
         return ColumnType.DATE, "iso"
     if len(known) >= 2 and all(len(text) >= 6 and not text.isdigit() for text in known):
@@ -170,10 +178,10 @@ def _say(found: Findings, without: int, cut: dict[date, int], looked_at: int) ->
     )
     if isinstance(found.source, CsvFile):
         file = found.source
+        found.say("Data", told_encoding(file))
         found.say(
             "Data",
-            f"Separator {file.separator!r}, encoding {file.encoding}, decimal {file.decimal!r}; empty cells, NA, NaN, "
-            "null, None, ? and - mean missing.",
+            f"Empty cells mean missing; in numbers, times and booleans {', '.join(NULLS[1:])} as well.",
         )
     found.say("Data", f"{found.request.time} is written as {_told(found.source.time.format, found.request.timezone)}.")
     if without:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from include.authoring.findings import Findings, Role
+from include.authoring.labels import hint, settle_spelling
 from include.errors import DataError
 from include.spec import ColumnType, Task
 from include.spelling import did_you_mean
@@ -30,6 +31,7 @@ def settle_target(found: Findings) -> None:
         raise DataError(f"the target {column.original} {column.why}: there is nothing to learn from")
     if column.type in (ColumnType.TIMESTAMP, ColumnType.DATE):
         raise DataError(f"the target {column.original} is a time: predict a number of hours or days instead")
+    settle_spelling(found)
     labels = found.rows[found.target].dropna()
     values = labels.unique()
     if len(values) < 2:
@@ -81,14 +83,14 @@ def _settle_classes(found: Findings, labels: pd.Series) -> None:
     if len(classes) > MOST_CLASSES:
         raise DataError(
             f"the target {column.original} has {len(classes)} classes (at most {MOST_CLASSES} can be handled here): "
-            "group them in a view, or say TASK=regression if they are amounts"
+            f"group them in a view, or say TASK=regression if they are amounts{hint(found)}"
         )
     rare = {value: rows for value, rows in counts.items() if rows < ROWS_OF_A_CLASS}
     if rare:
         shown = ", ".join(f"{value!r} ({rows} rows)" for value, rows in list(rare.items())[:5])
         raise DataError(
             f"too few rows of the target {column.original} to learn and to judge: {shown}; {ROWS_OF_A_CLASS} of each "
-            "class are wanted. Put rare classes together in a view, or take longer data."
+            f"class are wanted. Put rare classes together in a view, or take longer data{hint(found)}."
         )
     if len(classes) > 2:
         found.classes = tuple(sorted(classes))

@@ -243,6 +243,12 @@ def _of_source(found: Findings) -> dict[str, object]:
             for c in found.columns
             if c.type is ColumnType.TIMESTAMP and c.name != found.time and c.format not in (None, "iso")
         },
+        "missing": {c.name: c.missing for c in found.columns if c.missing and c.role is not Role.LEFT_OUT},
+        "missing_texts": {
+            c.name: c.missing for c in found.of(Role.FEATURE, Role.MANY) if c.missing and c.type is ColumnType.STRING
+        },
+        "number_formats": {c.name: c.numbers for c in found.columns if c.numbers},
+        "spellings": {c.name: dict(c.spellings) for c in found.columns if c.spellings},
         "left_out": [c.original for c in found.of(Role.LEFT_OUT)],
     }
 

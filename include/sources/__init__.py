@@ -8,6 +8,7 @@ their time. `rows_of_day` turns it into the result of `fetch`: declared names an
 from include.sources.connections import from_environment
 from include.sources.csv_file import CsvFile
 from include.sources.days import Reading, Source, rows_of_day, rows_of_days
+from include.sources.numbers import NumberFormat
 from include.sources.parquet_files import ParquetFiles
 from include.sources.sql_table import SqlTable
 from include.sources.times import EventTime
@@ -15,6 +16,7 @@ from include.sources.times import EventTime
 __all__ = [
     "CsvFile",
     "EventTime",
+    "NumberFormat",
     "ParquetFiles",
     "Reading",
     "Source",

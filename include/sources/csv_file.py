@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.csv as pcsv
+import pyarrow.compute as pc
 
-from include.errors import ConfigurationError, DataError
+from include.errors import ConfigurationError, DataError, PerennialError
+from include.sources.csv_problems import undecodable
+from include.sources.csv_text import Dialect, codec_of, header, records, require_closed
 from include.sources.daily_cache import DailyCache, open_cache
+from include.sources.missing import NULLS
 from include.sources.times import EventTime
 from include.spelling import did_you_mean
 
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-NULLS = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "#N/A", "?", "-")
 BLOCK = 1 << 24  # bytes that are parsed at once
+EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class CsvFile:
     ----------
     path : plain, or compressed: .gz, .zst, .bz2, .xz.
     time : the column that determines a row's day.
-    nulls : texts that stand for a missing value.
+    encoding, escape : see `include.sources.csv_text.Dialect`.
+    nulls : cells that are a missing value in every column; `include.sources.Reading.missing` has those of one column.
     """
 
     path: Path
@@ -39,6 +41,12 @@ class CsvFile:
     encoding: str = "utf-8"
     decimal: str = "."
     nulls: tuple[str, ...] = NULLS
+    escape: str = ""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the file is written."""
+        return Dialect(self.separator, self.encoding, self.escape)
 
     def between(self, first: date, last: date, connections: Mapping[str, str]) -> pa.Table:
         """The rows of these local days, both included."""
@@ -66,15 +74,42 @@ class CsvFile:
         """
         if not self.path.is_file():
             raise ConfigurationError(f"there is no file {self.path}{_nearest_file(self.path)}")
-        options = f"{self.separator}\0{self.encoding}\0{self.nulls}"
+        options = "\0".join([self.separator, self.encoding, str(self.nulls), *([self.escape] if self.escape else [])])
         try:
             return open_cache(self.path, options, self.time, self._batches)
-        except (pa.ArrowInvalid, UnicodeError, ValueError) as problem:
-            raise DataError(f"{self.path} cannot be read: {str(problem).splitlines()[0]}") from problem
+        except PerennialError:
+            raise
+        except (pa.ArrowInvalid, UnicodeError, LookupError, ValueError) as problem:
+            raise DataError(f"{self.path} cannot be read: {self._reason(problem)}") from problem
+
+    def _reason(self, problem: Exception) -> str:
+        if not isinstance(problem, UnicodeError) and "invalid UTF8" not in str(problem):
+            return str(problem).splitlines()[0]
+        found = undecodable(self.path, self.encoding)
+        return (
+            f"{found.lines:,} lines do not follow the encoding {self.encoding} ({found}). Correct them, or read such "
+            f"bytes as \N{REPLACEMENT CHARACTER}: encoding={codec_of(self.encoding)[0] + ':replace'!r}"
+        )
 
     def header(self) -> list[str]:
         """Names of the columns; duplicates get a number: ``price``, ``price (2)``."""
-        return header(self.path, self.separator, self.encoding)
+        return header(self.path, self.dialect)
+
+    def rows_with(self, wanted: Mapping[str, Collection[str]]) -> dict[str, list[tuple[int, str]]]:
+        """Where these texts stand, by column: number of the row (the header is row 1) and text, the first three."""
+        found: dict[str, list[tuple[int, str]]] = {name: [] for name in wanted}
+        before = 2
+        for batch in self._batches():
+            for name, texts in wanted.items():
+                if len(found[name]) < EXAMPLES:
+                    column = batch.column(name)
+                    stripped = pc.utf8_trim_whitespace(column)
+                    for row in np.flatnonzero(pc.is_in(stripped, pa.array(list(texts), pa.string())))[:EXAMPLES]:
+                        found[name].append((before + int(row), column[int(row)].as_py()))
+            before += batch.num_rows
+            if all(len(places) >= EXAMPLES for places in found.values()):
+                break
+        return {name: places[:EXAMPLES] for name, places in found.items()}
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         names = self.header()
@@ -82,51 +117,12 @@ class CsvFile:
             raise ConfigurationError(
                 f"{self.path} has no column {self.time.column!r}{did_you_mean(self.time.column, names)}"
             )
-        with open_input(self.path) as file:
-            reader = pcsv.open_csv(
-                file,
-                read_options=pcsv.ReadOptions(
-                    column_names=names, skip_rows=1, encoding=self.encoding.removesuffix("-sig"), block_size=BLOCK
-                ),
-                parse_options=pcsv.ParseOptions(delimiter=self.separator, newlines_in_values=True),
-                convert_options=pcsv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    null_values=list(self.nulls),
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=True,
-                ),
-            )
-            yield from reader
-
-
-def open_input(path: Path) -> pa.NativeFile:
-    """The file's bytes, decompressed by the ending of its name."""
-    if path.suffix == ".xz":  # Arrow does not know it
-        import lzma
-
-        return pa.PythonFile(lzma.open(path), mode="r")
-    return pa.input_stream(str(path), compression=COMPRESSIONS.get(path.suffix))
-
-
-def header(path: Path, separator: str, encoding: str) -> list[str]:
-    """The first line of a CSV file as distinct names."""
-    with open_input(path) as file:
-        text = io.TextIOWrapper(io.BufferedReader(file), encoding=with_mark(encoding), newline="")
-        first = next(csv.reader(text, delimiter=separator), [])
-    names: list[str] = []
-    for position, cell in enumerate(first):
-        name = cell.strip() or f"column {position + 1}"
-        number = 2
-        while name in names:
-            name = f"{cell.strip() or f'column {position + 1}'} ({number})"
-            number += 1
-        names.append(name)
-    return names
-
-
-def with_mark(encoding: str) -> str:
-    """The encoding that skips a byte order mark."""
-    return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+        last = None
+        with records(self.path, self.dialect, names, self.nulls, BLOCK) as (reader, stream):
+            for batch in reader:
+                last = batch if batch.num_rows else last
+                yield batch
+            require_closed(self.path, stream, last)
 
 
 def _nearest_file(path: Path) -> str:

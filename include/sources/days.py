@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.partitions import Partition, is_day, partitions_between
+from include.sources.missing import NULLS, is_text, without
+from include.sources.numbers import NumberFormat
 from include.sources.replay import Replay
 from include.sources.times import ISO, EventTime, instants, localized, wall_clock
 from include.spec import Column, ColumnType, Model
@@ -50,6 +52,10 @@ class Reading:
     left_out : columns of the source to leave out.
     row_number : declared name of a column that numbers the rows of a day, if the source has no key. Rows
         are put in the order of their time and values first, so that the same rows always get the same numbers.
+    missing : the texts of a column that are a missing value, by declared name, next to those that are never a number or
+        time (`include.sources.missing.NULLS`).
+    numbers : how the texts of a number column are written, by declared name, if not plainly.
+    spellings : the text to store instead of another one, by declared name: ``{"late": {"Yes ": "Yes"}}``.
     replay : the finished history to replay, if any; every timestamp and date moves by the same number of days.
     """
 
@@ -57,6 +63,9 @@ class Reading:
     formats: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     row_number: str | None = None
+    missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    numbers: Mapping[str, NumberFormat] = field(default_factory=dict)
+    spellings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     replay: Replay | None = None
 
     def original(self, day: date) -> date:
@@ -75,6 +84,8 @@ class Reading:
             name = self.names.get(original, original)
             values = raw.column(position).combine_chunks()
             values = values if isinstance(values, pa.Array) else pa.concat_arrays(values.chunks)
+            if name in declared:
+                values = self.texts(values, declared[name])
             if name not in declared:
                 columns[name] = values.to_pandas()
             elif declared[name].type is ColumnType.TIMESTAMP:
@@ -84,12 +95,24 @@ class Reading:
             elif declared[name].type is ColumnType.DATE:
                 columns[name] = _days(typed(values, declared[name], decimal), moved).to_pandas()
             else:
-                columns[name] = typed(values, declared[name], decimal).to_pandas()
+                columns[name] = typed(values, declared[name], self.numbers.get(name, decimal)).to_pandas()
         # Without their indexes, which pandas would align: that takes longer than everything else for a few rows.
         frame = pd.DataFrame({name: series.array for name, series in columns.items()})
         if self.row_number:
             frame = numbered(frame, model.data.event_time, self.row_number)
         return _without_repeats(frame, model) if self.replay else frame
+
+    def texts(self, values: pa.Array, column: Column) -> pa.Array:
+        """The texts of a declared column, without those that mean a missing value, and in their declared spelling."""
+        if pa.types.is_dictionary(values.type):
+            values = values.dictionary_decode()
+        words = self.missing.get(column.name, ())
+        values = without(values, words if column.type is ColumnType.STRING else {*NULLS, *words})
+        known = self.spellings.get(column.name)
+        if not known or not is_text(values):
+            return values
+        found = pc.index_in(values, value_set=pa.array(list(known), values.type))
+        return pc.coalesce(pa.array(list(known.values()), values.type).take(found), values)
 
 
 def rows_of_day(
@@ -137,8 +160,13 @@ def rows_of_days(
         wanted = wanted[len(together) :]
 
 
-def typed(values: pa.Array, column: Column, decimal: str = ".") -> pa.Array:
+def typed(values: pa.Array, column: Column, decimal: str | NumberFormat = ".") -> pa.Array:
     """The values in the declared type, or unchanged if one of them does not fit."""
+    if isinstance(decimal, NumberFormat):
+        if is_text(values) and column.type in (ColumnType.NUMBER, ColumnType.INTEGER):
+            numbers, wrong = decimal.read(values)
+            return values if wrong.any() else typed(numbers, column)
+        decimal = "."
     try:
         return _CASTS[column.type](values, decimal)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError):
@@ -160,7 +188,7 @@ def _moments(values: pa.Array, format: str, timezone: str, moved: np.timedelta64
 
 def _days(values: pa.Array, moved: np.timedelta64) -> pa.Array:
     """ISO texts of dates, moved. Other values stay unchanged, so that validation can name them."""
-    if moved == np.timedelta64(0, "D") or not _is_text(values):
+    if moved == np.timedelta64(0, "D") or not is_text(values):
         return values
     known = {text: text for text in pc.unique(values).to_pylist()}
     known |= {text: str(np.datetime64(text, "D") + moved) for text in known if text and is_day(text)}
@@ -191,18 +219,14 @@ def _stripped(values: pa.Array, decimal: str) -> pa.Array:
     return pc.replace_substring(pc.replace_substring(texts, ".", ""), ",", ".")
 
 
-def _is_text(values: pa.Array) -> bool:
-    return bool(pa.types.is_string(values.type) or pa.types.is_large_string(values.type))
-
-
 def _number(values: pa.Array, decimal: str) -> pa.Array:
     """float64; infinite values become missing."""
-    numbers = (_stripped(values, decimal) if _is_text(values) else values).cast(pa.float64())
+    numbers = (_stripped(values, decimal) if is_text(values) else values).cast(pa.float64())
     return pc.if_else(pc.is_finite(numbers), numbers, pa.scalar(None, pa.float64()))
 
 
 def _integer(values: pa.Array, decimal: str) -> pa.Array:
-    if not _is_text(values):
+    if not is_text(values):
         return values.cast(pa.int64())
     texts = _stripped(values, decimal)
     try:
@@ -212,7 +236,7 @@ def _integer(values: pa.Array, decimal: str) -> pa.Array:
 
 
 def _boolean(values: pa.Array, decimal: str) -> pa.Array:
-    if not _is_text(values):
+    if not is_text(values):
         return values.cast(pa.bool_())
     texts = pc.utf8_lower(pc.utf8_trim_whitespace(values))
     known = pc.is_in(texts, value_set=pa.array([*TRUE, *FALSE]))
@@ -223,7 +247,7 @@ def _boolean(values: pa.Array, decimal: str) -> pa.Array:
 
 def _date(values: pa.Array, decimal: str) -> pa.Array:
     """ISO text; raises for anything except texts, dates, and midnight timestamps without a timezone."""
-    if _is_text(values):
+    if is_text(values):
         return pc.utf8_trim_whitespace(values)
     if pa.types.is_date(values.type) or (pa.types.is_timestamp(values.type) and values.type.tz is None):
         days = values.cast(pa.date32())

@@ -15,7 +15,7 @@ import pyarrow.dataset as ds
 
 from include.errors import ConfigurationError, DataError
 from include.sources import times
-from include.sources.csv_file import COMPRESSIONS, open_input
+from include.sources.csv_text import COMPRESSIONS, open_input
 from include.sources.daily_cache import DailyCache, decompressed, open_cache
 from include.spelling import did_you_mean
 

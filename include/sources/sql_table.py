@@ -22,6 +22,8 @@ from include.sources.connections import for_sqlalchemy
 from include.spelling import did_you_mean
 
 CHUNK = 100_000  # rows of the time column that are counted at once
+MOST = 2**63 - 1  # of a whole number in Arrow and the lake; beyond it, digits are kept as text
+PLAIN = (str, int, float, bool, date, datetime)
 STREAMED = 5_000  # rows that are fetched at once
 
 
@@ -171,12 +173,25 @@ def _array(values: Any) -> pa.Array:
     """One column of a result. Values without a type in Arrow and the lake become text or numbers."""
     first = next((v for v in values if v is not None), None)
     if isinstance(first, Decimal):
-        values = [None if v is None else float(v) for v in values]
-    elif first is not None and not isinstance(first, (str, int, float, bool, date, datetime)):
+        values = _of_decimals(values)
+    elif first is not None and (not isinstance(first, PLAIN) or _too_large(values)):
         values = [None if v is None else str(v) for v in values]
     if isinstance(first, datetime) and first.tzinfo is not None:
         return pa.array(list(values), pa.timestamp("us", "UTC"))
     return pa.array(list(values))
+
+
+def _too_large(values: Any) -> bool:
+    return any(isinstance(v, int) and not -MOST - 1 <= v <= MOST for v in values)
+
+
+def _of_decimals(values: Any) -> list[Any]:
+    """Whole numbers stay exact (of NUMERIC(20, 0), a float would lose digits), as text if Arrow has none so large."""
+    known = [v for v in values if v is not None]
+    if not all(v.is_finite() and v.as_tuple().exponent == 0 for v in known):
+        return [None if v is None else float(v) for v in values]
+    kind: type = int if all(-MOST - 1 <= v <= MOST for v in known) else str
+    return [None if v is None else kind(v) for v in values]
 
 
 def _first_line(problem: DBAPIError) -> str:

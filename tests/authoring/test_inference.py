@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from include.authoring.dialects import dialect_of
 from include.authoring.findings import Findings, Request, Role
-from include.authoring.formats import separator_of, time_format
+from include.authoring.formats import time_format
 from include.authoring.names import declared_names
 from include.authoring.new import infer
 from include.spec import ColumnType, Task
@@ -113,7 +114,7 @@ def test_a_date_that_is_the_day_of_the_event_is_not_a_feature(tmp_path: Path) ->
 def test_a_line_separator_inside_a_text_does_not_end_a_csv_line(tmp_path: Path) -> None:
     path = tmp_path / "notes.csv"
     path.write_text("id;note;x\n" + "".join(f"{n};one\u2028two\x85three\x0bfour;{n}\n" for n in range(50)))
-    assert separator_of(path, "utf-8") == ";"
+    assert dialect_of(path, "utf-8").separator == ";"
 
 
 def test_identifiers_constants_and_free_text_are_not_features(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from include.errors import ConfigurationError, TransientError
 from include.sources import EventTime, SqlTable, from_environment
 from include.sources.connections import for_sqlalchemy
+from include.sources.sql_table import _array
 from tests.services import shared
 
 ZONE = "Europe/Berlin"
@@ -111,3 +113,19 @@ def test_connections_come_from_the_environment_as_airflow_reads_them(monkeypatch
     with pytest.raises(ConfigurationError) as broken:
         from_environment(["broken"])
     assert "s3cret" not in str(broken.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "kept"),
+    [
+        ([Decimal(2**62 + 1), None], [2**62 + 1, None]),  # NUMERIC(20, 0)
+        ([Decimal(2**64 + 1), Decimal(7)], [str(2**64 + 1), "7"]),
+        ([2**64 + 1, None, 7], [str(2**64 + 1), None, "7"]),  # UNSIGNED BIGINT
+        ([None, Decimal("1.50"), Decimal(2)], [None, 1.5, 2.0]),
+        ([Decimal("NaN"), Decimal(2)], [None, 2.0]),
+        ([3, None, 2**62], [3, None, 2**62]),
+    ],
+)
+def test_whole_numbers_of_a_database_keep_their_digits(values: list[Any], kept: list[Any]) -> None:
+    found = _array(values).to_pylist()
+    assert [None if value != value else value for value in found] == kept
