@@ -23,12 +23,12 @@ help:  ## list the targets
 	@echo
 	@echo "  PERENNIAL_HOME (./var), AIRFLOW_PORT (8080), MLFLOW_PORT (5000) and SERVING_PORT (8000) can be set."
 
-venv:  ## make .venv from requirements.txt (every target does this when needed)
+venv:  ## make .venv from requirements.txt (every target does this when needed; EXTRAS="lightgbm xgboost catboost")
 	@found=$$($(FIND_PYTHON)); found=$$(echo "$$found" | tail -n 1); \
 	if [ -z "$$found" ]; then \
 	  echo "error: no $(or $(PYTHON),python3) that runs: install Python 3.11, 3.12 or 3.13, or name one: make run PYTHON=python3.12" >&2; exit 1; \
 	fi; \
-	exec "$$found" include/stack/bootstrap.py
+	exec "$$found" include/stack/bootstrap.py --extras "$$EXTRAS"
 
 run: venv  ## start everything, load the data, train, release; Ctrl-C stops it (MODELS="a b": first champions for these only)
 	@exec $(VENV)/python -m include.stack run $(foreach model,$(MODELS),--model $(model))

@@ -19,6 +19,7 @@ from types import ModuleType
 
 import include.models
 from include.errors import ConfigurationError
+from include.extras import advice, lacking
 from include.mistakes.problem import Place, Problem, in_order
 from include.mistakes.source import Source
 from include.settings import PROJECT
@@ -46,9 +47,9 @@ SIGNATURES = {
 
 
 MAKE_A_VERSION = (
-    "__init__.py", "errors.py", "spelling.py", "files.py", "partitions.py", "records.py", "settings.py", "catalog.py",
-    "models/__init__.py", "spec", "statistics", "registry", "scoring", "sources", "data", "training", "gate", "cards",
-    "retraining",
+    "__init__.py", "errors.py", "extras.py", "spelling.py", "files.py", "partitions.py", "records.py", "settings.py",
+    "catalog.py", "models/__init__.py", "spec", "statistics", "registry", "scoring", "sources", "data", "training",
+    "gate", "cards", "retraining",
 )  # fmt: skip
 """The packages and modules of `include/` that affect the bytes of a version or the decision about it."""
 
@@ -207,6 +208,9 @@ def module(name: str, file: str) -> ModuleType:
         return importlib.import_module(f"include.models.{name}.{file}")
     except Exception as error:
         where = _place(error, folder(name))
+        if package := lacking(error):
+            what = f"{'candidates of ' if file == 'candidates' else ''}{name} need{'' if file == 'candidates' else 's'}"
+            raise ConfigurationError(f"{where}: {what} {package}: {advice(package)}") from error
         raise ConfigurationError(f"{where}: cannot be imported: {type(error).__name__}: {error}") from error
 
 

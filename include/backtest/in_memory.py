@@ -41,7 +41,8 @@ class MemoryTwins:
         """
         fitted = night.fit_twin(self.model, self.plan, recipe, self.rows)
         if self.proven:
-            export.proven_skops(fitted.pipeline, f"candidate {recipe.candidate!r} of {self.model.name}")
+            who = f"candidate {recipe.candidate!r} of {self.model.name}"
+            export.proven_skops(fitted.pipeline, who, self.model.training.trusted_types)
         self.fitted[recipe.candidate] = fitted
         return night.twin_of(recipe, fitted)
 

@@ -121,7 +121,7 @@ _OURS: dict[str, Any] = {}
 
 def _start_fitting(model: Model, lake: Path, digest: str, store: Path) -> None:
     _start()
-    _OURS.update(model=model, history=History(model, lake, digest), store=Store(store))
+    _OURS.update(model=model, history=History(model, lake, digest), store=Store(store, model.training.trusted_types))
 
 
 def _start_calling(model: Model, lake: Path, digest: str) -> None:

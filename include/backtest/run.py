@@ -99,7 +99,7 @@ def run(
     model = catalog.load(name)
     connections = from_environment(model.data.connections)
     root = home or Settings.from_environment().home / "backtest" / name
-    lab, store, progress = Lab(model, root), Store(root / "nights"), Progress()
+    lab, store, progress = Lab(model, root), Store(root / "nights", model.training.trusted_types), Progress()
     if every < 1 or (workers is not None and workers < 1):
         raise ConfigurationError(f"every is {every} and workers {workers}: both must be whole numbers of at least 1.")
     if not 0 <= broken < 1 or draws < 1:

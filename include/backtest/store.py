@@ -85,6 +85,7 @@ class Kept:
 
     folder: Path
     record: NightRecord
+    trusted: tuple[str, ...] = ()
 
     @property
     def as_of(self) -> str:
@@ -120,7 +121,7 @@ class Kept:
         """One of the fits, loaded by the list of trusted types."""
         about = self.about(side)
         return Fitted(
-            pipeline=_pipeline(self.folder / f"{side}.skops"),
+            pipeline=_pipeline(self.folder / f"{side}.skops", self.trusted),
             feature_names=about.feature_names,
             feature_types=about.feature_types,
             rows=about.rows,
@@ -142,21 +143,22 @@ def _json(record: Record) -> bytes:
 
 
 @lru_cache(maxsize=16)  # champion and anchors are needed every night; all nights would not fit into memory
-def _pipeline(path: Path) -> Any:
-    return export.from_skops(path.read_bytes())
+def _pipeline(path: Path, trusted: tuple[str, ...]) -> Any:
+    return export.from_skops(path.read_bytes(), trusted)
 
 
 class Store:
     """Nights below one folder."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, trusted: tuple[str, ...] = ()) -> None:
+        """``trusted``: see `export.from_skops`."""
+        self.root, self.trusted = root, trusted
 
     def get(self, as_of: str, key: str) -> Kept | None:
         """The night, or None if it was not fitted under this key yet."""
         folder = self._folder(as_of, key)
         try:
-            return Kept(folder, NightRecord.of(json.loads((folder / RECORD).read_bytes())))
+            return Kept(folder, NightRecord.of(json.loads((folder / RECORD).read_bytes())), self.trusted)
         except FileNotFoundError:
             return None
 

@@ -14,19 +14,21 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from threadpoolctl import get_cached_controller
 
-from include.errors import ConfigurationError, ReleaseError
+from include.errors import ConfigurationError, DataError, ReleaseError
 from include.linting import plain
 from include.linting.columns import Use
 from include.mistakes.explaining import message_of
 from include.mistakes.problem import Place, Problem, Suggestion
 from include.mistakes.running import Traced
+from include.scoring.predictor import Predictor
 from include.spec import Candidate, Model, Task
 from include.spelling import nearest
+from include.training import booster_settings, boosters, export, parity, targets
 from include.training import candidates as rules
-from include.training import export, targets
 from include.training.candidates import Fitted
 
-FEW = {"max_iter": 3, "n_estimators": 3}  # iterations of a trial fit
+ITERATIONS = 3  # of a trial fit
+FEW = {"max_iter": ITERATIONS, "n_estimators": ITERATIONS}
 
 
 class Candidates:
@@ -96,6 +98,8 @@ class Candidates:
                 for key in list(estimator.get_params(deep=True)):
                     if key.split("__")[-1] in FEW:
                         estimator.set_params(**{key: FEW[key.split("__")[-1]]})
+                boosters.settle(estimator, seed=0)
+                boosters.fix_iterations(estimator, ITERATIONS)
                 with get_cached_controller().limit(limits=1), warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     estimator.fit(frame, target)
@@ -116,16 +120,40 @@ class Candidates:
     def _kept(self, estimator: Any, frame: pd.DataFrame, name: str, place: Place) -> Iterator[Problem]:
         """What a night would refuse of this fit: it cannot be stored, or not be converted for the server."""
         try:
-            export.proven_skops(estimator, f"candidate {name!r}")
+            export.proven_skops(estimator, f"candidate {name!r}", self.model.training.trusted_types)
         except ReleaseError as refused:
             yield Problem(place, *_halves(str(refused)))
         kinds = tuple("number" if is_numeric_dtype(frame[column]) else "string" for column in frame)
+        fitted = Fitted(estimator, tuple(map(str, frame)), kinds, len(frame), "", "")
         try:
-            export.to_onnx(Fitted(estimator, tuple(map(str, frame)), kinds, len(frame), "", ""), self.model)
+            onnx = export.to_onnx(fitted, self.model)
+            differs = self._difference(fitted, onnx, frame)
         except ReleaseError as refused:
             # estimators without a converter are found before any fit: this may be due to the made-up rows
             what, hint = _halves(str(refused))
             yield Problem(place, f"candidate {name!r}: {what}", hint, "warning")
+            return
+        if differs > self.model.release.parity:
+            what = f"candidate {name!r}: on made-up rows its ONNX model differs from its own scores by {differs:.2g}"
+            hint = f"a night releases only what differs by at most {self.model.release.parity:g}: try it on real rows"
+            yield Problem(place, what, hint, "warning")
+
+    def _difference(self, fitted: Fitted, onnx: bytes, frame: pd.DataFrame) -> float:
+        """How far the scores of its ONNX model are from those of a fit with boosters, whose settings are many.
+
+        0 without boosters (some others are too steep to compare after a fit on few rows), and if it cannot score these.
+        """
+        if not any(boosters.parts(fitted.pipeline)):
+            return 0.0
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                schema = export.input_schema(self.model, fitted, onnx)
+                predictor = Predictor(schema, onnx, lambda columns: columns, f"a candidate of {self.model.name}")
+                frames = [frame, *parity.unlike(frame)]
+                return parity.difference_on(self.model, predictor, fitted.pipeline, frames)
+        except (DataError, ValueError):
+            return 0.0
 
     def _target(self, rows: int) -> np.ndarray:
         label = self.model.data.label
@@ -206,10 +234,12 @@ class Candidates:
         """Parts that take the label for what it is not, or read from its values what it is."""
         label = self.model.data.label
         try:
-            found = list(targets.misread(label, candidate.estimator))
+            found = list(booster_settings.misused(candidate.estimator))
+            own = len(found)
+            found += targets.misread(label, candidate.estimator)
         except Exception:  # an estimator that cannot be asked, which is reported of it as a whole
             return
-        for wrong in found:
+        for number, wrong in enumerate(found):
             site = self.run.made.get(id(wrong.part))
             keyword = site[1].keyword(wrong.parameter) if site else None
             fix = None
@@ -218,7 +248,7 @@ class Candidates:
             elif wrong.value and site is not None:
                 fix = self.run.source.add_argument(site[1].node, f"{wrong.parameter}={wrong.value}")
             place = self.run.source.place(keyword) if keyword is not None else self._at(wrong.part)
-            harmless = wrong.settled and label.task is Task.CLASSIFICATION
+            harmless = wrong.settled and label.task is Task.CLASSIFICATION and number >= own
             yield Problem(place, wrong.what, wrong.hint, "warning" if harmless else "error", fix)
 
     def _refused(self, part: BaseEstimator, error: ValueError) -> Problem:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
+from include import extras
 from include.mistakes.problem import Place, Problem, one_of
 from include.mistakes.source import Source
 from include.spelling import nearest, one_slip
@@ -41,6 +42,8 @@ def explain(error: BaseException, source: Source) -> Problem:
         place = source.place(error.args[0].node)
     if isinstance(error, SystemExit):
         return Problem(place, "ends the process (SystemExit)", "wanted: a function that returns")
+    if package := extras.lacking(error):
+        return Problem(place, f"needs {package}, which is not installed", extras.advice(package))
     return Problem(place, f"fails: {message_of(error)}", SEE)
 
 

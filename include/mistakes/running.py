@@ -18,6 +18,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from include.extras import advice
 from include.mistakes import explaining
 from include.mistakes.importable import MAY_IMPORT
 from include.mistakes.instrumenting import Placed, instrumented
@@ -198,6 +199,12 @@ class Traced:
                 Problem(self.source.place(node), f"{name} cannot be imported: {explaining.message_of(error)}")
             )
             self.failed = True
+            return None
+        if extra := advice(missing):
+            what = (
+                f"{self.source.path.stem} of {self.package.rpartition('.')[2]} need {missing}, which is not installed"
+            )
+            self.problems.append(Problem(self.source.place(node), what, extra))
             return None
         meant = _meant(name)
         hint = f"did you mean {meant!r}?" if meant else "install it, or leave the import out"

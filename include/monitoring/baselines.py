@@ -54,13 +54,14 @@ class Baselines:
 
     def _pipeline(self, release: Release) -> Any:
         place = self.lake.root / FOLDER / f"{release.digest}.skops"
+        trusted = self.model.training.trusted_types
         try:
-            return export.from_skops(place.read_bytes())
+            return export.from_skops(place.read_bytes(), trusted)
         except FileNotFoundError:
             fitted = self._fitted(release)
-        data = export.proven_skops(fitted, f"the baseline of {self.model.name}")
+        data = export.proven_skops(fitted, f"the baseline of {self.model.name}", trusted)
         files.write(place, data)
-        return export.from_skops(data)
+        return export.from_skops(data, trusted)
 
     def _fitted(self, release: Release) -> Any:
         manifest = release.manifest

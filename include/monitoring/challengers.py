@@ -107,7 +107,9 @@ class TwinsOfTheLedger:
         if decision is None or decision.code_digest != catalog.digest(self.model.name):
             log.info("Version %d of %s was made with other code, and has no bundle.", row.version, self.model.name)
             return None
-        pipeline: Any = export.from_skops(self.store.get_twin(self.model.name, row.twin))
+        pipeline: Any = export.from_skops(
+            self.store.get_twin(self.model.name, row.twin), self.model.training.trusted_types
+        )
         return measures.score_features(self.model, pipeline, dataset.features_frame(self.model, rows.frame))
 
 

@@ -95,7 +95,7 @@ class Probes:
             raise IntegrityError(f"the probe {path} is missing") from None
         if files.sha256(data) != probe.digest:
             raise IntegrityError(f"the probe {path} changed: its bytes do not match its record")
-        return export.from_skops(data)
+        return export.from_skops(data, self.model.training.trusted_types)
 
     def scores(self, probe: Probe, rows: pd.DataFrame) -> np.ndarray:
         """Its scores of labelled rows, as `measures.score` gives them; shape (rows,), or (rows, classes).
@@ -177,7 +177,7 @@ class Probes:
         self._require_whole(key, last, snapshot.missing, snapshot.immature)
         rows = self.lake.read_snapshot(snapshot)
         fitted = candidates.fit(model, declared[name], rows, recipe.seed, recipe.iterations)
-        data = export.proven_skops(fitted.pipeline, f"candidate {name!r} of {model.name}")
+        data = export.proven_skops(fitted.pipeline, f"candidate {name!r} of {model.name}", model.training.trusted_types)
         probe = Probe(
             as_of=key,
             recipe=recipe,

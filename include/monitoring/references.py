@@ -107,7 +107,8 @@ def _made(model: Model, version: int, bundle: Bundle, lake: Lake) -> Reference:
     origin = Origin(made.snapshot, made.windows, made.recipe.seed, twin=None)
     try:
         then = as_declared_then(model, InputSchema.of(bundle))
-        twin = export.from_skops(BundleStore.default().get_twin(model.name, made.twin.digest))
+        kept = BundleStore.default().get_twin(model.name, made.twin.digest)
+        twin = export.from_skops(kept, model.training.trusted_types)
         build = dataset.builder_from_source(bundle.read("source/features.py"), source)
     except (DataError, IntegrityError, ReleaseError) as problem:
         log.warning("Version %d of %s can be monitored by its inputs only: %s", version, model.name, problem)

@@ -36,7 +36,7 @@ def winners(
     ------
     DataError : no night selects a candidate.
     """
-    store, won, chosen = Store(root / "nights"), {}, spread(nights, NIGHTS)
+    store, won, chosen = Store(root / "nights", model.training.trusted_types), {}, spread(nights, NIGHTS)
     asked: list[tuple[Plan, Path]] = []
     for as_of in chosen:
         try:

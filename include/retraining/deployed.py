@@ -36,11 +36,13 @@ class StoredTwins:
         ReleaseError : it cannot be stored and read back.
         """
         fitted = night.fit_twin(self.model, self.plan, recipe, self.lake)
-        skops = export.proven_skops(fitted.pipeline, f"candidate {recipe.candidate!r} of {self.model.name}")
+        who = f"candidate {recipe.candidate!r} of {self.model.name}"
+        skops = export.proven_skops(fitted.pipeline, who, self.model.training.trusted_types)
         return night.twin_of(recipe, fitted, self.store.put_twin(self.model.name, skops))
 
     def pipeline(self, twin: Twin) -> Any:
-        return export.from_skops(self.store.get_twin(self.model.name, twin.digest))
+        kept = self.store.get_twin(self.model.name, twin.digest)
+        return export.from_skops(kept, self.model.training.trusted_types)
 
 
 class LedgerChampions:

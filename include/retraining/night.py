@@ -99,7 +99,7 @@ def try_candidate(model: Model, plan: Plan, name: str, candidate: Candidate, row
         rows=fitted.rows,
         first=fitted.first,
         last=fitted.last,
-        iterations=candidates.stopped_after(fitted.pipeline),
+        iterations=fitted.iterations,
         dropped=fitted.dropped,
     )
     return Tried(trial, fitted, len(judged))

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 PACKAGES = (
     "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "threadpoolctl", "skops", "skl2onnx", "onnx", "onnxruntime",
     "protobuf", "deltalake", "great-expectations", "mlflow", "apache-airflow",
+    "catboost", "lightgbm", "onnxmltools", "xgboost", "xgboost-cpu",
 )  # fmt: skip
 
 

@@ -42,7 +42,8 @@ class Served:
         source = bundle.read("source/features.py")
         try:
             features = self._features_of(then, holdout.rows, source, f"{bundle.path}/source/features.py")
-            pipeline = export.from_skops(self.store.get_twin(self.model.name, row.twin))
+            kept = self.store.get_twin(self.model.name, row.twin)
+            pipeline = export.from_skops(kept, self.model.training.trusted_types)
             scores = measures.score_features(then, pipeline, features)
         except PerennialError:
             raise

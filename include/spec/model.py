@@ -254,6 +254,9 @@ class Training(Declaration):
     """What selection and gate compare. A regression needs one of its own metrics here."""
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     """Every ``random_state`` of a candidate, and the sample of ``max_rows``."""
+    trusted_types: tuple[Annotated[str, Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")], ...] = ()
+    """Types that a stored fit may hold in addition to those that Perennial trusts: full names, ``package.module.Type``.
+    Add one after reading what loading it runs: a stored fit must never be able to run other code."""
     wait_for_data: timedelta = timedelta(hours=2)
     """How long a scheduled run waits for the night's partition before it fails."""
 

@@ -1,9 +1,12 @@
 """Makes `.venv` from requirements.txt: run by path with any Python 3, before anything is installed.
 
-    python3 include/stack/bootstrap.py [--root FOLDER]
+    python3 include/stack/bootstrap.py [--root FOLDER] [--extras "NAME NAME"]
 
 Uses only the standard library. Does nothing if `.venv` already has exactly the packages of requirements.txt (a stamp
 file with its hash shows this). The stamp is written last, so an interrupted installation is repeated.
+
+An extra is an optional group of packages in pyproject.toml. `.venv` remembers which it has: a later call without
+``--extras`` keeps them, and installs them again if requirements.txt or their pins change.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import difflib
 import hashlib
 import os
 import shutil
@@ -18,10 +22,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 SUPPORTED = ((3, 11), (3, 12), (3, 13))
 UV = "uv==0.13.9"
+IN_REQUIREMENTS = ("dev",)  # extras whose packages are in requirements.txt already
 
 
 class CannotInstall(Exception):
@@ -97,31 +104,108 @@ def uv_environment(pip_config: str, environ: dict[str, str]) -> dict[str, str]:
     return result
 
 
-def install(root: Path, requirements: Path) -> None:
-    """Make `.venv` under `root` and install the pinned packages into it."""
+def install(root: Path, requirements: Path, asked: Sequence[str] = ()) -> None:
+    """Make `.venv` under `root` and install the pinned packages into it, with the extras that it has or that are
+    asked for."""
     folder = root / ".venv"
     python = folder / "bin" / "python"
     stamp = folder / ".perennial-stamp"
     wanted = fingerprint(requirements)
-    if stamp.is_file() and stamp.read_text() == wanted and python.exists():
-        return
-    if stamp.exists():
-        stamp.unlink()
+    remembered = Extras(root, folder)
+    extras = remembered.wanted(asked, wanted)
     started = time.monotonic()
-    _make_venv(folder, python)
-    _say(f"installing the {_count(requirements)} pinned packages of requirements.txt ...")
-    _run([str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", UV])
-    pip_config = subprocess.run(
-        [str(python), "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True, check=False
-    ).stdout
-    environment = uv_environment(pip_config, dict(os.environ))
+    if not (stamp.is_file() and stamp.read_text() == wanted and python.exists()):
+        if stamp.exists():
+            stamp.unlink()
+        _make_venv(folder, python)
+        remembered.write(extras)  # the folder may be a new one
+        _say(f"installing the {_count(requirements)} pinned packages of requirements.txt ...")
+        _run([str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check", UV])
+        _uv(folder, ["--requirement", str(requirements)])
+        _write(stamp, wanted)
+        _say(f"environment ready in {time.monotonic() - started:.0f} s: {folder}")
+    missing = [extra for extra in extras if not extra.installed]
+    if missing:
+        remembered.write(extras)
+        names = " ".join(extra.name for extra in missing)
+        _say(f"installing the optional packages of {names} ...")
+        pins = [pin for extra in missing for pin in extra.pins]
+        try:
+            _uv(folder, ["--constraint", str(requirements), *dict.fromkeys(pins)])
+        except CannotInstall as error:
+            raise CannotInstall(f"{error} To go on without {names}: delete {remembered.file}") from None
+        remembered.write([extra._replace(installed=True) for extra in extras])
+
+
+class Extra(NamedTuple):
+    """An optional group of packages: what it pins, the hash of that, and whether `.venv` has exactly these."""
+
+    name: str
+    pins: tuple[str, ...]
+    hash: str
+    installed: bool
+
+
+class Extras:
+    """Which extras an environment has: one a line in a file in it, each with the hash of what was installed."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.file = folder / ".perennial-extras"
+        self._pyproject = root / "pyproject.toml"
+
+    def wanted(self, asked: Sequence[str], base: str) -> list[Extra]:
+        """The extras that the environment has, and those that are asked for, in the order of their names.
+
+        Parameters
+        ----------
+        base : the fingerprint of all that is not optional: with another one, extras are installed again.
+        """
+        lines = self.file.read_text().splitlines() if self.file.is_file() else []
+        had = {name: content for name, _, content in (line.partition(" ") for line in lines)}
+        if not had and not asked:
+            return []
+        offered = self.offered()
+        for name in asked:
+            if name not in offered:
+                if name in IN_REQUIREMENTS:
+                    raise CannotInstall(f"the packages of {name!r} are in requirements.txt: leave it out of EXTRAS")
+                near = difflib.get_close_matches(name.lower(), offered, 1)
+                meant = f"did you mean {near[0]!r}? " if near else ""
+                raise CannotInstall(f"there is no extra {name!r}; {meant}EXTRAS can be: {' '.join(sorted(offered))}")
+        found = []
+        for name in sorted({*had, *asked} & set(offered)):
+            pins = tuple(offered[name])
+            content = hashlib.sha256("\n".join((base, *pins)).encode()).hexdigest()
+            found.append(Extra(name, pins, content, had.get(name) == content))
+        return found
+
+    def write(self, extras: Sequence[Extra]) -> None:
+        """Remember these: what is not installed yet has no hash, so that the next call installs it."""
+        if extras or self.file.exists():
+            _write(self.file, "".join(f"{extra.name} {extra.hash if extra.installed else '-'}\n" for extra in extras))
+
+    def offered(self) -> dict[str, list[str]]:
+        """What each extra of pyproject.toml pins that is not in requirements.txt."""
+        import tomllib  # of Python 3.11, which `check_python` has seen by now
+
+        project = tomllib.loads(self._pyproject.read_text())["project"]
+        optional: dict[str, list[str]] = project.get("optional-dependencies", {})
+        return {name: pins for name, pins in optional.items() if name not in IN_REQUIREMENTS}
+
+
+def _uv(folder: Path, what: list[str]) -> None:
+    """Install packages into the environment with uv, which gets pip's settings."""
+    python = str(folder / "bin" / "python")
+    pip_config = subprocess.run([python, "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True, check=False)
+    environment = uv_environment(pip_config.stdout, dict(os.environ))
     environment["VIRTUAL_ENV"] = str(folder)
-    command = [str(folder / "bin" / "uv"), "pip", "install", "--quiet", "--requirement", str(requirements)]
-    _run(command, environment)
-    partial = stamp.with_suffix(".partial")
-    partial.write_text(wanted)
-    os.replace(partial, stamp)
-    _say(f"environment ready in {time.monotonic() - started:.0f} s: {folder}")
+    _run([str(folder / "bin" / "uv"), "pip", "install", "--quiet", *what], environment)
+
+
+def _write(file: Path, text: str) -> None:
+    partial = file.with_suffix(".partial")
+    partial.write_text(text)
+    os.replace(partial, file)
 
 
 def _make_venv(folder: Path, python: Path) -> None:
@@ -182,14 +266,15 @@ def _say(sentence: str) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent.parent)
-    root = parser.parse_args().root
+    parser.add_argument("--extras", default="", help="names of optional groups of packages in pyproject.toml")
+    asked = parser.parse_args()
     # sent when a terminal closes: programs that we started must end with us
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
     try:
         check_python(sys.version_info[:2], sys.executable)
-        install(root, root / "requirements.txt")
+        install(asked.root, asked.root / "requirements.txt", asked.extras.replace(",", " ").split())
     except CannotInstall as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

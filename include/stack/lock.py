@@ -67,7 +67,7 @@ def write(root: Path, upgrade: bool) -> None:
     pyproject = (root / "pyproject.toml").read_text()
     why = reasons(pyproject)
     pip = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
-    command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--all-extras"]
+    command = ["uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--extra", "dev"]
     command += ["--no-header", "--no-emit-index-url", "--no-emit-find-links", "--output-file", str(target)]
     command += ["--upgrade"] if upgrade else []  # otherwise uv keeps the pins of the current file that still fit
     command.append("pyproject.toml")

@@ -18,9 +18,10 @@ from threadpoolctl import get_cached_controller
 
 from include import catalog
 from include.errors import ConfigurationError, DataError, PerennialError
+from include.extras import advice, lacking
 from include.spec import Candidate, Label, Model, Task
 from include.spelling import did_you_mean
-from include.training import converters, dataset, targets
+from include.training import booster_settings, boosters, converters, dataset, targets
 from include.training.plan import Window
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,11 @@ _BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 
 @dataclass(frozen=True)
 class Fitted:
-    """One fit: the pipeline, the features it takes (``feature_types``: "string" or "number") and the rows it has
-    seen."""
+    """One fit: the pipeline, the features it takes (``feature_types``: "string" or "number") and the rows it has seen.
+
+    ``iterations``: after how many it stopped early. They belong to the recipe: the twin and the release model are
+    fitted with exactly this many, without early stopping.
+    """
 
     pipeline: Any
     feature_names: tuple[str, ...]
@@ -40,6 +44,7 @@ class Fitted:
     first: str
     last: str
     dropped: tuple[str, ...] = ()
+    iterations: int | None = None
     seconds: float = field(default=0.0, compare=False)
 
 
@@ -50,7 +55,15 @@ def load(model: Model) -> dict[str, Candidate]:
     ------
     ConfigurationError : fewer than two, not exactly one baseline, or an estimator that scikit-learn cannot clone.
     """
-    return dict(_loaded(model, catalog.module(model.name, "candidates").candidates))
+    try:
+        return dict(_loaded(model, catalog.module(model.name, "candidates").candidates))
+    except ModuleNotFoundError as problem:
+        if package := lacking(problem):
+            where = catalog.folder(model.name) / "candidates.py"
+            raise ConfigurationError(
+                f"{where}: candidates of {model.name} need {package}: {advice(package)}"
+            ) from problem
+        raise
 
 
 @lru_cache(maxsize=16)  # a night asks a dozen times; nothing changes an estimator, because each fit clones it
@@ -72,6 +85,9 @@ def checked(model: Model, declared: object) -> dict[str, Candidate]:
             "mark exactly one, e.g. Candidate(DummyClassifier(strategy='prior'), baseline=True)."
         )
     for name, candidate in found.items():
+        wrong = next((m for m in _misused(candidate.estimator) if not m.settled), None)
+        if wrong:
+            raise ConfigurationError(f"candidate {name!r} of {model.name}: {wrong.what}; {wrong.hint}.")
         try:
             clone(candidate.estimator)
         except Exception as problem:
@@ -80,6 +96,13 @@ def checked(model: Model, declared: object) -> dict[str, Candidate]:
             ) from problem
         _fits_the_task(model, name, candidate.estimator)
     return found
+
+
+def _misused(estimator: Any) -> list[targets.Misread]:
+    try:
+        return list(booster_settings.misused(estimator))
+    except Exception:  # an estimator that cannot be asked, which cannot be cloned either
+        return []
 
 
 def _fits_the_task(model: Model, name: str, estimator: Any) -> None:
@@ -162,10 +185,7 @@ def seeded(estimator: Any, seed: int) -> Any:
 
 
 def stopped_after(pipeline: Any) -> int | None:
-    """How many iterations gradient boosting took until it stopped early; None if nothing stopped early.
-
-    It belongs to the recipe: the twin and the release model are fitted with exactly this many, without early stopping.
-    """
+    """How many iterations scikit-learn's gradient boosting took until it stopped early; None if nothing stopped."""
     for part in [pipeline, *pipeline.get_params(deep=True).values()]:
         if isinstance(part, _BOOSTING) and getattr(part, "do_early_stopping_", False):
             return int(part.n_iter_)
@@ -173,7 +193,9 @@ def stopped_after(pipeline: Any) -> int | None:
 
 
 def _with_iterations(estimator: Any, iterations: int | None) -> None:
-    if iterations is not None:
+    if iterations is not None and boosters.stops_early(estimator):
+        boosters.fix_iterations(boosters.last_step(estimator), iterations)
+    elif iterations is not None:
         for part in [estimator, *estimator.get_params(deep=True).values()]:
             if isinstance(part, _BOOSTING):
                 part.set_params(max_iter=iterations, early_stopping=False)
@@ -239,13 +261,18 @@ def fit(
         )
         frame = frame.drop(columns=list(dropped))
     estimator = seeded(candidate.estimator, seed)
+    boosters.settle(estimator, seed)
     without_features(estimator, dropped)
     _with_iterations(estimator, iterations)
     targets.settle(model.data.label, estimator, target)
     started = time.perf_counter()
     try:
         with get_cached_controller().limit(limits=1):
+            if boosters.stops_early(estimator):
+                iterations = boosters.iterations_until_stop(estimator, frame, target, seed)
+                _with_iterations(estimator, iterations)
             estimator.fit(frame, target)
+            boosters.without_time(estimator)
     except PerennialError:
         raise
     except Exception as problem:
@@ -261,6 +288,7 @@ def fit(
         first=str(rows["partition"].iloc[0]),
         last=str(rows["partition"].iloc[-1]),
         dropped=dropped,
+        iterations=stopped_after(estimator) or iterations,
         seconds=time.perf_counter() - started,
     )
 

@@ -18,6 +18,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from include.errors import ReleaseError
+from include.training import booster_converters
 
 
 @cache
@@ -52,6 +53,7 @@ def without_converter(estimator: Any) -> list[str]:
     What is not listed may still fail in conversion, because of how it is set up.
     """
     register()
+    booster_converters.register(estimator)
     parts = [estimator, *estimator.get_params(deep=True).values()]
     types = {type(part) for part in parts if hasattr(part, "get_params") and hasattr(part, "fit")}
     return sorted(t.__name__ for t in types if t not in sklearn_operator_name_map and t not in sklearn_parsers_map)

@@ -5,6 +5,7 @@ skl2onnx converts some estimators wrongly, without an error. The remedies:
 * thresholds of gradient boosting are float64, and skl2onnx rounds them to the nearest float32, which can be on the
   other side of a feature's value: here they are rounded down, which decides every float32 value as scikit-learn does;
 * native categorical splits, and single trees with missing values: `parity` finds them;
+* LightGBM, XGBoost and CatBoost: see `booster_converters`;
 * dummy estimators have no converter, and that of gradient boosting omits the exponential of a Poisson loss:
   `converters` has its own.
 """
@@ -16,7 +17,7 @@ import io
 import json
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,11 +32,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from skops.io.exceptions import UntrustedTypesFoundException
 
-from include.errors import IntegrityError, ReleaseError
+from include.errors import ConfigurationError, IntegrityError, ReleaseError
+from include.extras import advice, lacking
 from include.scoring.documents import Column, EventDays, Feature, InputSchema
 from include.scoring.predictor import Predictor
 from include.spec import Model, Task
-from include.training import converters, dataset, measures, packed_inputs
+from include.training import booster_converters, converters, dataset, measures, packed_inputs
+from include.training.booster_converters import float32_not_above
 from include.training.candidates import Fitted
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,19 @@ TRUSTED = (
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
     "sklearn.model_selection._split.KFold",  # of a TargetEncoder: how many folds, shuffled or not
     "sklearn.tree._tree.Tree",
+    # Of optional packages. Their state is a text or bytes that the library's own reader parses: it describes trees, and
+    # names nothing that could be called.
+    "catboost.core.CatBoostClassifier",
+    "catboost.core.CatBoostRegressor",
+    "collections.OrderedDict",  # of a LightGBM fit: its scores on the rows of early stopping
+    "lightgbm.basic.Booster",
+    "lightgbm.sklearn.LGBMClassifier",
+    "lightgbm.sklearn.LGBMRegressor",
+    "xgboost.core.Booster",
+    "xgboost.sklearn.XGBClassifier",
+    "xgboost.sklearn.XGBRegressor",
+    "xgboost.sklearn.XGBRFClassifier",
+    "xgboost.sklearn.XGBRFRegressor",
 )
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -69,6 +85,7 @@ def to_onnx(fitted: Fitted, model: Model) -> bytes:
     ReleaseError : skl2onnx cannot convert an estimator of the pipeline.
     """
     converters.register()
+    booster_converters.register(fitted.pipeline)
     pipeline = _side_by_side(_in_float32(fitted.pipeline), fitted)
     inputs = [
         (name, StringTensorType([None, 1]) if kind == "string" else FloatTensorType([None, 1]))
@@ -167,12 +184,13 @@ def to_skops(pipeline: Any) -> bytes:
     return target.getvalue()
 
 
-def proven_skops(pipeline: Any, who: str) -> bytes:
+def proven_skops(pipeline: Any, who: str, trusted: Collection[str] = ()) -> bytes:
     """`to_skops`, read back once: every fit that is kept goes through this function, in a night, a trial and the lint.
 
     Parameters
     ----------
     who : what the pipeline is, for the message: ``candidate 'boosting' of toy``.
+    trusted : see `from_skops`.
 
     Raises
     ------
@@ -180,17 +198,17 @@ def proven_skops(pipeline: Any, who: str) -> bytes:
     """
     try:
         data = to_skops(pipeline)
-        from_skops(data)
+        from_skops(data, trusted)
     except Exception as problem:
         untrusted = isinstance(problem.__cause__, UntrustedTypesFoundException)
         if untrusted:
-            types = sorted(set(skops.io.get_untrusted_types(data=data)) - set(TRUSTED))
+            types = sorted(set(skops.io.get_untrusted_types(data=data)) - {*TRUSTED, *trusted})
             why = f"reading it back would load types that were not reviewed: {', '.join(types)}"
         else:
             why = f"skops cannot write and read it ({type(problem).__name__}: {(str(problem) or '-').splitlines()[0]})"
         advice = "Use another estimator (nearly all of scikit-learn's can be stored)" + (
-            ", or read the code of these types and, if loading them runs nothing else, add them to TRUSTED in "
-            "include/training/export.py"
+            ", or read the code of these types and, if loading them runs nothing else, declare them in model.py: "
+            f"Training(trusted_types=({', '.join(repr(kind) for kind in types)},))"
             if untrusted
             else ""
         )
@@ -225,20 +243,27 @@ def _renumber(node: Any, numbers: dict[Any, int], files: dict[str, str]) -> None
             _renumber(child, numbers, files)
 
 
-def from_skops(data: bytes) -> Any:
-    """The pipeline of a skops file, if it is made of reviewed types only (`TRUSTED`).
+def from_skops(data: bytes, trusted: Collection[str] = ()) -> Any:
+    """The pipeline of a skops file, if it is made of reviewed types only: `TRUSTED`, and those that the model adds.
+
+    Parameters
+    ----------
+    trusted : the model's ``training.trusted_types``, as its folder declares them now.
 
     Raises
     ------
     IntegrityError : an unknown type, or bytes that are not a skops file.
+    ConfigurationError : it is a fit of an optional package that is not installed.
     """
     try:
-        return skops.io.loads(data, trusted=TRUSTED)
+        return skops.io.loads(data, trusted=[*TRUSTED, *trusted])
     except UntrustedTypesFoundException as problem:
         raise IntegrityError(
             f"the skops file holds types that were not reviewed, and is not loaded: {problem}"
         ) from problem
     except Exception as problem:
+        if package := lacking(problem):
+            raise ConfigurationError(f"this fit needs {package}: {advice(package)}") from problem
         raise IntegrityError(
             f"these {len(data)} bytes cannot be loaded as a skops file: {type(problem).__name__}: {problem}"
         ) from problem
@@ -256,9 +281,9 @@ def _in_float32(pipeline: Any) -> Any:
     for part in [duplicate, *_steps(duplicate)]:
         for trees in getattr(part, "_predictors", ()):
             for tree in trees:
-                tree.nodes["num_threshold"] = _float32_not_above(tree.nodes["num_threshold"])
+                tree.nodes["num_threshold"] = float32_not_above(tree.nodes["num_threshold"])
         if isinstance(part, SimpleImputer) and part.statistics_.dtype.kind == "f":
-            part.statistics_ = _float32_not_above(part.statistics_).astype(part.statistics_.dtype)
+            part.statistics_ = float32_not_above(part.statistics_).astype(part.statistics_.dtype)
     return duplicate
 
 
@@ -277,11 +302,3 @@ def _steps(part: Any) -> Iterator[Any]:
         if hasattr(child, "get_params"):
             yield child
             yield from _steps(child)
-
-
-def _float32_not_above(thresholds: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):
-        rounded = thresholds.astype(np.float32)
-    above = rounded.astype(np.float64) > thresholds
-    rounded[above] = np.nextafter(rounded[above], np.float32(-np.inf))
-    return rounded.astype(np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,11 @@ def difference(model: Model, predictor: Predictor, pipeline: Any, raw_frame: pd.
     or to the spread of the values of the real rows (`score_scale`), whichever is larger, because ONNX computes in
     float32: a value near 0 that is the difference of two large ones has no more precision than they have.
     """
-    frames = list(_trials(model, raw_frame))
+    return difference_on(model, predictor, pipeline, list(_trials(model, raw_frame)))
+
+
+def difference_on(model: Model, predictor: Predictor, pipeline: Any, frames: Sequence[pd.DataFrame]) -> float:
+    """`difference` on feature frames, of which the first has the real rows."""
     real = len(frames[0])
     frame = pd.concat(frames, ignore_index=True)
     expected, found = measures.unchecked(model, pipeline, frame), scores(predictor, frame)
@@ -61,7 +65,11 @@ def _trials(model: Model, raw_frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for names in ([name] for name in nullable):
         yield dataset.features_frame(model, few.drop(columns=names))
     yield dataset.features_frame(model, few.drop(columns=nullable))
-    features = dataset.features_frame(model, few)
+    yield from unlike(dataset.features_frame(model, few))
+
+
+def unlike(features: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The feature frame with all texts missing or never seen, and with all numbers missing or far away."""
     for text, number in (
         (UNSEEN, None),
         ("", np.nan),

@@ -46,7 +46,8 @@ def prove(model: Model, name: str, fitted: candidates.Fitted, rows: pd.DataFrame
     ------
     ReleaseError : it cannot be stored or converted, ONNX and scikit-learn disagree, or it is too large or too slow.
     """
-    skops = export.proven_skops(fitted.pipeline, f"candidate {name!r} of {model.name}")
+    who = f"candidate {name!r} of {model.name}"
+    skops = export.proven_skops(fitted.pipeline, who, model.training.trusted_types)
     onnx, predictor, differs = proven_onnx(model, name, fitted, rows)
     size = guard_size(model, onnx)
     asked = probe(model, predictor, newest)

@@ -78,7 +78,7 @@ def test_a_model_that_a_night_cannot_store_is_an_error(
         trying.run("drifting_binary", AS_OF, root=root)
     message = str(refused.value)
     assert "candidate 'linear' of drifting_binary cannot be stored" in message and "tests.training.borrowed" in message
-    assert "never as a pickle" in message and "TRUSTED in include/training/export.py" in message
+    assert "never as a pickle" in message and "declare them in model.py: Training(trusted_types=" in message
     assert "promote" not in capsys.readouterr().out
 
 

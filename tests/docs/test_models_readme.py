@@ -20,6 +20,7 @@ import pytest
 from deltalake import DeltaTable
 from sqlalchemy import create_engine
 
+from include.extras import EXTRAS
 from tests.docs.readme import BLOCKS, ROOT, TOUR, Block, UsersFolder, needs_stack, resembles
 from tests.end_to_end import test_models_readme_tour
 from tests.services import services
@@ -173,6 +174,19 @@ def the_forest_competes_and_converts(folder: UsersFolder, printed: str) -> None:
     assert "difference" in folder.sh(f'.venv/bin/python -c "{of_forest}"')
 
 
+@contextmanager
+def all_extras(folder: UsersFolder) -> Iterator[None]:
+    """The optional packages, which the command of the text would install."""
+    for extra in EXTRAS:
+        pytest.importorskip(extra, reason=f"needs {extra}: make venv EXTRAS={extra}")
+    yield
+
+
+def all_boosters_compete(folder: UsersFolder, printed: str) -> None:
+    """`tests/retraining/test_boosters_night.py` shows that each is served."""
+    assert [name for name in EXTRAS if f"| {name} " not in printed] == []
+
+
 def a_live_row_has_the_features(folder: UsersFolder, printed: str) -> None:
     live = (
         "from include import catalog; from include.scoring.columns import columns_for;"
@@ -228,6 +242,7 @@ Prepared = Callable[[UsersFolder], AbstractContextManager[None]]
 CHECKS: dict[str, tuple[Prepared, Callable[[UsersFolder, str], None]]] = {
     "Add an expectation": (unprepared, far_parcels_are_in_quarantine),
     "Add a candidate": (unprepared, the_forest_competes_and_converts),
+    "Use LightGBM, XGBoost or CatBoost": (all_extras, all_boosters_compete),
     "Add a feature": (unprepared, a_live_row_has_the_features),
     "Read from a database": (a_warehouse, same_rows_as_the_table),
     "Read a file a day": (a_file_a_day, same_rows_as_the_table),

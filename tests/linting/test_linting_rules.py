@@ -290,7 +290,7 @@ def test_a_candidate_that_a_night_could_not_store_is_an_error(tmp_path: Path) ->
     line = "from tests.training.borrowed import Borrowed"
     (problem,) = problems_with(tmp_path, "LogisticRegression(C=1.0, max_iter=300)", "Borrowed(max_iter=300)", line)
     assert problem.severity == "error" and "'logistic' cannot be stored" in problem.what
-    assert "not reviewed: tests.training.borrowed.Borrowed" in problem.what and "TRUSTED" in problem.hint
+    assert "not reviewed: tests.training.borrowed.Borrowed" in problem.what and "trusted_types=('tests." in problem.hint
     assert "borrowed.Borrowed. A fit is stored as" in problem.sentence, "two sentences, not joined by a semicolon"
 
 

@@ -184,6 +184,84 @@ def test_a_valid_stamp_skips_the_installation_and_a_broken_one_is_repeated(
     assert len(calls) > done
 
 
+PYPROJECT = """[project.optional-dependencies]
+dev = ["pytest"]
+catboost = ["catboost==1.2.10", "plotly==7.1.0"]
+lightgbm = ["lightgbm==4.7.0", "onnxmltools==1.16.0"]
+xgboost = ["onnxmltools==1.16.0", "xgboost-cpu==3.2.0"]
+"""
+
+
+def test_extras_are_remembered_and_installed_again_only_when_something_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requirements, pyproject = tmp_path / "requirements.txt", tmp_path / "pyproject.toml"
+    requirements.write_text("# none\n")
+    pyproject.write_text(f"[project]\n\n{PYPROJECT}")
+    calls: list[list[str]] = []
+    failing = False
+
+    def run(command: list[str], environment: dict[str, str] | None = None) -> None:
+        if failing and "--constraint" in command:
+            raise CannotInstall("the network failed.")
+        calls.append(command)
+
+    def make_venv(folder: Path, python: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        python.parent.mkdir(parents=True)
+        python.symlink_to(sys.executable)
+
+    def optional(*asked: str) -> list[list[str]]:
+        """Which packages the installation of what is optional asks for."""
+        calls.clear()
+        bootstrap.install(tmp_path, requirements, asked)
+        return [call[call.index("--constraint") + 2 :] for call in calls if "--constraint" in call]
+
+    monkeypatch.setattr(bootstrap, "_run", run)
+    monkeypatch.setattr(bootstrap, "_make_venv", make_venv)
+    assert optional() == [] and not (tmp_path / ".venv" / ".perennial-extras").exists()
+    both = ["lightgbm==4.7.0", "onnxmltools==1.16.0", "xgboost-cpu==3.2.0"]
+    assert optional("xgboost", "lightgbm") == [both]
+    assert optional() == optional("lightgbm") == [] == calls, "nothing changed"
+    assert optional("catboost") == [["catboost==1.2.10", "plotly==7.1.0"]]
+    pyproject.write_text(pyproject.read_text().replace("3.2.0", "3.3.0"))
+    assert optional() == [["onnxmltools==1.16.0", "xgboost-cpu==3.3.0"]]
+    requirements.write_text("# another\n")  # the environment is a new one, and has the same extras
+    assert optional() == [["catboost==1.2.10", "plotly==7.1.0", *both[:2], "xgboost-cpu==3.3.0"]]
+    requirements.write_text("# and another\n")
+    failing = True
+    with pytest.raises(
+        CannotInstall, match="network failed. To go on without catboost lightgbm xgboost: delete .*extras"
+    ):
+        bootstrap.install(tmp_path, requirements)
+    failing = False
+    assert len(optional()[0]) == 5, "an installation that failed is repeated"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("lightgmb", "no extra 'lightgmb'; did you mean 'lightgbm'? EXTRAS can be: catboost lightgbm xgboost"),
+        ("spark", "no extra 'spark'; EXTRAS can be: catboost lightgbm xgboost"),
+        ("dev", "'dev' are in requirements.txt"),
+    ],
+)
+def test_an_unknown_extra_is_refused_before_anything_is_installed(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "requirements.txt").write_text("# none\n")
+    (tmp_path / "pyproject.toml").write_text(f"[project]\n\n{PYPROJECT}")
+    done = subprocess.run(
+        [sys.executable, str(BOOTSTRAP), "--root", str(tmp_path), "--extras", name], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and message in done.stderr and not (tmp_path / ".venv").exists()
+
+
+def test_make_passes_extras_on(project: Path) -> None:
+    fake_python(project / "bin", "python3.12", "3.12")
+    said = project / "bin" / "python3.12"
+    said.write_text(said.read_text().replace("bootstrapped by", "bootstrapped with $3 by"))
+    assert "bootstrapped with lightgbm xgboost by" in make(project, "venv", "EXTRAS=lightgbm xgboost").stdout
+
+
 BOOTSTRAP = PROJECT / "include" / "stack" / "bootstrap.py"
 
 
@@ -228,8 +306,10 @@ def test_requirements_name_no_index_and_give_reasons() -> None:
         assert forbidden not in text
     why = lock.reasons((PROJECT / "pyproject.toml").read_text())
     lines = {line.split("==")[0]: line for line in text.splitlines() if "==" in line and line[0] not in "# "}
+    found = bootstrap.Extras(PROJECT, PROJECT / ".venv").offered().values()
+    optional = {lock.normalized(pin.partition("==")[0]) for pins in found for pin in pins}
     for name, reason in why.items():
-        assert lines[name].endswith(f"  # {reason}"), f"{name}: run `make lock`"
+        assert name in optional or lines[name].endswith(f"  # {reason}"), f"{name}: run `make lock`"
     assert all("==" in line for line in lines.values())
 
 

@@ -14,6 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
+from include.extras import EXTRAS
 from include.settings import PROJECT
 from include.stack import environment
 from include.stack.bootstrap import SUPPORTED
@@ -221,6 +222,8 @@ def test_the_image_has_the_pinned_packages(compose: dict[str, Any]) -> None:
     dockerfile = compose["services"]["init"]["build"]["dockerfile_inline"]
     assert "-r requirements.txt" in dockerfile
     assert "USER perennial" in dockerfile
+    assert "for extra in $$EXTRAS;" in dockerfile and "-c requirements.txt" in dockerfile
+    assert compose["services"]["init"]["build"]["args"]["EXTRAS"] == "${EXTRAS:-}"
     for folder in ("dags", "plugins", "include"):
         assert f"COPY --chown=perennial {folder} {folder}" in dockerfile
 
@@ -231,6 +234,7 @@ def test_ci_runs_make_test_with_a_required_browser() -> None:
     assert stat.S_IMODE(os.stat(path).st_mode) & stat.S_IXUSR
     assert "set -euo pipefail" in script
     assert "PERENNIAL_REQUIRE_BROWSER=1" in script
+    assert f'EXTRAS="{" ".join(EXTRAS)}"' in script
     assert script.rstrip().endswith("make test")
     workflow = yaml.safe_load((PROJECT / ".github" / "workflows" / "ci.yml").read_text())
     job = workflow["jobs"]["test"]
