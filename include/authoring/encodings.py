@@ -181,7 +181,7 @@ def _legacy(path: Path) -> str:
     lines = _sample(path, "latin_1")
     if _is_western(lines) and not undecodable(path, WESTERN).lines:
         return WESTERN
-    readings = []
+    readings: list[tuple[str, str]] = []
     for encoding in _proposed(lines):
         words = _words(lines, encoding)
         if words and words[0] not in {shown for _, shown in readings} and not undecodable(path, encoding).lines:
