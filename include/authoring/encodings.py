@@ -127,7 +127,8 @@ def told_encoding(file: CsvFile) -> str:
     if errors == "replace":
         found = undecodable(file.path, codec)
         if found.lines:
-            return f"{told}; {found.lines:,} lines have bytes that do not follow it, read as {REPLACED}: {found}."
+            lines = "1 line has" if found.lines == 1 else f"{found.lines:,} lines have"
+            return f"{told}; {lines} bytes that do not follow it, read as {REPLACED}: {found}."
     if codec in ("utf-8", "utf-8-sig") or not (words := _words(_sample(file.path, codec), codec)):
         return f"{told}."
     return f"{told}, e.g. {', '.join(map(repr, words[:3]))} (ENCODING= if that is not what the file says)."

@@ -86,8 +86,9 @@ class CsvFile:
         if not isinstance(problem, UnicodeError) and "invalid UTF8" not in str(problem):
             return str(problem).splitlines()[0]
         found = undecodable(self.path, self.encoding)
+        lines = "1 line does not follow" if found.lines == 1 else f"{found.lines:,} lines do not follow"
         return (
-            f"{found.lines:,} lines do not follow the encoding {self.encoding} ({found}). Correct them, or read such "
+            f"{lines} the encoding {self.encoding} ({found}). Correct them, or read such "
             f"bytes as \N{REPLACEMENT CHARACTER}: encoding={codec_of(self.encoding)[0] + ':replace'!r}"
         )
 

@@ -28,7 +28,9 @@ class Undecodable:
     examples: tuple[tuple[int, str], ...]
 
     def __str__(self) -> str:
-        shown = ", ".join(f"line {number}: {text!r}" for number, text in self.examples)
+        # `_around` has escaped the byte already
+        texts = [(number, repr(text).replace("\\\\", "\\")) for number, text in self.examples]
+        shown = ", ".join(f"line {number}: {text}" for number, text in texts)
         return shown + (", ..." if self.lines > len(self.examples) else "")
 
 

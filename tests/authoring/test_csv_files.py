@@ -103,7 +103,7 @@ def test_a_stray_byte_does_not_change_the_encoding_of_a_file(tmp_path: Path, lin
     assert f"but for 1 line with bytes that are not: line {line}: " in message
     assert f"na\\x{byte[0]:02x}" in message.replace("\\\\", "\\") and "ENCODING=utf-8:replace" in message
     findings = found(tmp_path, damaged(line, byte), encoding="utf-8:replace")
-    assert f"1 lines have bytes that do not follow it, read as \N{REPLACEMENT CHARACTER}: line {line}" in said(findings)
+    assert f"1 line has bytes that do not follow it, read as \N{REPLACEMENT CHARACTER}: line {line}" in said(findings)
     assert set(findings.rows["city"]) == set(CITIES["de"])
 
 
