@@ -224,7 +224,7 @@ def _settled(name: str, found: Written, style: str) -> tuple[tuple[str, str], st
     readings = f"{example!r} is {fraction} (DECIMAL='{name}:{sign}') or {whole} (DECIMAL='{name}:{other}')"
     bare = len(found.cores) > len(grouped)  # a fixed number of decimals would be written with each number
     as_fraction, as_thousands = (sign, ""), (other, sign)
-    if sign == "." and not bare and style != other:
+    if sign == "." and not bare:
         return as_fraction, "" if style == "." else f"{example!r} is read as {fraction} ({readings}).", ""
     if sign == "." and style == "." and len(grouped) < CLEAR:
         return as_fraction, f"{example!r} is read as {fraction} ({readings}).", ""
