@@ -172,7 +172,11 @@ def _counted(model: Model, key: str, kind: IncidentKind, cause: str, measure: st
 
 
 def _model_drift(model: Model, key: str, by_subject: alarm.Series, action: Action) -> Iterator[Seen | Unknown]:
-    """The model as a whole: its scores, or the weighted drift of its inputs. It pages a person."""
+    """The model as a whole: its scores, or the weighted drift of its inputs.
+
+    It pages a person once it lasts for a day more than an alarm needs. Alarms alone did so in more than one healthy
+    month of a hundred of a model with few rows a day (`make monitor-power`).
+    """
     weighted = by_subject.get(("", drift.WEIGHTED), [])
     alarms = policy.score_alarms(model, key, by_subject)
     if weighted:
@@ -186,7 +190,7 @@ def _model_drift(model: Model, key: str, by_subject: alarm.Series, action: Actio
         model=model.name,
         kind=IncidentKind.DRIFT,
         cause=MODEL,
-        severity=Severity.CRITICAL,
+        severity=Severity.CRITICAL if any(_lasts(one, model) for one in fires) else Severity.WARNING,
         since=min((one.since for one in fires if one.since), default=key),
         what=sentence(f"{_named(fires)} differ from the days that the model was made with"),
         how_bad=_figures(fires),
@@ -194,6 +198,12 @@ def _model_drift(model: Model, key: str, by_subject: alarm.Series, action: Actio
         todo="Look at the inputs with the largest drift, and at the performance once labels have arrived.",
         page=_page(model),
     )
+
+
+def _lasts(one: Alarm, model: Model) -> bool:
+    """Whether more days are beyond the limit than an alarm needs; all of them if it needs all."""
+    declared = model.monitoring
+    return one.beyond >= min(declared.alarm_days + 1, declared.of_days)
 
 
 def _named(fires: Sequence[Alarm]) -> str:

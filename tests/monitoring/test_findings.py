@@ -112,9 +112,10 @@ def test_a_rejected_day_pages_and_leaves_the_rest_unknown() -> None:
 
 
 def test_a_shift_of_the_world_is_drift_of_the_model_and_one_warning_of_inputs() -> None:
-    found, watch = watched_for(3, lambda columns: shifted(columns, 2.5))
+    found, watch = watched_for(4, lambda columns: shifted(columns, 2.5))
     assert found[0] == found[1] == set()
-    assert found[2] == {("drift", "model", "critical"), ("drift", "features", "warning")}
+    assert found[2] == {("drift", "model", "warning"), ("drift", "features", "warning")}
+    assert found[3] == {("drift", "model", "critical"), ("drift", "features", "warning")}, "it lasts"
     _, seen = watch.day(shifted(healthy(9), 2.5))
     one = the(seen, IncidentKind.DRIFT, "model")
     assert one.since == key(203) and "(limit " in one.how_bad and one.todo and one.page == "/perennial/-/models/toy"
