@@ -55,7 +55,7 @@ PARTS: Mapping[str, Part] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help=f"some of {', '.join(PARTS)}, separated by commas")
-    parser.add_argument("--rounds", type=int, help="rounds of each part (default: 3; retrain: 5; daily, history: 1)")
+    parser.add_argument("--rounds", type=int, help="rounds of each part (default: 3 or 5; daily, history: 1)")
     options = parser.parse_args(arguments)
     try:
         parts = chosen(options.only, PARTS)

@@ -258,10 +258,7 @@ def test_verification_of_a_superseded_version_changes_nothing(
     assert state(model) == before
 
 
-def test_without_a_server_address_verification_changes_nothing(
-    model: str, registered: dict[int, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("PERENNIAL_SERVING_URL", raising=False)
+def test_without_a_server_address_verification_changes_nothing(model: str, registered: dict[int, str]) -> None:
     promote(model, 1, "r1", "perennial", "first")
     before = state(model)
     with pytest.raises(ConfigurationError, match="PERENNIAL_SERVING_URL is not set"):

@@ -287,6 +287,14 @@ def test_a_component_that_ends_before_it_answers_shows_its_log_from_the_second_t
     assert "It had not answered on its port before (1 in a row). The end of" in messages[-1]
 
 
+@pytest.fixture
+def environment_kept(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`status` sets the variables of the stack for its process; later tests of this worker must not see them."""
+    for name in environment.perennial_environment(stack):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+
+
+@pytest.mark.usefixtures("environment_kept")
 @pytest.mark.parametrize("stack", ["taken"], indirect=True)
 def test_another_program_that_answers_on_a_port_is_not_mistaken_for_a_server(
     stack: Stack, supervised: Callable[..., Supervisor], signals: StopSignals, capsys: pytest.CaptureFixture[str]
@@ -429,11 +437,10 @@ def test_a_supervisord_that_is_killed_later_is_restarted_with_the_model_server_f
     assert leftovers.find(stack) == []
 
 
+@pytest.mark.usefixtures("environment_kept")
 def test_status_while_starting_shows_neither_a_pid_nor_a_raw_error(
-    stack: Stack, supervised: Callable[..., Supervisor], capsys: pytest.CaptureFixture[str], monkeypatch: Any
+    stack: Stack, supervised: Callable[..., Supervisor], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in environment.perennial_environment(stack):
-        monkeypatch.setenv(name, os.environ.get(name, ""))  # `status` sets them for its process
     with leftovers.locked(stack):
         assert status.status(stack) == 1
         assert "is starting or stopping" in capsys.readouterr().out
