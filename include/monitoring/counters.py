@@ -251,9 +251,9 @@ def _strange(one: FeatureReference, profile: Numbers | Categories, leave_out: Se
         yield _share(one.name, measure, profile.outside / profile.values, limit, what)
         return
     value = profile.other / profile.values
-    if value >= GROSS:
+    if value >= GROSS and not (profile.others == 1 and min(one.kinds or (2,)) <= 1):
         # Hardly any value is known: the same categories are written differently (a code instead of a name), rather than
-        # all of them new. A person must decide that.
+        # all of them new. A person must decide that. Where one category can fill a day (weather), a single one is new.
         cause = Cause.DATA
     yield _share(
         one.name, measure, value, limit, "of the values are categories that the reference does not have", cause=cause

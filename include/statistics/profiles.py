@@ -71,13 +71,15 @@ class Categories(Record):
     Attributes
     ----------
     rows : with and without a value. ``missing`` : those without.
-    counts : rows of each name. ``other`` : rows of all other values.
+    counts : rows of each name. ``other`` : rows of all other values. ``others`` : how many other values there are; 0 if
+        that is not known.
     """
 
     rows: int
     missing: int
     counts: tuple[int, ...]
     other: int
+    others: int = 0
 
     @property
     def values(self) -> int:
@@ -206,10 +208,16 @@ class Names(Record):
         found = counted(values)
         counts = tuple(found.get(name, 0) for name in self.names)
         there = sum(found.values())
-        return Categories(rows=len(values), missing=len(values) - there, counts=counts, other=there - sum(counts))
+        return Categories(
+            rows=len(values),
+            missing=len(values) - there,
+            counts=counts,
+            other=there - sum(counts),
+            others=len(found) - sum(rows > 0 for rows in counts),
+        )
 
     def merged(self, profiles: Iterable[Categories]) -> Categories:
-        """The profile of the rows of all of these together; of no profile that of no row."""
+        """The profile of the rows of all of these together, without ``others``; of no profile that of no row."""
         found = list(profiles)
         counts = np.array([one.counts for one in found], dtype=np.int64).reshape(len(found), len(self.names))
         return Categories(

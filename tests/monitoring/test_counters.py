@@ -125,6 +125,18 @@ def test_new_categories_are_drift_unless_hardly_any_value_is_known(share: float,
     assert (one.violated, one.cause.value) == (violated, cause), one.sentence
 
 
+def test_a_new_category_is_no_damage_where_one_can_fill_a_day() -> None:
+    """As the weather of a day; two of them are the usual ones, written differently."""
+    usual = ["Cork", "Bonn"]
+    days = [one | {"shop": np.full(100, usual[at % 2], dtype=object)} for at, one in enumerate(made.days(1, 60))]
+    weather = made.of(days)
+    for values, cause in ((["Delft"] * 100, "drift"), (["Delft"] * 60 + ["Essen"] * 40, "data")):
+        columns = made.day(9) | {"shop": np.array(values, dtype=object)}
+        found = counters.judge(weather, made.profile(weather, columns), DayFacts(rows=100))
+        (one,) = [one for one in found if one.measure == "unseen_categories" and one.subject == "shop"]
+        assert one.violated and one.cause.value == cause, (values, one.sentence)
+
+
 def test_new_categories_are_usual_in_what_is_left_out() -> None:
     columns = made.day(9) | {"shop": np.full(100, "Delft", dtype=object)}
     profile = made.profile(reference(), columns)

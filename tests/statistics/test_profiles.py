@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.spatial import distance as theirs
 
 from include.statistics import distances, drift, profiles
-from include.statistics.profiles import Bins, Categories, Names, Numbers
+from include.statistics.profiles import LONGEST_NAME, Bins, Categories, Names, Numbers
 
 FLOATS = arrays.arrays(np.float64, st.integers(1, 200), elements=st.floats(allow_nan=True, allow_infinity=True))
 TEXTS = st.lists(st.sampled_from(["", "a", "b", "Ærø", "東京", "x" * 100]), min_size=1, max_size=100)
@@ -117,7 +117,8 @@ def test_categories_add_up_and_are_no_distance_from_themselves(mine: list[str], 
         assert set(mine) == {""}
         return
     one, other, again = scheme.profile(mine), scheme.profile(others), scheme.profile(mine + others)
-    assert scheme.merged([one, other]) == again
+    assert scheme.merged([one, other]) == again.replace(others=0)
+    assert other.others == len({text[:LONGEST_NAME] for text in others} - {"", *scheme.names})
     assert (one.other, one.values, one.missing) == (0, len(mine) - mine.count(""), mine.count(""))
     assert drift.between(scheme, one, one) == {"jensen_shannon": 0.0}
     assert Categories.of(json.loads(json.dumps(one.as_dict(), ensure_ascii=False))) == one
