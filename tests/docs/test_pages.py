@@ -59,8 +59,9 @@ def test_every_fenced_block_is_closed_and_names_its_language(page: Path) -> None
 def test_every_make_command_has_its_target_and_passes_its_variables(page: Path) -> None:
     for words in commands(page):
         if words[0] == "make":
+            made = [] if words[1] == "venv" else ["-o", "venv"]
             shown = subprocess.run(
-                ["make", "-n", "-o", "venv", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+                ["make", "-n", *made, *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False
             )
             assert shown.returncode == 0, f"{words}\n{shown.stderr}"
             for name, value in (word.split("=", 1) for word in words[2:] if "=" in word):

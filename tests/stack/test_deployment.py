@@ -201,5 +201,5 @@ def test_a_manifest_names_the_commit_of_the_image(
     monkeypatch.setenv("PERENNIAL_COMMIT", "a424cb6")
     assert package._commit() == ("a424cb6", None)
     build = compose["services"]["init"]["build"]
-    assert build["args"] == {"GIT_COMMIT": "${GIT_COMMIT:-}"}
+    assert build["args"] == {"GIT_COMMIT": "${GIT_COMMIT:-}", "EXTRAS": "${EXTRAS:-}"}
     assert "ENV PERENNIAL_COMMIT=$GIT_COMMIT" in build["dockerfile_inline"]
