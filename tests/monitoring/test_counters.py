@@ -115,6 +115,14 @@ def test_another_unit_is_out_of_range(unit: float) -> None:
     assert counters.damaged(found.results).keys() == {"wind", DAMAGED_SCORE}
 
 
+def test_a_day_of_rain_is_out_of_range_and_pages_only_if_it_persists() -> None:
+    """An input that is 0 on most days has most of its values beyond the fences on a wet one."""
+    columns = made.day(9)
+    columns["wind"][:75] = columns["wind"][:75] * 1000
+    one = judged(columns).of("out_of_range", "wind")
+    assert one.violated and not counters.gross(one)
+
+
 @pytest.mark.parametrize(
     ("share", "violated", "cause"), [(0.01, False, "drift"), (0.2, True, "drift"), (1.0, True, "data")]
 )
