@@ -22,8 +22,8 @@ FORMULA = 1
 GROSS = 0.5
 """From this share of the rows on a violated limit pages a person at once."""
 GROSSLY_OUTSIDE = 0.9
-"""The same for values that are far outside of their range. An input such as rain, which is 0 on most days, can have most
-of its values there on a healthy day (73 % on one day of 180); in another unit all of them are."""
+"""The same for values that are far outside of their range. An input such as rain, which is 0 on most days, can have
+most of its values there on a healthy day (73 % on one day of 180); in another unit all of them are."""
 SHARES = ("missing", "out_of_range", "unseen_categories", "duplicates", "quarantined", "prediction_errors")
 FEW_ROWS, MANY_ROWS = 0.75, 1.5
 """A day may have from three quarters of the rows of the smallest day of the reference to one and a half times those of
