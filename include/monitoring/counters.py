@@ -276,7 +276,7 @@ def _stuck(one: FeatureReference, profile: Numbers | Categories) -> Result:
         # all values beyond a fence are in one bin
         why = "most of its values are far outside of the usual range"
         return _unknown(one.name, "stuck", f"it is not known whether {one.name} is stuck: {why}")
-    same = f"{one.name} has the same value in all rows, or nearly so"
+    same = f"{one.name} has the same value in all rows"
     said = f"{one.name} has several values" if profile.kinds > 1 else same
     return _result(one.name, "stuck", float(profile.kinds), said, low=float(min(*kinds, 2)))
 

@@ -45,7 +45,8 @@ class Numbers(Record):
     rows : with and without a value. ``missing`` : those without.
     outside : values beyond the fences, infinite ones included.
     counts : rows with a value in each bin. ``means`` : the mean of their values, bounded by the fences, as a distance
-        to `Bins.centre` in units of `Bins.scale`; 0 in an empty bin.
+        to `Bins.centre` in units of `Bins.scale`; 0 in an empty bin. ``distinct`` : how many different values there
+        are; 0 if that is not known.
     """
 
     rows: int
@@ -53,6 +54,7 @@ class Numbers(Record):
     outside: int
     counts: tuple[int, ...]
     means: tuple[float, ...]
+    distinct: int = 0
 
     @property
     def values(self) -> int:
@@ -61,8 +63,8 @@ class Numbers(Record):
 
     @property
     def kinds(self) -> int:
-        """In how many bins there is a value; with one, all values are nearly the same."""
-        return sum(rows > 0 for rows in self.counts)
+        """How many different values there are; if that is not known, in how many bins there is one."""
+        return self.distinct or sum(rows > 0 for rows in self.counts)
 
 
 class Categories(Record):
@@ -153,10 +155,11 @@ class Bins(Record):
             outside=int(np.count_nonzero((there < self.low) | (there > self.high))),
             counts=tuple(counts.tolist()),
             means=tuple(map(rounded, means.tolist())),
+            distinct=len(np.unique(there)),
         )
 
     def merged(self, profiles: Iterable[Numbers]) -> Numbers:
-        """The profile of the rows of all of these together; of no profile that of no row."""
+        """The profile of the rows of all of these together, without ``distinct``; of no profile that of no row."""
         found = list(profiles)
         shape = (len(found), len(self.edges) + 1)
         counts = np.array([one.counts for one in found], dtype=np.int64).reshape(shape)

@@ -183,6 +183,13 @@ def test_an_input_that_has_a_value_for_each_day_is_not_stuck() -> None:
         assert one.known and not one.violated
 
 
+def test_values_that_are_nearly_the_same_are_not_stuck() -> None:
+    """As the air pressure of a calm day, which is in a single bin."""
+    columns = made.day(9)
+    columns["wind"] = 5 + np.arange(100) * 1e-6
+    assert not judged(columns).of("stuck", "wind").violated
+
+
 def test_a_flag_that_is_nearly_always_the_same_is_not_stuck() -> None:
     random = np.random.default_rng(5)
     days = [

@@ -95,7 +95,7 @@ def test_numbers_of_any_kind_add_up_and_are_no_distance_from_themselves(mine: np
         return
     one, other, again = scheme.profile(mine), scheme.profile(others), scheme.profile(every)
     both = scheme.merged([one, other])
-    assert both.replace(means=again.means) == again
+    assert both.replace(means=again.means, distinct=again.distinct) == again
     assert both.means == pytest.approx(again.means, rel=1e-6, abs=1e-6)
     assert one.values == np.count_nonzero(~np.isnan(mine)) == sum(one.counts)
     found = drift.between(scheme, one, other)
