@@ -142,6 +142,9 @@ def has_model_files(mlflow_run_id: str) -> bool:
         return any(found.path.endswith("/MLmodel") for found in _client().list_artifacts(mlflow_run_id, MODEL_FOLDER))
 
 
+_WRITERS = 8  # candidates that can begin to train at the same moment
+
+
 def log_dataset(
     mlflow_run_id: str, name: str, digest: str, source: Mapping[str, object], profile: Mapping[str, object]
 ) -> None:
@@ -161,7 +164,14 @@ def log_dataset(
     )
     used = DatasetInput(data, [InputTag("mlflow.data.context", "training")])
     with _speaking(f"log the data of the MLflow run {mlflow_run_id}"):
-        _client().log_inputs(mlflow_run_id, [used])
+        for left in reversed(range(_WRITERS)):
+            try:
+                return _client().log_inputs(mlflow_run_id, [used])
+            except MlflowException as problem:
+                # The trainings of a run begin together. MLflow looks for the data and then inserts them, so of several
+                # that are the first at once all but one are refused; the next call finds them.
+                if not left or "UniqueViolation" not in str(problem):
+                    raise
 
 
 def artifact_bytes(mlflow_run_id: str, path: str) -> bytes:

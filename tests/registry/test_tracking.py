@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -172,6 +174,20 @@ def test_the_number_of_round_trips_is_as_stated(model: str, calls: list[str]) ->
     assert cost(lambda: tracking.set_champion_alias(model, 1)) == 2, calls
     assert cost(lambda: tracking.tag_version(model, 1, {"a": "b"})) == 2, calls
     assert cost(lambda: tracking.finish(run)) == 1, calls
+
+
+def log_data(digest: str, run: str) -> None:
+    tracking.log_dataset(run, "rows", digest, {}, {})
+
+
+def test_trainings_that_begin_together_name_the_same_data(model: str) -> None:
+    """MLflow's server refuses one of two that name new data at once."""
+    runs = [tracking.start_or_resume(model, f"{RUN}{at}", "boosting") for at in range(4)]
+    for digest in ("one", "two", "three", "four", "five"):
+        with ThreadPoolExecutor(len(runs)) as pool:
+            list(pool.map(partial(log_data, digest), runs))
+    for run in runs:
+        assert len(MlflowClient().get_run(run).inputs.dataset_inputs) == 5
 
 
 def test_an_unreachable_server_is_a_transient_error_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
